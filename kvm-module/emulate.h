@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * emulate.h - the x86 instruction decoder and emulator of kvm-live.
+ *
+ * The emulator is pure: it knows a guest only through struct emu_ops, so the
+ * module and a user-space test program compile the same file.
+ *
+ * How to use it. Keep one struct emu per vCPU, zeroed once, with e->ops set.
+ *
+ *   1. Fill regs, rip, rflags, mode, cpl and va_bits.
+ *   2. r = emu_run(e): exactly one instruction, or a bounded number of
+ *      iterations of a repeated string instruction (rip then stays put).
+ *   3. EMU_OK         copy regs, rip, rflags (and cpl) back; e->shadow says
+ *                     whether interrupts are blocked for one instruction.
+ *                     rip may be unchanged: a string instruction to go on
+ *                     with, or a LOCKed access that lost a race.
+ *      EMU_FAULT      copy regs and rflags back (they differ only when a
+ *                     string instruction has progressed), inject e->fault.
+ *      EMU_AGAIN      an access needs user space. Copy regs and rflags back
+ *                     too. When user space has answered, call emu_supply()
+ *                     with what was read, or with nothing for a write, and go
+ *                     to 2 with the same register values. If the vCPU's state
+ *                     was changed meanwhile, or the exit is abandoned, call
+ *                     emu_reset() instead.
+ *      EMU_UNHANDLED  not known: bytes[0 .. nbytes) hold what was fetched;
+ *                     report KVM_EXIT_INTERNAL_ERROR, state is unchanged.
+ *
+ * Exactly-once rule: after EMU_AGAIN an instruction is executed afresh, but
+ * every access that has already succeeded is answered from a log inside struct
+ * emu instead of being made again, the fetched bytes included. So neither
+ * devices nor racing vCPUs see an access twice, and what was checked is what is
+ * used. The log is dropped when the instruction (or iteration) completes.
+ *
+ * An ops function returns EMU_OK, EMU_AGAIN, EMU_UNHANDLED, or EMU_FAULT after
+ * emu_fault() or emu_page_fault(). fetch, read, write, get_seg and get_cr are
+ * mandatory. Any other pointer may be NULL: instructions that need it are
+ * EMU_UNHANDLED.
+ */
+#ifndef KVM_LIVE_EMULATE_H
+#define KVM_LIVE_EMULATE_H
+
+#include <linux/types.h>
+#ifdef __KERNEL__
+#include <linux/string.h>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int8_t s8;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+#endif
+
+struct emu;
+
+enum emu_result {
+	EMU_OK,
+	EMU_FAULT,
+	EMU_AGAIN,
+	EMU_UNHANDLED,
+	EMU_RETRY,		/* from ops->cmpxchg only: the value had changed */
+};
+
+enum emu_mode {
+	EMU_REAL,		/* CR0.PE = 0 */
+	EMU_VM86,		/* RFLAGS.VM = 1 */
+	EMU_PROT16,		/* CS.D = 0, also 16-bit compatibility mode */
+	EMU_PROT32,		/* CS.D = 1, also 32-bit compatibility mode */
+	EMU_LONG,		/* EFER.LMA = 1 and CS.L = 1 */
+};
+
+/* General registers in the order of their encoding. */
+enum emu_reg {
+	EMU_RAX, EMU_RCX, EMU_RDX, EMU_RBX, EMU_RSP, EMU_RBP, EMU_RSI, EMU_RDI,
+	EMU_R8, EMU_R9, EMU_R10, EMU_R11, EMU_R12, EMU_R13, EMU_R14, EMU_R15,
+};
+
+/* Segment registers in the order of their encoding, and the two system ones. */
+enum emu_segment {
+	EMU_ES, EMU_CS, EMU_SS, EMU_DS, EMU_FS, EMU_GS, EMU_LDTR, EMU_TR,
+	EMU_NSEGS,
+};
+
+/*
+ * A segment register with its hidden part. attr holds bits 8..23 of the
+ * descriptor's second word, limit bits cleared (the layout of VMX access
+ * rights): type 0..3, S 4, DPL 5..6, P 7, AVL 12, L 13, D/B 14, G 15, and
+ * 16 for "unusable" (a null selector was loaded). limit is in bytes.
+ */
+struct emu_seg {
+	u64 base;
+	u32 limit;
+	u32 attr;
+	u16 selector;
+};
+
+#define EMU_SEG_TYPE		0x000fu
+#define EMU_SEG_ACCESSED	0x0001u
+#define EMU_SEG_WRITE		0x0002u	/* data: writable; code: readable */
+#define EMU_SEG_DOWN		0x0004u	/* data: expand down; code: conforming */
+#define EMU_SEG_CODE		0x0008u
+#define EMU_SEG_S		0x0010u
+#define EMU_SEG_DPL_SHIFT	5
+#define EMU_SEG_DPL		0x0060u
+#define EMU_SEG_P		0x0080u
+#define EMU_SEG_AVL		0x1000u
+#define EMU_SEG_L		0x2000u
+#define EMU_SEG_DB		0x4000u
+#define EMU_SEG_G		0x8000u
+#define EMU_SEG_UNUSABLE	0x10000u
+
+/* GDTR or IDTR */
+struct emu_table {
+	u64 base;
+	u16 limit;
+};
+
+/* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
+#define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */
+#define EMU_ACC_SYSTEM	2u	/* descriptor tables and TSS: supervisor at any CPL */
+
+/* Software-visible side effects that are not registers: ops->control(). */
+enum emu_control {
+	EMU_CTL_HLT,		/* the vCPU halts after this instruction */
+	EMU_CTL_INVLPG,		/* arg: linear address */
+	EMU_CTL_INVPCID,	/* arg: type, arg2: pointer to the 16-byte descriptor */
+	EMU_CTL_INVD,
+	EMU_CTL_WBINVD,
+	EMU_CTL_CLFLUSH,	/* arg: linear address; also CLFLUSHOPT, CLWB */
+	EMU_CTL_PAUSE,
+	EMU_CTL_MONITOR,	/* arg: linear address */
+	EMU_CTL_MWAIT,
+	EMU_CTL_XSETBV,		/* arg: register number, arg2: pointer to the u64 */
+	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
+	EMU_CTL_RDPMC,		/* arg: counter, arg2: pointer to the u64 */
+	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */
+	EMU_CTL_IRET,		/* an IRET completed: NMIs are unblocked */
+};
+
+/* x87 state that instructions without a memory-to-stack transfer touch. */
+enum emu_x87 {
+	EMU_X87_INIT,		/* FNINIT, value unused */
+	EMU_X87_READ_CW,
+	EMU_X87_WRITE_CW,
+	EMU_X87_READ_SW,
+	EMU_X87_CLEAR,		/* FNCLEX, value unused */
+	EMU_X87_READ_MXCSR,
+	EMU_X87_WRITE_MXCSR,
+};
+
+struct emu_ops {
+	/*
+	 * Guest memory by linear address. An access may cross one page
+	 * boundary: both halves are checked before either is made. size is 1
+	 * to 64, for PIO strings up to EMU_PIO_MAX within one page.
+	 */
+	int (*fetch)(struct emu *e, u64 linear, void *buf, unsigned int size);
+	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access);
+	int (*write)(struct emu *e, u64 linear, const void *buf,
+		     unsigned int size, unsigned int access);
+	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
+	int (*cmpxchg)(struct emu *e, u64 linear, const void *old,
+		       const void *new, unsigned int size);
+	/* May size bytes at linear be written? Called before INS reads a port. */
+	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
+
+	/* Ports: count items of size bytes; IOPL and TSS were checked. */
+	int (*pio_in)(struct emu *e, u16 port, unsigned int size, void *buf,
+		      unsigned int count);
+	int (*pio_out)(struct emu *e, u16 port, unsigned int size,
+		       const void *buf, unsigned int count);
+
+	/* Processor state; setters take effect at once and cannot be undone. */
+	void (*get_seg)(struct emu *e, unsigned int seg, struct emu_seg *s);
+	void (*set_seg)(struct emu *e, unsigned int seg,
+			const struct emu_seg *s);
+	void (*get_gdt)(struct emu *e, struct emu_table *t);
+	void (*set_gdt)(struct emu *e, const struct emu_table *t);
+	void (*get_idt)(struct emu *e, struct emu_table *t);
+	void (*set_idt)(struct emu *e, const struct emu_table *t);
+	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
+	u64 (*get_cr)(struct emu *e, unsigned int cr);
+	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);
+	/* DR 0..3, 6, 7; the ops check DR7.GD, the emulator CPL and CR4.DE. */
+	int (*get_dr)(struct emu *e, unsigned int dr, u64 *value);
+	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
+	int (*rdmsr)(struct emu *e, u32 index, u64 *value);
+	int (*wrmsr)(struct emu *e, u32 index, u64 value);
+	int (*rdtsc)(struct emu *e, u64 *value);
+	/* r = EAX, EBX, ECX, EDX: in leaf and subleaf, out the answer. */
+	int (*cpuid)(struct emu *e, u32 r[4]);
+	int (*control)(struct emu *e, enum emu_control what, u64 arg,
+		       void *arg2);
+
+	/*
+	 * Vector registers 0..31, size 4, 8, 16, 32 or 64 from the low end.
+	 * vec_write with zero_upper clears everything above size (VEX, EVEX),
+	 * without it keeps everything above size.
+	 */
+	int (*vec_read)(struct emu *e, unsigned int reg, void *buf,
+			unsigned int size);
+	int (*vec_write)(struct emu *e, unsigned int reg, const void *buf,
+			 unsigned int size, bool zero_upper);
+	/* MMX registers 0..7; vec ops check neither CR0.TS nor EM, nor these. */
+	int (*mmx_read)(struct emu *e, unsigned int reg, u64 *value);
+	int (*mmx_write)(struct emu *e, unsigned int reg, u64 value);
+	int (*x87)(struct emu *e, enum emu_x87 what, u32 *value);
+};
+
+#define EMU_INSN_MAX	15	/* the longest instruction */
+#define EMU_PIO_MAX	1024	/* bytes of one INS or OUTS batch */
+#define EMU_REP_MAX	256	/* iterations of one emu_run() */
+#define EMU_LOG_SIZE	(EMU_PIO_MAX + 64)
+
+/* Exception to inject, or a software interrupt to deliver. */
+struct emu_exception {
+	u8 vector;
+	bool has_error;
+	bool has_cr2;
+	/*
+	 * INT n, INT3, INTO or INT1 in protected or long mode: the emulator
+	 * leaves delivery to the processor. Inject as that type of event with
+	 * e->length as instruction length; the saved rip is e->rip + e->length.
+	 */
+	bool software;
+	u32 error;
+	u64 cr2;
+};
+
+/* e->shadow */
+#define EMU_SHADOW_STI		1u
+#define EMU_SHADOW_MOV_SS	2u
+
+/* One operand: where it is and, once read, its value. */
+struct emu_operand {
+	u8 kind;		/* enum operand_kind of emulate.c */
+	u8 size;		/* bytes */
+	u8 reg;
+	u64 val;
+};
+
+struct emu_opcode;
+
+struct emu {
+	/* Set once by the owner. */
+	const struct emu_ops *ops;
+	void *owner;
+
+	/* Set before each emu_run() or emu_decode(). */
+	u64 regs[16];
+	u64 rip;
+	u64 rflags;
+	u8 mode;		/* enum emu_mode */
+	u8 cpl;			/* 3 in vm86 mode, 0 in real mode */
+	u8 va_bits;		/* 48, or 57 with CR4.LA57 */
+
+	/* Results. */
+	u8 shadow;		/* EMU_SHADOW_*, 0 if none */
+	struct emu_exception fault;
+	unsigned long iterations; /* of a string instruction, this run */
+
+	/*
+	 * The decoded instruction. Before the first call for an instruction
+	 * nbytes is 0, or the owner stores what the processor reported in
+	 * bytes and sets nbytes.
+	 */
+	u8 bytes[EMU_INSN_MAX];
+	u8 nbytes;		/* bytes fetched so far */
+	u8 length;		/* of the decoded instruction */
+	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A, … */
+	u8 opcode;
+	u8 modrm;
+	u8 sib;
+	bool has_modrm;
+	bool lock;
+	bool opsize_prefix;	/* 66 */
+	u8 rep;			/* F2 or F3, else 0 */
+	u8 rex;
+	u8 vex;			/* 0, 2, 3 (prefix bytes), 4 EVEX, 5 XOP */
+	u8 vex_reg;		/* vvvv, inverted back */
+	u8 vex_len;		/* 16, 32 or 64 bytes */
+	u8 vex_pp;		/* 0, 66, F3 or F2 */
+	u8 evex_bits;		/* EVEX byte 3: z, L'L, b, V', aaa */
+	u8 op_size;		/* 2, 4 or 8 */
+	u8 addr_size;		/* 2, 4 or 8 */
+	u8 seg;			/* segment of the memory operand */
+	u64 ea;			/* effective address of the memory operand */
+	u64 next_rip;
+	const struct emu_opcode *row;
+	struct emu_operand op[3];
+	u64 imm, imm2;
+
+	/* Private: segment cache, roll-back state, log of finished accesses. */
+	u16 seg_cached;
+	struct emu_seg segs[EMU_NSEGS];
+	u64 old_regs[16];
+	u64 old_rip;
+	u64 old_rflags;
+	u8 old_cpl;
+	bool pending;		/* the last run ended with EMU_AGAIN */
+	bool pending_write;
+	u16 log_len, log_pos;
+	u16 writes_done, writes_pos;
+	u8 buf[64];
+	u8 log[EMU_LOG_SIZE];
+};
+
+/*
+ * Fetches and decodes the instruction at rip without executing it: length,
+ * opcode and operands are then known. EMU_OK, EMU_FAULT (#PF, #GP or #UD),
+ * EMU_AGAIN or EMU_UNHANDLED (length is not known). Follow it by emu_reset(),
+ * or by emu_run(), which uses the bytes already fetched.
+ */
+int emu_decode(struct emu *e);
+
+/* Executes the instruction at rip; see above. */
+int emu_run(struct emu *e);
+
+/* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
+void emu_supply(struct emu *e, const void *data, unsigned int size);
+
+/* Forgets a half-done instruction and its fetched bytes. */
+void emu_reset(struct emu *e);
+
+/* For ops functions: record an exception, return EMU_FAULT. */
+int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error);
+int emu_page_fault(struct emu *e, u64 cr2, u32 error);
+
+/*
+ * Delivers interrupt or exception @vector through the real-mode vector table:
+ * pushes FLAGS, CS and IP (rip must already be the return address), clears IF,
+ * TF and AC. Results as emu_run().
+ */
+int emu_real_interrupt(struct emu *e, u8 vector);
+
+/*
+ * Performs a 32- or 16-bit task switch that the processor reported (VMX and
+ * SVM intercept all of them): rip must already be the value to be saved.
+ */
+enum emu_task_reason {
+	EMU_TASK_CALL,
+	EMU_TASK_IRET,
+	EMU_TASK_JMP,
+	EMU_TASK_GATE,		/* through the IDT; nests like CALL */
+};
+
+int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
+		    bool has_error, u32 error);
+
+#endif /* KVM_LIVE_EMULATE_H */
