@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kvm.h: the structures of the hypervisor, the table of what a processor
+ * vendor's file must provide, and the locks.
+ *
+ * Who is who
+ *   struct kvm        one virtual machine: an address space (memory slots plus
+ *                     the second-level page tables that map them) and vCPUs.
+ *   struct kvm_vcpu   one virtual processor. A vendor file embeds it as the first
+ *                     member of its own structure (struct svm_vcpu, vmx_vcpu).
+ *   struct kvm_x86_ops what svm.c and vmx.c implement. Generic code never asks
+ *                     which vendor it runs on; vendor code never touches the
+ *                     state of another device or vCPU.
+ *
+ * The life of an exit
+ *   vcpu.c enters the guest through ops->enter(); after it ops->handle_exit()
+ *   looks the reason up in the vendor's table of handlers. A handler returns
+ *     1   done: enter the guest again,
+ *     0   user space must act: vcpu->run says what,
+ *    <0   an errno for KVM_RUN.
+ *
+ * Lock order, outermost first
+ *   kvm_lock            list of VMs, count of users of the hardware (kvm_main.c)
+ *   vcpu->mutex         one ioctl at a time on a vCPU; held during KVM_RUN
+ *   kvm->lock           creation of vCPUs and of the VM's devices
+ *   kvm->slots_lock     changes of the memory slots and the I/O buses
+ *   mmap_lock           (the kernel's) taken by page faults on guest memory
+ *   kvm->mmu_lock       second-level page tables; a spinlock, interrupts enabled
+ *   kvm->srcu           readers of the slots and the buses: a vCPU holds it while it
+ *                       runs, and drops it when it sleeps or goes to user space
+ */
+#ifndef KVM_LIVE_KVM_H
+#define KVM_LIVE_KVM_H
+
+#include <linux/types.h>
+#include <linux/kvm.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/user-return-notifier.h>
+#include <linux/xarray.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+#include <asm/processor-flags.h>
+#include "emulate.h"
+
+#define KVM_LIVE_VERSION	"0.1.0"
+
+typedef u64 gpa_t;	/* guest-physical address */
+typedef u64 gfn_t;	/* guest frame number: gpa >> 12 */
+typedef u64 hpa_t;	/* host-physical address */
+
+#define KVM_MAX_VCPUS		255
+#define KVM_MAX_VCPU_ID		1024
+#define KVM_USER_SLOTS		509
+#define KVM_MAX_CPUID		80
+#define KVM_MCE_BANKS		32
+#define KVM_INVALID_PAGE	(~(hpa_t)0)
+
+/* ---- registers ---------------------------------------------------------- */
+
+/* Numbered as in ModRM, so that the emulator and the entry code agree. */
+enum kvm_reg {
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	REG_RIP, NR_REGS,
+};
+
+/* Numbered as in an instruction's sreg field; then the system segments. */
+enum kvm_seg {
+	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_TR, SEG_LDTR, NR_SEGS,
+};
+
+/* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
+#define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |	\
+				X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |	\
+				X86_CR0_WP | X86_CR0_AM | X86_CR0_NW |	\
+				X86_CR0_CD | X86_CR0_PG))
+
+/* ---- memory slots (memslot.c) ------------------------------------------- */
+
+struct kvm_memslot {
+	gfn_t base;		/* first guest frame */
+	u64 npages;
+	unsigned long hva;	/* where user space has it mapped */
+	unsigned long *dirty;	/* one bit a page, or NULL when not logged */
+	u32 flags;		/* KVM_MEM_* */
+	u16 id;
+};
+
+/* An immutable array, sorted by base; replaced as a whole under slots_lock. */
+struct kvm_memslots {
+	u64 generation;
+	unsigned int count;
+	struct kvm_memslot *slot[] __counted_by(count);
+};
+
+/* ---- second-level page tables (mmu.c) ----------------------------------- */
+
+/*
+ * What differs between EPT and nested page tables. Entries are 64 bits, tables
+ * have 512 of them, and bit 7 marks a large leaf on both.
+ */
+struct kvm_tdp_format {
+	u64 present;		/* an entry with any of these bits maps something */
+	u64 table;		/* bits of an entry that points to a table */
+	u64 leaf;		/* bits of every leaf of ordinary memory */
+	u64 leaf_mmio;		/* ... of a host page that is not RAM */
+	u64 write;		/* the write permission */
+	u64 accessed;		/* 0 when the processor does not track it */
+	u8 levels;		/* 4 or 5 */
+	u8 max_level;		/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
+};
+
+/* Access bits, for the second level and for the guest's own page tables. */
+#define ACCESS_WRITE	BIT(0)
+#define ACCESS_USER	BIT(1)
+#define ACCESS_EXEC	BIT(2)
+
+/* Table pages for one fault, allocated before mmu_lock is taken. */
+struct kvm_mmu_cache {
+	unsigned int count;
+	void *page[5];
+};
+
+/* What a second-level fault turned out to be. */
+enum kvm_fault_result {
+	FAULT_MAPPED,		/* mapped, or somebody else did: enter again */
+	FAULT_MMIO,		/* no memory there (or read-only memory written) */
+};
+
+/* ---- I/O ----------------------------------------------------------------- */
+
+/* One piece of an access that user space (or an eventfd) completes. */
+struct kvm_mmio_fragment {
+	gpa_t gpa;
+	u8 len;			/* 1 to 8 */
+	u8 data[8];
+};
+
+#define KVM_MMIO_FRAGMENTS	16	/* 64-byte store across a page: 8 + 8 */
+#define KVM_PIO_MAX		PAGE_SIZE
+
+struct kvm_io_state {
+	/* Reads of the instruction being emulated that user space answered. */
+	struct kvm_mmio_fragment read[KVM_MMIO_FRAGMENTS];
+	u8 reads;		/* answered */
+	u8 cursor;		/* replayed in this attempt */
+	bool read_pending;	/* read[reads] is out with user space */
+	/* Writes of the instruction, handed out one by one after it retired. */
+	struct kvm_mmio_fragment write[KVM_MMIO_FRAGMENTS];
+	u8 writes;
+	u8 written;
+	/* A port access: data in the page behind struct kvm_run. */
+	bool pio_pending;	/* out with user space */
+	bool pio_done;		/* IN answered, not consumed yet */
+	u16 pio_port;
+	u8 pio_size;
+	u32 pio_count;
+};
+
+
+
+
+/* ---- events -------------------------------------------------------------- */
+
+/*
+ * "pending" is still to be delivered; "injected" was given to the processor
+ * and must be given again if the delivery did not complete.
+ */
+struct kvm_events {
+	struct {
+		bool pending, injected, has_error, has_payload;
+		u8 nr;
+		u32 error_code;
+		u64 payload;	/* new CR2 for #PF, DR6 bits for #DB */
+	} exception;
+	struct {
+		bool pending, injected, soft;
+		u8 nr;
+	} irq;
+	struct {
+		bool injected;
+		u8 pending;	/* at most 2: one in service, one latched */
+	} nmi;
+};
+
+/* vcpu->requests */
+enum kvm_request {
+	REQ_EVENT,		/* look at the events before entering */
+	REQ_TLB_FLUSH,		/* drop everything cached of the address space */
+	REQ_TRIPLE_FAULT,
+	REQ_VM_DEAD,
+};
+
+/* vcpu->mode: may an IPI be needed to make the vCPU see a request? */
+enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
+
+/* ---- exit counters (stats.c) --------------------------------------------- */
+
+/* One row per counter; the names are what debugfs shows. */
+#define KVM_STATS(S)							\
+	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall)	\
+	S(injected_irq) S(injected_nmi) S(injected_exception)		\
+	S(invlpg) S(io_in) S(io_out) S(ioeventfd) S(irq) S(irq_window)	\
+	S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) S(nmi)	\
+	S(nmi_window) S(other) S(second_level_fault) S(second_level_map) \
+	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush)	\
+	S(user_exits) S(signal_exits) S(wbinvd) S(xsetbv)
+
+#define KVM_STAT_ENUM(name) STAT_##name,
+enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) NR_STATS };
+
+/* ---- the virtual processor ------------------------------------------------ */
+
+struct kvm_mtrr {
+	u64 def_type;
+	u64 fixed[11];
+	u64 var[16];		/* base, mask, base, mask, … */
+};
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	struct kvm_run *run;		/* page 0 of the mapping; page 1: port data */
+	int id;				/* KVM_CREATE_VCPU's argument (APIC id) */
+	int index;			/* 0 … kvm->nr_vcpus - 1 */
+	int cpu;			/* host CPU it is loaded on, -1 if none */
+	int mode;			/* enum kvm_vcpu_mode */
+	unsigned long requests;		/* bits of enum kvm_request */
+	struct mutex mutex;
+	struct preempt_notifier preempt;
+	struct rcuwait wait;
+	int srcu_idx;
+	bool launched;			/* has ever run */
+
+	/* Guest registers. Vendor code brings in lazily what is not in "avail". */
+	u64 regs[NR_REGS];
+	u32 regs_avail;			/* bit n: regs[n] is current */
+	u32 regs_dirty;			/* bit n: regs[n] must reach the processor */
+	u64 cr0, cr2, cr4, cr8, efer;	/* CR3 lives with the vendor: ops->get_cr3 */
+	u64 xcr0, xss;
+	u64 dr[4], dr6, dr7;
+	u64 apic_base;
+	u32 mp_state;			/* KVM_MP_STATE_* */
+
+	/* Single-stepping and breakpoints for user space. */
+	u32 guest_debug;		/* KVM_GUESTDBG_* */
+	u64 debug_dr[4], debug_dr7;
+
+	struct kvm_events events;
+	struct kvm_io_state io;
+	int (*resume)(struct kvm_vcpu *vcpu);	/* after user space's answer */
+	struct emu emu;
+	struct kvm_mmu_cache mmu_cache;
+
+	struct fpu_guest fpu;
+	u32 guest_pkru, host_pkru;
+	u64 host_xcr0;
+	u64 guest_xcr0_supported;	/* by the guest's CPUID */
+	bool fpu_loaded;
+
+	struct kvm_cpuid_entry2 *cpuid;
+	int cpuid_count;
+	u8 maxphyaddr;			/* from the guest's CPUID */
+	u64 cr4_allowed;		/* CR4 bits the guest's CPUID lets it set */
+	u64 efer_allowed;
+
+	/* MSRs that are plain storage; see msr.c */
+	u64 *msrs;
+	u64 pat, misc_enable, spec_ctrl, tsc_aux;
+	u64 tsc_offset, tsc_adjust;
+	u32 tsc_khz;
+	struct kvm_mtrr mtrr;
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 mce_bank[KVM_MCE_BANKS * 4];
+
+	sigset_t sigset;
+	bool sigset_active;
+
+	u64 stat[NR_STATS];
+	struct dentry *debugfs;
+};
+
+/* ---- the virtual machine -------------------------------------------------- */
+
+struct kvm {
+	struct mm_struct *mm;		/* of the process that created it */
+	refcount_t users;		/* the VM's and the vCPUs' file descriptors */
+	struct list_head link;		/* vm_list, under kvm_lock */
+	bool dead;			/* after a bug in us: no vCPU enters again */
+
+	struct mutex lock;
+	struct xarray vcpus;		/* by index */
+	int nr_vcpus;
+
+	struct mutex slots_lock;
+	struct srcu_struct srcu;
+	struct kvm_memslots __rcu *slots;
+	struct list_head ioeventfds;	/* under slots_lock; readers: srcu */
+
+	spinlock_t mmu_lock;
+	hpa_t tdp_root;
+	unsigned long tdp_pages;	/* table pages in use */
+	struct mmu_notifier notifier;
+	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
+	long invalidate_count;		/* mmu_lock; invalidations going on */
+
+	unsigned long tss_addr;
+	u64 identity_map_addr;
+	s64 clock_offset;		/* KVM_SET_CLOCK: VM clock - boot time, ns */
+	u32 bsp_id;
+	u32 default_tsc_khz;
+	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
+	bool triple_fault_event;
+
+	u64 dead_stat[NR_STATS];
+	struct dentry *debugfs;
+};
+
+/* ---- what the processor's vendor provides --------------------------------- */
+
+struct kvm_x86_ops {
+	const char *name;		/* "SVM" or "VMX" */
+	unsigned int vcpu_size;		/* of the structure that embeds kvm_vcpu */
+	const struct kvm_tdp_format *tdp;
+
+	/* Host processors. cpu_enable/disable run on the CPU, preemption off. */
+	int (*cpu_enable)(void);	/* -EBUSY: somebody else is in there */
+	void (*cpu_disable)(void);
+
+	/* Virtual processors. */
+	int (*vcpu_create)(struct kvm_vcpu *vcpu);
+	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
+	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);
+
+	/*
+	 * One trip into the guest. Called with preemption and interrupts off;
+	 * returns so, too. handle_exit() is called with both on.
+	 */
+	void (*enter)(struct kvm_vcpu *vcpu);
+	/* Interrupts still off: NMIs and machine checks that caused the exit. */
+	void (*handle_exit_irqoff)(struct kvm_vcpu *vcpu);
+	int (*handle_exit)(struct kvm_vcpu *vcpu);
+	void (*flush_tlb)(struct kvm_vcpu *vcpu);	/* preemption off */
+
+	/* State. Values were validated by the caller unless an errno is said. */
+	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
+	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
+	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
+	void (*get_segment)(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s);
+	void (*set_segment)(struct kvm_vcpu *vcpu, int seg,
+			    const struct kvm_segment *s);
+	int (*get_cpl)(struct kvm_vcpu *vcpu);
+	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
+	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
+	void (*set_cr0)(struct kvm_vcpu *vcpu, u64 cr0);	/* also vcpu->cr0 */
+	void (*set_cr4)(struct kvm_vcpu *vcpu, u64 cr4);	/* also vcpu->cr4 */
+	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);	/* also vcpu->efer */
+	/* vcpu->dr7, guest_debug or the events' needs changed. */
+	void (*update_debug)(struct kvm_vcpu *vcpu);
+	void (*cpuid_changed)(struct kvm_vcpu *vcpu);
+	void (*set_tsc_offset)(struct kvm_vcpu *vcpu);	/* vcpu->tsc_offset */
+	/* MSRs that live in the processor's structure; 1: not one of mine. */
+	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
+	int (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 value);
+
+	/* Events. inject_* hand over what vcpu->events says is "injected". */
+	void (*inject_exception)(struct kvm_vcpu *vcpu);
+	void (*inject_irq)(struct kvm_vcpu *vcpu);
+	void (*inject_nmi)(struct kvm_vcpu *vcpu);
+	void (*cancel_injection)(struct kvm_vcpu *vcpu);
+	bool (*irq_allowed)(struct kvm_vcpu *vcpu);	/* IF and no shadow */
+	bool (*nmi_allowed)(struct kvm_vcpu *vcpu);
+	void (*request_irq_window)(struct kvm_vcpu *vcpu);
+	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
+	u32 (*get_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
+	void (*set_shadow)(struct kvm_vcpu *vcpu, u32 shadow);
+	bool (*get_nmi_mask)(struct kvm_vcpu *vcpu);
+	void (*set_nmi_mask)(struct kvm_vcpu *vcpu, bool masked);
+
+	/* Move RIP behind the instruction that exited; result as a handler. */
+	int (*skip_instruction)(struct kvm_vcpu *vcpu);
+};
+
+extern const struct kvm_x86_ops *kvm_ops;
+
+/* What the host's processor and kernel allow; filled in at load. */
+struct kvm_host_caps {
+	u64 xcr0;		/* XCR0 bits a guest may use */
+	u64 efer;		/* EFER bits a guest may use */
+	bool tsc_scaling;
+	bool nrips;
+};
+extern struct kvm_host_caps kvm_caps;
+
+/* ---- kvm_main.c ----------------------------------------------------------- */
+
+int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner);
+void kvm_unregister_vendor(void);
+void kvm_get(struct kvm *kvm);
+void kvm_put(struct kvm *kvm);
+/* Set a request on every vCPU and wait until none runs without seeing it. */
+void kvm_request_all(struct kvm *kvm, enum kvm_request req);
+/* We found a bug in ourselves: the VM stops, the host goes on. */
+void kvm_vm_bugged(struct kvm *kvm);
+u64 kvm_clock_ns(struct kvm *kvm);
+
+/* ---- vcpu.c ---------------------------------------------------------------- */
+
+int kvm_create_vcpu(struct kvm *kvm, u32 id);
+void kvm_destroy_vcpus(struct kvm *kvm);
+void kvm_kick(struct kvm_vcpu *vcpu);
+void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr);
+void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code);
+void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
+		       u32 error_code, u64 payload);
+void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
+/* Vendor code, after an exit: this was being delivered, do it again. */
+void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err);
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
+void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu);
+int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
+int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value);
+int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
+int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value);
+int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
+int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
+int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value);
+u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr);
+/* Exit to user space with an internal error; returns 0, for handlers. */
+int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
+/* Handlers of exits that are the same on both vendors. */
+int kvm_handle_cpuid(struct kvm_vcpu *vcpu);
+int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
+int kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
+int kvm_handle_hlt(struct kvm_vcpu *vcpu);
+int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
+int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
+int kvm_handle_ud(struct kvm_vcpu *vcpu);
+int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
+int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
+int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
+
+static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->efer & (1 << 10 /* LMA */);
+}
+
+static inline void kvm_request(struct kvm_vcpu *vcpu, enum kvm_request req)
+{
+	/* Whoever sees the request sees what was written before it. */
+	smp_wmb();
+	set_bit(req, &vcpu->requests);
+}
+
+static inline bool kvm_take_request(struct kvm_vcpu *vcpu, enum kvm_request req)
+{
+	if (!test_bit(req, &vcpu->requests))
+		return false;
+	clear_bit(req, &vcpu->requests);
+	smp_mb__after_atomic();
+	return true;
+}
+
+static inline u64 kvm_reg_read(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	if (unlikely(!(vcpu->regs_avail & BIT(reg))))
+		kvm_ops->cache_reg(vcpu, reg);
+	return vcpu->regs[reg];
+}
+
+static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
+{
+	vcpu->regs[reg] = v;
+	vcpu->regs_avail |= BIT(reg);
+	vcpu->regs_dirty |= BIT(reg);
+}
+
+/* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
+
+extern const struct emu_ops kvm_emu_ops;
+/* Emulate the instruction at RIP; result as a handler. */
+int kvm_emulate(struct kvm_vcpu *vcpu);
+/* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
+int kvm_instruction_length(struct kvm_vcpu *vcpu);
+/* IN/OUT of AL, AX or EAX, decoded by the processor. */
+int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
+/* A second-level fault; error: ACCESS_*; result as a handler. */
+int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
+
+/* ---- memslot.c -------------------------------------------------------------- */
+
+int kvm_set_memory_region(struct kvm *kvm,
+			  const struct kvm_userspace_memory_region2 *region);
+int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
+void kvm_free_memslots(struct kvm *kvm);
+/* Callers hold srcu (or slots_lock). NULL: no memory there. */
+struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
+/* Guest memory; 0 or -EFAULT. Must run in the VM's process. */
+int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len);
+int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len);
+int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
+		      unsigned int len);	/* 1: it differed, old updated */
+void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
+
+/* ---- mmu.c ------------------------------------------------------------------ */
+
+int kvm_mmu_init_vm(struct kvm *kvm);
+void kvm_mmu_destroy_vm(struct kvm *kvm);
+void kvm_mmu_free_cache(struct kvm_vcpu *vcpu);
+/* FAULT_* or an errno. */
+int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot);
+/* Take the write permission away, so that the next write is noticed. */
+void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
+			   const unsigned long *pages);
+
+/* ---- walk.c: the guest's own page tables ------------------------------------ */
+
+struct kvm_walk_fault {
+	u32 error_code;		/* of the #PF */
+};
+/*
+ * Translate a linear address with the guest's page tables and set accessed and
+ * dirty bits. 0: *gpa is set. 1: *error_code is that of the page fault to be
+ * raised. -EFAULT: a page table lies outside of memory.
+ */
+int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
+		  u32 *error_code);
+
+/* ---- cpuid.c, msr.c --------------------------------------------------------- */
+
+void kvm_cpuid_init(void);
+int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
+int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
+		   const struct kvm_cpuid_entry2 __user *user);
+int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
+		   struct kvm_cpuid_entry2 __user *user);
+struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
+					u32 index);
+/* What the guest's CPUID instruction returns. */
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+/* Does the guest's CPUID have this feature? X86_FEATURE_* of the kernel. */
+bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
+/* Derived state after the guest's CPUID or CR4 changed. */
+void kvm_update_cpuid(struct kvm_vcpu *vcpu);
+
+int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool features);
+/* 0; 1: #GP. host: user space does it, read-only MSRs may be set. */
+int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host);
+int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
+int kvm_get_feature_msr(u32 index, u64 *value);
+int kvm_init_msrs(struct kvm_vcpu *vcpu);
+void kvm_free_msrs(struct kvm_vcpu *vcpu);
+void kvm_reset_msrs(struct kvm_vcpu *vcpu);
+u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
+
+/* ---- stats.c ---------------------------------------------------------------- */
+
+void kvm_stats_init(void);
+void kvm_stats_exit(void);
+void kvm_stats_add_vm(struct kvm *kvm, int fd);
+void kvm_stats_remove_vm(struct kvm *kvm);
+extern struct list_head kvm_vm_list;	/* under kvm_lock */
+extern struct mutex kvm_lock;
+
+#endif
