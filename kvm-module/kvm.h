@@ -48,6 +48,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/processor-flags.h>
+
 #include "emulate.h"
 
 #define KVM_LIVE_VERSION	"0.1.0"
@@ -132,41 +133,33 @@ struct kvm_mmu_cache {
 /* What a second-level fault turned out to be. */
 enum kvm_fault_result {
 	FAULT_MAPPED,		/* mapped, or somebody else did: enter again */
-	FAULT_MMIO,		/* no memory there (or read-only memory written) */
+	FAULT_MMIO,		/* no memory there, or read-only memory written */
 };
 
 /* ---- I/O ----------------------------------------------------------------- */
 
-/* One piece of an access that user space (or an eventfd) completes. */
+/* One piece of an access that user space completes. */
 struct kvm_mmio_fragment {
 	gpa_t gpa;
+	u8 *data;		/* into kvm_io_state.data */
 	u8 len;			/* 1 to 8 */
-	u8 data[8];
 };
 
-#define KVM_MMIO_FRAGMENTS	16	/* 64-byte store across a page: 8 + 8 */
-#define KVM_PIO_MAX		PAGE_SIZE
+#define KVM_MMIO_FRAGMENTS	10	/* 64 bytes that cross a page */
+#define KVM_MMIO_MAX		64
 
+/* The access of the current instruction that is out with user space. */
 struct kvm_io_state {
-	/* Reads of the instruction being emulated that user space answered. */
-	struct kvm_mmio_fragment read[KVM_MMIO_FRAGMENTS];
-	u8 reads;		/* answered */
-	u8 cursor;		/* replayed in this attempt */
-	bool read_pending;	/* read[reads] is out with user space */
-	/* Writes of the instruction, handed out one by one after it retired. */
-	struct kvm_mmio_fragment write[KVM_MMIO_FRAGMENTS];
-	u8 writes;
-	u8 written;
-	/* A port access: data in the page behind struct kvm_run. */
-	bool pio_pending;	/* out with user space */
-	bool pio_done;		/* IN answered, not consumed yet */
-	u16 pio_port;
-	u8 pio_size;
-	u32 pio_count;
+	u64 rip;		/* linear; if it has moved, the access is void */
+	bool write;
+	u8 size;
+	u8 fragments, next;
+	struct kvm_mmio_fragment fragment[KVM_MMIO_FRAGMENTS];
+	u8 data[KVM_MMIO_MAX];
+	u16 port;
+	u8 port_size;
+	u32 port_count;
 };
-
-
-
 
 /* ---- events -------------------------------------------------------------- */
 
@@ -532,9 +525,6 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 
 /* ---- walk.c: the guest's own page tables ------------------------------------ */
 
-struct kvm_walk_fault {
-	u32 error_code;		/* of the #PF */
-};
 /*
  * Translate a linear address with the guest's page tables and set accessed and
  * dirty bits. 0: *gpa is set. 1: *error_code is that of the page fault to be
@@ -569,6 +559,11 @@ int kvm_init_msrs(struct kvm_vcpu *vcpu);
 void kvm_free_msrs(struct kvm_vcpu *vcpu);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
+
+/* ---- host_work.c ----------------------------------------------------------- */
+
+/* Do what the host wants done before the guest goes on; -EINTR on a signal. */
+int kvm_host_work(void);
 
 /* ---- stats.c ---------------------------------------------------------------- */
 
