@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The module's tests: programs that run as root in an emulated machine with VT
+# (run-vm), and the figures of the module's size.
+
+MODULE_TEST_PROGRAMS := $(patsubst tests/module/%.c,build/tests/module/%, \
+	$(filter-out tests/module/vm-off.c,$(wildcard tests/module/*.c)))
+
+build/tests/module/%: tests/module/%.c $(wildcard tests/module/*.h)
+	@mkdir -p $(@D)
+	cc -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+module-tests: $(MODULE_TEST_PROGRAMS)
+
+report-lines:
+	@mkdir -p build/reports
+	@cd kvm-module && wc -l *.[chS] | awk 'BEGIN { print "file\tlines" } \
+		{ print $$2 "\t" $$1 } END { if (NR == 1) print "total\t" $$1 }' \
+		>../build/reports/module-lines.tsv
+	@tail -n 1 build/reports/module-lines.tsv
+
+check-module: module module-tests report-lines $(KERNEL_DEBUG)
+	prove --timer $(if $(V),-v) tests/module
+
+.PHONY: module-tests report-lines
