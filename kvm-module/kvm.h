@@ -47,6 +47,7 @@
 #include <linux/xarray.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
+#include <asm/mce.h>
 #include <asm/processor-flags.h>
 
 #include "emulate.h"
@@ -62,6 +63,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_USER_SLOTS		509
 #define KVM_MAX_CPUID		80
 #define KVM_MCE_BANKS		32
+#define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define KVM_INVALID_PAGE	(~(hpa_t)0)
 
 /* ---- registers ---------------------------------------------------------- */
@@ -295,7 +297,7 @@ struct kvm {
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 	struct kvm_memslots __rcu *slots;
-	struct list_head ioeventfds;	/* under slots_lock; readers: srcu */
+	struct list_head ioeventfds;	/* slots_lock; readers: srcu */
 
 	spinlock_t mmu_lock;
 	hpa_t tdp_root;
@@ -494,7 +496,14 @@ int kvm_instruction_length(struct kvm_vcpu *vcpu);
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
 /* A second-level fault; error: ACCESS_*; result as a handler. */
 int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+
+/* ---- eventfd.c ---------------------------------------------------------------- */
+
 int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
+void kvm_free_ioeventfds(struct kvm *kvm);
+/* A guest wrote; true: an eventfd took it. Caller holds srcu. */
+bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
+			 const void *data);
 
 /* ---- memslot.c -------------------------------------------------------------- */
 
@@ -535,7 +544,10 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 
 /* ---- cpuid.c, msr.c --------------------------------------------------------- */
 
-void kvm_cpuid_init(void);
+/* What the processor and the kernel can do; once, when the vendor loads. */
+void kvm_host_init(void);
+/* Bytes of the XSAVE area that KVM_GET_XSAVE2 returns at most. */
+int kvm_xsave_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		   const struct kvm_cpuid_entry2 __user *user);

@@ -1,0 +1,712 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_main.c: /dev/kvm, virtual machines and the host's processors.
+ *
+ * kvm.ko is the generic half and does nothing by itself. The vendor's module
+ * (kvm-amd or kvm-intel) registers its struct kvm_x86_ops; from then on
+ * /dev/kvm exists. Opening it gives the system file descriptor, KVM_CREATE_VM
+ * on that one a VM's, KVM_CREATE_VCPU on that a vCPU's. A VM lives as long as
+ * any descriptor of it or of its vCPUs.
+ *
+ * Virtualization is switched on in the host's processors when the first VM is
+ * made and off when the last one is gone, so that another hypervisor can have
+ * the machine in between. A processor that comes online while there are VMs is
+ * switched on by a hotplug callback; suspend, reboot and crash switch off.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/syscore_ops.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+#include <asm/reboot.h>
+#include <asm/tsc.h>
+
+#include "kvm.h"
+
+MODULE_AUTHOR("The kvm-live founders");
+MODULE_DESCRIPTION("kvm-live hypervisor: generic part");
+MODULE_VERSION(KVM_LIVE_VERSION);
+MODULE_LICENSE("GPL");
+
+const struct kvm_x86_ops *kvm_ops;
+EXPORT_SYMBOL_GPL(kvm_ops);
+struct kvm_host_caps kvm_caps;
+EXPORT_SYMBOL_GPL(kvm_caps);
+
+DEFINE_MUTEX(kvm_lock);
+LIST_HEAD(kvm_vm_list);
+
+static struct module *vendor_module;
+static int hardware_users;	/* VMs; under kvm_lock */
+static enum cpuhp_state hotplug_state;
+static DEFINE_PER_CPU(bool, hardware_enabled);
+static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
+
+/* ---- the host's processors ---------------------------------------------- */
+
+static int enable_this_cpu(void)
+{
+	int r;
+
+	if (__this_cpu_read(hardware_enabled))
+		return 0;
+	r = kvm_ops->cpu_enable();
+	if (!r)
+		__this_cpu_write(hardware_enabled, true);
+	return r;
+}
+
+static void disable_this_cpu(void)
+{
+	if (!__this_cpu_read(hardware_enabled))
+		return;
+	kvm_ops->cpu_disable();
+	__this_cpu_write(hardware_enabled, false);
+}
+
+static void enable_on_cpu(void *error)
+{
+	int r = enable_this_cpu();
+
+	if (r)
+		atomic_cmpxchg((atomic_t *)error, 0, r);
+}
+
+static void disable_on_cpu(void *unused)
+{
+	disable_this_cpu();
+}
+
+/* Caller holds kvm_lock. */
+static int hardware_get(void)
+{
+	atomic_t error = ATOMIC_INIT(0);
+
+	lockdep_assert_held(&kvm_lock);
+	if (hardware_users) {
+		hardware_users++;
+		return 0;
+	}
+	on_each_cpu(enable_on_cpu, &error, 1);
+	if (atomic_read(&error)) {
+		on_each_cpu(disable_on_cpu, NULL, 1);
+		return atomic_read(&error);
+	}
+	hardware_users = 1;
+	return 0;
+}
+
+static void hardware_put(void)
+{
+	lockdep_assert_held(&kvm_lock);
+	if (!--hardware_users)
+		on_each_cpu(disable_on_cpu, NULL, 1);
+}
+
+static int cpu_online_callback(unsigned int cpu)
+{
+	int r = 0;
+
+	mutex_lock(&kvm_lock);
+	if (hardware_users) {
+		preempt_disable();
+		r = enable_this_cpu();
+		preempt_enable();
+	}
+	mutex_unlock(&kvm_lock);
+	return r;
+}
+
+static int cpu_offline_callback(unsigned int cpu)
+{
+	mutex_lock(&kvm_lock);
+	preempt_disable();
+	disable_this_cpu();
+	preempt_enable();
+	mutex_unlock(&kvm_lock);
+	return 0;
+}
+
+/* Suspend and resume run on one CPU with interrupts off; no lock is free to take. */
+static int suspend_callback(void *data)
+{
+	disable_this_cpu();
+	return 0;
+}
+
+static void resume_callback(void *data)
+{
+	if (hardware_users)
+		WARN_ON_ONCE(enable_this_cpu());
+}
+
+static void shutdown_callback(void *data)
+{
+	pr_info("kvm-live: switching virtualization off\n");
+	on_each_cpu(disable_on_cpu, NULL, 1);
+}
+
+static const struct syscore_ops kvm_syscore_ops = {
+	.suspend = suspend_callback,
+	.resume = resume_callback,
+	.shutdown = shutdown_callback,
+};
+
+static struct syscore kvm_syscore = { .ops = &kvm_syscore_ops };
+
+/* A crash or emergency reboot: this CPU must leave VMX or SVM operation now. */
+static void emergency_callback(void)
+{
+	disable_this_cpu();
+}
+
+/* ---- requests to all vCPUs ------------------------------------------------ */
+
+static void kick_ack(void *unused)
+{
+}
+
+void kvm_request_all(struct kvm *kvm, enum kvm_request req)
+{
+	struct kvm_vcpu *vcpu;
+	struct cpumask *mask;
+	unsigned long i;
+
+	preempt_disable();
+	mask = this_cpu_cpumask_var_ptr(kick_mask);
+	cpumask_clear(mask);
+	xa_for_each(&kvm->vcpus, i, vcpu) {
+		int cpu;
+
+		set_bit(req, &vcpu->requests);
+		/* Pairs with the barrier in run_once(): it sees the request,
+		 * or we see it in the guest and interrupt it.
+		 */
+		smp_mb__after_atomic();
+		cpu = READ_ONCE(vcpu->cpu);
+		if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0)
+			cpumask_set_cpu(cpu, mask);
+	}
+	cpumask_clear_cpu(smp_processor_id(), mask);
+	smp_call_function_many(mask, kick_ack, NULL, true);
+	preempt_enable();
+}
+
+void kvm_vm_bugged(struct kvm *kvm)
+{
+	WRITE_ONCE(kvm->dead, true);
+	kvm_request_all(kvm, REQ_VM_DEAD);
+}
+EXPORT_SYMBOL_GPL(kvm_vm_bugged);
+
+/* ---- virtual machines ------------------------------------------------------ */
+
+static struct kvm *create_vm(void)
+{
+	struct kvm *kvm = kzalloc(sizeof(*kvm), GFP_KERNEL_ACCOUNT);
+	struct kvm_memslots *slots;
+	int r = -ENOMEM;
+
+	if (!kvm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&kvm->users, 1);
+	mutex_init(&kvm->lock);
+	mutex_init(&kvm->slots_lock);
+	spin_lock_init(&kvm->mmu_lock);
+	xa_init(&kvm->vcpus);
+	INIT_LIST_HEAD(&kvm->ioeventfds);
+	kvm->identity_map_addr = 0xfffbc000;
+	kvm->default_tsc_khz = tsc_khz;
+	kvm->clock_offset = -(s64)ktime_get_boottime_ns();
+
+	slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
+	if (!slots)
+		goto free_kvm;
+	rcu_assign_pointer(kvm->slots, slots);
+	r = init_srcu_struct(&kvm->srcu);
+	if (r)
+		goto free_slots;
+
+	mutex_lock(&kvm_lock);
+	r = hardware_get();
+	mutex_unlock(&kvm_lock);
+	if (r)
+		goto free_srcu;
+
+	kvm->mm = current->mm;
+	mmgrab(kvm->mm);
+	r = kvm_mmu_init_vm(kvm);
+	if (r)
+		goto put_hardware;
+
+	mutex_lock(&kvm_lock);
+	list_add(&kvm->link, &kvm_vm_list);
+	mutex_unlock(&kvm_lock);
+	__module_get(vendor_module);
+	return kvm;
+
+put_hardware:
+	mmdrop(kvm->mm);
+	mutex_lock(&kvm_lock);
+	hardware_put();
+	mutex_unlock(&kvm_lock);
+free_srcu:
+	cleanup_srcu_struct(&kvm->srcu);
+free_slots:
+	kfree(slots);
+free_kvm:
+	kfree(kvm);
+	return ERR_PTR(r);
+}
+
+void kvm_get(struct kvm *kvm)
+{
+	refcount_inc(&kvm->users);
+}
+
+void kvm_put(struct kvm *kvm)
+{
+	if (!refcount_dec_and_test(&kvm->users))
+		return;
+	kvm_destroy_vcpus(kvm);
+	kvm_stats_remove_vm(kvm);	/* also takes it off the list */
+	kvm_free_ioeventfds(kvm);
+	kvm_mmu_destroy_vm(kvm);
+	kvm_free_memslots(kvm);
+	cleanup_srcu_struct(&kvm->srcu);
+	xa_destroy(&kvm->vcpus);
+	mutex_lock(&kvm_lock);
+	hardware_put();
+	mutex_unlock(&kvm_lock);
+	mmdrop(kvm->mm);
+	kfree(kvm);
+	module_put(vendor_module);
+}
+
+u64 kvm_clock_ns(struct kvm *kvm)
+{
+	return ktime_get_boottime_ns() + READ_ONCE(kvm->clock_offset);
+}
+
+/* ---- capabilities ----------------------------------------------------------- */
+
+static int check_extension(struct kvm *kvm, long ext)
+{
+	switch (ext) {
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_USER_MEMORY2:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_SYNC_MMU:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_EXT_EMUL_CPUID:
+	case KVM_CAP_HLT:
+	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_USER_NMI:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+		return 1;
+	/*
+	 * QEMU 10 refuses to start without these two, even for a VM whose
+	 * interrupt controllers it emulates itself and for which it never
+	 * uses them. There is no in-kernel interrupt controller yet, so
+	 * their ioctls say -ENXIO.
+	 */
+	case KVM_CAP_IRQ_ROUTING:
+	case KVM_CAP_SIGNAL_MSI:
+		return 1;
+	case KVM_CAP_XCRS:
+		return !!boot_cpu_has(X86_FEATURE_XSAVE);
+	case KVM_CAP_XSAVE2:
+		return boot_cpu_has(X86_FEATURE_XSAVE) ?
+			max(kvm_xsave_size(), (int)sizeof(struct kvm_xsave)) : 0;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+		       KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
+		       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	case KVM_CAP_MCE:
+		return KVM_MCE_BANKS;
+	case KVM_CAP_NR_VCPUS:
+		return min_t(int, num_online_cpus(), KVM_MAX_VCPUS);
+	case KVM_CAP_MAX_VCPUS:
+		return KVM_MAX_VCPUS;
+	case KVM_CAP_MAX_VCPU_ID:
+		return KVM_MAX_VCPU_ID;
+	case KVM_CAP_NR_MEMSLOTS:
+		return KVM_USER_SLOTS;
+	default:
+		return 0;
+	}
+}
+
+static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
+{
+	if (cap->flags)
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		kvm->exception_payload = cap->args[0];
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		kvm->triple_fault_event = cap->args[0];
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* ---- ioctls of a VM ------------------------------------------------------------ */
+
+static int get_clock(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_clock_data data = { .flags = KVM_CLOCK_REALTIME |
+						KVM_CLOCK_HOST_TSC };
+
+	preempt_disable();
+	data.clock = kvm_clock_ns(kvm);
+	data.realtime = ktime_get_real_ns();
+	data.host_tsc = rdtsc();
+	preempt_enable();
+	return copy_to_user(argp, &data, sizeof(data)) ? -EFAULT : 0;
+}
+
+static int set_clock(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_clock_data data;
+	u64 now;
+
+	if (copy_from_user(&data, argp, sizeof(data)))
+		return -EFAULT;
+	if (data.flags & ~KVM_CLOCK_REALTIME)
+		return -EINVAL;
+	mutex_lock(&kvm->lock);
+	now = ktime_get_real_ns();
+	/* Time has passed since the clock was read, perhaps elsewhere. */
+	if ((data.flags & KVM_CLOCK_REALTIME) && now > data.realtime)
+		data.clock += now - data.realtime;
+	WRITE_ONCE(kvm->clock_offset, data.clock - ktime_get_boottime_ns());
+	mutex_unlock(&kvm->lock);
+	return 0;
+}
+
+static int set_memory_region(struct kvm *kvm, void __user *argp, size_t size)
+{
+	struct kvm_userspace_memory_region2 region = {};
+	int r;
+
+	if (copy_from_user(&region, argp, size))
+		return -EFAULT;
+	mutex_lock(&kvm->slots_lock);
+	r = kvm_set_memory_region(kvm, &region);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+static int set_tss_addr(struct kvm *kvm, unsigned long addr)
+{
+	/* Three pages below 4 GiB. */
+	if (addr > (unsigned int)(-3 * PAGE_SIZE))
+		return -EINVAL;
+	kvm->tss_addr = addr;
+	return 0;
+}
+
+static int set_identity_map_addr(struct kvm *kvm, void __user *argp)
+{
+	u64 addr;
+	int r = -EINVAL;
+
+	if (copy_from_user(&addr, argp, sizeof(addr)))
+		return -EFAULT;
+	mutex_lock(&kvm->lock);
+	if (!kvm->nr_vcpus) {
+		kvm->identity_map_addr = addr ?: 0xfffbc000;
+		r = 0;
+	}
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	struct kvm *kvm = file->private_data;
+	void __user *argp = (void __user *)arg;
+	struct kvm_dirty_log log;
+	struct kvm_ioeventfd ioeventfd;
+	struct kvm_enable_cap cap;
+	int r;
+
+	if (kvm->mm != current->mm || kvm->dead)
+		return -EIO;
+	switch (ioctl) {
+	case KVM_CREATE_VCPU:
+		return arg > KVM_MAX_VCPU_ID ? -EINVAL : kvm_create_vcpu(kvm, arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return set_memory_region(kvm, argp,
+				sizeof(struct kvm_userspace_memory_region));
+	case KVM_SET_USER_MEMORY_REGION2:
+		return set_memory_region(kvm, argp,
+				sizeof(struct kvm_userspace_memory_region2));
+	case KVM_GET_DIRTY_LOG:
+		if (copy_from_user(&log, argp, sizeof(log)))
+			return -EFAULT;
+		mutex_lock(&kvm->slots_lock);
+		r = kvm_get_dirty_log(kvm, &log);
+		mutex_unlock(&kvm->slots_lock);
+		return r;
+	case KVM_SET_TSS_ADDR:
+		return set_tss_addr(kvm, arg);
+	case KVM_SET_IDENTITY_MAP_ADDR:
+		return set_identity_map_addr(kvm, argp);
+	case KVM_IOEVENTFD:
+		if (copy_from_user(&ioeventfd, argp, sizeof(ioeventfd)))
+			return -EFAULT;
+		return kvm_ioeventfd(kvm, &ioeventfd);
+	case KVM_GET_CLOCK:
+		return get_clock(kvm, argp);
+	case KVM_SET_CLOCK:
+		return set_clock(kvm, argp);
+	case KVM_GET_TSC_KHZ:
+		return kvm->default_tsc_khz;
+	case KVM_SET_TSC_KHZ:
+		/* Without scaling hardware only the host's own rate works. */
+		return !arg || arg == tsc_khz ? 0 : -EINVAL;
+	case KVM_ENABLE_CAP:
+		if (copy_from_user(&cap, argp, sizeof(cap)))
+			return -EFAULT;
+		return enable_cap(kvm, &cap);
+	case KVM_CHECK_EXTENSION:
+		return check_extension(kvm, arg);
+	case KVM_SET_GSI_ROUTING:
+	case KVM_SIGNAL_MSI:
+	case KVM_IRQ_LINE:
+	case KVM_IRQ_LINE_STATUS:
+	case KVM_GET_IRQCHIP:
+	case KVM_SET_IRQCHIP:
+		return -ENXIO;	/* no in-kernel interrupt controller */
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	struct kvm *kvm = file->private_data;
+
+	kvm_put(kvm);
+	return 0;
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_release,
+	.unlocked_ioctl = vm_ioctl,
+	.compat_ioctl = vm_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* ---- ioctls of the system -------------------------------------------------------- */
+
+static int ioctl_create_vm(unsigned long type)
+{
+	struct kvm *kvm;
+	struct file *file;
+	int fd;
+
+	if (type)
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	kvm = create_vm();
+	if (IS_ERR(kvm)) {
+		put_unused_fd(fd);
+		return PTR_ERR(kvm);
+	}
+	file = anon_inode_getfile("kvm-vm", &vm_fops, kvm, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		kvm_put(kvm);
+		return PTR_ERR(file);
+	}
+	kvm_stats_add_vm(kvm, fd);
+	fd_install(fd, file);
+	return fd;
+}
+
+static int get_feature_msrs(void __user *argp)
+{
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+	struct kvm_msrs __user *user = argp;
+	u32 i;
+
+	if (copy_from_user(&head, argp, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs > 256)
+		return -E2BIG;
+	for (i = 0; i < head.nmsrs; i++) {
+		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
+			return -EFAULT;
+		if (kvm_get_feature_msr(entry.index, &entry.data))
+			break;
+		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+			return -EFAULT;
+	}
+	return i;
+}
+
+static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+	u64 mce_cap;
+
+	switch (ioctl) {
+	case KVM_GET_API_VERSION:
+		return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return ioctl_create_vm(arg);
+	case KVM_CHECK_EXTENSION:
+		return check_extension(NULL, arg);
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return arg ? -EINVAL : 2 * PAGE_SIZE;
+	case KVM_GET_SUPPORTED_CPUID:
+		return kvm_get_supported_cpuid(argp, false);
+	case KVM_GET_EMULATED_CPUID:
+		return kvm_get_supported_cpuid(argp, true);
+	case KVM_GET_MSR_INDEX_LIST:
+		return kvm_get_msr_index_list(argp, false);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		return kvm_get_msr_index_list(argp, true);
+	case KVM_GET_MSRS:
+		return get_feature_msrs(argp);
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		mce_cap = KVM_MCE_CAP_SUPPORTED;
+		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations system_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = system_ioctl,
+	.compat_ioctl = system_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice kvm_device = {
+	.minor = KVM_MINOR,
+	.name = "kvm",
+	.fops = &system_fops,
+};
+
+/* ---- loading ------------------------------------------------------------------------ */
+
+int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
+{
+	int r;
+
+	mutex_lock(&kvm_lock);
+	if (kvm_ops) {
+		pr_err("kvm-live: support for %s is loaded already\n", kvm_ops->name);
+		mutex_unlock(&kvm_lock);
+		return -EEXIST;
+	}
+	kvm_ops = ops;
+	vendor_module = owner;
+	mutex_unlock(&kvm_lock);
+
+	kvm_host_init();
+	r = cpuhp_setup_state(CPUHP_AP_KVM_ONLINE, "kvm-live:online",
+			      cpu_online_callback, cpu_offline_callback);
+	if (r < 0)
+		goto clear;
+	hotplug_state = CPUHP_AP_KVM_ONLINE;
+	cpu_emergency_register_virt_callback(emergency_callback);
+	register_syscore(&kvm_syscore);
+	r = misc_register(&kvm_device);
+	if (r) {
+		pr_err("kvm-live: /dev/kvm is taken (error %d); is another KVM module loaded?\n", r);
+		goto undo;
+	}
+	pr_info("kvm-live %s: %s ready\n", KVM_LIVE_VERSION, ops->name);
+	return 0;
+
+undo:
+	unregister_syscore(&kvm_syscore);
+	cpu_emergency_unregister_virt_callback(emergency_callback);
+	cpuhp_remove_state_nocalls(hotplug_state);
+clear:
+	kvm_ops = NULL;
+	return r;
+}
+EXPORT_SYMBOL_GPL(kvm_register_vendor);
+
+void kvm_unregister_vendor(void)
+{
+	misc_deregister(&kvm_device);
+	unregister_syscore(&kvm_syscore);
+	cpu_emergency_unregister_virt_callback(emergency_callback);
+	cpuhp_remove_state_nocalls(hotplug_state);
+	kvm_ops = NULL;
+}
+EXPORT_SYMBOL_GPL(kvm_unregister_vendor);
+
+static void free_kick_masks(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		free_cpumask_var(per_cpu(kick_mask, cpu));
+}
+
+static int __init kvm_module_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		if (!zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu), GFP_KERNEL,
+					     cpu_to_node(cpu))) {
+			free_kick_masks();
+			return -ENOMEM;
+		}
+	kvm_stats_init();
+	return 0;
+}
+module_init(kvm_module_init);
+
+static void __exit kvm_module_exit(void)
+{
+	kvm_stats_exit();
+	free_kick_masks();
+}
+module_exit(kvm_module_exit);
