@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * memslot.c: which guest-physical addresses are memory, and where user space
+ * has that memory; the log of pages that the guest has written.
+ *
+ * A VM's slots are an array sorted by guest frame. The array and each slot in
+ * it are immutable once published: a change builds a new array (and a new slot
+ * for the one that changes), publishes it, waits until no vCPU can still use
+ * the old one (srcu), takes the old slot's mappings out of the second-level
+ * page tables, and frees the old. Only the bits of a slot's dirty bitmap ever
+ * change in place.
+ *
+ * Looking an address up is a binary search; vCPUs do it only when the second-
+ * level tables have no answer, when they emulate, and when they walk the
+ * guest's page tables.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "kvm.h"
+
+#define MAX_SLOT_PAGES	((1UL << 31) - 1)
+#define MAX_GFN		(1UL << (52 - PAGE_SHIFT))
+
+static struct kvm_memslots *slots_locked(struct kvm *kvm)
+{
+	return rcu_dereference_protected(kvm->slots,
+					 lockdep_is_held(&kvm->slots_lock) ||
+					 !refcount_read(&kvm->users));
+}
+
+/* Index of the first slot that ends behind gfn. */
+static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
+{
+	unsigned int low = 0, high = slots->count;
+
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+
+		if (slots->slot[mid]->base + slots->slot[mid]->npages > gfn)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_memslots *slots =
+		srcu_dereference_check(kvm->slots, &kvm->srcu,
+				       lockdep_is_held(&kvm->slots_lock));
+	unsigned int i = slot_search(slots, gfn);
+
+	if (i < slots->count && slots->slot[i]->base <= gfn)
+		return slots->slot[i];
+	return NULL;
+}
+
+static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++)
+		if (slots->slot[i]->id == id)
+			return slots->slot[i];
+	return NULL;
+}
+
+static void free_slot(struct kvm_memslot *slot)
+{
+	if (slot)
+		kvfree(slot->dirty);
+	kfree(slot);
+}
+
+static size_t dirty_bytes(const struct kvm_memslot *slot)
+{
+	return BITS_TO_LONGS(slot->npages) * sizeof(long);
+}
+
+/*
+ * Publish an array without "old" and with "new" (either may be NULL), and wait
+ * until nobody uses the previous one.
+ */
+static int replace_slot(struct kvm *kvm, struct kvm_memslot *old,
+			struct kvm_memslot *new)
+{
+	struct kvm_memslots *slots = slots_locked(kvm), *next;
+	unsigned int count = slots->count - !!old + !!new;
+	unsigned int i, n = 0;
+
+	next = kzalloc(struct_size(next, slot, count), GFP_KERNEL_ACCOUNT);
+	if (!next)
+		return -ENOMEM;
+	next->count = count;
+	next->generation = slots->generation + 1;
+	for (i = 0; i < slots->count; i++) {
+		struct kvm_memslot *slot = slots->slot[i];
+
+		if (slot == old)
+			continue;
+		if (new && new->base < slot->base) {
+			next->slot[n++] = new;
+			new = NULL;
+		}
+		next->slot[n++] = slot;
+	}
+	if (new)
+		next->slot[n++] = new;
+	rcu_assign_pointer(kvm->slots, next);
+	synchronize_srcu_expedited(&kvm->srcu);
+	kfree(slots);
+	return 0;
+}
+
+static int check_region(const struct kvm_userspace_memory_region2 *region)
+{
+	u64 size = region->memory_size, gpa = region->guest_phys_addr;
+
+	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
+	/* The upper half of the slot number is an address space: only 0. */
+	if (region->slot >= KVM_USER_SLOTS)
+		return -EINVAL;
+	if ((size | gpa) & ~PAGE_MASK)
+		return -EINVAL;
+	if (region->userspace_addr & ~PAGE_MASK ||
+	    region->userspace_addr != untagged_addr(region->userspace_addr) ||
+	    !access_ok((void __user *)(unsigned long)region->userspace_addr, size))
+		return -EINVAL;
+	if (gpa + size < gpa || (gpa + size) >> PAGE_SHIFT > MAX_GFN)
+		return -EINVAL;
+	if (size >> PAGE_SHIFT > MAX_SLOT_PAGES)
+		return -EINVAL;
+	return 0;
+}
+
+static bool overlaps_other(struct kvm_memslots *slots,
+			   const struct kvm_memslot *new,
+			   const struct kvm_memslot *old)
+{
+	unsigned int i;
+
+	for (i = slot_search(slots, new->base); i < slots->count; i++) {
+		const struct kvm_memslot *slot = slots->slot[i];
+
+		if (slot->base >= new->base + new->npages)
+			break;
+		if (slot != old)
+			return true;
+	}
+	return false;
+}
+
+int kvm_set_memory_region(struct kvm *kvm,
+			  const struct kvm_userspace_memory_region2 *region)
+{
+	struct kvm_memslots *slots = slots_locked(kvm);
+	struct kvm_memslot *old, *new = NULL;
+	int r = check_region(region);
+
+	if (r)
+		return r;
+	old = slot_by_id(slots, region->slot);
+	if (!region->memory_size) {
+		if (!old)
+			return -EINVAL;
+		goto publish;
+	}
+
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	new->id = region->slot;
+	new->flags = region->flags;
+	new->base = region->guest_phys_addr >> PAGE_SHIFT;
+	new->npages = region->memory_size >> PAGE_SHIFT;
+	new->hva = region->userspace_addr;
+
+	if (old) {
+		/* Only the place and the dirty log of a slot may change. */
+		r = -EINVAL;
+		if (old->npages != new->npages || old->hva != new->hva ||
+		    (old->flags ^ new->flags) & KVM_MEM_READONLY)
+			goto out;
+		r = 0;
+		if (old->base == new->base && old->flags == new->flags)
+			goto out;
+	}
+	r = -EEXIST;
+	if (overlaps_other(slots, new, old))
+		goto out;
+	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		r = -ENOMEM;
+		new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
+		if (!new->dirty)
+			goto out;
+		if (old && old->dirty && old->base == new->base)
+			memcpy(new->dirty, old->dirty, dirty_bytes(new));
+	}
+
+publish:
+	r = replace_slot(kvm, old, new);
+	if (r)
+		goto out;
+	/*
+	 * No vCPU maps by the old slot any more. Mappings that it made go; when
+	 * logging begins they come back page by page and write-protected.
+	 */
+	if (old)
+		kvm_mmu_zap_slot(kvm, old);
+	new = old;
+out:
+	free_slot(new);
+	return r;
+}
+
+/*
+ * Copies the log to user space and clears it. The pages are write-protected
+ * before their bits are handed out, so a write after that is noticed again.
+ */
+int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
+{
+	struct kvm_memslot *slot;
+	unsigned long *copy;
+	size_t bytes, i;
+	int r = 0;
+
+	if (log->slot >= KVM_USER_SLOTS)
+		return -EINVAL;
+	slot = slot_by_id(slots_locked(kvm), log->slot);
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	bytes = dirty_bytes(slot);
+	copy = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < bytes / sizeof(long); i++)
+		if (READ_ONCE(slot->dirty[i]))
+			copy[i] = xchg(&slot->dirty[i], 0);
+	kvm_mmu_write_protect(kvm, slot, copy);
+	if (copy_to_user(log->dirty_bitmap, copy, bytes)) {
+		/* Nothing is lost: put the bits back. */
+		for (i = 0; i < slot->npages; i++)
+			if (test_bit(i, copy))
+				set_bit(i, slot->dirty);
+		r = -EFAULT;
+	}
+	kvfree(copy);
+	return r;
+}
+
+void kvm_free_memslots(struct kvm *kvm)
+{
+	struct kvm_memslots *slots = slots_locked(kvm);
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++)
+		free_slot(slots->slot[i]);
+	kfree(slots);
+}
+
+void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
+{
+	if (slot->dirty)
+		set_bit(gfn - slot->base, slot->dirty);
+}
+
+/* ---- access to guest memory -------------------------------------------------- */
+
+/* The user address of gpa, NULL when it is no memory (or read-only). */
+static void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
+			      struct kvm_memslot **slotp)
+{
+	struct kvm_memslot *slot = kvm_find_slot(kvm, gpa >> PAGE_SHIFT);
+
+	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+		return NULL;
+	*slotp = slot;
+	return (void __user *)(slot->hva + (gpa - (slot->base << PAGE_SHIFT)));
+}
+
+int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+{
+	while (len) {
+		unsigned int n = min_t(unsigned int, len,
+				       PAGE_SIZE - offset_in_page(gpa));
+		struct kvm_memslot *slot;
+		void __user *hva = guest_hva(kvm, gpa, false, &slot);
+
+		if (!hva || copy_from_user(buf, hva, n))
+			return -EFAULT;
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
+{
+	while (len) {
+		unsigned int n = min_t(unsigned int, len,
+				       PAGE_SIZE - offset_in_page(gpa));
+		struct kvm_memslot *slot;
+		void __user *hva = guest_hva(kvm, gpa, true, &slot);
+
+		if (!hva || copy_to_user(hva, buf, n))
+			return -EFAULT;
+		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		gpa += n;
+		buf += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* 0 done, 1 it differed and *old is what was there, -EFAULT. */
+#define TRY_CMPXCHG(type)						\
+	__try_cmpxchg_user((type __user *)hva, (type *)old,		\
+			   *(const type *)new, fault_##type)
+
+int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
+		      unsigned int len)
+{
+	struct kvm_memslot *slot;
+	void __user *hva = guest_hva(kvm, gpa, true, &slot);
+	int r;
+
+	if (!hva || offset_in_page(gpa) + len > PAGE_SIZE)
+		return -EFAULT;
+	switch (len) {
+	case 1:
+		r = TRY_CMPXCHG(u8);
+		break;
+	case 2:
+		r = TRY_CMPXCHG(u16);
+		break;
+	case 4:
+		r = TRY_CMPXCHG(u32);
+		break;
+	case 8:
+		r = TRY_CMPXCHG(u64);
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (!r)
+		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return r;
+}

@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mmu.c: the second-level page tables (EPT or nested paging) of a VM.
+ *
+ * One tree of tables per VM, shared by its vCPUs, indexed by guest-physical
+ * address. It is a cache of what the slots and the process's own page tables
+ * say: it starts empty, a fault fills in one leaf (4 KiB, 2 MiB or 1 GiB, as
+ * large as the process has the memory mapped), and anything may be taken out
+ * of it at any time. No page is pinned: the leaf holds no reference. Instead
+ * the kernel tells us through the MMU notifier before it unmaps, moves, swaps
+ * or write-protects a page, and we take the leaves out and flush the TLBs
+ * before that call returns.
+ *
+ * A fault looks the host page up without a lock, since that may sleep. It notes
+ * kvm->invalidate_seq first; if an invalidation is going on or has ended since,
+ * when it comes back with mmu_lock, what it found is stale and it starts again.
+ *
+ * The two formats differ only in the bits of struct kvm_tdp_format. Levels are
+ * counted from the leaves: a level-1 entry maps 4 KiB.
+ */
+#include <linux/hugetlb.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "kvm.h"
+
+#define PTE_LARGE	BIT_ULL(7)
+#define PTE_ADDR	GENMASK_ULL(51, 12)
+#define ENTRIES		512
+
+static u64 level_pages(int level)
+{
+	return 1ULL << (9 * (level - 1));
+}
+
+static u64 *entry_of(u64 *table, gfn_t gfn, int level)
+{
+	return &table[(gfn >> (9 * (level - 1))) % ENTRIES];
+}
+
+static bool is_present(u64 e)
+{
+	return e & kvm_ops->tdp->present;
+}
+
+static bool is_leaf(u64 e, int level)
+{
+	return level == 1 || e & PTE_LARGE;
+}
+
+static u64 *table_of(u64 e)
+{
+	return __va(e & PTE_ADDR);
+}
+
+/* ---- table pages ------------------------------------------------------------- */
+
+static int fill_cache(struct kvm_mmu_cache *cache)
+{
+	while (cache->count < ARRAY_SIZE(cache->page)) {
+		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!page)
+			return -ENOMEM;
+		cache->page[cache->count++] = page;
+	}
+	return 0;
+}
+
+void kvm_mmu_free_cache(struct kvm_vcpu *vcpu)
+{
+	while (vcpu->mmu_cache.count)
+		free_page((unsigned long)
+			  vcpu->mmu_cache.page[--vcpu->mmu_cache.count]);
+}
+
+static void release_table(struct kvm *kvm, u64 *table, struct list_head *freed)
+{
+	list_add(&virt_to_page(table)->lru, freed);
+	kvm->tdp_pages--;
+}
+
+/* After the TLBs were flushed. */
+static void free_tables(struct list_head *freed)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, freed, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+	}
+}
+
+/* ---- taking out ------------------------------------------------------------------ */
+
+/*
+ * Take everything between start and end out of a table whose first entry maps
+ * frame "base". Returns whether anything was there. Recursion is as deep as the
+ * tables, at most 5.
+ */
+static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
+		      gfn_t start, gfn_t end, struct list_head *freed)
+{
+	u64 span = level_pages(level);
+	unsigned int i = start > base ? (start - base) / span : 0;
+	bool zapped = false;
+
+	for (; i < ENTRIES; i++) {
+		gfn_t first = base + i * span;
+		u64 e = table[i];
+
+		if (first >= end)
+			break;
+		if (!is_present(e))
+			continue;
+		if (is_leaf(e, level)) {
+			WRITE_ONCE(table[i], 0);
+			zapped = true;
+			continue;
+		}
+		zapped |= zap_table(kvm, table_of(e), level - 1, first, start,
+				    end, freed);
+		if (first >= start && first + span <= end) {
+			WRITE_ONCE(table[i], 0);
+			release_table(kvm, table_of(e), freed);
+			zapped = true;
+		}
+	}
+	return zapped;
+}
+
+static bool zap_range(struct kvm *kvm, gfn_t start, gfn_t end,
+		      struct list_head *freed)
+{
+	lockdep_assert_held(&kvm->mmu_lock);
+	if (kvm->tdp_root == KVM_INVALID_PAGE)
+		return false;
+	return zap_table(kvm, __va(kvm->tdp_root), kvm_ops->tdp->levels, 0,
+			 start, end, freed);
+}
+
+/* Caller holds no lock that a fault takes; large ranges give way in between. */
+static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	const gfn_t step = level_pages(3);
+
+	while (start < end) {
+		gfn_t stop = min(end, round_down(start + step, step));
+		LIST_HEAD(freed);
+
+		spin_lock(&kvm->mmu_lock);
+		if (zap_range(kvm, start, stop, &freed))
+			kvm_request_all(kvm, REQ_TLB_FLUSH);
+		spin_unlock(&kvm->mmu_lock);
+		free_tables(&freed);
+		cond_resched();
+		start = stop;
+	}
+}
+
+void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot)
+{
+	zap_and_flush(kvm, slot->base, slot->base + slot->npages);
+}
+
+/* The leaf that maps gfn, or NULL. */
+static u64 *find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
+{
+	u64 *table, *e;
+	int l;
+
+	lockdep_assert_held(&kvm->mmu_lock);
+	if (kvm->tdp_root == KVM_INVALID_PAGE)
+		return NULL;
+	table = __va(kvm->tdp_root);
+	for (l = kvm_ops->tdp->levels; l; l--) {
+		e = entry_of(table, gfn, l);
+		if (!is_present(*e))
+			return NULL;
+		if (is_leaf(*e, l)) {
+			*level = l;
+			return e;
+		}
+		table = table_of(*e);
+	}
+	return NULL;
+}
+
+void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
+			   const unsigned long *pages)
+{
+	bool flush = false;
+	u64 i = 0, *e;
+	int level;
+
+	spin_lock(&kvm->mmu_lock);
+	for_each_set_bit_from(i, pages, slot->npages) {
+		e = find_leaf(kvm, slot->base + i, &level);
+		if (e && *e & kvm_ops->tdp->write) {
+			WRITE_ONCE(*e, *e & ~kvm_ops->tdp->write);
+			flush = true;
+		}
+	}
+	if (flush)
+		kvm_request_all(kvm, REQ_TLB_FLUSH);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* ---- what the host has at an address ------------------------------------------ */
+
+struct host_page {
+	u64 pfn;
+	bool writable;
+	bool ram;
+};
+
+/* Memory without struct page: a mapping of a device. */
+static int find_device_page(unsigned long hva, bool write, struct host_page *host)
+{
+	struct follow_pfnmap_args args = { .address = hva };
+	int r;
+
+	mmap_read_lock(current->mm);
+	args.vma = vma_lookup(current->mm, hva);
+	r = -EFAULT;
+	if (!args.vma || !(args.vma->vm_flags & (VM_IO | VM_PFNMAP)))
+		goto out;
+	r = follow_pfnmap_start(&args);
+	if (r || (write && !args.writable)) {
+		if (!r)
+			follow_pfnmap_end(&args);
+		r = fixup_user_fault(current->mm, hva,
+				     write ? FAULT_FLAG_WRITE : 0, NULL);
+		if (r)
+			goto out;
+		r = follow_pfnmap_start(&args);
+		if (r)
+			goto out;
+	}
+	host->pfn = args.pfn;
+	host->writable = args.writable;
+	host->ram = pfn_valid(args.pfn) && !PageReserved(pfn_to_page(args.pfn));
+	follow_pfnmap_end(&args);
+	r = write && !host->writable ? -EFAULT : 0;
+out:
+	mmap_read_unlock(current->mm);
+	return r;
+}
+
+/*
+ * The host page behind hva, faulted in if need be. A read takes what is there,
+ * and the write permission with it if that costs nothing.
+ */
+static int find_host_page(unsigned long hva, bool write, bool may_write,
+			  struct host_page *host)
+{
+	struct page *page;
+	long r;
+
+	host->writable = may_write;
+	r = get_user_pages_fast_only(hva, 1, may_write ? FOLL_WRITE : 0, &page);
+	if (r != 1) {
+		host->writable = write;
+		r = get_user_pages_unlocked(hva, 1, &page,
+					    write ? FOLL_WRITE : 0);
+	}
+	if (r != 1) {
+		if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
+			return r;
+		return find_device_page(hva, write, host);
+	}
+	host->pfn = page_to_pfn(page);
+	host->ram = !PageReserved(page) || is_zero_pfn(host->pfn);
+	/* The guest will write behind the kernel's back. */
+	if (host->writable && !PageDirty(page) && !PageReserved(page))
+		set_page_dirty_lock(page);
+	put_page(page);
+	return 0;
+}
+
+/* How large a page the process has mapped at hva; mmu_lock held, not stale. */
+static int host_level(struct kvm *kvm, unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	/* Interrupts off: the tables that we read are not freed meanwhile. */
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(kvm->mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	if (pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}
+
+/* The largest leaf that may map gfn: it must lie in one slot and one host page. */
+static int leaf_level(struct kvm *kvm, const struct kvm_memslot *slot, gfn_t gfn,
+		      unsigned long hva)
+{
+	int level;
+
+	if (slot->dirty)
+		return 1;
+	level = min_t(int, host_level(kvm, hva), kvm_ops->tdp->max_level);
+	for (; level > 1; level--) {
+		u64 pages = level_pages(level);
+		gfn_t first = round_down(gfn, pages);
+
+		if (first >= slot->base &&
+		    first + pages <= slot->base + slot->npages &&
+		    !(((slot->hva >> PAGE_SHIFT) ^ slot->base) & (pages - 1)))
+			break;
+	}
+	return level;
+}
+
+/* ---- filling in ------------------------------------------------------------------ */
+
+/*
+ * Put a leaf for gfn at the given level. Whatever is in the way (a smaller
+ * leaf's table, a larger leaf) goes. mmu_lock is held, the cache is full.
+ */
+static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
+		     const struct host_page *host, bool writable)
+{
+	const struct kvm_tdp_format *format = kvm_ops->tdp;
+	u64 pfn = round_down(host->pfn, level_pages(level));
+	struct kvm *kvm = vcpu->kvm;
+	u64 *table = __va(kvm->tdp_root), *e, leaf;
+	LIST_HEAD(freed);
+	int l;
+
+	for (l = format->levels; l > level; l--) {
+		e = entry_of(table, gfn, l);
+		if (is_present(*e) && is_leaf(*e, l)) {
+			if (writable && !(*e & format->write) && !host->writable)
+				return;
+			WRITE_ONCE(*e, 0);
+			kvm_request_all(kvm, REQ_TLB_FLUSH);
+		}
+		if (!is_present(*e)) {
+			u64 *new = vcpu->mmu_cache.page[--vcpu->mmu_cache.count];
+
+			kvm->tdp_pages++;
+			WRITE_ONCE(*e, __pa(new) | format->table);
+		}
+		table = table_of(*e);
+	}
+
+	e = entry_of(table, gfn, level);
+	leaf = pfn << PAGE_SHIFT | (host->ram ? format->leaf : format->leaf_mmio);
+	if (level > 1)
+		leaf |= PTE_LARGE;
+	if (writable)
+		leaf |= format->write;
+	if (is_present(*e) && !is_leaf(*e, level)) {
+		gfn_t first = round_down(gfn, level_pages(level));
+		u64 *old = table_of(*e);
+
+		zap_table(kvm, old, level - 1, first, first,
+			  first + level_pages(level), &freed);
+		release_table(kvm, old, &freed);
+		WRITE_ONCE(*e, 0);
+		kvm_request_all(kvm, REQ_TLB_FLUSH);
+		free_tables(&freed);
+	}
+	/* Another vCPU was first, with at least our permissions. */
+	if (is_present(*e) && (*e & format->write || !writable))
+		return;
+	WRITE_ONCE(*e, leaf);
+}
+
+int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	bool write = access & ACCESS_WRITE;
+	struct kvm *kvm = vcpu->kvm;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	struct kvm_memslot *slot;
+	struct host_page host = {};
+	unsigned long hva, seq;
+	bool may_write;
+	int r, level;
+
+	slot = kvm_find_slot(kvm, gfn);
+	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+		return FAULT_MMIO;
+	may_write = !(slot->flags & KVM_MEM_READONLY);
+	hva = slot->hva + ((gfn - slot->base) << PAGE_SHIFT);
+
+	r = fill_cache(&vcpu->mmu_cache);
+	if (r)
+		return r;
+	seq = READ_ONCE(kvm->invalidate_seq);
+	/* The page is looked up after the sequence is read. */
+	smp_rmb();
+	r = find_host_page(hva, write, may_write, &host);
+	if (r)
+		return r == -EAGAIN ? FAULT_MAPPED : r;
+
+	spin_lock(&kvm->mmu_lock);
+	if (!kvm->invalidate_count && kvm->invalidate_seq == seq &&
+	    kvm->tdp_root != KVM_INVALID_PAGE) {
+		level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
+		/* A page whose writes are logged becomes writable by a write. */
+		map_leaf(vcpu, gfn, level, &host,
+			 host.writable && (write || !slot->dirty));
+		if (write)
+			kvm_mark_dirty(slot, gfn);
+		vcpu->stat[STAT_second_level_map]++;
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return FAULT_MAPPED;
+}
+
+/* ---- the kernel changes the process's page tables ----------------------------- */
+
+static struct kvm *notifier_kvm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct kvm, notifier);
+}
+
+typedef bool (*gfn_range_fn)(struct kvm *kvm, gfn_t start, gfn_t end, void *arg);
+
+/* Call fn for the guest frames of every slot that lies in the host range. */
+static bool for_each_hva_range(struct kvm *kvm, unsigned long start,
+			       unsigned long end, gfn_range_fn fn, void *arg)
+{
+	struct kvm_memslots *slots;
+	bool any = false;
+	unsigned int i;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	slots = srcu_dereference(kvm->slots, &kvm->srcu);
+	for (i = 0; i < slots->count; i++) {
+		const struct kvm_memslot *slot = slots->slot[i];
+		unsigned long slot_end = slot->hva + (slot->npages << PAGE_SHIFT);
+		unsigned long first = max(start, slot->hva);
+		unsigned long last = min(end, slot_end);
+
+		if (first >= last)
+			continue;
+		any |= fn(kvm,
+			  slot->base + ((first - slot->hva) >> PAGE_SHIFT),
+			  slot->base + ((last - slot->hva + PAGE_SIZE - 1) >>
+					PAGE_SHIFT), arg);
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	return any;
+}
+
+static bool zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end, void *freed)
+{
+	return zap_range(kvm, start, end, freed);
+}
+
+static int invalidate_range_start(struct mmu_notifier *mn,
+				  const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+	LIST_HEAD(freed);
+
+	spin_lock(&kvm->mmu_lock);
+	kvm->invalidate_count++;
+	if (for_each_hva_range(kvm, range->start, range->end, zap_gfns, &freed))
+		kvm_request_all(kvm, REQ_TLB_FLUSH);
+	spin_unlock(&kvm->mmu_lock);
+	free_tables(&freed);
+	return 0;
+}
+
+static void invalidate_range_end(struct mmu_notifier *mn,
+				 const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+
+	spin_lock(&kvm->mmu_lock);
+	kvm->invalidate_seq++;
+	/* A fault that sees the count drop also sees the sequence move. */
+	smp_wmb();
+	kvm->invalidate_count--;
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* Has the guest touched these pages? With *clear set, forget that it has. */
+static bool age_gfns(struct kvm *kvm, gfn_t start, gfn_t end, void *clear)
+{
+	u64 accessed = kvm_ops->tdp->accessed, *e;
+	bool young = false;
+	gfn_t gfn = start;
+	int level;
+
+	while (gfn < end) {
+		e = find_leaf(kvm, gfn, &level);
+		if (!e) {
+			gfn++;
+			continue;
+		}
+		/* Without accessed bits, what is mapped counts as touched. */
+		if (!accessed || *e & accessed) {
+			young = true;
+			if (*(bool *)clear && accessed)
+				clear_bit(__ffs64(accessed), (unsigned long *)e);
+		}
+		gfn = round_down(gfn, level_pages(level)) + level_pages(level);
+	}
+	return young;
+}
+
+static int age_range(struct mmu_notifier *mn, unsigned long start,
+		     unsigned long end, bool clear)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+	bool young;
+
+	spin_lock(&kvm->mmu_lock);
+	young = for_each_hva_range(kvm, start, end, age_gfns, &clear);
+	spin_unlock(&kvm->mmu_lock);
+	return young;
+}
+
+/*
+ * No TLB flush: a processor that has the translation cached will not set the
+ * bit again, so a page may look colder than it is. That costs at most a fault.
+ */
+static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+			     unsigned long start, unsigned long end)
+{
+	if (!kvm_ops->tdp->accessed) {
+		struct kvm *kvm = notifier_kvm(mn);
+		LIST_HEAD(freed);
+		bool young;
+
+		spin_lock(&kvm->mmu_lock);
+		young = for_each_hva_range(kvm, start, end, zap_gfns, &freed);
+		if (young)
+			kvm_request_all(kvm, REQ_TLB_FLUSH);
+		spin_unlock(&kvm->mmu_lock);
+		free_tables(&freed);
+		return young;
+	}
+	return age_range(mn, start, end, true);
+}
+
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+		       unsigned long start, unsigned long end)
+{
+	return age_range(mn, start, end, true);
+}
+
+static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+		      unsigned long address)
+{
+	return age_range(mn, address, address + PAGE_SIZE, false);
+}
+
+/* The process is gone; its memory goes next. No vCPU can run any more. */
+static void release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	zap_and_flush(notifier_kvm(mn), 0,
+		      level_pages(kvm_ops->tdp->levels + 1));
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate_range_start,
+	.invalidate_range_end = invalidate_range_end,
+	.clear_flush_young = clear_flush_young,
+	.clear_young = clear_young,
+	.test_young = test_young,
+	.release = release,
+};
+
+/* ---- the life of the tables --------------------------------------------------------- */
+
+int kvm_mmu_init_vm(struct kvm *kvm)
+{
+	void *root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	int r;
+
+	if (!root)
+		return -ENOMEM;
+	kvm->tdp_root = __pa(root);
+	kvm->tdp_pages = 1;
+	kvm->notifier.ops = &notifier_ops;
+	r = mmu_notifier_register(&kvm->notifier, kvm->mm);
+	if (r)
+		free_page((unsigned long)root);
+	return r;
+}
+
+/* No vCPU is left. */
+void kvm_mmu_destroy_vm(struct kvm *kvm)
+{
+	void *root = __va(kvm->tdp_root);
+
+	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
+	zap_and_flush(kvm, 0, level_pages(kvm_ops->tdp->levels + 1));
+	spin_lock(&kvm->mmu_lock);
+	kvm->tdp_root = KVM_INVALID_PAGE;
+	kvm->tdp_pages--;
+	spin_unlock(&kvm->mmu_lock);
+	WARN_ON_ONCE(kvm->tdp_pages);
+	free_page((unsigned long)root);
+}
