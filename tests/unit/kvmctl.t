@@ -35,7 +35,7 @@ t "--memory without a value is an error" 125 "--help" --memory
 
 # With an empty /dev there is no device, whatever this machine has.
 n=$((n + 1))
-unshare --mount sh -c 'mount -t tmpfs none /dev && : >/dev/null && exec "$0" -32 /etc/hostname' \
+unshare --mount --propagation unchanged sh -c 'mount -t tmpfs none /dev && : >/dev/null && exec "$0" -32 /etc/hostname' \
 	"$kvmctl" >"$dir/out" 2>&1
 got=$?
 if [ $got = 125 ] && grep -q kvm-detect "$dir/out"; then
