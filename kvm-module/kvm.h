@@ -522,6 +522,8 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
 
 /* ---- mmu.c ------------------------------------------------------------------ */
 
+/* Frames that the tables can map: 2^36 with four levels. */
+gfn_t kvm_mmu_max_gfn(void);
 int kvm_mmu_init_vm(struct kvm *kvm);
 void kvm_mmu_destroy_vm(struct kvm *kvm);
 void kvm_mmu_free_cache(struct kvm_vcpu *vcpu);

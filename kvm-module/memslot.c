@@ -22,7 +22,6 @@
 #include "kvm.h"
 
 #define MAX_SLOT_PAGES	((1UL << 31) - 1)
-#define MAX_GFN		(1UL << (52 - PAGE_SHIFT))
 
 static struct kvm_memslots *slots_locked(struct kvm *kvm)
 {
@@ -131,7 +130,7 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
 	    region->userspace_addr != untagged_addr(region->userspace_addr) ||
 	    !access_ok((void __user *)(unsigned long)region->userspace_addr, size))
 		return -EINVAL;
-	if (gpa + size < gpa || (gpa + size) >> PAGE_SHIFT > MAX_GFN)
+	if (gpa + size < gpa || (gpa + size) >> PAGE_SHIFT > kvm_mmu_max_gfn())
 		return -EINVAL;
 	if (size >> PAGE_SHIFT > MAX_SLOT_PAGES)
 		return -EINVAL;

@@ -36,6 +36,11 @@ static u64 level_pages(int level)
 	return 1ULL << (9 * (level - 1));
 }
 
+gfn_t kvm_mmu_max_gfn(void)
+{
+	return level_pages(kvm_ops->tdp->levels + 1);
+}
+
 static u64 *entry_of(u64 *table, gfn_t gfn, int level)
 {
 	return &table[(gfn >> (9 * (level - 1))) % ENTRIES];
@@ -142,11 +147,9 @@ static bool zap_range(struct kvm *kvm, gfn_t start, gfn_t end,
 			 start, end, freed);
 }
 
-/* Caller holds no lock that a fault takes; large ranges give way in between. */
-static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+/* Step by step, so that others get the lock and the CPU in between. */
+static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end, gfn_t step)
 {
-	const gfn_t step = level_pages(3);
-
 	while (start < end) {
 		gfn_t stop = min(end, round_down(start + step, step));
 		LIST_HEAD(freed);
@@ -163,7 +166,7 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
 
 void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot)
 {
-	zap_and_flush(kvm, slot->base, slot->base + slot->npages);
+	zap_and_flush(kvm, slot->base, slot->base + slot->npages, level_pages(3));
 }
 
 /* The leaf that maps gfn, or NULL. */
@@ -575,11 +578,15 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 	return age_range(mn, address, address + PAGE_SIZE, false);
 }
 
+static void zap_all(struct kvm *kvm)
+{
+	zap_and_flush(kvm, 0, kvm_mmu_max_gfn(), level_pages(4));
+}
+
 /* The process is gone; its memory goes next. No vCPU can run any more. */
 static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
-	zap_and_flush(notifier_kvm(mn), 0,
-		      level_pages(kvm_ops->tdp->levels + 1));
+	zap_all(notifier_kvm(mn));
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -615,7 +622,7 @@ void kvm_mmu_destroy_vm(struct kvm *kvm)
 	void *root = __va(kvm->tdp_root);
 
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
-	zap_and_flush(kvm, 0, level_pages(kvm_ops->tdp->levels + 1));
+	zap_all(kvm);
 	spin_lock(&kvm->mmu_lock);
 	kvm->tdp_root = KVM_INVALID_PAGE;
 	kvm->tdp_pages--;
