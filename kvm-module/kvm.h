@@ -61,7 +61,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_MAX_VCPUS		255
 #define KVM_MAX_VCPU_ID		1024
 #define KVM_USER_SLOTS		509
-#define KVM_MAX_CPUID		80
+#define KVM_MAX_CPUID		256
 #define KVM_MCE_BANKS		32
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define KVM_INVALID_PAGE	(~(hpa_t)0)

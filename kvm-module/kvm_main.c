@@ -276,8 +276,7 @@ void kvm_put(struct kvm *kvm)
 {
 	if (!refcount_dec_and_test(&kvm->users))
 		return;
-	kvm_destroy_vcpus(kvm);
-	kvm_stats_remove_vm(kvm);	/* also takes it off the list */
+	kvm_stats_remove_vm(kvm);	/* and its vCPUs; off the list */
 	kvm_free_ioeventfds(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_free_memslots(kvm);

@@ -99,7 +99,10 @@ void kvm_stats_add_vm(struct kvm *kvm, int fd)
 	debugfs_create_file("memory", 0400, kvm->debugfs, kvm, &memory_fops);
 }
 
-/* Takes the VM off the list of those that exist. Its vCPUs are gone already. */
+/*
+ * Takes the VM off the list of those that exist, and ends its vCPUs under the
+ * same lock, so that whoever reads the counters sees them before or after.
+ */
 void kvm_stats_remove_vm(struct kvm *kvm)
 {
 	int s;
@@ -107,6 +110,7 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 	debugfs_remove_recursive(kvm->debugfs);
 	mutex_lock(&kvm_lock);
 	list_del(&kvm->link);
+	kvm_destroy_vcpus(kvm);
 	for (s = 0; s < NR_STATS; s++)
 		past_stat[s] += kvm->dead_stat[s];
 	mutex_unlock(&kvm_lock);

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cpuid.c: what a guest's CPUID instruction says, and what user space may let
+ * it say.
+ *
+ * KVM_GET_SUPPORTED_CPUID builds the list from three sources: the processor,
+ * the kernel (which may have switched a feature off: boot_cpu_data), and the
+ * tables below, which name every feature that this hypervisor lets a guest use,
+ * one line per register. A feature is in the table when it needs nothing of
+ * us, or when we do what it needs.
+ *
+ * KVM_SET_CPUID2 stores user space's list. It is a promise of user space to the
+ * guest, and what the guest may put into CR4, EFER and XCR0 follows from it.
+ */
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/xcr.h>
+#include <asm/processor.h>
+
+#include "kvm.h"
+
+#define F(name)		BIT(X86_FEATURE_##name % 32)
+#define F2(a, b)	(F(a) | F(b))
+#define F4(a, b, c, d)	(F2(a, b) | F2(c, d))
+
+/* The features that a guest may have, by word of boot_cpu_data. */
+static const struct {
+	int word;
+	u32 features;
+} allowed[] = {
+	{ CPUID_1_EDX,
+	  F4(FPU, VME, DE, PSE) | F4(TSC, MSR, PAE, MCE) |
+	  F4(CX8, APIC, SEP, MTRR) | F4(PGE, MCA, CMOV, PAT) |
+	  F4(PSE36, CLFLUSH, MMX, FXSR) | F2(XMM, XMM2) },
+	{ CPUID_1_ECX,
+	  F4(XMM3, PCLMULQDQ, SSSE3, FMA) | F4(CX16, XMM4_1, XMM4_2, MOVBE) |
+	  F4(POPCNT, AES, XSAVE, AVX) | F2(F16C, RDRAND) },
+	{ CPUID_8000_0001_EDX,
+	  F4(SYSCALL, NX, MMXEXT, FXSR_OPT) | F2(GBPAGES, RDTSCP) | F(LM) },
+	{ CPUID_8000_0001_ECX,
+	  F4(LAHF_LM, ABM, SSE4A, MISALIGNSSE) |
+	  F4(3DNOWPREFETCH, XOP, FMA4, TBM) },
+	{ CPUID_7_0_EBX,
+	  F4(FSGSBASE, BMI1, AVX2, SMEP) | F4(BMI2, ERMS, RDSEED, ADX) |
+	  F4(SMAP, CLFLUSHOPT, CLWB, SHA_NI) |
+	  F4(AVX512F, AVX512DQ, AVX512IFMA, AVX512CD) |
+	  F2(AVX512BW, AVX512VL) },
+	{ CPUID_7_ECX,
+	  F4(AVX512VBMI, AVX512_VBMI2, GFNI, VAES) |
+	  F4(VPCLMULQDQ, AVX512_VNNI, AVX512_BITALG, AVX512_VPOPCNTDQ) |
+	  F(RDPID) },
+	{ CPUID_7_EDX,
+	  F2(FSRM, MD_CLEAR) | F4(SPEC_CTRL, INTEL_STIBP, SPEC_CTRL_SSBD,
+				  ARCH_CAPABILITIES) },
+	{ CPUID_7_1_EAX,
+	  F2(AVX_VNNI, AVX512_BF16) },
+	{ CPUID_D_1_EAX,
+	  F2(XSAVEOPT, XSAVEC) | F(XGETBV1) },
+	{ CPUID_8000_0008_EBX,
+	  F4(CLZERO, XSAVEERPTR, AMD_IBPB, AMD_IBRS) |
+	  F2(AMD_STIBP, AMD_SSBD) },
+};
+
+/* XCR0 bits that a guest may set, where the processor has them. */
+#define GUEST_XCR0	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | \
+			 XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512)
+
+static u32 xstate_offset[XFEATURE_MAX], xstate_size[XFEATURE_MAX];
+
+static u32 supported(int word)
+{
+	u32 host = boot_cpu_data.x86_capability[word];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (allowed[i].word == word)
+			return host & allowed[i].features;
+	return 0;
+}
+
+/* Bytes of an XSAVE area (standard format) with these components. */
+static u32 xsave_bytes(u64 xcr0)
+{
+	u32 bytes = 512 + 64;
+	int i;
+
+	for (i = 2; i < XFEATURE_MAX; i++)
+		if (xcr0 & BIT_ULL(i))
+			bytes = max(bytes, xstate_offset[i] + xstate_size[i]);
+	return bytes;
+}
+
+static u32 xsave_bytes_compacted(u64 xcr0)
+{
+	u32 bytes = 512 + 64, eax, ebx, ecx, edx;
+	int i;
+
+	for (i = 2; i < XFEATURE_MAX; i++) {
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
+		if (ecx & 2)
+			bytes = ALIGN(bytes, 64);
+		bytes += xstate_size[i];
+	}
+	return bytes;
+}
+
+int kvm_xsave_size(void)
+{
+	return xsave_bytes(kvm_caps.xcr0);
+}
+
+void kvm_host_init(void)
+{
+	u32 eax, ebx, ecx, edx;
+	int i;
+
+	kvm_caps.xcr0 = XFEATURE_MASK_FPSSE;
+	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
+		kvm_caps.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) & GUEST_XCR0;
+		for (i = 2; i < XFEATURE_MAX; i++) {
+			cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
+			xstate_size[i] = eax;
+			xstate_offset[i] = ebx;
+		}
+	}
+	kvm_caps.efer = EFER_SCE | EFER_LME | EFER_LMA;
+	if (boot_cpu_has(X86_FEATURE_NX))
+		kvm_caps.efer |= EFER_NX;
+	if (boot_cpu_has(X86_FEATURE_FXSR_OPT))
+		kvm_caps.efer |= EFER_FFXSR;
+}
+
+/* ---- KVM_GET_SUPPORTED_CPUID ------------------------------------------------ */
+
+struct cpuid_list {
+	struct kvm_cpuid_entry2 *entry;
+	u32 count, max;
+};
+
+static struct kvm_cpuid_entry2 *add(struct cpuid_list *list, u32 function,
+				    u32 index, u32 flags)
+{
+	struct kvm_cpuid_entry2 *e;
+
+	if (list->count == list->max)
+		return NULL;
+	e = &list->entry[list->count++];
+	memset(e, 0, sizeof(*e));
+	e->function = function;
+	e->index = index;
+	e->flags = flags;
+	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	return e;
+}
+
+/* Leaf 0xd: extended state. */
+static int add_xsave(struct cpuid_list *list)
+{
+	struct kvm_cpuid_entry2 *e;
+	int i;
+
+	e = add(list, 0xd, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	if (!e)
+		return -E2BIG;
+	if (!(supported(CPUID_1_ECX) & F(XSAVE))) {
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+		return 0;
+	}
+	e->eax = lower_32_bits(kvm_caps.xcr0);
+	e->edx = upper_32_bits(kvm_caps.xcr0);
+	e->ebx = e->ecx = kvm_xsave_size();
+
+	e = add(list, 0xd, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+	if (!e)
+		return -E2BIG;
+	e->eax = supported(CPUID_D_1_EAX);
+	e->ebx = e->eax & F(XSAVEC) ? xsave_bytes_compacted(kvm_caps.xcr0) : 0;
+	e->ecx = e->edx = 0;
+
+	for (i = 2; i < XFEATURE_MAX; i++) {
+		if (!(kvm_caps.xcr0 & BIT_ULL(i)))
+			continue;
+		e = add(list, 0xd, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		if (!e)
+			return -E2BIG;
+		e->ecx &= 2;		/* alignment; not an XSS component */
+		e->edx = 0;
+	}
+	return 0;
+}
+
+/* Leaves with an index that ends when a field of the answer is 0 (caches). */
+static int add_indexed(struct cpuid_list *list, u32 function, u32 type_mask)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 i = 0;
+
+	do {
+		e = add(list, function, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		if (!e)
+			return -E2BIG;
+	} while ((e->eax & type_mask) && ++i < 8);
+	return 0;
+}
+
+static int add_leaf(struct cpuid_list *list, u32 function)
+{
+	u32 flags = function == 7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0;
+	struct kvm_cpuid_entry2 *e;
+
+	if (function == 0xd)
+		return add_xsave(list);
+	if (function == 4)
+		return add_indexed(list, 4, 0x1f);
+	if (function == 0x8000001d)
+		return add_indexed(list, 0x8000001d, 0x1f);
+
+	e = add(list, function, 0, flags);
+	if (!e)
+		return -E2BIG;
+	switch (function) {
+	case 0:
+		e->eax = min(e->eax, 0xdU);
+		break;
+	case 1:
+		e->ebx &= 0x0000ff00;		/* CLFLUSH line; not our APIC id */
+		e->edx = supported(CPUID_1_EDX);
+		e->ecx = supported(CPUID_1_ECX) | F(HYPERVISOR);
+		break;
+	case 2:
+		break;
+	case 6:
+		e->eax = 4;			/* ARAT: the APIC timer never stops */
+		e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 7:
+		e->eax = min(e->eax, 1U);
+		e->ebx = supported(CPUID_7_0_EBX);
+		e->ecx = supported(CPUID_7_ECX);
+		e->edx = supported(CPUID_7_EDX);
+		if (!e->eax)
+			break;
+		e = add(list, 7, 1, flags);
+		if (!e)
+			return -E2BIG;
+		e->eax = supported(CPUID_7_1_EAX);
+		e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 0x80000000:
+		e->eax = clamp(e->eax, 0x80000008U, 0x8000001dU);
+		break;
+	case 0x80000001:
+		e->ebx &= 0xf0000000;
+		e->edx = supported(CPUID_8000_0001_EDX);
+		if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
+			e->edx |= supported(CPUID_1_EDX) & 0x0183f3ff;
+		e->ecx = supported(CPUID_8000_0001_ECX);
+		break;
+	case 0x80000002 ... 0x80000006:
+	case 0x80000019:
+		break;
+	case 0x80000007:
+		e->eax = e->ebx = e->ecx = 0;
+		e->edx = boot_cpu_has(X86_FEATURE_NONSTOP_TSC) ? BIT(8) : 0;
+		break;
+	case 0x80000008:
+		e->eax = (e->eax & 0xff00) |
+			 min_t(u32, boot_cpu_data.x86_phys_bits,
+			       PAGE_SHIFT + 9 * kvm_ops->tdp->levels);
+		e->ebx = supported(CPUID_8000_0008_EBX);
+		e->ecx = e->edx = 0;
+		break;
+	default:
+		e->eax = e->ebx = e->ecx = e->edx = 0;
+		break;
+	}
+	return 0;
+}
+
+/* The hypervisor's own leaves; linux/Documentation/virt/kvm/x86/cpuid.rst */
+static int add_signature(struct cpuid_list *list)
+{
+	static const char name[12] = "KVMKVMKVM\0\0\0";
+	struct kvm_cpuid_entry2 *e = add(list, KVM_CPUID_SIGNATURE, 0, 0);
+
+	if (!e)
+		return -E2BIG;
+	e->eax = KVM_CPUID_FEATURES;
+	memcpy(&e->ebx, name, 4);
+	memcpy(&e->ecx, name + 4, 4);
+	memcpy(&e->edx, name + 8, 4);
+	e = add(list, KVM_CPUID_FEATURES, 0, 0);
+	if (!e)
+		return -E2BIG;
+	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+	e->ebx = e->ecx = e->edx = 0;
+	return 0;
+}
+
+static int add_range(struct cpuid_list *list, u32 first)
+{
+	u32 last, function;
+	int r = add_leaf(list, first);
+
+	if (r)
+		return r;
+	last = list->entry[list->count - 1].eax;
+	for (function = first + 1; function <= last; function++) {
+		r = add_leaf(list, function);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
+{
+	struct cpuid_list list = {};
+	struct kvm_cpuid2 head;
+	int r = 0;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (!head.nent)
+		return -E2BIG;
+	list.max = min_t(u32, head.nent, KVM_MAX_CPUID);
+	list.entry = kvcalloc(list.max, sizeof(*list.entry), GFP_KERNEL);
+	if (!list.entry)
+		return -ENOMEM;
+	if (emulated) {
+		/* MOVBE is in the emulator whether the processor has it or not. */
+		list.entry[0] = (struct kvm_cpuid_entry2){ .function = 0, .eax = 1 };
+		list.count = 1;
+	} else {
+		r = add_range(&list, 0);
+		if (!r)
+			r = add_range(&list, 0x80000000);
+		if (!r)
+			r = add_signature(&list);
+	}
+	if (!r) {
+		head.nent = list.count;
+		if (copy_to_user(user->entries, list.entry,
+				 list.count * sizeof(*list.entry)) ||
+		    copy_to_user(user, &head, sizeof(head)))
+			r = -EFAULT;
+	}
+	kvfree(list.entry);
+	return r;
+}
+
+/* ---- the guest's list ------------------------------------------------------------ */
+
+int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
+		   const struct kvm_cpuid_entry2 __user *user)
+{
+	struct kvm_cpuid_entry2 *entries = NULL;
+
+	if (head->nent > KVM_MAX_CPUID)
+		return -E2BIG;
+	if (head->nent) {
+		entries = vmemdup_array_user(user, head->nent, sizeof(*entries));
+		if (IS_ERR(entries))
+			return PTR_ERR(entries);
+	}
+	kvfree(vcpu->cpuid);
+	vcpu->cpuid = entries;
+	vcpu->cpuid_count = head->nent;
+	kvm_update_cpuid(vcpu);
+	return 0;
+}
+
+int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
+		   struct kvm_cpuid_entry2 __user *user)
+{
+	u32 room = head->nent;
+
+	head->nent = vcpu->cpuid_count;
+	if (room < vcpu->cpuid_count)
+		return -E2BIG;
+	if (copy_to_user(user, vcpu->cpuid,
+			 vcpu->cpuid_count * sizeof(*vcpu->cpuid)))
+		return -EFAULT;
+	return 0;
+}
+
+struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
+					u32 index)
+{
+	int i;
+
+	for (i = 0; i < vcpu->cpuid_count; i++) {
+		struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
+
+		if (e->function == function &&
+		    (e->index == index ||
+		     !(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+			return e;
+	}
+	return NULL;
+}
+
+bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
+{
+	u32 bit = BIT(feature % 32);
+	struct kvm_cpuid_entry2 *e;
+
+	switch (feature / 32) {
+	case CPUID_1_EDX:
+		e = kvm_find_cpuid(vcpu, 1, 0);
+		return e && e->edx & bit;
+	case CPUID_1_ECX:
+		e = kvm_find_cpuid(vcpu, 1, 0);
+		return e && e->ecx & bit;
+	case CPUID_7_0_EBX:
+		e = kvm_find_cpuid(vcpu, 7, 0);
+		return e && e->ebx & bit;
+	case CPUID_7_ECX:
+		e = kvm_find_cpuid(vcpu, 7, 0);
+		return e && e->ecx & bit;
+	case CPUID_7_EDX:
+		e = kvm_find_cpuid(vcpu, 7, 0);
+		return e && e->edx & bit;
+	case CPUID_8000_0001_EDX:
+		e = kvm_find_cpuid(vcpu, 0x80000001, 0);
+		return e && e->edx & bit;
+	case CPUID_8000_0008_EBX:
+		e = kvm_find_cpuid(vcpu, 0x80000008, 0);
+		return e && e->ebx & bit;
+	default:
+		WARN_ON_ONCE(1);
+		return false;
+	}
+}
+
+static u64 allowed_cr4(struct kvm_vcpu *vcpu)
+{
+	static const struct {
+		unsigned int feature;
+		u64 bits;
+	} by_feature[] = {
+		{ X86_FEATURE_XSAVE, X86_CR4_OSXSAVE },
+		{ X86_FEATURE_FSGSBASE, X86_CR4_FSGSBASE },
+		{ X86_FEATURE_SMEP, X86_CR4_SMEP },
+		{ X86_FEATURE_SMAP, X86_CR4_SMAP },
+	};
+	u64 cr4 = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE |
+		  X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |
+		  X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(by_feature); i++)
+		if (boot_cpu_has(by_feature[i].feature) &&
+		    kvm_guest_has(vcpu, by_feature[i].feature))
+			cr4 |= by_feature[i].bits;
+	return cr4;
+}
+
+void kvm_update_cpuid(struct kvm_vcpu *vcpu)
+{
+	struct kvm_cpuid_entry2 *e;
+
+	e = kvm_find_cpuid(vcpu, 0x80000008, 0);
+	vcpu->maxphyaddr = clamp(e ? e->eax & 0xff : 36, 32U, 52U);
+	e = kvm_find_cpuid(vcpu, 0xd, 0);
+	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
+		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
+	vcpu->cr4_allowed = allowed_cr4(vcpu);
+	vcpu->efer_allowed = kvm_caps.efer;
+	if (!kvm_guest_has(vcpu, X86_FEATURE_NX))
+		vcpu->efer_allowed &= ~EFER_NX;
+	if (!kvm_guest_has(vcpu, X86_FEATURE_LM))
+		vcpu->efer_allowed &= ~(EFER_LME | EFER_LMA);
+	if (!kvm_guest_has(vcpu, X86_FEATURE_FXSR_OPT))
+		vcpu->efer_allowed &= ~EFER_FFXSR;
+	kvm_ops->cpuid_changed(vcpu);
+}
+
+/*
+ * A leaf that is not in the list reads as zeros; on Intel a basic leaf above the
+ * highest reads as the highest (SDM vol. 2, CPUID).
+ */
+static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function,
+					     u32 index)
+{
+	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, 0, 0);
+
+	/* "GenuineIntel" */
+	if (!e || e->ebx != 0x756e6547 || function & 0xc0000000 ||
+	    function <= e->eax)
+		return NULL;
+	return kvm_find_cpuid(vcpu, e->eax, index);
+}
+
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+{
+	u32 function = *eax, index = *ecx;
+	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index);
+
+	if (!e)
+		e = out_of_range(vcpu, function, index);
+	if (!e) {
+		*eax = *ebx = *ecx = *edx = 0;
+		return;
+	}
+	*eax = e->eax;
+	*ebx = e->ebx;
+	*ecx = e->ecx;
+	*edx = e->edx;
+	/* What follows from the guest's own registers. */
+	if (e->function == 1 && e->ecx & F(XSAVE)) {
+		*ecx &= ~F(OSXSAVE);
+		if (vcpu->cr4 & X86_CR4_OSXSAVE)
+			*ecx |= F(OSXSAVE);
+	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
+		*ebx = xsave_bytes(vcpu->xcr0);
+	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
+		*ebx = xsave_bytes_compacted(vcpu->xcr0);
+	}
+}
