@@ -217,7 +217,7 @@ struct emu_ops {
 #define EMU_INSN_MAX	15	/* the longest instruction */
 #define EMU_PIO_MAX	1024	/* bytes of one INS or OUTS batch */
 #define EMU_REP_MAX	256	/* iterations of one emu_run() */
-#define EMU_LOG_SIZE	(EMU_PIO_MAX + 64)
+#define EMU_LOG_SIZE	(EMU_PIO_MAX + 64u)
 
 /* Exception to inject, or a software interrupt to deliver. */
 struct emu_exception {
@@ -240,13 +240,11 @@ struct emu_exception {
 
 /* One operand: where it is and, once read, its value. */
 struct emu_operand {
-	u8 kind;		/* enum operand_kind of emulate.c */
+	u8 loc;			/* enum loc of emulate.c */
 	u8 size;		/* bytes */
 	u8 reg;
 	u64 val;
 };
-
-struct emu_opcode;
 
 struct emu {
 	/* Set once by the owner. */
@@ -266,11 +264,7 @@ struct emu {
 	struct emu_exception fault;
 	unsigned long iterations; /* of a string instruction, this run */
 
-	/*
-	 * The decoded instruction. Before the first call for an instruction
-	 * nbytes is 0, or the owner stores what the processor reported in
-	 * bytes and sets nbytes.
-	 */
+	/* The decoded instruction. */
 	u8 bytes[EMU_INSN_MAX];
 	u8 nbytes;		/* bytes fetched so far */
 	u8 length;		/* of the decoded instruction */
@@ -288,14 +282,16 @@ struct emu {
 	u8 vex_len;		/* 16, 32 or 64 bytes */
 	u8 vex_pp;		/* 0, 66, F3 or F2 */
 	u8 evex_bits;		/* EVEX byte 3: z, L'L, b, V', aaa */
+	u8 reg_high;		/* EVEX R': 16 for the upper vector registers */
 	u8 op_size;		/* 2, 4 or 8 */
 	u8 addr_size;		/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
 	u64 next_rip;
-	const struct emu_opcode *row;
+	bool has_sib;
+	int (*run)(struct emu *e); /* NULL: not emulated */
+	u32 flags;
 	struct emu_operand op[3];
-	u64 imm, imm2;
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
 	u16 seg_cached;
@@ -304,11 +300,14 @@ struct emu {
 	u64 old_rip;
 	u64 old_rflags;
 	u8 old_cpl;
+	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	bool pending;		/* the last run ended with EMU_AGAIN */
 	bool pending_write;
 	u16 log_len, log_pos;
 	u16 writes_done, writes_pos;
+	u64 lock_old;		/* what a LOCKed destination held */
 	u8 buf[64];
+	u8 pio[EMU_PIO_MAX];
 	u8 log[EMU_LOG_SIZE];
 };
 
@@ -325,6 +324,12 @@ int emu_run(struct emu *e);
 
 /* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
+
+/*
+ * Gives the instruction bytes that the processor reported with an exit, before
+ * emu_run() or emu_decode(); the rest, if any, is fetched.
+ */
+void emu_prefill(struct emu *e, const u8 *bytes, unsigned int size);
 
 /* Forgets a half-done instruction and its fetched bytes. */
 void emu_reset(struct emu *e);
