@@ -77,7 +77,7 @@ enum kvm_reg {
 
 /* Numbered as in an instruction's sreg field; then the system segments. */
 enum kvm_seg {
-	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_TR, SEG_LDTR, NR_SEGS,
+	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS,
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
@@ -152,15 +152,18 @@ struct kvm_mmio_fragment {
 
 /* The access of the current instruction that is out with user space. */
 struct kvm_io_state {
-	u64 rip;		/* linear; if it has moved, the access is void */
+	u64 rip;		/* if it has moved, the access is void */
 	bool write;
 	u8 size;
+	int error;		/* why the emulator could not go on, 0 or errno */
+	enum emu_control control;	/* asked for by the instruction */
+	bool has_control;
 	u8 fragments, next;
 	struct kvm_mmio_fragment fragment[KVM_MMIO_FRAGMENTS];
 	u8 data[KVM_MMIO_MAX];
 	u16 port;
 	u8 port_size;
-	u32 port_count;
+	u32 port_count;		/* 0: the access is MMIO */
 };
 
 /* ---- events -------------------------------------------------------------- */

@@ -490,8 +490,10 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		if (!has_tsc_aux() || value >> 32)
 			return 1;
 		vcpu->tsc_aux = value;
+		preempt_disable();
 		if (vcpu->cpu >= 0)
 			wrmsrl(MSR_TSC_AUX, value);
+		preempt_enable();
 		return 0;
 	case MSR_IA32_SPEC_CTRL:
 		return set_spec_ctrl(vcpu, value, host);

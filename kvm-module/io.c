@@ -1,0 +1,825 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * io.c: everything a guest does outside of its memory: ports, MMIO, and the
+ * emulator's view of the guest.
+ *
+ * A second-level fault on an address that is no memory brings the emulator in
+ * (kvm_emulate). The emulator reaches the guest through the functions of
+ * kvm_emu_ops below. When one of them meets MMIO or a port, it notes in vcpu->io
+ * what user space has to answer and returns EMU_AGAIN; KVM_RUN returns, user
+ * space answers, and on the next KVM_RUN vcpu->resume hands the answer over and
+ * runs the emulator again, which takes it from its log. An access of up to 64
+ * bytes leaves in fragments of at most 8, each within a page.
+ *
+ * An IN or OUT that the processor has decoded needs no emulator: kvm_handle_pio.
+ *
+ * If user space moved RIP in between (a reset, a debugger), the half-done
+ * instruction is void.
+ */
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <asm/fpu/api.h>
+
+#include "kvm.h"
+
+static struct kvm_vcpu *vcpu_of(struct emu *e)
+{
+	return e->owner;
+}
+
+static u8 *pio_data(struct kvm_vcpu *vcpu)
+{
+	return (u8 *)vcpu->run + PAGE_SIZE;
+}
+
+/* ---- out to user space ------------------------------------------------------------ */
+
+static int mmio_exit(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmio_fragment *f = &vcpu->io.fragment[vcpu->io.next];
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = f->gpa;
+	run->mmio.len = f->len;
+	run->mmio.is_write = vcpu->io.write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (vcpu->io.write)
+		memcpy(run->mmio.data, f->data, f->len);
+	vcpu->stat[vcpu->io.write ? STAT_mmio_write : STAT_mmio_read]++;
+	return 0;
+}
+
+static int pio_exit(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = vcpu->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	run->io.size = vcpu->io.port_size;
+	run->io.port = vcpu->io.port;
+	run->io.count = vcpu->io.port_count;
+	run->io.data_offset = PAGE_SIZE;
+	vcpu->stat[vcpu->io.write ? STAT_io_out : STAT_io_in]++;
+	return 0;
+}
+
+/* ---- ports that the processor decoded ------------------------------------------------ */
+
+static void finish_in(struct kvm_vcpu *vcpu, const void *data, unsigned int size)
+{
+	u64 rax = kvm_reg_read(vcpu, REG_RAX);
+
+	if (size == 4)
+		rax = 0;
+	memcpy(&rax, data, size);
+	kvm_reg_write(vcpu, REG_RAX, rax);
+}
+
+static int resume_pio(struct kvm_vcpu *vcpu)
+{
+	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
+		return 1;
+	if (!vcpu->io.write)
+		finish_in(vcpu, pio_data(vcpu), vcpu->io.port_size);
+	return kvm_ops->skip_instruction(vcpu);
+}
+
+int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
+{
+	u64 rax;
+
+	if (!in) {
+		rax = kvm_reg_read(vcpu, REG_RAX);
+		if (kvm_ioeventfd_write(vcpu->kvm, true, port, size, &rax)) {
+			vcpu->stat[STAT_ioeventfd]++;
+			return kvm_ops->skip_instruction(vcpu);
+		}
+		memcpy(pio_data(vcpu), &rax, size);
+	}
+	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->io.write = !in;
+	vcpu->io.port = port;
+	vcpu->io.port_size = size;
+	vcpu->io.port_count = 1;
+	vcpu->resume = resume_pio;
+	return pio_exit(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_pio);
+
+/* ---- the emulator's memory -------------------------------------------------------------- */
+
+static u32 walk_access(struct emu *e, unsigned int access, bool write)
+{
+	u32 walk = 0;
+
+	if (write || access & EMU_ACC_RMW)
+		walk |= ACCESS_WRITE;
+	if (e->cpl == 3 && !(access & EMU_ACC_SYSTEM))
+		walk |= ACCESS_USER;
+	return walk;
+}
+
+/* EMU_* from an errno of a memory access. */
+static int emu_error(struct emu *e, int error)
+{
+	vcpu_of(e)->io.error = error;
+	return EMU_UNHANDLED;
+}
+
+static int translate(struct emu *e, u64 linear, u32 access, gpa_t *gpa)
+{
+	u32 code;
+	int r;
+
+	if (e->mode != EMU_LONG)
+		linear = (u32)linear;
+	r = kvm_translate(vcpu_of(e), linear, access, gpa, &code);
+	if (r > 0)
+		return emu_page_fault(e, linear, code);
+	return r ? emu_error(e, r) : EMU_OK;
+}
+
+/* An access, cut at the page boundary that it may cross. */
+struct span {
+	gpa_t gpa;
+	unsigned int len;
+	bool memory;
+};
+
+static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access,
+		      struct span span[2])
+{
+	unsigned int first = min_t(unsigned int, size,
+				   PAGE_SIZE - offset_in_page(linear));
+	struct kvm_memslot *slot;
+	int i, r;
+
+	span[0].len = first;
+	span[1].len = size - first;
+	for (i = 0; i < 2 && span[i].len; i++) {
+		r = translate(e, i ? linear + first : linear, access, &span[i].gpa);
+		if (r != EMU_OK)
+			return r;
+		slot = kvm_find_slot(vcpu_of(e)->kvm, span[i].gpa >> PAGE_SHIFT);
+		span[i].memory = slot && !(access & ACCESS_WRITE &&
+					   slot->flags & KVM_MEM_READONLY);
+	}
+	return EMU_OK;
+}
+
+static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data,
+			  unsigned int len)
+{
+	while (len) {
+		struct kvm_mmio_fragment *f = &io->fragment[io->fragments++];
+
+		f->gpa = gpa;
+		f->data = data;
+		f->len = min(len, 8U);
+		gpa += f->len;
+		data += f->len;
+		len -= f->len;
+	}
+}
+
+static void begin_mmio(struct kvm_io_state *io, bool write, unsigned int size)
+{
+	io->write = write;
+	io->size = size;
+	io->fragments = io->next = 0;
+	io->port_count = 0;
+}
+
+static int op_fetch(struct emu *e, u64 linear, void *buf, unsigned int size)
+{
+	struct span span[2];
+	int i, r;
+
+	r = find_spans(e, linear, size,
+		       ACCESS_EXEC | (e->cpl == 3 ? ACCESS_USER : 0), span);
+	if (r != EMU_OK)
+		return r;
+	for (i = 0; i < 2 && span[i].len; i++) {
+		/* Code outside of memory: nothing that we could run. */
+		if (!span[i].memory)
+			return EMU_UNHANDLED;
+		r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, buf, span[i].len);
+		if (r)
+			return emu_error(e, r);
+		buf += span[i].len;
+	}
+	return EMU_OK;
+}
+
+static int op_read(struct emu *e, u64 linear, void *buf, unsigned int size,
+		   unsigned int access)
+{
+	struct kvm_io_state *io = &vcpu_of(e)->io;
+	struct span span[2];
+	u8 *data = buf;
+	int i, r;
+
+	r = find_spans(e, linear, size, walk_access(e, access, false), span);
+	if (r != EMU_OK)
+		return r;
+	begin_mmio(io, false, size);
+	if (!span[0].memory || (span[1].len && !span[1].memory)) {
+		if (size > KVM_MMIO_MAX)
+			return EMU_UNHANDLED;
+		data = io->data;
+	}
+	for (i = 0; i < 2 && span[i].len; i++) {
+		if (span[i].memory) {
+			r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, data,
+					   span[i].len);
+			if (r)
+				return emu_error(e, r);
+		} else {
+			add_fragments(io, span[i].gpa, data, span[i].len);
+		}
+		data += span[i].len;
+	}
+	return io->fragments ? EMU_AGAIN : EMU_OK;
+}
+
+static int op_write(struct emu *e, u64 linear, const void *buf,
+		    unsigned int size, unsigned int access)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
+	const u8 *data = buf;
+	struct span span[2];
+	int i, r;
+
+	r = find_spans(e, linear, size, walk_access(e, access, true), span);
+	if (r != EMU_OK)
+		return r;
+	begin_mmio(io, true, size);
+	if (size > KVM_MMIO_MAX &&
+	    (!span[0].memory || (span[1].len && !span[1].memory)))
+		return EMU_UNHANDLED;
+	if (!span[0].memory && !span[1].len &&
+	    kvm_ioeventfd_write(vcpu->kvm, false, span[0].gpa, size, buf)) {
+		vcpu->stat[STAT_ioeventfd]++;
+		return EMU_OK;
+	}
+	for (i = 0; i < 2 && span[i].len; i++) {
+		if (span[i].memory) {
+			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data,
+					    span[i].len);
+			if (r)
+				return emu_error(e, r);
+		} else {
+			u8 *copy = io->data + (data - (const u8 *)buf);
+
+			memcpy(copy, data, span[i].len);
+			add_fragments(io, span[i].gpa, copy, span[i].len);
+		}
+		data += span[i].len;
+	}
+	return io->fragments ? EMU_AGAIN : EMU_OK;
+}
+
+static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
+		      const void *new, unsigned int size)
+{
+	struct span span[2];
+	u64 seen;
+	int r;
+
+	r = find_spans(e, linear, size, walk_access(e, 0, true), span);
+	if (r != EMU_OK)
+		return r;
+	/* Devices and split accesses know no bus lock: a plain write it is. */
+	if (!span[0].memory || span[1].len)
+		return op_write(e, linear, new, size, 0);
+	if (size > sizeof(seen))
+		return EMU_UNHANDLED;
+	memcpy(&seen, old, size);
+	r = kvm_cmpxchg_guest(vcpu_of(e)->kvm, span[0].gpa, &seen, new, size);
+	if (r < 0)
+		return emu_error(e, r);
+	return r ? EMU_RETRY : EMU_OK;
+}
+
+static int op_probe_write(struct emu *e, u64 linear, unsigned int size)
+{
+	struct span span[2];
+
+	return find_spans(e, linear, size, walk_access(e, 0, true), span);
+}
+
+/* ---- the emulator's ports ------------------------------------------------------------------ */
+
+static int op_pio(struct emu *e, u16 port, unsigned int size,
+		  unsigned int count, bool write)
+{
+	struct kvm_io_state *io = &vcpu_of(e)->io;
+
+	if (size * count > KVM_PIO_MAX)
+		return EMU_UNHANDLED;
+	io->write = write;
+	io->port = port;
+	io->port_size = size;
+	io->port_count = count;
+	return EMU_AGAIN;
+}
+
+static int op_pio_in(struct emu *e, u16 port, unsigned int size, void *buf,
+		     unsigned int count)
+{
+	return op_pio(e, port, size, count, false);
+}
+
+static int op_pio_out(struct emu *e, u16 port, unsigned int size,
+		      const void *buf, unsigned int count)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
+		vcpu->stat[STAT_ioeventfd]++;
+		return EMU_OK;
+	}
+	if (size * count <= KVM_PIO_MAX)
+		memcpy(pio_data(vcpu), buf, size * count);
+	return op_pio(e, port, size, count, true);
+}
+
+/* ---- the emulator's registers ----------------------------------------------------------------- */
+
+static void op_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+{
+	struct kvm_segment k;
+
+	kvm_ops->get_segment(vcpu_of(e), seg, &k);
+	s->base = k.base;
+	s->limit = k.limit;
+	s->selector = k.selector;
+	s->attr = k.type | k.s << 4 | k.dpl << EMU_SEG_DPL_SHIFT |
+		  (k.present ? EMU_SEG_P : 0) | (k.avl ? EMU_SEG_AVL : 0) |
+		  (k.l ? EMU_SEG_L : 0) | (k.db ? EMU_SEG_DB : 0) |
+		  (k.g ? EMU_SEG_G : 0) | (k.unusable ? EMU_SEG_UNUSABLE : 0);
+}
+
+static void op_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+{
+	struct kvm_segment k = {
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.type = s->attr & EMU_SEG_TYPE,
+		.s = !!(s->attr & EMU_SEG_S),
+		.dpl = (s->attr & EMU_SEG_DPL) >> EMU_SEG_DPL_SHIFT,
+		.present = !!(s->attr & EMU_SEG_P),
+		.avl = !!(s->attr & EMU_SEG_AVL),
+		.l = !!(s->attr & EMU_SEG_L),
+		.db = !!(s->attr & EMU_SEG_DB),
+		.g = !!(s->attr & EMU_SEG_G),
+		.unusable = !!(s->attr & EMU_SEG_UNUSABLE),
+	};
+
+	kvm_ops->set_segment(vcpu_of(e), seg, &k);
+}
+
+#define DESCRIPTOR_TABLE_OPS(name)					\
+static void op_get_##name(struct emu *e, struct emu_table *t)		\
+{									\
+	struct kvm_dtable dt;						\
+									\
+	kvm_ops->get_##name(vcpu_of(e), &dt);				\
+	t->base = dt.base;						\
+	t->limit = dt.limit;						\
+}									\
+									\
+static void op_set_##name(struct emu *e, const struct emu_table *t)	\
+{									\
+	struct kvm_dtable dt = { .base = t->base, .limit = t->limit };	\
+									\
+	kvm_ops->set_##name(vcpu_of(e), &dt);				\
+}
+
+DESCRIPTOR_TABLE_OPS(gdt)
+DESCRIPTOR_TABLE_OPS(idt)
+
+static u64 op_get_cr(struct emu *e, unsigned int cr)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	switch (cr) {
+	case 0:
+		return vcpu->cr0;
+	case 2:
+		return vcpu->cr2;
+	case 3:
+		return kvm_ops->get_cr3(vcpu);
+	case 4:
+		return vcpu->cr4;
+	default:
+		return vcpu->cr8;
+	}
+}
+
+static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	int r = 0;
+
+	switch (cr) {
+	case 0:
+		r = kvm_set_cr0(vcpu, value);
+		break;
+	case 2:
+		vcpu->cr2 = value;
+		break;
+	case 3:
+		r = kvm_set_cr3(vcpu, value);
+		break;
+	case 4:
+		r = kvm_set_cr4(vcpu, value);
+		break;
+	default:
+		r = kvm_set_cr8(vcpu, value);
+		break;
+	}
+	return r ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+}
+
+static int op_get_dr(struct emu *e, unsigned int dr, u64 *value)
+{
+	*value = kvm_get_dr(vcpu_of(e), dr);
+	return EMU_OK;
+}
+
+static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
+{
+	return kvm_set_dr(vcpu_of(e), dr, value) ?
+		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+}
+
+static int op_rdmsr(struct emu *e, u32 index, u64 *value)
+{
+	return kvm_get_msr(vcpu_of(e), index, value, false) ?
+		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+}
+
+static int op_wrmsr(struct emu *e, u32 index, u64 value)
+{
+	return kvm_set_msr(vcpu_of(e), index, value, false) ?
+		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+}
+
+static int op_rdtsc(struct emu *e, u64 *value)
+{
+	*value = kvm_guest_tsc(vcpu_of(e));
+	return EMU_OK;
+}
+
+static int op_cpuid(struct emu *e, u32 r[4])
+{
+	kvm_cpuid(vcpu_of(e), &r[0], &r[1], &r[2], &r[3]);
+	return EMU_OK;
+}
+
+static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	switch (what) {
+	case EMU_CTL_HLT:
+		vcpu->io.control = what;
+		vcpu->io.has_control = true;
+		return EMU_OK;
+	case EMU_CTL_INVLPG:
+		kvm_request(vcpu, REQ_TLB_FLUSH);
+		return EMU_OK;
+	case EMU_CTL_INVD:
+	case EMU_CTL_WBINVD:
+	case EMU_CTL_CLFLUSH:
+	case EMU_CTL_PAUSE:
+		return EMU_OK;	/* the host's caches are coherent */
+	case EMU_CTL_IRET:
+		kvm_ops->set_nmi_mask(vcpu, false);
+		return EMU_OK;
+	case EMU_CTL_XSETBV:
+		return kvm_set_xcr0(vcpu, arg, *(u64 *)arg2) ?
+			emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	default:
+		return EMU_UNHANDLED;
+	}
+}
+
+/* ---- the emulator's vector registers -------------------------------------------------------------- */
+
+/*
+ * During KVM_RUN the guest's vector registers are in the processor, or, after a
+ * context switch, in the thread's buffer: then load them first.
+ */
+static void vec_begin(void)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+#define VEC_CASE(n, insn, reg, from, to, mem)				\
+	case n:								\
+		asm volatile(insn " " from(reg #n) ", " to(reg #n)	\
+			     : "+m" (*(mem)));				\
+		break;
+#define VEC_REG(r) "%%" r
+#define VEC_MEM(r) "%0"
+#define VEC_CASES(insn, reg, from, to, mem)				\
+	VEC_CASE(0, insn, reg, from, to, mem)				\
+	VEC_CASE(1, insn, reg, from, to, mem)				\
+	VEC_CASE(2, insn, reg, from, to, mem)				\
+	VEC_CASE(3, insn, reg, from, to, mem)				\
+	VEC_CASE(4, insn, reg, from, to, mem)				\
+	VEC_CASE(5, insn, reg, from, to, mem)				\
+	VEC_CASE(6, insn, reg, from, to, mem)				\
+	VEC_CASE(7, insn, reg, from, to, mem)				\
+	VEC_CASE(8, insn, reg, from, to, mem)				\
+	VEC_CASE(9, insn, reg, from, to, mem)				\
+	VEC_CASE(10, insn, reg, from, to, mem)				\
+	VEC_CASE(11, insn, reg, from, to, mem)				\
+	VEC_CASE(12, insn, reg, from, to, mem)				\
+	VEC_CASE(13, insn, reg, from, to, mem)				\
+	VEC_CASE(14, insn, reg, from, to, mem)				\
+	VEC_CASE(15, insn, reg, from, to, mem)
+
+struct vec128 { u64 q[2]; };
+struct vec256 { u64 q[4]; };
+
+static int op_vec_read(struct emu *e, unsigned int reg, void *buf,
+		       unsigned int size)
+{
+	struct vec256 v = {};
+
+	if (reg > 15 || size > 32 || (size > 16 && !boot_cpu_has(X86_FEATURE_AVX)))
+		return EMU_UNHANDLED;
+	vec_begin();
+	if (size > 16) {
+		switch (reg) {
+		VEC_CASES("vmovdqu", "ymm", VEC_REG, VEC_MEM, &v)
+		}
+	} else {
+		struct vec128 *low = (struct vec128 *)&v;
+
+		switch (reg) {
+		VEC_CASES("movdqu", "xmm", VEC_REG, VEC_MEM, low)
+		}
+	}
+	fpregs_unlock();
+	memcpy(buf, &v, size);
+	return EMU_OK;
+}
+
+static int op_vec_write(struct emu *e, unsigned int reg, const void *buf,
+			unsigned int size, bool zero_upper)
+{
+	struct vec256 v = {};
+	struct vec128 *low = (struct vec128 *)&v;
+	int r;
+
+	if (reg > 15 || size > 32 ||
+	    ((size > 16 || zero_upper) && !boot_cpu_has(X86_FEATURE_AVX)))
+		return EMU_UNHANDLED;
+	if (!zero_upper) {
+		r = op_vec_read(e, reg, &v, size > 16 ? 32 : 16);
+		if (r != EMU_OK)
+			return r;
+	}
+	memcpy(&v, buf, size);
+	vec_begin();
+	if (size > 16) {
+		switch (reg) {
+		VEC_CASES("vmovdqu", "ymm", VEC_MEM, VEC_REG, &v)
+		}
+	} else if (zero_upper) {
+		switch (reg) {
+		VEC_CASES("vmovdqu", "xmm", VEC_MEM, VEC_REG, low)
+		}
+	} else {
+		switch (reg) {
+		VEC_CASES("movdqu", "xmm", VEC_MEM, VEC_REG, low)
+		}
+	}
+	fpregs_unlock();
+	return EMU_OK;
+}
+
+const struct emu_ops kvm_emu_ops = {
+	.fetch = op_fetch,
+	.read = op_read,
+	.write = op_write,
+	.cmpxchg = op_cmpxchg,
+	.probe_write = op_probe_write,
+	.pio_in = op_pio_in,
+	.pio_out = op_pio_out,
+	.get_seg = op_get_seg,
+	.set_seg = op_set_seg,
+	.get_gdt = op_get_gdt,
+	.set_gdt = op_set_gdt,
+	.get_idt = op_get_idt,
+	.set_idt = op_set_idt,
+	.get_cr = op_get_cr,
+	.set_cr = op_set_cr,
+	.get_dr = op_get_dr,
+	.set_dr = op_set_dr,
+	.rdmsr = op_rdmsr,
+	.wrmsr = op_wrmsr,
+	.rdtsc = op_rdtsc,
+	.cpuid = op_cpuid,
+	.control = op_control,
+	.vec_read = op_vec_read,
+	.vec_write = op_vec_write,
+};
+
+/* ---- running the emulator ------------------------------------------------------------------------ */
+
+static u8 emu_mode(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		return EMU_REAL;
+	if (kvm_ops->get_rflags(vcpu) & X86_EFLAGS_VM)
+		return EMU_VM86;
+	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+	if (kvm_is_long_mode(vcpu) && cs.l)
+		return EMU_LONG;
+	return cs.db ? EMU_PROT32 : EMU_PROT16;
+}
+
+static void emu_load(struct kvm_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->emu;
+
+	e->ops = &kvm_emu_ops;
+	e->owner = vcpu;
+	kvm_reg_read(vcpu, REG_RSP);
+	memcpy(e->regs, vcpu->regs, sizeof(e->regs));
+	e->rip = kvm_reg_read(vcpu, REG_RIP);
+	e->rflags = kvm_ops->get_rflags(vcpu);
+	e->mode = emu_mode(vcpu);
+	e->cpl = kvm_ops->get_cpl(vcpu);
+	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
+	vcpu->io.error = 0;
+	vcpu->io.has_control = false;
+}
+
+static void emu_store_regs(struct kvm_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->emu;
+
+	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
+	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
+	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	kvm_ops->set_rflags(vcpu, e->rflags);
+}
+
+/* The instruction is done. */
+static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
+{
+	struct emu *e = &vcpu->emu;
+
+	emu_store_regs(vcpu);
+	kvm_reg_write(vcpu, REG_RIP, e->rip);
+	kvm_ops->set_shadow(vcpu,
+		(e->shadow & EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
+		(e->shadow & EMU_SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	vcpu->stat[STAT_emulated]++;
+	if (vcpu->io.has_control) {
+		/* RIP is behind the HLT already. */
+		vcpu->stat[STAT_halt]++;
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return 0;
+	}
+	if (old_rflags & X86_EFLAGS_TF)
+		return kvm_handle_debug(vcpu, DR6_BS);
+	return 1;
+}
+
+static int emu_failed(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct emu *e = &vcpu->emu;
+
+	if (vcpu->io.error)
+		return vcpu->io.error;
+	vcpu->stat[STAT_emulation_failed]++;
+	/* A program in the guest must not be able to stop the whole VM. */
+	if (e->cpl == 3) {
+		kvm_queue_exception(vcpu, X86_TRAP_UD);
+		return 1;
+	}
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 3;
+	run->emulation_failure.flags =
+		KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	run->emulation_failure.insn_size = e->nbytes;
+	memcpy(run->emulation_failure.insn_bytes, e->bytes, e->nbytes);
+	return 0;
+}
+
+static int resume_emulation(struct kvm_vcpu *vcpu);
+
+static int run_emulator(struct kvm_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->emu;
+	u64 old_rflags;
+	int r;
+
+	emu_load(vcpu);
+	old_rflags = e->rflags;
+	switch (emu_run(e)) {
+	case EMU_OK:
+		return emu_retire(vcpu, old_rflags);
+	case EMU_FAULT:
+		emu_store_regs(vcpu);
+		if (e->fault.software)
+			return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
+						  e->fault.vector, 0);
+		if (e->fault.has_cr2)
+			kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
+		else if (e->fault.has_error)
+			kvm_queue_exception_e(vcpu, e->fault.vector, e->fault.error);
+		else
+			kvm_queue_exception(vcpu, e->fault.vector);
+		return 1;
+	case EMU_AGAIN:
+		emu_store_regs(vcpu);
+		vcpu->io.rip = e->rip;
+		vcpu->resume = resume_emulation;
+		return vcpu->io.port_count ? pio_exit(vcpu) : mmio_exit(vcpu);
+	default:
+		r = emu_failed(vcpu);
+		emu_reset(e);
+		return r;
+	}
+}
+
+static int resume_emulation(struct kvm_vcpu *vcpu)
+{
+	struct kvm_io_state *io = &vcpu->io;
+	struct emu *e = &vcpu->emu;
+
+	if (kvm_reg_read(vcpu, REG_RIP) != io->rip) {
+		emu_reset(e);
+		return 1;
+	}
+	if (io->port_count) {
+		if (io->write)
+			emu_supply(e, NULL, 0);
+		else
+			emu_supply(e, pio_data(vcpu), io->port_size * io->port_count);
+		return run_emulator(vcpu);
+	}
+	if (!io->write)
+		memcpy(io->fragment[io->next].data, vcpu->run->mmio.data,
+		       io->fragment[io->next].len);
+	if (++io->next < io->fragments) {
+		vcpu->resume = resume_emulation;
+		return mmio_exit(vcpu);
+	}
+	if (io->write)
+		emu_supply(e, NULL, 0);
+	else
+		emu_supply(e, io->data, io->size);
+	return run_emulator(vcpu);
+}
+
+int kvm_emulate(struct kvm_vcpu *vcpu)
+{
+	emu_reset(&vcpu->emu);
+	return run_emulator(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate);
+
+int kvm_instruction_length(struct kvm_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->emu;
+	int r;
+
+	emu_reset(e);
+	emu_load(vcpu);
+	r = emu_decode(e) == EMU_OK ? e->length : 0;
+	emu_reset(e);
+	return r;
+}
+EXPORT_SYMBOL_GPL(kvm_instruction_length);
+
+int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	int r = kvm_mmu_fault(vcpu, gpa, access);
+
+	vcpu->stat[STAT_second_level_fault]++;
+	if (r == FAULT_MAPPED)
+		return 1;
+	if (r == FAULT_MMIO)
+		return kvm_emulate(vcpu);
+	return r;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_tdp_fault);
