@@ -1,0 +1,1895 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmx.c: Intel's VMX behind struct kvm_x86_ops.
+ *
+ * A vCPU has a VMCS, a page that the processor keeps its own view of: it must be
+ * made current (VMPTRLD) on one CPU at a time and flushed (VMCLEAR) there before
+ * it moves. Each CPU lists the VMCSs that it may have in its caches, so that
+ * hotplug, suspend and crash can flush them; the list is changed with interrupts
+ * off on that CPU and read from NMI context in a crash.
+ *
+ * Memory is translated by EPT, whose tables mmu.c builds after ept_format, and
+ * real mode and unpaged protected mode run as such ("unrestricted guest").
+ *
+ * What the guest has of its own
+ *   in the VMCS: CR0, CR3, CR4, DR7, RSP, RIP, RFLAGS, segments, descriptor
+ *     tables, SYSENTER_*, FS and GS base, EFER, PAT: switched by the processor;
+ *   KERNEL_GS_BASE, the host's segment registers: switched when the vCPU first
+ *     enters after it was loaded, and back when it is put (host_save/restore);
+ *   STAR, LSTAR, CSTAR, FMASK, TSC_AUX: the kernel does not use them, so they stay
+ *     until the CPU returns to user space (user_msrs);
+ *   SPEC_CTRL: switched by the entry code, only when it differs.
+ *
+ * All bits of CR0 and CR4 are ours ("guest/host mask"): vcpu->cr0 and cr4 are the
+ * truth, a write that changes a bit exits.
+ *
+ * References are to Intel's SDM, volume 3C, of December 2023.
+ */
+#include <linux/cpu.h>
+#include <linux/kvm.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/user-return-notifier.h>
+#include <asm/cpu_device_id.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mce.h>
+#include <asm/mmu_context.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
+#include <asm/processor.h>
+#include <asm/spec-ctrl.h>
+#include <asm/tlbflush.h>
+
+#include "vmx.h"
+
+MODULE_AUTHOR("The kvm-live founders");
+MODULE_DESCRIPTION("kvm-live hypervisor: Intel VMX");
+MODULE_VERSION(KVM_LIVE_VERSION);
+MODULE_LICENSE("GPL");
+
+static bool use_ept = true;
+module_param_named(ept, use_ept, bool, 0444);
+MODULE_PARM_DESC(ept, "translate guest memory by Extended Page Tables");
+static bool use_unrestricted = true;
+module_param_named(unrestricted_guest, use_unrestricted, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest, "run real mode without emulation");
+static bool use_vpid = true;
+module_param_named(vpid, use_vpid, bool, 0444);
+MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
+
+#define EXIT_REASON_FAILED_ENTRY	BIT(31)
+#define DR6_GENERAL_DETECT		BIT(13)
+#define DR7_ENABLED			0xff	/* any breakpoint */
+#define DR7_GENERAL_DETECT		BIT(13)
+#define PENDING_DEBUG_BS		BIT(14)
+#define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
+
+struct vmx_vcpu {
+	struct kvm_vcpu vcpu;
+	struct vmx_switch sw;
+	struct vmcs *vmcs;
+	struct list_head link;		/* in loaded_vmcss of loaded_cpu */
+	int loaded_cpu;			/* -1: flushed, on no CPU */
+	u16 vpid;			/* 0: none */
+	bool flush_ept, flush_vpid;	/* before the next entry */
+
+	/* The last exit. */
+	bool failed;			/* VMLAUNCH or VMRESUME failed */
+	u32 exit_reason;
+	u32 intr_info;			/* read for EXIT_REASON_EXCEPTION_NMI */
+	u32 idt_vectoring;
+
+	/* What an interrupted delivery was, to be repeated as it was. */
+	u32 redo_type;			/* INTR_TYPE_*, 0: nothing to repeat */
+	u32 redo_length;
+
+	/* What the VMCS holds, so that it is written only on change. */
+	u32 primary;
+	u64 host_cr3, host_cr4;
+	u64 pat;
+
+	/* The host's state that the vCPU displaces. */
+	bool host_saved;
+	u16 host_fs, host_gs, host_ds, host_es;
+	u64 host_debugctl;
+	u64 kernel_gs_base;		/* the guest's */
+
+	u64 user_msr[5];		/* the guest's, in the order of user_msrs */
+	bool spec_ctrl_direct;		/* the guest writes SPEC_CTRL itself */
+};
+
+static struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
+{
+	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+/* ---- what this processor can do ------------------------------------------- */
+
+/* The controls that every VMCS starts with, adjusted to the processor. */
+static struct {
+	u32 pin, primary, secondary, exit, entry;
+	u32 revision;
+	bool vpid;
+	bool monitor_trap;
+	bool invept_single, invept_all;
+	bool invvpid_single, invvpid_all;
+	u64 eptp_bits;
+	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0;
+} caps __ro_after_init;
+
+static bool l1d_flush __ro_after_init;
+
+static struct kvm_tdp_format ept_format __ro_after_init = {
+	.present = VMX_EPT_RWX_MASK,
+	.table = VMX_EPT_RWX_MASK,
+	.leaf = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK |
+		VMX_EPT_IPAT_BIT | X86_MEMTYPE_WB << VMX_EPT_MT_EPTE_SHIFT,
+	.leaf_mmio = VMX_EPT_READABLE_MASK | VMX_EPT_EXECUTABLE_MASK |
+		     VMX_EPT_IPAT_BIT | X86_MEMTYPE_UC << VMX_EPT_MT_EPTE_SHIFT,
+	.write = VMX_EPT_WRITABLE_MASK,
+	.levels = 4,
+	.max_level = 1,
+};
+
+/*
+ * Adjust wanted controls by a capability MSR: its low half has the bits that
+ * must be 1, its high half those that may be (A.3.1). What is needed and not
+ * possible is an error that names the MSR and the bits.
+ */
+static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
+				  u32 *result)
+{
+	u32 must, may;
+
+	if (rdmsr_safe(msr, &must, &may)) {
+		pr_err("kvm-live: MSR %#x (%s controls) cannot be read\n",
+		       msr, name);
+		return -EIO;
+	}
+	*result = ((need | want) & may) | must;
+	if (need & ~*result) {
+		pr_err("kvm-live: the processor's VMX lacks %s controls %#x; kvm-intel cannot run on it\n",
+		       name, need & ~*result);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/*
+ * The capability MSRs that say for each default-1 control whether it may be 0.
+ * Without them CR3 loads would have to exit, which EPT is there to spare us.
+ */
+static int __init vmx_setup_controls(void)
+{
+	u64 basic, unused;
+	bool old;
+	int r;
+
+	rdmsrl(MSR_IA32_VMX_BASIC, basic);
+	old = !(basic & VMX_BASIC_TRUE_CTLS);
+	if (vmx_basic_vmcs_size(basic) > PAGE_SIZE ||
+	    vmx_basic_vmcs_mem_type(basic) != X86_MEMTYPE_WB) {
+		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n",
+		       basic);
+		return -EIO;
+	}
+	caps.revision = vmx_basic_vmcs_revision_id(basic);
+
+	r = adjust_controls("pin-based",
+			    old ? MSR_IA32_VMX_PINBASED_CTLS :
+				  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+			    PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
+			    PIN_BASED_VIRTUAL_NMIS, 0, &caps.pin);
+	if (r)
+		return r;
+	r = adjust_controls("primary processor-based",
+			    old ? MSR_IA32_VMX_PROCBASED_CTLS :
+				  MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+			    CPU_BASED_HLT_EXITING |
+			    CPU_BASED_USE_TSC_OFFSETTING |
+			    CPU_BASED_MWAIT_EXITING |
+			    CPU_BASED_MONITOR_EXITING |
+			    CPU_BASED_RDPMC_EXITING |
+			    CPU_BASED_CR8_LOAD_EXITING |
+			    CPU_BASED_CR8_STORE_EXITING |
+			    CPU_BASED_MOV_DR_EXITING |
+			    CPU_BASED_UNCOND_IO_EXITING |
+			    CPU_BASED_USE_MSR_BITMAPS |
+			    CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
+			    0, &caps.primary);
+	if (r)
+		return r;
+	rdmsrl(old ? MSR_IA32_VMX_PROCBASED_CTLS :
+		     MSR_IA32_VMX_TRUE_PROCBASED_CTLS, unused);
+	caps.monitor_trap = (unused >> 32) & CPU_BASED_MONITOR_TRAP_FLAG;
+
+	r = adjust_controls("secondary processor-based",
+			    MSR_IA32_VMX_PROCBASED_CTLS2,
+			    SECONDARY_EXEC_WBINVD_EXITING,
+			    SECONDARY_EXEC_ENABLE_EPT |
+			    SECONDARY_EXEC_UNRESTRICTED_GUEST |
+			    SECONDARY_EXEC_ENABLE_VPID |
+			    SECONDARY_EXEC_ENABLE_RDTSCP |
+			    SECONDARY_EXEC_ENABLE_INVPCID |
+			    SECONDARY_EXEC_ENABLE_XSAVES, &caps.secondary);
+	if (r)
+		return r;
+	r = adjust_controls("VM-exit",
+			    old ? MSR_IA32_VMX_EXIT_CTLS :
+				  MSR_IA32_VMX_TRUE_EXIT_CTLS,
+			    VM_EXIT_HOST_ADDR_SPACE_SIZE |
+			    VM_EXIT_SAVE_DEBUG_CONTROLS |
+			    VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT,
+			    0, &caps.exit);
+	if (r)
+		return r;
+	return adjust_controls("VM-entry",
+			       old ? MSR_IA32_VMX_ENTRY_CTLS :
+				     MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+			       VM_ENTRY_LOAD_DEBUG_CONTROLS |
+			       VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_IA32_PAT,
+			       0, &caps.entry);
+}
+
+static int __init vmx_setup_ept(void)
+{
+	u64 cap;
+
+	if (!(caps.secondary & SECONDARY_EXEC_ENABLE_EPT))
+		use_ept = false;
+	if (!use_ept) {
+		pr_err("kvm-live: EPT is switched off or missing; shadow paging is not implemented yet, so kvm-intel cannot run\n");
+		return -EOPNOTSUPP;
+	}
+	if (!(caps.secondary & SECONDARY_EXEC_UNRESTRICTED_GUEST))
+		use_unrestricted = false;
+	if (!use_unrestricted) {
+		pr_err("kvm-live: unrestricted guest is switched off or missing; real mode by emulation is not implemented yet, so kvm-intel cannot run\n");
+		return -EOPNOTSUPP;
+	}
+
+	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
+	caps.invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
+	caps.invept_all = cap & VMX_EPT_EXTENT_GLOBAL_BIT;
+	if (!(cap & VMX_EPT_PAGE_WALK_4_BIT) || !(cap & VMX_EPTP_WB_BIT) ||
+	    !(cap & VMX_EPT_INVEPT_BIT) ||
+	    !(caps.invept_single || caps.invept_all)) {
+		pr_err("kvm-live: the processor's EPT (capabilities %#llx) lacks 4-level write-back tables or INVEPT\n",
+		       cap);
+		return -EOPNOTSUPP;
+	}
+	caps.eptp_bits = VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
+	if (cap & VMX_EPT_AD_BIT) {
+		caps.eptp_bits |= VMX_EPTP_AD_ENABLE_BIT;
+		ept_format.accessed = VMX_EPT_ACCESS_BIT;
+	}
+	if (cap & VMX_EPT_2MB_PAGE_BIT)
+		ept_format.max_level = 2;
+	if (cap & VMX_EPT_1GB_PAGE_BIT)
+		ept_format.max_level = 3;
+
+	caps.invvpid_single = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
+	caps.invvpid_all = cap >> 32 & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
+	if (!(caps.secondary & SECONDARY_EXEC_ENABLE_VPID) ||
+	    !(cap >> 32 & VMX_VPID_INVVPID_BIT) ||
+	    !(caps.invvpid_single || caps.invvpid_all))
+		use_vpid = false;
+	if (!use_vpid)
+		caps.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	return 0;
+}
+
+/* ---- the host's processors -------------------------------------------------- */
+
+static DEFINE_PER_CPU(struct vmcs *, vmxon_region);
+static DEFINE_PER_CPU(struct vmcs *, current_vmcs);
+static DEFINE_PER_CPU(struct list_head, loaded_vmcss);
+
+static struct vmcs *vmcs_alloc(int cpu)
+{
+	struct page *page = alloc_pages_node(cpu_to_node(cpu),
+					     GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+	struct vmcs *vmcs;
+
+	if (!page)
+		return NULL;
+	vmcs = page_address(page);
+	vmcs->revision = caps.revision;
+	return vmcs;
+}
+
+static void user_msrs_restore(void);
+
+static int vmx_cpu_enable(void)
+{
+	u64 feature_control;
+
+	/* Another hypervisor's, or a leftover of one. */
+	if (cr4_read_shadow() & X86_CR4_VMXE)
+		return -EBUSY;
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature_control) ||
+	    !(feature_control & FEAT_CTL_LOCKED) ||
+	    !(feature_control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)) {
+		pr_err_ratelimited("kvm-live: firmware has VMX switched off on CPU %d (switch \"Intel Virtualization Technology\" on there)\n",
+				   smp_processor_id());
+		return -EIO;
+	}
+
+	intel_pt_handle_vmx(1);
+	cr4_set_bits(X86_CR4_VMXE);
+	if (vmx_on(__pa(__this_cpu_read(vmxon_region)))) {
+		cr4_clear_bits(X86_CR4_VMXE);
+		intel_pt_handle_vmx(0);
+		pr_err_ratelimited("kvm-live: VMXON failed on CPU %d\n",
+				   smp_processor_id());
+		return -EIO;
+	}
+	__this_cpu_write(current_vmcs, NULL);
+	/* Translations of an earlier life of this module. */
+	if (caps.invept_all)
+		vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
+	if (use_vpid && caps.invvpid_all)
+		vmx_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
+	return 0;
+}
+
+/* Flush a VMCS on the CPU that has it. Interrupts are off. */
+static void vmcs_flush_here(struct vmx_vcpu *vmx)
+{
+	vmx_clear(__pa(vmx->vmcs));
+	if (__this_cpu_read(current_vmcs) == vmx->vmcs)
+		__this_cpu_write(current_vmcs, NULL);
+	list_del(&vmx->link);
+	vmx->sw.flags &= ~SWITCH_LAUNCHED;
+	/* Whoever sees that it is on no CPU may load it elsewhere. */
+	smp_wmb();
+	WRITE_ONCE(vmx->loaded_cpu, -1);
+}
+
+static void vmcs_flush_ipi(void *arg)
+{
+	struct vmx_vcpu *vmx = arg;
+
+	/* The CPU may have gone down meanwhile and done it on the way. */
+	if (vmx->loaded_cpu == smp_processor_id())
+		vmcs_flush_here(vmx);
+}
+
+static void vmcs_flush(struct vmx_vcpu *vmx)
+{
+	int cpu = READ_ONCE(vmx->loaded_cpu);
+
+	if (cpu >= 0)
+		smp_call_function_single(cpu, vmcs_flush_ipi, vmx, 1);
+	/* Before its fields are used: see vmcs_flush_here(). */
+	smp_rmb();
+}
+
+/* Also called in a crash, from NMI context: take no locks. */
+static void vmx_cpu_disable(void)
+{
+	struct vmx_vcpu *vmx, *next;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (!in_nmi())
+		user_msrs_restore();
+	list_for_each_entry_safe(vmx, next, this_cpu_ptr(&loaded_vmcss), link)
+		vmcs_flush_here(vmx);
+	vmx_off();
+	cr4_clear_bits(X86_CR4_VMXE);
+	local_irq_restore(flags);
+	if (!in_nmi())
+		intel_pt_handle_vmx(0);
+}
+
+/* ---- MSRs that the kernel leaves alone until it returns to user space --------- */
+
+static const u32 user_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_TSC_AUX,		/* last: not every processor has it */
+};
+
+static_assert(ARRAY_SIZE(user_msrs) ==
+	      ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
+#define USER_MSR_TSC_AUX	(ARRAY_SIZE(user_msrs) - 1)
+static unsigned int nr_user_msrs __ro_after_init;
+
+struct user_msr_state {
+	struct user_return_notifier notifier;
+	bool registered;
+	u64 host[ARRAY_SIZE(user_msrs)];
+	u64 now[ARRAY_SIZE(user_msrs)];
+};
+static DEFINE_PER_CPU(struct user_msr_state, user_msr_state);
+
+static void user_msrs_restore(void)
+{
+	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
+	unsigned int i;
+
+	if (!state->registered)
+		return;
+	state->registered = false;
+	user_return_notifier_unregister(&state->notifier);
+	for (i = 0; i < nr_user_msrs; i++)
+		if (state->now[i] != state->host[i])
+			wrmsrl(user_msrs[i], state->host[i]);
+}
+
+static void user_msrs_on_return(struct user_return_notifier *notifier)
+{
+	unsigned long flags;
+
+	/* Against vmx_cpu_disable() in an interrupt. */
+	local_irq_save(flags);
+	user_msrs_restore();
+	local_irq_restore(flags);
+}
+
+/* Interrupts are off. */
+static void user_msrs_load(struct vmx_vcpu *vmx)
+{
+	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
+	unsigned int i;
+
+	vmx->user_msr[USER_MSR_TSC_AUX] = vmx->vcpu.tsc_aux;
+	if (unlikely(!state->registered)) {
+		for (i = 0; i < nr_user_msrs; i++) {
+			rdmsrl(user_msrs[i], state->host[i]);
+			state->now[i] = state->host[i];
+		}
+		state->notifier.on_user_return = user_msrs_on_return;
+		user_return_notifier_register(&state->notifier);
+		state->registered = true;
+	}
+	for (i = 0; i < nr_user_msrs; i++) {
+		if (state->now[i] == vmx->user_msr[i])
+			continue;
+		state->now[i] = vmx->user_msr[i];
+		wrmsrl(user_msrs[i], vmx->user_msr[i]);
+	}
+}
+
+/* ---- the MSR bitmaps ----------------------------------------------------------- */
+
+/* One bit an MSR: read low, read high, write low, write high, 1 KiB each (25.6.9). */
+static void *msr_bitmap, *msr_bitmap_spec;
+
+static void __init msr_bitmap_open(void *bitmap, u32 msr, bool read, bool write)
+{
+	u32 bit = (msr >= 0xc0000000 ? 0x2000 : 0) + (msr & 0x1fff);
+
+	if (read)
+		__clear_bit(bit, bitmap);
+	if (write)
+		__clear_bit(bit + 0x4000, bitmap);
+}
+
+static int __init msr_bitmaps_init(void)
+{
+	/* The guest's own in the VMCS, or switched by host_save(). */
+	static const u32 open[] = {
+		MSR_FS_BASE,
+		MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE,
+		MSR_IA32_SYSENTER_CS,
+		MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
+	};
+	unsigned int i;
+
+	msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
+	msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
+	if (!msr_bitmap || !msr_bitmap_spec)
+		return -ENOMEM;
+	memset(msr_bitmap, 0xff, PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(open); i++)
+		msr_bitmap_open(msr_bitmap, open[i], true, true);
+	memcpy(msr_bitmap_spec, msr_bitmap, PAGE_SIZE);
+	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL, true, true);
+	return 0;
+}
+
+/* ---- virtual-processor identifiers ---------------------------------------------- */
+
+static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
+static DEFINE_SPINLOCK(vpid_lock);
+
+/* 0, which translates as the host does and is flushed at every entry, if none is left. */
+static u16 vpid_get(void)
+{
+	unsigned long vpid;
+
+	if (!use_vpid)
+		return 0;
+	spin_lock(&vpid_lock);
+	vpid = find_next_zero_bit(vpids, VMX_NR_VPIDS, 1);
+	if (vpid < VMX_NR_VPIDS)
+		__set_bit(vpid, vpids);
+	else
+		vpid = 0;
+	spin_unlock(&vpid_lock);
+	return vpid;
+}
+
+static void vpid_put(u16 vpid)
+{
+	if (!vpid)
+		return;
+	spin_lock(&vpid_lock);
+	__clear_bit(vpid, vpids);
+	spin_unlock(&vpid_lock);
+}
+
+/* ---- a vCPU's life ------------------------------------------------------------------ */
+
+static u64 vmx_eptp(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm->tdp_root | caps.eptp_bits;
+}
+
+static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
+{
+	u32 primary = (vmx->primary | set) & ~clear;
+
+	if (primary == vmx->primary)
+		return;
+	vmx->primary = primary;
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, primary);
+}
+
+/* Fields that never change in the VMCS's life: 25.5 to 25.8. */
+static void vmcs_init(struct vmx_vcpu *vmx)
+{
+	struct desc_ptr idt;
+	u64 value;
+
+	vmx->primary = caps.primary;
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, caps.pin);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, caps.primary);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, vmx->vpid ? caps.secondary :
+		   caps.secondary & ~SECONDARY_EXEC_ENABLE_VPID);
+	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
+	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
+	vmcs_write(EXCEPTION_BITMAP, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmcs_write(CR3_TARGET_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
+	vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
+	if (vmx->vpid)
+		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (caps.secondary & SECONDARY_EXEC_ENABLE_XSAVES)
+		vmcs_write(XSS_EXIT_BITMAP, ~0ull);
+	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
+	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
+	vmcs_write(VMCS_LINK_POINTER, ~0ull);
+	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+
+	/* The host, as far as it is the same on every CPU and in every thread. */
+	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
+	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
+	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
+	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	vmcs_write(HOST_DS_SELECTOR, 0);
+	vmcs_write(HOST_ES_SELECTOR, 0);
+	vmcs_write(HOST_FS_SELECTOR, 0);
+	vmcs_write(HOST_GS_SELECTOR, 0);
+	store_idt(&idt);
+	vmcs_write(HOST_IDTR_BASE, idt.address);
+	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
+	rdmsrl(MSR_IA32_SYSENTER_CS, value);
+	vmcs_write(HOST_IA32_SYSENTER_CS, value);
+	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
+	vmcs_write(HOST_IA32_SYSENTER_EIP, value);
+	rdmsrl(MSR_EFER, value);
+	vmcs_write(HOST_IA32_EFER, value);
+	rdmsrl(MSR_IA32_CR_PAT, value);
+	vmcs_write(HOST_IA32_PAT, value);
+}
+
+static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool moved = vmx->loaded_cpu != cpu;
+	unsigned long flags;
+	u64 value;
+
+	if (moved) {
+		vmcs_flush(vmx);
+		local_irq_save(flags);
+		list_add(&vmx->link, this_cpu_ptr(&loaded_vmcss));
+		vmx->loaded_cpu = cpu;
+		local_irq_restore(flags);
+	}
+	if (__this_cpu_read(current_vmcs) != vmx->vmcs) {
+		if (vmx_load(__pa(vmx->vmcs)))
+			pr_err_ratelimited("kvm-live: VMPTRLD failed\n");
+		__this_cpu_write(current_vmcs, vmx->vmcs);
+		/* What another guest trained must not steer this one. */
+		indirect_branch_prediction_barrier();
+	}
+	if (moved) {
+		/* This CPU may hold translations from an earlier stay. */
+		vmx->flush_ept = true;
+		vmx->flush_vpid = true;
+		vmcs_write(HOST_TR_BASE,
+			   (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+		vmcs_write(HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
+		rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+		vmcs_write(HOST_IA32_SYSENTER_ESP, value);
+		rdmsrl(MSR_GS_BASE, value);
+		vmcs_write(HOST_GS_BASE, value);
+	}
+}
+
+/* Interrupts are off: the first entry since the vCPU was loaded. */
+static void host_save(struct vmx_vcpu *vmx)
+{
+	current_save_fsgs();	/* also saves the user's GS base */
+	savesegment(fs, vmx->host_fs);
+	savesegment(gs, vmx->host_gs);
+	savesegment(ds, vmx->host_ds);
+	savesegment(es, vmx->host_es);
+	/*
+	 * The exit loads null selectors (26.2.3 would not take a user's) and
+	 * these bases.
+	 */
+	vmcs_write(HOST_FS_BASE, current->thread.fsbase);
+	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	vmx->host_debugctl = get_debugctlmsr();
+	vmx->host_saved = true;
+}
+
+static void host_restore(struct vmx_vcpu *vmx)
+{
+	unsigned long flags;
+
+	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	if (vmx->host_fs)
+		loadsegment(fs, vmx->host_fs);
+	if (vmx->host_ds)
+		loadsegment(ds, vmx->host_ds);
+	if (vmx->host_es)
+		loadsegment(es, vmx->host_es);
+	if (vmx->host_gs) {
+		local_irq_save(flags);
+		load_gs_index(vmx->host_gs);
+		local_irq_restore(flags);
+	}
+	/* A selector's base is the descriptor's, which need not be the thread's. */
+	if (vmx->host_fs)
+		wrmsrl(MSR_FS_BASE, current->thread.fsbase);
+	wrmsrl(MSR_KERNEL_GS_BASE, current->thread.gsbase);
+	/* The exit set the limits of TR and GDTR to their least and most. */
+	invalidate_tss_limit();
+	load_fixmap_gdt(raw_smp_processor_id());
+	vmx->host_saved = false;
+}
+
+static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmx->host_saved)
+		host_restore(vmx);
+}
+
+static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int cpu;
+
+	vmx->loaded_cpu = -1;
+	vmx->sw.regs = vcpu->regs;
+	vmx->vmcs = vmcs_alloc(raw_smp_processor_id());
+	if (!vmx->vmcs)
+		return -ENOMEM;
+	vmx->vpid = vpid_get();
+
+	cpu = get_cpu();
+	vmx_clear(__pa(vmx->vmcs));
+	vmx_vcpu_load(vcpu, cpu);
+	vmcs_init(vmx);
+	vmx_vcpu_put(vcpu);
+	put_cpu();
+	return 0;
+}
+
+static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!vmx->vmcs)
+		return;
+	preempt_disable();
+	vmcs_flush(vmx);
+	preempt_enable();
+	vpid_put(vmx->vpid);
+	free_page((unsigned long)vmx->vmcs);
+}
+
+/* ---- control registers ------------------------------------------------------------------ */
+
+/* With PAE paging, an entry loads the four directory pointers from the VMCS. */
+static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
+{
+	u64 pdptr[4];
+	int i;
+
+	if (!(vcpu->cr0 & X86_CR0_PG) || !(vcpu->cr4 & X86_CR4_PAE) ||
+	    kvm_is_long_mode(vcpu))
+		return;
+	if (kvm_read_guest(vcpu->kvm, vmcs_read(GUEST_CR3) & 0xffffffe0,
+			   pdptr, sizeof(pdptr)))
+		memset(pdptr, 0, sizeof(pdptr));
+	for (i = 0; i < 4; i++)
+		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+}
+
+static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_CR3);
+}
+
+static void vmx_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
+{
+	vmcs_write(GUEST_CR3, cr3);
+	vmx_update_pdptrs(vcpu);
+	to_vmx(vcpu)->flush_vpid = true;
+}
+
+static void vmx_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
+{
+	/* Unrestricted guest frees PE and PG; an entry leaves CD and NW alone. */
+	u64 fixed0 = caps.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
+	u64 hw = cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+
+	vmcs_write(GUEST_CR0, (hw | fixed0) & caps.cr0_fixed1);
+	vmcs_write(CR0_READ_SHADOW, cr0);
+	vcpu->cr0 = cr0;
+	vmx_update_pdptrs(vcpu);
+	to_vmx(vcpu)->flush_vpid = true;
+}
+
+static void vmx_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
+{
+	/* A machine check with CR4.MCE clear would shut the host down. */
+	u64 hw = cr4 | caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
+
+	vmcs_write(GUEST_CR4, hw);
+	vmcs_write(CR4_READ_SHADOW, cr4);
+	vcpu->cr4 = cr4;
+	vmx_update_pdptrs(vcpu);
+	to_vmx(vcpu)->flush_vpid = true;
+}
+
+static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	vcpu->efer = efer;
+	vmcs_write(GUEST_IA32_EFER, efer);
+	if (efer & EFER_LMA)
+		vmcs_set_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
+	else
+		vmcs_clear_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
+	vmx_update_pdptrs(vcpu);
+	to_vmx(vcpu)->flush_vpid = true;
+}
+
+/* ---- general registers, segments, tables --------------------------------------------- */
+
+static void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	if (reg == REG_RSP)
+		vcpu->regs[REG_RSP] = vmcs_read(GUEST_RSP);
+	else if (reg == REG_RIP)
+		vcpu->regs[REG_RIP] = vmcs_read(GUEST_RIP);
+	vcpu->regs_avail |= BIT(reg);
+}
+
+static u64 vmx_get_rflags(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_RFLAGS);
+}
+
+static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+{
+	vmcs_write(GUEST_RFLAGS, rflags | X86_EFLAGS_FIXED);
+}
+
+/* The VMCS has the segments in the order of enum kvm_seg; fields are 2 apart. */
+static void vmx_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s)
+{
+	int i = 2 * seg;
+	u32 ar = vmcs_read(GUEST_ES_AR_BYTES + i);
+
+	*s = (struct kvm_segment) {
+		.base = vmcs_read(GUEST_ES_BASE + i),
+		.limit = vmcs_read(GUEST_ES_LIMIT + i),
+		.selector = vmcs_read(GUEST_ES_SELECTOR + i),
+		.type = ar & 15,
+		.s = ar >> 4 & 1,
+		.dpl = ar >> 5 & 3,
+		.present = (ar >> 7 & 1) && !(ar & VMX_AR_UNUSABLE_MASK),
+		.avl = ar >> 12 & 1,
+		.l = ar >> 13 & 1,
+		.db = ar >> 14 & 1,
+		.g = ar >> 15 & 1,
+		.unusable = !!(ar & VMX_AR_UNUSABLE_MASK),
+	};
+}
+
+static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg,
+			    const struct kvm_segment *s)
+{
+	int i = 2 * seg;
+	u32 ar = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
+		 s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15;
+
+	if (s->unusable || !s->present)
+		ar |= VMX_AR_UNUSABLE_MASK;
+	else if (s->s)
+		ar |= VMX_AR_TYPE_ACCESSES_MASK;	/* 26.3.1.2 wants it */
+	vmcs_write(GUEST_ES_BASE + i, s->base);
+	vmcs_write(GUEST_ES_LIMIT + i, s->limit);
+	vmcs_write(GUEST_ES_SELECTOR + i, s->selector);
+	vmcs_write(GUEST_ES_AR_BYTES + i, ar);
+}
+
+static int vmx_get_cpl(struct kvm_vcpu *vcpu)
+{
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		return 0;
+	if (!kvm_is_long_mode(vcpu) &&
+	    vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
+		return 3;
+	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
+}
+
+static void vmx_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	dt->base = vmcs_read(GUEST_IDTR_BASE);
+	dt->limit = vmcs_read(GUEST_IDTR_LIMIT);
+}
+
+static void vmx_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_IDTR_BASE, dt->base);
+	vmcs_write(GUEST_IDTR_LIMIT, dt->limit);
+}
+
+static void vmx_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	dt->base = vmcs_read(GUEST_GDTR_BASE);
+	dt->limit = vmcs_read(GUEST_GDTR_LIMIT);
+}
+
+static void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_GDTR_BASE, dt->base);
+	vmcs_write(GUEST_GDTR_LIMIT, dt->limit);
+}
+
+/* ---- debug registers, TSC, CPUID, MSRs --------------------------------------------------- */
+
+static u64 vmx_effective_dr7(struct kvm_vcpu *vcpu)
+{
+	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		  vcpu->debug_dr7 : vcpu->dr7;
+
+	/* Accesses exit anyway, so general detect is ours to emulate. */
+	return (dr7 & 0xffff & ~(u64)DR7_GENERAL_DETECT) |
+	       (dr7 & 0xffff0000) | DR7_FIXED_1;
+}
+
+static void vmx_update_debug(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	/*
+	 * #DB and #AC can recur in their own delivery for ever: see them. The
+	 * machine checks are the host's.
+	 */
+	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC);
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		exceptions |= BIT(X86_TRAP_BP);
+	vmcs_write(EXCEPTION_BITMAP, exceptions);
+	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		vmx_set_primary(vmx, CPU_BASED_MONITOR_TRAP_FLAG, 0);
+	else
+		vmx_set_primary(vmx, 0, CPU_BASED_MONITOR_TRAP_FLAG);
+}
+
+static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
+{
+	u32 secondary = caps.secondary;
+
+	/* Off, these instructions are #UD. */
+	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
+	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
+		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
+	if (!kvm_guest_has(vcpu, X86_FEATURE_INVPCID))
+		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	if (!kvm_guest_has(vcpu, X86_FEATURE_XSAVES))
+		secondary &= ~SECONDARY_EXEC_ENABLE_XSAVES;
+	if (!to_vmx(vcpu)->vpid)
+		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+}
+
+static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
+{
+	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
+}
+
+/* The place of an MSR in user_msr[], or -1. TSC_AUX is vcpu->tsc_aux. */
+static int user_msr_index(u32 index)
+{
+	int i;
+
+	for (i = 0; i < (int)USER_MSR_TSC_AUX; i++)
+		if (user_msrs[i] == index)
+			return i;
+	return -1;
+}
+
+static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int i;
+
+	switch (index) {
+	case MSR_FS_BASE:
+		*value = vmcs_read(GUEST_FS_BASE);
+		return 0;
+	case MSR_GS_BASE:
+		*value = vmcs_read(GUEST_GS_BASE);
+		return 0;
+	case MSR_KERNEL_GS_BASE:
+		preempt_disable();
+		if (vmx->host_saved)
+			rdmsrl(MSR_KERNEL_GS_BASE, *value);
+		else
+			*value = vmx->kernel_gs_base;
+		preempt_enable();
+		return 0;
+	case MSR_IA32_SYSENTER_CS:
+		*value = vmcs_read(GUEST_SYSENTER_CS);
+		return 0;
+	case MSR_IA32_SYSENTER_ESP:
+		*value = vmcs_read(GUEST_SYSENTER_ESP);
+		return 0;
+	case MSR_IA32_SYSENTER_EIP:
+		*value = vmcs_read(GUEST_SYSENTER_EIP);
+		return 0;
+	case MSR_IA32_CR_PAT:
+		*value = vcpu->pat;
+		return 0;
+	}
+	i = user_msr_index(index);
+	if (i < 0)
+		return 1;
+	*value = vmx->user_msr[i];
+	return 0;
+}
+
+static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int i;
+
+	switch (index) {
+	case MSR_FS_BASE:
+		vmcs_write(GUEST_FS_BASE, value);
+		return 0;
+	case MSR_GS_BASE:
+		vmcs_write(GUEST_GS_BASE, value);
+		return 0;
+	case MSR_KERNEL_GS_BASE:
+		preempt_disable();
+		if (vmx->host_saved)
+			wrmsrl(MSR_KERNEL_GS_BASE, value);
+		else
+			vmx->kernel_gs_base = value;
+		preempt_enable();
+		return 0;
+	case MSR_IA32_SYSENTER_CS:
+		vmcs_write(GUEST_SYSENTER_CS, (u32)value);
+		return 0;
+	case MSR_IA32_SYSENTER_ESP:
+		vmcs_write(GUEST_SYSENTER_ESP, value);
+		return 0;
+	case MSR_IA32_SYSENTER_EIP:
+		vmcs_write(GUEST_SYSENTER_EIP, value);
+		return 0;
+	case MSR_IA32_CR_PAT:
+		vcpu->pat = value;	/* vmx_enter() brings it in */
+		return 0;
+	case MSR_TSC_AUX:
+		if (value >> 32 || nr_user_msrs <= USER_MSR_TSC_AUX)
+			return 1;
+		vcpu->tsc_aux = value;
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		/*
+		 * A guest that uses it writes it at every entry to its kernel:
+		 * no more exits for that.
+		 */
+		if (value && !vmx->spec_ctrl_direct &&
+		    kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL)) {
+			vmx->spec_ctrl_direct = true;
+			vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
+		}
+		return 1;	/* the value itself is vcpu->spec_ctrl */
+	}
+	i = user_msr_index(index);
+	if (i < 0)
+		return 1;
+	vmx->user_msr[i] = value;
+	return 0;
+}
+
+/* Power-on: what generic code does not set register by register. */
+static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct kvm_segment data = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
+	struct kvm_segment code = { .base = 0xffff0000, .limit = 0xffff,
+				    .selector = 0xf000, .type = 11, .present = 1, .s = 1 };
+	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
+	struct kvm_segment ldtr = { .limit = 0xffff, .type = 2, .present = 1 };
+	struct kvm_dtable table = { .limit = 0xffff };
+
+	vmx_set_segment(vcpu, SEG_CS, &code);
+	vmx_set_segment(vcpu, SEG_DS, &data);
+	vmx_set_segment(vcpu, SEG_ES, &data);
+	vmx_set_segment(vcpu, SEG_FS, &data);
+	vmx_set_segment(vcpu, SEG_GS, &data);
+	vmx_set_segment(vcpu, SEG_SS, &data);
+	vmx_set_segment(vcpu, SEG_TR, &tr);
+	vmx_set_segment(vcpu, SEG_LDTR, &ldtr);
+	vmx_set_gdt(vcpu, &table);
+	vmx_set_idt(vcpu, &table);
+
+	vmcs_write(GUEST_CR3, 0);
+	vmx_set_efer(vcpu, 0);
+	vmx_set_cr0(vcpu, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET);
+	vmx_set_cr4(vcpu, 0);
+	vmx_set_rflags(vcpu, 0);
+	vmcs_write(GUEST_SYSENTER_CS, 0);
+	vmcs_write(GUEST_SYSENTER_ESP, 0);
+	vmcs_write(GUEST_SYSENTER_EIP, 0);
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
+	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
+	vmx->kernel_gs_base = 0;
+	vmx->redo_type = 0;
+	vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING |
+				CPU_BASED_NMI_WINDOW_EXITING);
+	vmx_update_debug(vcpu);
+	vmx_set_tsc_offset(vcpu);
+}
+
+/* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------------------------- */
+
+/* Repeat a software event as what it was, with the length of its instruction. */
+static u32 vmx_event_type(struct vmx_vcpu *vmx, u32 type, bool soft)
+{
+	if (vmx->redo_type) {
+		type = vmx->redo_type;
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
+		vmx->redo_type = 0;
+	} else if (soft) {
+		/* Anew, from user space: RIP is at the instruction. */
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
+	}
+	return type;
+}
+
+static void vmx_inject_exception(struct kvm_vcpu *vcpu)
+{
+	u8 nr = vcpu->events.exception.nr;
+	bool soft = nr == X86_TRAP_BP || nr == X86_TRAP_OF;
+	u32 info = nr | INTR_INFO_VALID_MASK;
+
+	info |= vmx_event_type(to_vmx(vcpu), soft ? INTR_TYPE_SOFT_EXCEPTION :
+			       INTR_TYPE_HARD_EXCEPTION, soft);
+	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
+	if (vcpu->events.exception.has_error && vcpu->cr0 & X86_CR0_PE) {
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
+			   vcpu->events.exception.error_code);
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+	}
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+static void vmx_inject_irq(struct kvm_vcpu *vcpu)
+{
+	bool soft = vcpu->events.irq.soft;
+	u32 type = soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR;
+
+	type = vmx_event_type(to_vmx(vcpu), type, soft);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
+		   vcpu->events.irq.nr | type | INTR_INFO_VALID_MASK);
+}
+
+static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
+{
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
+		   NMI_VECTOR | INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK);
+}
+
+/* The event in info was not delivered: it is to be injected again. */
+static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 length)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
+	u8 nr = info & INTR_INFO_VECTOR_MASK;
+
+	vmx->redo_type = 0;
+	if (!(info & INTR_INFO_VALID_MASK))
+		return;
+	switch (type) {
+	case INTR_TYPE_NMI_INTR:
+		/* Its delivery has blocked NMIs; it could not go in again. */
+		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
+				GUEST_INTR_STATE_NMI);
+		kvm_requeue_nmi(vcpu);
+		break;
+	case INTR_TYPE_SOFT_EXCEPTION:
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+		vmx->redo_type = type;
+		vmx->redo_length = length;
+		fallthrough;
+	case INTR_TYPE_HARD_EXCEPTION:
+		kvm_requeue_exception(vcpu, nr,
+				      info & INTR_INFO_DELIVER_CODE_MASK,
+				      error_code);
+		break;
+	case INTR_TYPE_SOFT_INTR:
+		vmx->redo_type = type;
+		vmx->redo_length = length;
+		fallthrough;
+	case INTR_TYPE_EXT_INTR:
+		kvm_requeue_irq(vcpu, nr, type == INTR_TYPE_SOFT_INTR);
+		break;
+	}
+}
+
+/* What was handed over but never entered goes back into the queue. */
+static void vmx_cancel_injection(struct kvm_vcpu *vcpu)
+{
+	vmx_requeue(vcpu, vmcs_read(VM_ENTRY_INTR_INFO_FIELD),
+		    vmcs_read(VM_ENTRY_EXCEPTION_ERROR_CODE),
+		    vmcs_read(VM_ENTRY_INSTRUCTION_LEN));
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+/* After an exit: was an event under way, and what of NMI blocking (28.2.3)? */
+static void vmx_complete_events(struct vmx_vcpu *vmx)
+{
+	struct kvm_vcpu *vcpu = &vmx->vcpu;
+
+	vmx->idt_vectoring = vmcs_read(IDT_VECTORING_INFO_FIELD);
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.nmi.injected = false;
+	vmx->redo_type = 0;
+	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
+		vmx_requeue(vcpu, vmx->idt_vectoring,
+			    vmcs_read(IDT_VECTORING_ERROR_CODE),
+			    vmcs_read(VM_EXIT_INSTRUCTION_LEN));
+		return;
+	}
+	/* A fault in IRET, which had already opened NMIs. */
+	if ((vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI &&
+	     vmx->intr_info & INTR_INFO_UNBLOCK_NMI &&
+	     (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF) ||
+	    (vmx->exit_reason == EXIT_REASON_EPT_VIOLATION &&
+	     vmcs_read(EXIT_QUALIFICATION) & QUALIFICATION_IRET_UNBLOCKS))
+		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+}
+
+static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF &&
+	       !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
+}
+
+/* Just when an NMI window would exit: else the wait for one has no end. */
+static bool vmx_nmi_allowed(struct kvm_vcpu *vcpu)
+{
+	return !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+		 (GUEST_INTR_STATE_NMI | GUEST_INTR_STATE_MOV_SS));
+}
+
+static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
+{
+	vmx_set_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, 0);
+}
+
+static void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
+{
+	vmx_set_primary(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, 0);
+}
+
+static u32 vmx_get_shadow(struct kvm_vcpu *vcpu)
+{
+	u32 state = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	return (state & GUEST_INTR_STATE_STI ? KVM_X86_SHADOW_INT_STI : 0) |
+	       (state & GUEST_INTR_STATE_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
+}
+
+static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 new = old & ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+
+	/* At most one of them (27.3.1.5), and STI's needs IF. */
+	if (shadow & KVM_X86_SHADOW_INT_MOV_SS)
+		new |= GUEST_INTR_STATE_MOV_SS;
+	else if (shadow & KVM_X86_SHADOW_INT_STI &&
+		 vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
+		new |= GUEST_INTR_STATE_STI;
+	if (new != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+}
+
+static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+}
+
+static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	if (masked)
+		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+	else
+		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
+				GUEST_INTR_STATE_NMI);
+}
+
+/* ---- in and out ---------------------------------------------------------------------------- */
+
+static void vmx_flush_tlb(struct kvm_vcpu *vcpu)
+{
+	/* Takes the translations that combine EPT and the guest's tables, too. */
+	to_vmx(vcpu)->flush_ept = true;
+}
+
+static void vmx_do_flushes(struct vmx_vcpu *vmx)
+{
+	if (vmx->flush_ept) {
+		vmx->flush_ept = false;
+		if (caps.invept_single)
+			vmx_invept(VMX_EPT_EXTENT_CONTEXT, vmx_eptp(&vmx->vcpu));
+		else
+			vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
+	}
+	/* Without a VPID every entry and exit flushes. */
+	if (vmx->flush_vpid && vmx->vpid) {
+		if (caps.invvpid_single)
+			vmx_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid);
+		else
+			vmx_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
+	}
+	vmx->flush_vpid = false;
+}
+
+static void vmx_prepare_spec_ctrl(struct vmx_vcpu *vmx)
+{
+	struct vmx_switch *sw = &vmx->sw;
+	u32 flags = sw->flags & SWITCH_LAUNCHED;
+
+	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL)) {
+		sw->host_spec = this_cpu_read(x86_spec_ctrl_current);
+		sw->guest_spec = vmx->vcpu.spec_ctrl;
+		if (sw->guest_spec != sw->host_spec)
+			flags |= SWITCH_LOAD_SPEC | SWITCH_RESTORE_SPEC;
+		if (vmx->spec_ctrl_direct)
+			flags |= SWITCH_SAVE_SPEC | SWITCH_RESTORE_SPEC;
+		/* IBRS protects from what ran before it was written. */
+		if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+			flags |= SWITCH_RESTORE_SPEC;
+	}
+	sw->flags = flags;
+}
+
+static void vmx_load_host_fields(struct vmx_vcpu *vmx)
+{
+	u64 cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow();
+
+	if (unlikely(cr3 != vmx->host_cr3)) {
+		vmcs_write(HOST_CR3, cr3);
+		vmx->host_cr3 = cr3;
+	}
+	if (unlikely(cr4 != vmx->host_cr4)) {
+		vmcs_write(HOST_CR4, cr4);
+		vmx->host_cr4 = cr4;
+	}
+}
+
+static void vmx_load_debug_registers(struct kvm_vcpu *vcpu)
+{
+	const u64 *dr = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+			vcpu->debug_dr : vcpu->dr;
+
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
+static void vmx_enter(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (unlikely(!vmx->host_saved))
+		host_save(vmx);
+	if (vcpu->regs_dirty & BIT(REG_RSP))
+		vmcs_write(GUEST_RSP, vcpu->regs[REG_RSP]);
+	if (vcpu->regs_dirty & BIT(REG_RIP))
+		vmcs_write(GUEST_RIP, vcpu->regs[REG_RIP]);
+	vmx_load_host_fields(vmx);
+	if (unlikely(vmx->pat != vcpu->pat)) {
+		vmx->pat = vcpu->pat;
+		vmcs_write(GUEST_IA32_PAT, vcpu->pat);
+	}
+	if (unlikely(vmx_effective_dr7(vcpu) & DR7_ENABLED))
+		vmx_load_debug_registers(vcpu);
+	user_msrs_load(vmx);
+	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
+		vmx_do_flushes(vmx);
+	vmx_prepare_spec_ctrl(vmx);
+	if (l1d_flush)
+		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	if (vcpu->cr2 != native_read_cr2())
+		native_write_cr2(vcpu->cr2);
+
+	vmx->failed = vmx_enter_guest(&vmx->sw);
+
+	vcpu->cr2 = native_read_cr2();
+	if (vmx->sw.flags & SWITCH_SAVE_SPEC)
+		vcpu->spec_ctrl = vmx->sw.guest_spec;
+	if (unlikely(vmx->host_debugctl))
+		update_debugctlmsr(vmx->host_debugctl);
+	/* The exit has cleared DR7. */
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+	if (unlikely(vmx->failed)) {
+		vmx->exit_reason = EXIT_REASON_UNDEFINED;
+		return;
+	}
+	vmx->sw.flags |= SWITCH_LAUNCHED;
+	vmx->exit_reason = vmcs_read(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY))
+		return;
+	vcpu->regs_avail = ~(u32)(BIT(REG_RSP) | BIT(REG_RIP));
+	vcpu->regs_dirty = 0;
+	vmx->exit_reason = (u16)vmx->exit_reason;
+	if (vmx->exit_reason == EXIT_REASON_EXCEPTION_NMI)
+		vmx->intr_info = vmcs_read(VM_EXIT_INTR_INFO);
+	vmx_complete_events(vmx);
+}
+
+static void vmx_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/* As if it had hit user space: no kernel state is in doubt. */
+	struct pt_regs regs = {
+		.cs = __USER_CS,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+
+static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 type;
+
+	if (vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY ||
+	    (vmx->exit_reason & ~EXIT_REASON_FAILED_ENTRY) ==
+	    EXIT_REASON_MCE_DURING_VMENTRY) {
+		vmx_host_machine_check();
+		return;
+	}
+	if (vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)
+		return;
+	type = vmx->intr_info & INTR_INFO_INTR_TYPE_MASK;
+	if (type == INTR_TYPE_NMI_INTR)
+		vmx_host_nmi();
+	else if (type == INTR_TYPE_HARD_EXCEPTION &&
+		 (vmx->intr_info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
+		vmx_host_machine_check();
+}
+
+/* ---- exits ---------------------------------------------------------------------------------- */
+
+static int vmx_skip_instruction(struct kvm_vcpu *vcpu)
+{
+	u64 rip = kvm_reg_read(vcpu, REG_RIP);
+	u64 next = rip + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+
+	/* Only 64-bit code may go beyond 4 GiB. */
+	if (!kvm_is_long_mode(vcpu) ||
+	    !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		next = (u32)next;
+	kvm_reg_write(vcpu, REG_RIP, next);
+	vmx_set_shadow(vcpu, 0);
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		return kvm_handle_debug(vcpu, DR_STEP);
+	if (unlikely(vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
+		vmcs_set_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
+	return 1;
+}
+
+static int vmx_handle_exception(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u8 nr = vmx->intr_info & INTR_INFO_VECTOR_MASK;
+	u64 dr6;
+
+	vcpu->stat[STAT_exception]++;
+	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		return 1;	/* the host's, handled */
+	switch (nr) {
+	case X86_TRAP_MC:
+		return 1;	/* the host's, handled */
+	case X86_TRAP_DB:
+		/* B0 to B3, BD, BS, where DR6 has them (Table 28-1). */
+		dr6 = vmcs_read(EXIT_QUALIFICATION);
+		return kvm_handle_debug(vcpu, dr6);
+	case X86_TRAP_BP:
+		return kvm_handle_breakpoint(vcpu);
+	case X86_TRAP_AC:
+		kvm_queue_exception_e(vcpu, nr,
+				      vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+		return 1;
+	default:
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
+					  vmx->intr_info, vmx->idt_vectoring);
+	}
+}
+
+static int vmx_handle_irq(struct kvm_vcpu *vcpu)
+{
+	/* It is still pending, and taken as soon as interrupts are on. */
+	vcpu->stat[STAT_irq]++;
+	return 1;
+}
+
+static int vmx_handle_irq_window(struct kvm_vcpu *vcpu)
+{
+	vmx_set_primary(to_vmx(vcpu), 0, CPU_BASED_INTR_WINDOW_EXITING);
+	kvm_request(vcpu, REQ_EVENT);
+	vcpu->stat[STAT_irq_window]++;
+	return 1;
+}
+
+static int vmx_handle_nmi_window(struct kvm_vcpu *vcpu)
+{
+	vmx_set_primary(to_vmx(vcpu), 0, CPU_BASED_NMI_WINDOW_EXITING);
+	kvm_request(vcpu, REQ_EVENT);
+	vcpu->stat[STAT_nmi_window]++;
+	return 1;
+}
+
+/* Table 28-5: size, direction, string, repeated, port. */
+static int vmx_handle_io(struct kvm_vcpu *vcpu)
+{
+	u32 q = vmcs_read(EXIT_QUALIFICATION);
+
+	if (q & BIT(4))
+		return kvm_emulate(vcpu);
+	return kvm_handle_pio(vcpu, q >> 16, (q & 7) + 1, q & BIT(3));
+}
+
+/* Table 28-7. */
+static int vmx_handle_ept_violation(struct kvm_vcpu *vcpu)
+{
+	u64 q = vmcs_read(EXIT_QUALIFICATION);
+	u32 access = 0;
+
+	if (q & EPT_VIOLATION_ACC_WRITE)
+		access |= ACCESS_WRITE;
+	if (q & EPT_VIOLATION_ACC_INSTR)
+		access |= ACCESS_EXEC;
+	return kvm_handle_tdp_fault(vcpu, vmcs_read(GUEST_PHYSICAL_ADDRESS),
+				    access);
+}
+
+/* An entry of ours that the processor does not like: a bug. */
+static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
+{
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+
+	pr_err_ratelimited("kvm-live: EPT misconfiguration at guest-physical %#llx\n",
+			   gpa);
+	kvm_vm_bugged(vcpu->kvm);
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				  EXIT_REASON_EPT_MISCONFIG, gpa);
+}
+
+/* The result of a kvm_set_*(): 0, or 1 for #GP(0). */
+static int vmx_finish_set(struct kvm_vcpu *vcpu, int r)
+{
+	if (r) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	return vmx_skip_instruction(vcpu);
+}
+
+static u64 vmx_read_operand(struct kvm_vcpu *vcpu, int reg)
+{
+	u64 value = kvm_reg_read(vcpu, reg);
+
+	/* MOV to CR and DR take 64 bits in 64-bit mode and 32 elsewhere. */
+	if (kvm_is_long_mode(vcpu) &&
+	    vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK)
+		return value;
+	return (u32)value;
+}
+
+static void vmx_write_operand(struct kvm_vcpu *vcpu, int reg, u64 value)
+{
+	if (!kvm_is_long_mode(vcpu) ||
+	    !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		value = (u32)value;
+	kvm_reg_write(vcpu, reg, value);
+}
+
+static int vmx_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, u64 value)
+{
+	u64 old_cr8 = vcpu->cr8;
+	int r;
+
+	switch (cr) {
+	case 0:
+		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
+	case 3:
+		return vmx_finish_set(vcpu, kvm_set_cr3(vcpu, value));
+	case 4:
+		return vmx_finish_set(vcpu, kvm_set_cr4(vcpu, value));
+	case 8:
+		r = vmx_finish_set(vcpu, kvm_set_cr8(vcpu, value));
+		/* User space's APIC may have something for a lower priority. */
+		if (r > 0 && vcpu->cr8 < old_cr8) {
+			vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+			return 0;
+		}
+		return r;
+	default:
+		return kvm_handle_ud(vcpu);
+	}
+}
+
+/* Table 28-3: number, access type, register, LMSW's operand. */
+static int vmx_handle_cr(struct kvm_vcpu *vcpu)
+{
+	u64 q = vmcs_read(EXIT_QUALIFICATION);
+	int cr = q & 15, reg = q >> 8 & 15;
+	u64 value;
+
+	vcpu->stat[STAT_cr]++;
+	switch (q >> 4 & 3) {
+	case 0:
+		return vmx_handle_mov_to_cr(vcpu, cr,
+					    vmx_read_operand(vcpu, reg));
+	case 1:
+		/* CR3 reads exit on processors that cannot do without. */
+		value = cr == 8 ? vcpu->cr8 : vmx_get_cr3(vcpu);
+		vmx_write_operand(vcpu, reg, value);
+		return vmx_skip_instruction(vcpu);
+	case 2:
+		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, vcpu->cr0 &
+							~(u64)X86_CR0_TS));
+	default:
+		/* LMSW sets and clears MP, EM, TS, and sets PE. */
+		value = (vcpu->cr0 & ~0xeull) | (q >> 16 & 0xf);
+		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
+	}
+}
+
+/* Table 28-4. The privilege check comes before the exit, general detect does not. */
+static int vmx_handle_dr(struct kvm_vcpu *vcpu)
+{
+	u64 q = vmcs_read(EXIT_QUALIFICATION);
+	int nr = q & 7, reg = q >> 8 & 15;
+
+	vcpu->stat[STAT_dr]++;
+	if ((nr == 4 || nr == 5) && vcpu->cr4 & X86_CR4_DE)
+		return kvm_handle_ud(vcpu);
+	if (unlikely(vcpu->dr7 & DR7_GENERAL_DETECT)) {
+		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_GENERAL_DETECT);
+		return 1;
+	}
+	if (q & BIT(4)) {
+		vmx_write_operand(vcpu, reg, kvm_get_dr(vcpu, nr));
+		return vmx_skip_instruction(vcpu);
+	}
+	return vmx_finish_set(vcpu, kvm_set_dr(vcpu, nr,
+					       vmx_read_operand(vcpu, reg)));
+}
+
+static int vmx_handle_monitor_trap(struct kvm_vcpu *vcpu)
+{
+	return kvm_handle_debug(vcpu, DR_STEP);
+}
+
+/* The guest sees no counters (CPUID 0xa). */
+static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+	return 1;
+}
+
+static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
+{
+	/* VMX leaves the whole of it to software, and ours does not do it. */
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				  EXIT_REASON_TASK_SWITCH,
+				  vmcs_read(EXIT_QUALIFICATION));
+}
+
+static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
+	[EXIT_REASON_EXCEPTION_NMI]		= vmx_handle_exception,
+	[EXIT_REASON_EXTERNAL_INTERRUPT]	= vmx_handle_irq,
+	[EXIT_REASON_TRIPLE_FAULT]		= kvm_handle_triple_fault,
+	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_irq_window,
+	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_nmi_window,
+	[EXIT_REASON_TASK_SWITCH]		= vmx_handle_task_switch,
+	[EXIT_REASON_CPUID]			= kvm_handle_cpuid,
+	[EXIT_REASON_HLT]			= kvm_handle_hlt,
+	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
+	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
+	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
+	[EXIT_REASON_VMCLEAR]			= kvm_handle_ud,
+	[EXIT_REASON_VMLAUNCH]			= kvm_handle_ud,
+	[EXIT_REASON_VMPTRLD]			= kvm_handle_ud,
+	[EXIT_REASON_VMPTRST]			= kvm_handle_ud,
+	[EXIT_REASON_VMREAD]			= kvm_handle_ud,
+	[EXIT_REASON_VMRESUME]			= kvm_handle_ud,
+	[EXIT_REASON_VMWRITE]			= kvm_handle_ud,
+	[EXIT_REASON_VMOFF]			= kvm_handle_ud,
+	[EXIT_REASON_VMON]			= kvm_handle_ud,
+	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
+	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
+	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
+	[EXIT_REASON_MSR_READ]			= kvm_handle_rdmsr,
+	[EXIT_REASON_MSR_WRITE]			= kvm_handle_wrmsr,
+	[EXIT_REASON_MWAIT_INSTRUCTION]		= kvm_handle_ud,
+	[EXIT_REASON_MONITOR_TRAP_FLAG]		= vmx_handle_monitor_trap,
+	[EXIT_REASON_MONITOR_INSTRUCTION]	= kvm_handle_ud,
+	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,
+	[EXIT_REASON_INVEPT]			= kvm_handle_ud,
+	[EXIT_REASON_INVVPID]			= kvm_handle_ud,
+	[EXIT_REASON_WBINVD]			= kvm_handle_wbinvd,
+	[EXIT_REASON_XSETBV]			= kvm_handle_xsetbv,
+};
+
+/* An entry that the processor refused. Mostly user space set up a state that
+ * the architecture does not have.
+ */
+static int vmx_report_failed_entry(struct vmx_vcpu *vmx)
+{
+	struct kvm_run *run = vmx->vcpu.run;
+	u64 reason = vmx->exit_reason;
+
+	if (vmx->failed)
+		reason = vmcs_read(VM_INSTRUCTION_ERROR);
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = reason;
+	run->fail_entry.cpu = vmx->loaded_cpu;
+	return 0;
+}
+
+static int vmx_handle_exit(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 reason = vmx->exit_reason;
+
+	if (unlikely(vmx->failed || reason & EXIT_REASON_FAILED_ENTRY))
+		return vmx_report_failed_entry(vmx);
+
+	/* The most frequent ones without an indirect call. */
+	switch (reason) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+		return vmx_handle_irq(vcpu);
+	case EXIT_REASON_IO_INSTRUCTION:
+		return vmx_handle_io(vcpu);
+	case EXIT_REASON_EPT_VIOLATION:
+		return vmx_handle_ept_violation(vcpu);
+	case EXIT_REASON_MSR_WRITE:
+		return kvm_handle_wrmsr(vcpu);
+	case EXIT_REASON_HLT:
+		return kvm_handle_hlt(vcpu);
+	case EXIT_REASON_CPUID:
+		return kvm_handle_cpuid(vcpu);
+	}
+	if (reason < ARRAY_SIZE(exit_handlers)) {
+		reason = array_index_nospec(reason, ARRAY_SIZE(exit_handlers));
+		if (exit_handlers[reason])
+			return exit_handlers[reason](vcpu);
+	}
+	vcpu->stat[STAT_other]++;
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				  reason, vmcs_read(EXIT_QUALIFICATION));
+}
+
+/* ---- loading ---------------------------------------------------------------------------------- */
+
+static const struct kvm_x86_ops vmx_ops = {
+	.name = "VMX",
+	.vcpu_size = sizeof(struct vmx_vcpu),
+	.tdp = &ept_format,
+	.cpu_enable = vmx_cpu_enable,
+	.cpu_disable = vmx_cpu_disable,
+	.vcpu_create = vmx_vcpu_create,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.vcpu_reset = vmx_vcpu_reset,
+	.vcpu_load = vmx_vcpu_load,
+	.vcpu_put = vmx_vcpu_put,
+	.enter = vmx_enter,
+	.handle_exit_irqoff = vmx_handle_exit_irqoff,
+	.handle_exit = vmx_handle_exit,
+	.flush_tlb = vmx_flush_tlb,
+	.cache_reg = vmx_cache_reg,
+	.get_rflags = vmx_get_rflags,
+	.set_rflags = vmx_set_rflags,
+	.get_segment = vmx_get_segment,
+	.set_segment = vmx_set_segment,
+	.get_cpl = vmx_get_cpl,
+	.get_idt = vmx_get_idt,
+	.set_idt = vmx_set_idt,
+	.get_gdt = vmx_get_gdt,
+	.set_gdt = vmx_set_gdt,
+	.get_cr3 = vmx_get_cr3,
+	.set_cr3 = vmx_set_cr3,
+	.set_cr0 = vmx_set_cr0,
+	.set_cr4 = vmx_set_cr4,
+	.set_efer = vmx_set_efer,
+	.update_debug = vmx_update_debug,
+	.cpuid_changed = vmx_cpuid_changed,
+	.set_tsc_offset = vmx_set_tsc_offset,
+	.get_msr = vmx_get_msr,
+	.set_msr = vmx_set_msr,
+	.inject_exception = vmx_inject_exception,
+	.inject_irq = vmx_inject_irq,
+	.inject_nmi = vmx_inject_nmi,
+	.cancel_injection = vmx_cancel_injection,
+	.irq_allowed = vmx_irq_allowed,
+	.nmi_allowed = vmx_nmi_allowed,
+	.request_irq_window = vmx_request_irq_window,
+	.request_nmi_window = vmx_request_nmi_window,
+	.get_shadow = vmx_get_shadow,
+	.set_shadow = vmx_set_shadow,
+	.get_nmi_mask = vmx_get_nmi_mask,
+	.set_nmi_mask = vmx_set_nmi_mask,
+	.skip_instruction = vmx_skip_instruction,
+};
+
+/*
+ * L1 terminal fault: a guest's page tables can make a vulnerable processor read
+ * host memory out of its first-level cache. Empty that cache before each entry,
+ * unless the administrator has said l1tf=off.
+ */
+static void __init vmx_setup_l1d_flush(void)
+{
+	u64 arch_caps = 0;
+
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) ||
+	    arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH) {
+		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NOT_REQUIRED;
+		return;
+	}
+	if (l1tf_mitigation == L1TF_MITIGATION_OFF) {
+		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NEVER;
+		return;
+	}
+	if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NEVER;
+		pr_warn("kvm-live: this processor has the L1TF flaw and no command to flush its L1 data cache: a guest may read host memory. Update its microcode.\n");
+		return;
+	}
+	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_ALWAYS;
+	l1d_flush = true;
+}
+
+static void vmx_free(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		free_page((unsigned long)per_cpu(vmxon_region, cpu));
+		per_cpu(vmxon_region, cpu) = NULL;
+	}
+	free_page((unsigned long)msr_bitmap);
+	free_page((unsigned long)msr_bitmap_spec);
+}
+
+static int __init vmx_init(void)
+{
+	int cpu, r;
+
+	BUILD_BUG_ON(offsetof(struct vmx_switch, regs) != SWITCH_REGS);
+	BUILD_BUG_ON(offsetof(struct vmx_switch, host_rsp) != SWITCH_HOST_RSP);
+	BUILD_BUG_ON(offsetof(struct vmx_switch, guest_spec) != SWITCH_GUEST_SPEC);
+	BUILD_BUG_ON(offsetof(struct vmx_switch, host_spec) != SWITCH_HOST_SPEC);
+	BUILD_BUG_ON(offsetof(struct vmx_switch, flags) != SWITCH_FLAGS);
+	BUILD_BUG_ON(HOST_RSP != VMCS_HOST_RSP);
+	BUILD_BUG_ON(offsetof(struct vmx_vcpu, vcpu));
+
+	if (!boot_cpu_has(X86_FEATURE_VMX)) {
+		pr_err("kvm-live: VMX is missing or switched off in firmware (see kvm-detect)\n");
+		return -EOPNOTSUPP;
+	}
+	r = vmx_setup_controls();
+	if (!r)
+		r = vmx_setup_ept();
+	if (r)
+		return r;
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
+	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
+	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);
+	nr_user_msrs = ARRAY_SIZE(user_msrs);
+	if (!boot_cpu_has(X86_FEATURE_RDTSCP) && !boot_cpu_has(X86_FEATURE_RDPID))
+		nr_user_msrs--;
+
+	r = msr_bitmaps_init();
+	if (r)
+		goto free;
+	for_each_possible_cpu(cpu) {
+		INIT_LIST_HEAD(&per_cpu(loaded_vmcss, cpu));
+		per_cpu(vmxon_region, cpu) = vmcs_alloc(cpu);
+		if (!per_cpu(vmxon_region, cpu)) {
+			r = -ENOMEM;
+			goto free;
+		}
+	}
+	vmx_setup_l1d_flush();
+	r = kvm_register_vendor(&vmx_ops, THIS_MODULE);
+	if (r)
+		goto reset_l1tf;
+	pr_info("kvm-live: VMX with EPT (leaves up to %s%s), unrestricted guest%s\n",
+		ept_format.max_level == 3 ? "1 GiB" :
+		ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
+		ept_format.accessed ? ", accessed bits" : "",
+		use_vpid ? ", VPID" : "");
+	return 0;
+
+reset_l1tf:
+	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
+free:
+	vmx_free();
+	return r;
+}
+module_init(vmx_init);
+
+static void __exit vmx_exit(void)
+{
+	kvm_unregister_vendor();
+	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
+	vmx_free();
+}
+module_exit(vmx_exit);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vmx.h: what vmx.c and vmx_entry.S share, the VMCS accessors, and the few
+ * names that the kernel's asm/vmx.h lacks.
+ */
+#ifndef KVM_LIVE_VMX_H
+#define KVM_LIVE_VMX_H
+
+/*
+ * struct vmx_switch, as vmx_entry.S sees it. vmx.c asserts the offsets.
+ */
+#define SWITCH_REGS		0
+#define SWITCH_HOST_RSP		8
+#define SWITCH_GUEST_SPEC	16
+#define SWITCH_HOST_SPEC	24
+#define SWITCH_FLAGS		32
+
+#define SWITCH_LAUNCHED_BIT	0
+#define SWITCH_LAUNCHED		(1 << 0)	/* VMRESUME, not VMLAUNCH */
+#define SWITCH_LOAD_SPEC	(1 << 1)	/* SPEC_CTRL differs from ours */
+#define SWITCH_SAVE_SPEC	(1 << 2)	/* the guest writes it itself */
+#define SWITCH_RESTORE_SPEC	(1 << 3)	/* write ours after the exit */
+
+#define VMCS_HOST_RSP		0x6c14
+
+#ifndef __ASSEMBLY__
+
+#include <linux/printk.h>
+#include <linux/types.h>
+#include <asm/asm.h>
+
+/* asm/vmx.h names general registers in exit qualifications as kvm.h does its own. */
+#include "kvm.h"
+#include <asm/vmx.h>
+#undef REG_R8
+#undef REG_R9
+#undef REG_R10
+#undef REG_R11
+#undef REG_R12
+#undef REG_R13
+#undef REG_R14
+#undef REG_R15
+
+struct vmx_switch {
+	u64 *regs;		/* kvm_vcpu.regs */
+	u64 host_rsp;		/* what the VMCS has */
+	u64 guest_spec;
+	u64 host_spec;
+	u32 flags;
+};
+
+/* The region that VMXON and VMPTRLD take: SDM 3C 25.2. */
+struct vmcs {
+	u32 revision;
+	u32 abort;
+	u8 data[];
+};
+
+/* 0: the guest ran and exited. 1: VMLAUNCH or VMRESUME failed. */
+int vmx_enter_guest(struct vmx_switch *sw);
+/* Where VM exits arrive; not to be called. */
+void vmx_exit_point(void);
+/* Run the host's NMI handler as if the NMI had just come. */
+void vmx_host_nmi(void);
+
+/*
+ * VMX instructions fault (#UD) when an emergency has taken this processor out
+ * of VMX operation. The fixups let the caller run on into that emergency
+ * instead of adding an oops to it.
+ */
+static __always_inline u64 vmcs_read(unsigned long field)
+{
+	u64 value = 0;
+
+	asm volatile("1:	vmread %[field], %[value]\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [value] "+r" (value) : [field] "r" (field) : "cc");
+	return value;
+}
+
+static __always_inline void vmcs_write(unsigned long field, u64 value)
+{
+	asm goto("1:	vmwrite %[value], %[field]\n"
+		 "	jbe %l[failed]\n"
+		 _ASM_EXTABLE(1b, %l[gone])
+		 : : [field] "r" (field), [value] "rm" (value)
+		 : "cc" : failed, gone);
+	return;
+failed:
+	pr_err_ratelimited("kvm-live: VMWRITE of %#llx to field %#lx failed\n",
+			   value, field);
+gone:
+	return;
+}
+
+static __always_inline void vmcs_set_bits(unsigned long field, u32 bits)
+{
+	vmcs_write(field, vmcs_read(field) | bits);
+}
+
+static __always_inline void vmcs_clear_bits(unsigned long field, u32 bits)
+{
+	vmcs_write(field, vmcs_read(field) & ~(u64)bits);
+}
+
+/* VMCLEAR, VMPTRLD: 0 or -EIO. */
+static __always_inline int vmx_clear(u64 pa)
+{
+	asm goto("1:	vmclear %[pa]\n"
+		 "	jbe %l[failed]\n"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : [pa] "m" (pa) : "cc", "memory" : failed);
+	return 0;
+failed:
+	return -EIO;
+}
+
+static __always_inline int vmx_load(u64 pa)
+{
+	asm goto("1:	vmptrld %[pa]\n"
+		 "	jbe %l[failed]\n"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : [pa] "m" (pa) : "cc", "memory" : failed);
+	return 0;
+failed:
+	return -EIO;
+}
+
+static __always_inline int vmx_on(u64 pa)
+{
+	asm goto("1:	vmxon %[pa]\n"
+		 "	jbe %l[failed]\n"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : [pa] "m" (pa) : "cc", "memory" : failed);
+	return 0;
+failed:
+	return -EIO;
+}
+
+static __always_inline void vmx_off(void)
+{
+	asm volatile("1:	vmxoff\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : : "cc", "memory");
+}
+
+static __always_inline void vmx_invept(unsigned long type, u64 eptp)
+{
+	struct {
+		u64 eptp, zero;
+	} operand = { eptp, 0 };
+
+	asm volatile("1:	invept %[operand], %[type]\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : [operand] "m" (operand), [type] "r" (type)
+		     : "cc", "memory");
+}
+
+static __always_inline void vmx_invvpid(unsigned long type, u16 vpid)
+{
+	struct {
+		u64 vpid, address;
+	} operand = { vpid, 0 };
+
+	asm volatile("1:	invvpid %[operand], %[type]\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : [operand] "m" (operand), [type] "r" (type)
+		     : "cc", "memory");
+}
+
+#endif /* __ASSEMBLY__ */
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vmx_entry.S: into the guest and out again.
+ *
+ * VMX switches RIP, RSP, RFLAGS, segments and control registers; the other
+ * general registers are ours to switch. Between the exit and the first RET the
+ * return-stack buffer and the branch history are made safe, and the host's
+ * SPEC_CTRL is back.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/ibt.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/segment.h>
+#include <asm/unwind_hints.h>
+
+#include "vmx.h"
+
+/* kvm_vcpu.regs is in the order of the registers' encoding; RSP is the VMCS's. */
+#define REG_AT(n, base)	((n) * 8)(base)
+
+	.section .noinstr.text, "ax"
+
+/* int vmx_enter_guest(struct vmx_switch *sw) */
+SYM_FUNC_START(vmx_enter_guest)
+	push	%rbp
+	mov	%rsp, %rbp
+	push	%r15
+	push	%r14
+	push	%r13
+	push	%r12
+	push	%rbx
+	push	%rdi
+
+	/* The exit comes back to this stack. */
+	cmp	%rsp, SWITCH_HOST_RSP(%rdi)
+	je	.Lhost_rsp_known
+	mov	%rsp, SWITCH_HOST_RSP(%rdi)
+	mov	$VMCS_HOST_RSP, %eax
+.Lvmwrite:
+	vmwrite	%rsp, %rax
+.Lhost_rsp_known:
+	testl	$SWITCH_LOAD_SPEC, SWITCH_FLAGS(%rdi)
+	jz	.Lspec_loaded
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	SWITCH_GUEST_SPEC(%rdi), %eax
+	mov	SWITCH_GUEST_SPEC + 4(%rdi), %edx
+	wrmsr
+.Lspec_loaded:
+	/* CF lasts: MOV leaves the flags alone, and VERW touches ZF only. */
+	btl	$SWITCH_LAUNCHED_BIT, SWITCH_FLAGS(%rdi)
+	mov	SWITCH_REGS(%rdi), %rax
+	mov	REG_AT(1, %rax), %rcx
+	mov	REG_AT(2, %rax), %rdx
+	mov	REG_AT(3, %rax), %rbx
+	mov	REG_AT(5, %rax), %rbp
+	mov	REG_AT(6, %rax), %rsi
+	mov	REG_AT(7, %rax), %rdi
+	mov	REG_AT(8, %rax), %r8
+	mov	REG_AT(9, %rax), %r9
+	mov	REG_AT(10, %rax), %r10
+	mov	REG_AT(11, %rax), %r11
+	mov	REG_AT(12, %rax), %r12
+	mov	REG_AT(13, %rax), %r13
+	mov	REG_AT(14, %rax), %r14
+	mov	REG_AT(15, %rax), %r15
+	mov	REG_AT(0, %rax), %rax
+	VM_CLEAR_CPU_BUFFERS
+	/* The unwinder's view of the stack, for vmx_exit_point. */
+	UNWIND_HINT_SAVE
+	jnc	.Lvmlaunch
+.Lvmresume:
+	vmresume
+	jmp	.Lfailed
+.Lvmlaunch:
+	vmlaunch
+.Lfailed:
+	/* Not entered: the guest's registers are still in vcpu->regs. */
+	pop	%rdi
+	mov	$1, %ebx
+	jmp	.Lback
+
+SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
+	push	%rax
+	mov	8(%rsp), %rax
+	mov	SWITCH_REGS(%rax), %rax
+	popq	REG_AT(0, %rax)
+	mov	%rcx, REG_AT(1, %rax)
+	mov	%rdx, REG_AT(2, %rax)
+	mov	%rbx, REG_AT(3, %rax)
+	mov	%rbp, REG_AT(5, %rax)
+	mov	%rsi, REG_AT(6, %rax)
+	mov	%rdi, REG_AT(7, %rax)
+	mov	%r8, REG_AT(8, %rax)
+	mov	%r9, REG_AT(9, %rax)
+	mov	%r10, REG_AT(10, %rax)
+	mov	%r11, REG_AT(11, %rax)
+	mov	%r12, REG_AT(12, %rax)
+	mov	%r13, REG_AT(13, %rax)
+	mov	%r14, REG_AT(14, %rax)
+	mov	%r15, REG_AT(15, %rax)
+	pop	%rdi
+	xor	%ebx, %ebx
+.Lback:
+	/* Nothing that the guest left in a register is of use to speculation. */
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	xor	%esi, %esi
+	xor	%ebp, %ebp
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+		X86_FEATURE_RSB_VMEXIT_LITE
+
+	testl	$SWITCH_SAVE_SPEC, SWITCH_FLAGS(%rdi)
+	jz	.Lspec_saved
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	rdmsr
+	mov	%eax, SWITCH_GUEST_SPEC(%rdi)
+	mov	%edx, SWITCH_GUEST_SPEC + 4(%rdi)
+.Lspec_saved:
+	testl	$SWITCH_RESTORE_SPEC, SWITCH_FLAGS(%rdi)
+	jz	.Lspec_restored
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	SWITCH_HOST_SPEC(%rdi), %eax
+	mov	SWITCH_HOST_SPEC + 4(%rdi), %edx
+	wrmsr
+.Lspec_restored:
+	/* Nor may the branches above be skipped speculatively. */
+	lfence
+	CLEAR_BRANCH_HISTORY_VMEXIT
+
+	mov	%ebx, %eax
+	pop	%rbx
+	pop	%r12
+	pop	%r13
+	pop	%r14
+	pop	%r15
+	pop	%rbp
+	RET
+
+	_ASM_EXTABLE(.Lvmwrite, .Lhost_rsp_known)
+	_ASM_EXTABLE(.Lvmresume, .Lfailed)
+	_ASM_EXTABLE(.Lvmlaunch, .Lfailed)
+SYM_FUNC_END(vmx_enter_guest)
+
+	.text
+/*
+ * void vmx_host_nmi(void)
+ *
+ * NMIs are blocked since the exit; the handler's IRET opens them. It gets the
+ * frame that the processor would have pushed.
+ */
+SYM_FUNC_START(vmx_host_nmi)
+	push	%rbp
+	mov	%rsp, %rbp
+	and	$-16, %rsp
+	push	$__KERNEL_DS
+	push	%rbp
+	pushf
+	push	$__KERNEL_CS
+	call	asm_exc_nmi_kvm_vmx
+	leave
+	RET
+SYM_FUNC_END(vmx_host_nmi)
