@@ -19,7 +19,7 @@ report-lines:
 		>../build/reports/module-lines.tsv
 	@tail -n 1 build/reports/module-lines.tsv
 
-check-module: module module-tests report-lines $(KERNEL_DEBUG)
+check-module: module module-tests report-lines kernel-debug
 	prove --timer $(if $(V),-v) tests/module
 
 .PHONY: module-tests report-lines
