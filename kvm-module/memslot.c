@@ -14,6 +14,7 @@
  * level tables have no answer, when they emulate, and when they walk the
  * guest's page tables.
  */
+#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -298,6 +299,7 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
 	}
 	return 0;
 }
+EXPORT_SYMBOL_GPL(kvm_read_guest);
 
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
 {
