@@ -470,6 +470,9 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
+	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
+			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
+			       kvm_guest_has(vcpu, X86_FEATURE_RDPID));
 	vcpu->efer_allowed = kvm_caps.efer;
 	if (!kvm_guest_has(vcpu, X86_FEATURE_NX))
 		vcpu->efer_allowed &= ~EFER_NX;

@@ -261,7 +261,8 @@ struct kvm_vcpu {
 	u32 guest_pkru, host_pkru;
 	u64 host_xcr0;
 	u64 guest_xcr0_supported;	/* by the guest's CPUID */
-	bool fpu_loaded;
+	bool use_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
+	u64 host_tsc_aux;
 
 	struct kvm_cpuid_entry2 *cpuid;
 	int cpuid_count;
@@ -438,6 +439,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
 int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value);
 u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr);
+/* RIP moves behind an instruction of this length; result as a handler. */
+int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
 /* Exit to user space with an internal error; returns 0, for handlers. */
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
 /* Handlers of exits that are the same on both vendors. */

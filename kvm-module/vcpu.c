@@ -1,0 +1,1647 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vcpu.c: a virtual processor: its file descriptor, its run loop, its events,
+ * and the ioctls that read and write its state.
+ *
+ * KVM_RUN (run_ioctl) finishes what user space was asked for, then loops:
+ * run_once() delivers events, enters the guest, and lets the vendor handle the
+ * exit. The loop ends when a handler needs user space, on a signal, or when
+ * user space wants to inject an interrupt and now can.
+ *
+ * While KVM_RUN lasts the thread wears the guest's FPU state; a context switch
+ * saves and restores it like any thread's. XCR0, debug registers and what the
+ * vendor's structures do not hold are switched around each entry, and only if
+ * the guest uses them.
+ *
+ * Whoever changes shared state sets a bit in vcpu->requests and interrupts the
+ * vCPU if it is in the guest. The vCPU publishes VCPU_IN_GUEST first and looks at
+ * the requests after, with interrupts off: so it sees the request or gets the
+ * interrupt, which makes it leave the guest at once.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/context_tracking.h>
+#include <linux/cpu.h>
+#include <linux/entry-kvm.h>
+#include <linux/file.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vtime.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/mce.h>
+
+#include "kvm.h"
+
+#define DR6_FIXED	0xffff0ff0UL
+#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
+#define DR7_FIXED	0x400UL
+#define DR7_WRITABLE	0xffff2bffUL
+
+/* ---- on and off a host processor --------------------------------------------------- */
+
+static void load_on_cpu(struct kvm_vcpu *vcpu, int cpu)
+{
+	vcpu->cpu = cpu;
+	kvm_ops->vcpu_load(vcpu, cpu);
+	if (vcpu->use_tsc_aux) {
+		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+		wrmsrl(MSR_TSC_AUX, vcpu->tsc_aux);
+	}
+}
+
+static void put_from_cpu(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->use_tsc_aux)
+		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+	kvm_ops->vcpu_put(vcpu);
+	vcpu->cpu = -1;
+}
+
+static void sched_in(struct preempt_notifier *notifier, int cpu)
+{
+	load_on_cpu(container_of(notifier, struct kvm_vcpu, preempt), cpu);
+}
+
+static void sched_out(struct preempt_notifier *notifier, struct task_struct *next)
+{
+	put_from_cpu(container_of(notifier, struct kvm_vcpu, preempt));
+}
+
+static struct preempt_ops preempt_ops = {
+	.sched_in = sched_in,
+	.sched_out = sched_out,
+};
+
+static void vcpu_load(struct kvm_vcpu *vcpu)
+{
+	preempt_disable();
+	preempt_notifier_register(&vcpu->preempt);
+	load_on_cpu(vcpu, smp_processor_id());
+	preempt_enable();
+}
+
+static void vcpu_put(struct kvm_vcpu *vcpu)
+{
+	preempt_disable();
+	put_from_cpu(vcpu);
+	preempt_notifier_unregister(&vcpu->preempt);
+	preempt_enable();
+}
+
+void kvm_kick(struct kvm_vcpu *vcpu)
+{
+	int cpu = READ_ONCE(vcpu->cpu);
+
+	rcuwait_wake_up(&vcpu->wait);
+	preempt_disable();
+	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0 &&
+	    cpu != smp_processor_id())
+		smp_send_reschedule(cpu);
+	preempt_enable();
+}
+
+/* ---- events ------------------------------------------------------------------------- */
+
+/* SDM vol. 3, table 6-5: which exceptions make a double fault of a second. */
+static bool contributory(u8 nr)
+{
+	return nr == X86_TRAP_DE || (nr >= X86_TRAP_TS && nr <= X86_TRAP_GP);
+}
+
+void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
+		       u32 error_code, u64 payload)
+{
+	struct kvm_events *ev = &vcpu->events;
+	bool first = ev->exception.pending || ev->exception.injected;
+	u8 earlier = ev->exception.nr;
+
+	if (first && earlier == X86_TRAP_DF) {
+		ev->exception.pending = ev->exception.injected = false;
+		kvm_request(vcpu, REQ_TRIPLE_FAULT);
+		return;
+	}
+	if (first && ((contributory(earlier) && contributory(nr)) ||
+		      (earlier == X86_TRAP_PF &&
+		       (nr == X86_TRAP_PF || contributory(nr))))) {
+		nr = X86_TRAP_DF;
+		has_error = true;
+		error_code = 0;
+	}
+	ev->exception.pending = true;
+	ev->exception.injected = false;
+	ev->exception.nr = nr;
+	ev->exception.has_error = has_error;
+	ev->exception.error_code = error_code;
+	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
+	ev->exception.payload = payload;
+}
+
+void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
+{
+	kvm_queue_payload(vcpu, nr, false, 0, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_queue_exception);
+
+void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code)
+{
+	kvm_queue_payload(vcpu, nr, true, error_code, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
+
+void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code)
+{
+	kvm_queue_payload(vcpu, X86_TRAP_PF, true, error_code, cr2);
+}
+EXPORT_SYMBOL_GPL(kvm_queue_page_fault);
+
+void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	ev->exception.injected = true;
+	ev->exception.pending = false;
+	ev->exception.has_payload = false;
+	ev->exception.nr = nr;
+	ev->exception.has_error = has_error;
+	ev->exception.error_code = err;
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_exception);
+
+void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
+{
+	vcpu->events.irq.injected = true;
+	vcpu->events.irq.soft = soft;
+	vcpu->events.irq.nr = nr;
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_irq);
+
+void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.nmi.injected = true;
+}
+EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
+
+/* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
+static void deliver_payload(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (!ev->exception.has_payload)
+		return;
+	ev->exception.has_payload = false;
+	if (ev->exception.nr == X86_TRAP_PF) {
+		vcpu->cr2 = ev->exception.payload;
+		return;
+	}
+	/* #DB: the conditions are added, BS and BD are set, not cleared. */
+	vcpu->dr6 &= ~DR_TRAP_BITS;
+	vcpu->dr6 |= DR6_FIXED | ev->exception.payload;
+	if (vcpu->dr7 & DR_GENERAL_DETECT) {
+		vcpu->dr7 &= ~(u64)DR_GENERAL_DETECT;
+		kvm_ops->update_debug(vcpu);
+	}
+}
+
+/* Faults push RF = 1, so that a code breakpoint does not hit twice. */
+static bool sets_rf(u8 nr)
+{
+	return nr != X86_TRAP_DB && nr != X86_TRAP_BP && nr != X86_TRAP_OF &&
+	       nr != X86_TRAP_DF && nr != X86_TRAP_MC;
+}
+
+static void inject_exception(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (ev->exception.pending) {
+		deliver_payload(vcpu);
+		if (sets_rf(ev->exception.nr))
+			kvm_ops->set_rflags(vcpu, kvm_ops->get_rflags(vcpu) |
+						  X86_EFLAGS_RF);
+		ev->exception.pending = false;
+		ev->exception.injected = true;
+	}
+	vcpu->stat[STAT_injected_exception]++;
+	kvm_ops->inject_exception(vcpu);
+}
+
+static void inject_new_interrupt(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (ev->nmi.pending && kvm_ops->nmi_allowed(vcpu)) {
+		ev->nmi.pending--;
+		ev->nmi.injected = true;
+		vcpu->stat[STAT_injected_nmi]++;
+		kvm_ops->inject_nmi(vcpu);
+	} else if (ev->irq.pending && kvm_ops->irq_allowed(vcpu)) {
+		ev->irq.pending = false;
+		ev->irq.injected = true;
+		ev->irq.soft = false;
+		vcpu->stat[STAT_injected_irq]++;
+		kvm_ops->inject_irq(vcpu);
+	}
+}
+
+/* At most one event goes in; ask for an exit when the next one can. */
+static void inject_events(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (ev->exception.injected || ev->exception.pending)
+		inject_exception(vcpu);
+	else if (ev->nmi.injected)
+		kvm_ops->inject_nmi(vcpu);
+	else if (ev->irq.injected)
+		kvm_ops->inject_irq(vcpu);
+	else if (ev->nmi.pending || ev->irq.pending)
+		inject_new_interrupt(vcpu);
+
+	if (ev->nmi.pending)
+		kvm_ops->request_nmi_window(vcpu);
+	if (ev->irq.pending || vcpu->run->request_interrupt_window)
+		kvm_ops->request_irq_window(vcpu);
+}
+
+/* May user space inject an interrupt now? */
+static bool ready_for_irq(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
+	       !ev->exception.injected && kvm_ops->irq_allowed(vcpu);
+}
+
+/* ---- exits that are the same on both vendors ------------------------------------------ */
+
+int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = suberror;
+	vcpu->run->internal.ndata = 2;
+	vcpu->run->internal.data[0] = a;
+	vcpu->run->internal.data[1] = b;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_internal_error);
+
+int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length)
+{
+	u64 rip = kvm_reg_read(vcpu, REG_RIP) + length;
+
+	if (!kvm_is_long_mode(vcpu))
+		rip = (u32)rip;
+	kvm_reg_write(vcpu, REG_RIP, rip);
+	kvm_ops->set_shadow(vcpu, 0);
+	if (unlikely(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_TF))
+		return kvm_handle_debug(vcpu, DR_STEP);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_skip_bytes);
+
+int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
+{
+	u32 eax = kvm_reg_read(vcpu, REG_RAX), ecx = kvm_reg_read(vcpu, REG_RCX);
+	u32 ebx, edx;
+
+	vcpu->stat[STAT_cpuid]++;
+	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
+	kvm_reg_write(vcpu, REG_RAX, eax);
+	kvm_reg_write(vcpu, REG_RBX, ebx);
+	kvm_reg_write(vcpu, REG_RCX, ecx);
+	kvm_reg_write(vcpu, REG_RDX, edx);
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
+
+int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
+{
+	u64 value;
+
+	vcpu->stat[STAT_msr_read]++;
+	if (kvm_get_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), &value, false)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	kvm_reg_write(vcpu, REG_RAX, lower_32_bits(value));
+	kvm_reg_write(vcpu, REG_RDX, upper_32_bits(value));
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
+
+int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
+{
+	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) |
+		    kvm_reg_read(vcpu, REG_RDX) << 32;
+
+	vcpu->stat[STAT_msr_write]++;
+	if (kvm_set_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), value, false)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
+
+int kvm_handle_hlt(struct kvm_vcpu *vcpu)
+{
+	int r = kvm_ops->skip_instruction(vcpu);
+
+	vcpu->stat[STAT_halt]++;
+	if (r <= 0)
+		return r;
+	/* Something is there to wake it up. */
+	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
+	    (vcpu->events.irq.pending && kvm_ops->irq_allowed(vcpu)))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_hlt);
+
+int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
+{
+	long answer = -KVM_ENOSYS;
+
+	vcpu->stat[STAT_hypercall]++;
+	if (kvm_ops->get_cpl(vcpu))
+		answer = -KVM_EPERM;
+	kvm_reg_write(vcpu, REG_RAX,
+		      kvm_is_long_mode(vcpu) ? (u64)answer : (u32)answer);
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
+
+int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
+{
+	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) |
+		    kvm_reg_read(vcpu, REG_RDX) << 32;
+
+	vcpu->stat[STAT_xsetbv]++;
+	if (kvm_ops->get_cpl(vcpu) ||
+	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
+
+/* Guest memory is cached like any other of the host: nothing to write back. */
+int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_wbinvd]++;
+	return kvm_ops->skip_instruction(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
+
+int kvm_handle_ud(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception(vcpu, X86_TRAP_UD);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_ud);
+
+int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_shutdown]++;
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
+
+static int debug_exit(struct kvm_vcpu *vcpu, u32 exception, u64 dr6)
+{
+	struct kvm_segment cs;
+
+	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
+	vcpu->run->debug.arch.exception = exception;
+	vcpu->run->debug.arch.pc = cs.base + kvm_reg_read(vcpu, REG_RIP);
+	vcpu->run->debug.arch.dr6 = dr6 | DR6_FIXED;
+	vcpu->run->debug.arch.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		vcpu->debug_dr7 : vcpu->dr7;
+	return 0;
+}
+
+int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
+{
+	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
+		return debug_exit(vcpu, X86_TRAP_DB, dr6);
+	kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0,
+			  dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_debug);
+
+int kvm_handle_breakpoint(struct kvm_vcpu *vcpu)
+{
+	return debug_exit(vcpu, X86_TRAP_BP, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_breakpoint);
+
+/* ---- control registers --------------------------------------------------------------------- */
+
+int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
+{
+	u64 old = vcpu->cr0;
+	struct kvm_segment cs;
+
+	value |= X86_CR0_ET;
+	if (value >> 32)
+		return 1;
+	value &= ~CR0_RESERVED;
+	if ((value & X86_CR0_NW) && !(value & X86_CR0_CD))
+		return 1;
+	if ((value & X86_CR0_PG) && !(value & X86_CR0_PE))
+		return 1;
+	if ((value ^ old) & X86_CR0_PG && vcpu->efer & EFER_LME) {
+		kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+		if (value & X86_CR0_PG) {
+			if (!(vcpu->cr4 & X86_CR4_PAE) || cs.l)
+				return 1;
+			kvm_ops->set_efer(vcpu, vcpu->efer | EFER_LMA);
+		} else {
+			if (cs.l)
+				return 1;
+			kvm_ops->set_efer(vcpu, vcpu->efer & ~EFER_LMA);
+		}
+	}
+	kvm_ops->set_cr0(vcpu, value);
+	if ((value ^ old) & (X86_CR0_PG | X86_CR0_WP))
+		kvm_request(vcpu, REQ_TLB_FLUSH);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr0);
+
+int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
+{
+	if (kvm_is_long_mode(vcpu) && vcpu->maxphyaddr < 52 &&
+	    value & GENMASK_ULL(63, vcpu->maxphyaddr))
+		return 1;
+	kvm_ops->set_cr3(vcpu, value);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr3);
+
+int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
+{
+	u64 changed = value ^ vcpu->cr4;
+
+	if (value & ~vcpu->cr4_allowed)
+		return 1;
+	if (kvm_is_long_mode(vcpu) &&
+	    (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
+		return 1;
+	kvm_ops->set_cr4(vcpu, value);
+	if (changed & (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP |
+		       X86_CR4_SMAP))
+		kvm_request(vcpu, REQ_TLB_FLUSH);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr4);
+
+int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
+{
+	if (value > 15)
+		return 1;
+	vcpu->cr8 = value;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr8);
+
+int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
+{
+	if (value & ~kvm_caps.efer)
+		return 1;
+	if (!host) {
+		if (value & ~(vcpu->efer_allowed | EFER_LMA))
+			return 1;
+		if ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG)
+			return 1;
+		value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA);
+	}
+	if ((value ^ vcpu->efer) & EFER_NX)
+		kvm_request(vcpu, REQ_TLB_FLUSH);
+	kvm_ops->set_efer(vcpu, value);
+	return 0;
+}
+
+int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
+{
+	if (index || !(value & XFEATURE_MASK_FP) ||
+	    value & ~vcpu->guest_xcr0_supported)
+		return 1;
+	if (value & XFEATURE_MASK_YMM && !(value & XFEATURE_MASK_SSE))
+		return 1;
+	if (value & XFEATURE_MASK_AVX512 &&
+	    (~value & (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM)))
+		return 1;
+	vcpu->xcr0 = value;
+	return 0;
+}
+
+u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr)
+{
+	switch (nr) {
+	case 0 ... 3:
+		return vcpu->dr[array_index_nospec(nr, 4)];
+	case 4:
+	case 6:
+		return vcpu->dr6;
+	default:
+		return vcpu->dr7;
+	}
+}
+
+int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value)
+{
+	switch (nr) {
+	case 0 ... 3:
+		vcpu->dr[array_index_nospec(nr, 4)] = value;
+		break;
+	case 4:
+	case 6:
+		if (value >> 32)
+			return 1;
+		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
+		break;
+	default:
+		if (value >> 32)
+			return 1;
+		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
+		break;
+	}
+	kvm_ops->update_debug(vcpu);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_set_dr);
+EXPORT_SYMBOL_GPL(kvm_get_dr);
+
+/* ---- one trip into the guest ------------------------------------------------------------------ */
+
+static int handle_requests(struct kvm_vcpu *vcpu)
+{
+	if (kvm_take_request(vcpu, REQ_VM_DEAD))
+		return -EIO;
+	if (kvm_take_request(vcpu, REQ_TRIPLE_FAULT))
+		return kvm_handle_triple_fault(vcpu);
+	kvm_take_request(vcpu, REQ_EVENT);
+	return 1;
+}
+
+/* The breakpoints in force: user space's or the guest's own. */
+static bool load_breakpoints(struct kvm_vcpu *vcpu)
+{
+	const u64 *dr = vcpu->dr;
+	u64 dr7 = vcpu->dr7;
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		dr = vcpu->debug_dr;
+		dr7 = vcpu->debug_dr7;
+	}
+	if (likely(!(dr7 & 0xff)))
+		return false;
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+	return true;
+}
+
+static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
+{
+	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != vcpu->host_xcr0;
+	bool breakpoints = load_breakpoints(vcpu);
+
+	if (xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	vtime_account_guest_enter();
+	if (!context_tracking_guest_enter())
+		rcu_virt_note_context_switch();
+	kvm_ops->enter(vcpu);
+	context_tracking_guest_exit();
+	if (xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
+	if (unlikely(breakpoints || hw_breakpoint_active()))
+		hw_breakpoint_restore();
+}
+
+static int run_once(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	if (unlikely(READ_ONCE(vcpu->requests))) {
+		r = handle_requests(vcpu);
+		if (r <= 0)
+			return r;
+	}
+	inject_events(vcpu);
+
+	preempt_disable();
+	local_irq_disable();
+	WRITE_ONCE(vcpu->mode, VCPU_IN_GUEST);
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	/* See the comment at the top: mode first, then requests. */
+	smp_mb();
+	if (kvm_take_request(vcpu, REQ_TLB_FLUSH)) {
+		vcpu->stat[STAT_tlb_flush]++;
+		kvm_ops->flush_tlb(vcpu);
+	}
+	if (unlikely(READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending())) {
+		WRITE_ONCE(vcpu->mode, VCPU_OUTSIDE);
+		local_irq_enable();
+		preempt_enable();
+		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+		kvm_ops->cancel_injection(vcpu);
+		return 1;
+	}
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+
+	enter_guest(vcpu);
+
+	WRITE_ONCE(vcpu->mode, VCPU_OUTSIDE);
+	vcpu->stat[STAT_exits]++;
+	kvm_ops->handle_exit_irqoff(vcpu);
+	/*
+	 * The interrupt that made the guest exit is served here, and the tick
+	 * among them still counts as guest time.
+	 */
+	local_irq_enable();
+	vtime_account_guest_exit();
+	preempt_enable();
+
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	return kvm_ops->handle_exit(vcpu);
+}
+
+static int run_loop(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	for (;;) {
+		if (vcpu->run->request_interrupt_window && ready_for_irq(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 0;
+		}
+		r = run_once(vcpu);
+		if (r <= 0)
+			return r;
+		if (__xfer_to_guest_mode_work_pending()) {
+			srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+			r = kvm_host_work();
+			vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+			if (r) {
+				vcpu->run->exit_reason = KVM_EXIT_INTR;
+				vcpu->stat[STAT_signal_exits]++;
+				return r;
+			}
+		}
+	}
+}
+
+/* Finish the previous exit, then run. */
+static int resume_and_run(struct kvm_vcpu *vcpu)
+{
+	int (*resume)(struct kvm_vcpu *) = vcpu->resume;
+	int r;
+
+	if (resume) {
+		vcpu->resume = NULL;
+		r = resume(vcpu);
+		if (r <= 0)
+			return r;
+	}
+	if (READ_ONCE(vcpu->run->immediate_exit__unsafe)) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+	return run_loop(vcpu);
+}
+
+static int run_ioctl(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	sigset_t saved;
+	int r;
+
+	if (run->kvm_valid_regs || run->kvm_dirty_regs)
+		return -EINVAL;
+	if (kvm_set_cr8(vcpu, run->cr8))
+		return -EINVAL;
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+
+	vcpu->launched = true;
+	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ?
+		xgetbv(XCR_XFEATURE_ENABLED_MASK) : vcpu->xcr0;
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = resume_and_run(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	vcpu->stat[STAT_user_exits]++;
+
+	run->if_flag = !!(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_IF);
+	run->ready_for_interrupt_injection = ready_for_irq(vcpu);
+	run->cr8 = vcpu->cr8;
+	run->apic_base = vcpu->apic_base;
+	run->flags = 0;
+
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	return r;
+}
+
+/* ---- state ioctls ------------------------------------------------------------------------------ */
+
+static u64 get_rflags(struct kvm_vcpu *vcpu)
+{
+	u64 rflags = kvm_ops->get_rflags(vcpu);
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		rflags &= ~X86_EFLAGS_TF;
+	return rflags;
+}
+
+static void set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+{
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		rflags |= X86_EFLAGS_TF;
+	kvm_ops->set_rflags(vcpu, rflags | X86_EFLAGS_FIXED);
+}
+
+static void get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs)
+{
+	static const u8 order[16] = {
+		REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RSP,
+		REG_RBP, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13,
+		REG_R14, REG_R15,
+	};
+	u64 *out = &regs->rax;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		out[i] = kvm_reg_read(vcpu, order[i]);
+	regs->rip = kvm_reg_read(vcpu, REG_RIP);
+	regs->rflags = get_rflags(vcpu);
+}
+
+static void set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *regs)
+{
+	static const u8 order[16] = {
+		REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RSP,
+		REG_RBP, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13,
+		REG_R14, REG_R15,
+	};
+	const u64 *in = &regs->rax;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		kvm_reg_write(vcpu, order[i], in[i]);
+	kvm_reg_write(vcpu, REG_RIP, regs->rip);
+	set_rflags(vcpu, regs->rflags);
+	/* What was to be delivered belonged to the old state. */
+	vcpu->events.exception.pending = false;
+}
+
+static void get_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
+{
+	memset(s, 0, sizeof(*s));
+	kvm_ops->get_segment(vcpu, SEG_CS, &s->cs);
+	kvm_ops->get_segment(vcpu, SEG_DS, &s->ds);
+	kvm_ops->get_segment(vcpu, SEG_ES, &s->es);
+	kvm_ops->get_segment(vcpu, SEG_FS, &s->fs);
+	kvm_ops->get_segment(vcpu, SEG_GS, &s->gs);
+	kvm_ops->get_segment(vcpu, SEG_SS, &s->ss);
+	kvm_ops->get_segment(vcpu, SEG_TR, &s->tr);
+	kvm_ops->get_segment(vcpu, SEG_LDTR, &s->ldt);
+	kvm_ops->get_gdt(vcpu, &s->gdt);
+	kvm_ops->get_idt(vcpu, &s->idt);
+	s->cr0 = vcpu->cr0;
+	s->cr2 = vcpu->cr2;
+	s->cr3 = kvm_ops->get_cr3(vcpu);
+	s->cr4 = vcpu->cr4;
+	s->cr8 = vcpu->cr8;
+	s->efer = vcpu->efer;
+	s->apic_base = vcpu->apic_base;
+	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+		s->interrupt_bitmap[vcpu->events.irq.nr / 64] |=
+			BIT_ULL(vcpu->events.irq.nr % 64);
+}
+
+/* A state that the processor cannot be in is refused as a whole. */
+static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
+{
+	if (s->cr0 >> 32 || s->cr0 & CR0_RESERVED ||
+	    (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
+	    (s->cr0 & X86_CR0_PG && !(s->cr0 & X86_CR0_PE)))
+		return false;
+	if (s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 ||
+	    s->efer & ~kvm_caps.efer)
+		return false;
+	if (s->efer & EFER_LME && s->cr0 & X86_CR0_PG) {
+		if (!(s->cr4 & X86_CR4_PAE) || !(s->efer & EFER_LMA))
+			return false;
+		if (vcpu->maxphyaddr < 52 &&
+		    s->cr3 & GENMASK_ULL(63, vcpu->maxphyaddr) & ~BIT_ULL(63))
+			return false;
+	} else if (s->efer & EFER_LMA || s->cs.l) {
+		return false;
+	}
+	return !(s->apic_base & (GENMASK_ULL(63, vcpu->maxphyaddr) | 0x6ff));
+}
+
+static int set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
+{
+	int i;
+
+	if (!valid_sregs(vcpu, s))
+		return -EINVAL;
+	vcpu->apic_base = s->apic_base;
+	kvm_ops->set_gdt(vcpu, &s->gdt);
+	kvm_ops->set_idt(vcpu, &s->idt);
+	vcpu->cr2 = s->cr2;
+	vcpu->cr8 = s->cr8;
+	vcpu->run->cr8 = s->cr8;
+	kvm_ops->set_efer(vcpu, s->efer);
+	kvm_ops->set_cr0(vcpu, s->cr0);
+	kvm_ops->set_cr4(vcpu, s->cr4);
+	kvm_ops->set_cr3(vcpu, s->cr3);
+	kvm_ops->set_segment(vcpu, SEG_CS, &s->cs);
+	kvm_ops->set_segment(vcpu, SEG_DS, &s->ds);
+	kvm_ops->set_segment(vcpu, SEG_ES, &s->es);
+	kvm_ops->set_segment(vcpu, SEG_FS, &s->fs);
+	kvm_ops->set_segment(vcpu, SEG_GS, &s->gs);
+	kvm_ops->set_segment(vcpu, SEG_SS, &s->ss);
+	kvm_ops->set_segment(vcpu, SEG_TR, &s->tr);
+	kvm_ops->set_segment(vcpu, SEG_LDTR, &s->ldt);
+	vcpu->events.irq.pending = vcpu->events.irq.injected = false;
+	for (i = 0; i < 256; i++)
+		if (s->interrupt_bitmap[i / 64] & BIT_ULL(i % 64)) {
+			vcpu->events.irq.pending = true;
+			vcpu->events.irq.nr = i;
+			break;
+		}
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+	return 0;
+}
+
+static void get_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *out)
+{
+	struct kvm_events *ev = &vcpu->events;
+	bool payload = vcpu->kvm->exception_payload;
+
+	memset(out, 0, sizeof(*out));
+	if (!payload && ev->exception.pending)
+		deliver_payload(vcpu);
+	out->exception.injected = ev->exception.injected ||
+				  (!payload && ev->exception.pending);
+	out->exception.pending = payload && ev->exception.pending;
+	out->exception.nr = ev->exception.nr;
+	out->exception.has_error_code = ev->exception.has_error;
+	out->exception.error_code = ev->exception.error_code;
+	out->exception_has_payload = payload && ev->exception.has_payload;
+	if (out->exception_has_payload)
+		out->exception_payload = ev->exception.payload;
+	out->interrupt.injected = ev->irq.pending || ev->irq.injected;
+	out->interrupt.nr = ev->irq.nr;
+	out->interrupt.shadow = kvm_ops->get_shadow(vcpu);
+	out->nmi.injected = ev->nmi.injected;
+	out->nmi.pending = ev->nmi.pending;
+	out->nmi.masked = kvm_ops->get_nmi_mask(vcpu);
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	if (payload)
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (vcpu->kvm->triple_fault_event) {
+		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT,
+						     &vcpu->requests);
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
+}
+
+static int set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
+{
+	struct kvm_events *ev = &vcpu->events;
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING |
+		    KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |
+		    KVM_VCPUEVENT_VALID_SMM;
+	bool payload = vcpu->kvm->exception_payload &&
+		       in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+
+	if (vcpu->kvm->exception_payload)
+		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (vcpu->kvm->triple_fault_event)
+		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	if (in->flags & ~known)
+		return -EINVAL;
+	/* There is no system management mode here to be in. */
+	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending))
+		return -EINVAL;
+	if (payload && in->exception.injected && in->exception.pending)
+		return -EINVAL;
+	if ((in->exception.injected || (payload && in->exception.pending)) &&
+	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return -EINVAL;
+
+	ev->exception.injected = in->exception.injected;
+	ev->exception.pending = payload && in->exception.pending;
+	ev->exception.nr = in->exception.nr;
+	ev->exception.has_error = in->exception.has_error_code;
+	ev->exception.error_code = in->exception.error_code;
+	ev->exception.has_payload = payload && in->exception_has_payload;
+	ev->exception.payload = in->exception_payload;
+	/* Delivered when the guest can take it, whatever it was before. */
+	ev->irq.injected = false;
+	ev->irq.pending = in->interrupt.injected;
+	ev->irq.nr = in->interrupt.nr;
+	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
+		kvm_ops->set_shadow(vcpu, in->interrupt.shadow);
+	ev->nmi.injected = in->nmi.injected;
+	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		ev->nmi.pending = min_t(u8, in->nmi.pending, 2);
+	kvm_ops->set_nmi_mask(vcpu, in->nmi.masked);
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (in->triple_fault.pending)
+			kvm_request(vcpu, REQ_TRIPLE_FAULT);
+		else
+			clear_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
+	}
+	return 0;
+}
+
+static int set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d)
+{
+	if (d->flags || d->dr6 >> 32 || d->dr7 >> 32)
+		return -EINVAL;
+	memcpy(vcpu->dr, d->db, sizeof(vcpu->dr));
+	vcpu->dr6 = (d->dr6 & DR6_WRITABLE) | DR6_FIXED;
+	vcpu->dr7 = (d->dr7 & DR7_WRITABLE) | DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+	return 0;
+}
+
+static int set_guest_debug(struct kvm_vcpu *vcpu, const struct kvm_guest_debug *d)
+{
+	u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+		    KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
+		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
+	u64 rflags;
+
+	if (d->control & ~known)
+		return -EINVAL;
+	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
+		if (vcpu->events.exception.pending)
+			return -EBUSY;
+		kvm_queue_exception(vcpu, d->control & KVM_GUESTDBG_INJECT_DB ?
+				    X86_TRAP_DB : X86_TRAP_BP);
+	}
+	rflags = get_rflags(vcpu);
+	vcpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		memcpy(vcpu->debug_dr, d->arch.debugreg, sizeof(vcpu->debug_dr));
+		vcpu->debug_dr7 = (d->arch.debugreg[7] & DR7_WRITABLE) | DR7_FIXED;
+	} else {
+		vcpu->debug_dr7 = DR7_FIXED;
+	}
+	set_rflags(vcpu, rflags);
+	kvm_ops->update_debug(vcpu);
+	return 0;
+}
+
+/* ---- FPU state ------------------------------------------------------------------------------------ */
+
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+{
+	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	int r;
+
+	if (!buf)
+		return -ENOMEM;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
+				       vcpu->fpu.fpstate->user_xfeatures,
+				       vcpu->guest_pkru);
+	r = copy_to_user(argp, buf, size) ? -EFAULT : 0;
+	kvfree(buf);
+	return r;
+}
+
+static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
+				  sizeof(struct kvm_xsave));
+	void *buf = vmemdup_user(argp, size);
+	int r;
+
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
+					   &vcpu->guest_pkru);
+	kvfree(buf);
+	return r;
+}
+
+/* The legacy FXSAVE image is the head of the XSAVE area. */
+static int access_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu, bool set)
+{
+	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
+				  sizeof(struct kvm_xsave));
+	struct xregs_state *xsave = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	struct fxregs_state *fx;
+	int r = 0;
+
+	if (!xsave)
+		return -ENOMEM;
+	fx = &xsave->i387;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, xsave, size,
+				       vcpu->fpu.fpstate->user_xfeatures,
+				       vcpu->guest_pkru);
+	if (!set) {
+		memset(fpu, 0, sizeof(*fpu));
+		memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
+		fpu->fcw = fx->cwd;
+		fpu->fsw = fx->swd;
+		fpu->ftwx = fx->twd;
+		fpu->last_opcode = fx->fop;
+		fpu->last_ip = fx->rip;
+		fpu->last_dp = fx->rdp;
+		memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
+		fpu->mxcsr = fx->mxcsr;
+	} else {
+		memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
+		fx->cwd = fpu->fcw;
+		fx->swd = fpu->fsw;
+		fx->twd = fpu->ftwx;
+		fx->fop = fpu->last_opcode;
+		fx->rip = fpu->last_ip;
+		fx->rdp = fpu->last_dp;
+		memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
+		fx->mxcsr = fpu->mxcsr;
+		xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
+		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, xsave,
+						   kvm_caps.xcr0,
+						   &vcpu->guest_pkru);
+	}
+	kvfree(xsave);
+	return r;
+}
+
+static int set_xcrs(struct kvm_vcpu *vcpu, const struct kvm_xcrs *xcrs)
+{
+	u32 i;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags ||
+	    xcrs->nr_xcrs > KVM_MAX_XCRS)
+		return -EINVAL;
+	for (i = 0; i < xcrs->nr_xcrs; i++)
+		if (xcrs->xcrs[i].xcr == 0)
+			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ?
+				-EINVAL : 0;
+	return 0;
+}
+
+/* ---- MSRs, machine checks, CPUID ------------------------------------------------------------------- */
+
+static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
+{
+	struct kvm_msr_entry entry;
+	struct kvm_msrs head;
+	u32 i;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs >= 256)
+		return -E2BIG;
+	for (i = 0; i < head.nmsrs; i++) {
+		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
+			return -EFAULT;
+		if (set) {
+			if (kvm_set_msr(vcpu, entry.index, entry.data, true))
+				break;
+			continue;
+		}
+		if (kvm_get_msr(vcpu, entry.index, &entry.data, true))
+			break;
+		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+			return -EFAULT;
+	}
+	return i;
+}
+
+static int setup_mce(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	u64 mcg_cap;
+	u32 banks, i;
+
+	if (copy_from_user(&mcg_cap, argp, sizeof(mcg_cap)))
+		return -EFAULT;
+	banks = mcg_cap & MCG_BANKCNT_MASK;
+	if (!banks || banks > KVM_MCE_BANKS ||
+	    mcg_cap & ~(u64)(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK))
+		return -EINVAL;
+	vcpu->mcg_cap = mcg_cap;
+	if (mcg_cap & MCG_CTL_P)
+		vcpu->mcg_ctl = ~0ULL;
+	for (i = 0; i < banks; i++)
+		vcpu->mce_bank[4 * i] = ~0ULL;
+	return 0;
+}
+
+/* User space reports a machine check to the guest. SDM vol. 3, 15.3.2. */
+static int set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	u32 banks = vcpu->mcg_cap & MCG_BANKCNT_MASK;
+	u64 *bank;
+
+	if (mce->bank >= banks || !(mce->status & MCI_STATUS_VAL))
+		return -EINVAL;
+	bank = &vcpu->mce_bank[4 * array_index_nospec(mce->bank, KVM_MCE_BANKS)];
+	if (mce->status & MCI_STATUS_UC) {
+		/* Reporting may be switched off. */
+		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) ||
+		    bank[0] != ~0ULL)
+			return 0;
+		/* A second one while the first is handled, or no handler. */
+		if (vcpu->mcg_status & MCG_STATUS_MCIP ||
+		    !(vcpu->cr4 & X86_CR4_MCE)) {
+			kvm_request(vcpu, REQ_TRIPLE_FAULT);
+			return 0;
+		}
+		bank[1] = mce->status |
+			  (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+		bank[2] = mce->addr;
+		bank[3] = mce->misc;
+		vcpu->mcg_status = mce->mcg_status;
+		kvm_queue_exception(vcpu, X86_TRAP_MC);
+		return 0;
+	}
+	if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
+		bank[1] |= MCI_STATUS_OVER;
+		return 0;
+	}
+	bank[1] = mce->status | (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+	bank[2] = mce->addr;
+	bank[3] = mce->misc;
+	return 0;
+}
+
+static int set_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	return kvm_set_cpuid2(vcpu, &head, user->entries);
+}
+
+static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+	int r;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	r = kvm_get_cpuid2(vcpu, &head, user->entries);
+	if (r && r != -E2BIG)
+		return r;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : r;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------------------ */
+
+static int translate(struct kvm_vcpu *vcpu, struct kvm_translation *t)
+{
+	gpa_t gpa = 0;
+	u32 code;
+	int idx, r;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	t->physical_address = r ? ~0ULL : gpa;
+	t->valid = !r;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+static int set_signal_mask(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_signal_mask mask;
+	sigset_t sigset;
+
+	vcpu->sigset_active = false;
+	if (!argp)
+		return 0;
+	if (copy_from_user(&mask, argp, sizeof(mask)))
+		return -EFAULT;
+	if (mask.len != sizeof(sigset))
+		return -EINVAL;
+	if (copy_from_user(&sigset, argp + sizeof(mask), sizeof(sigset)))
+		return -EFAULT;
+	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = sigset;
+	vcpu->sigset_active = true;
+	return 0;
+}
+
+static int queue_nmi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	/* One in service and one latched; more are lost, as on hardware. */
+	if (ev->nmi.pending < 2)
+		ev->nmi.pending++;
+	kvm_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+static int queue_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *irq)
+{
+	if (irq->irq > 255)
+		return -EINVAL;
+	vcpu->events.irq.pending = true;
+	vcpu->events.irq.nr = irq->irq;
+	kvm_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+/*
+ * Many ioctls copy one structure in or out. They share the space.
+ */
+union vcpu_arg {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_mp_state mp_state;
+	struct kvm_interrupt interrupt;
+	struct kvm_vcpu_events events;
+	struct kvm_debugregs debugregs;
+	struct kvm_guest_debug guest_debug;
+	struct kvm_fpu fpu;
+	struct kvm_xcrs xcrs;
+	struct kvm_translation translation;
+	struct kvm_x86_mce mce;
+};
+
+#define COPY_IN(field)							\
+	do {								\
+		if (copy_from_user(&a->field, argp, sizeof(a->field)))	\
+			return -EFAULT;					\
+	} while (0)
+#define COPY_OUT(field)							\
+	(copy_to_user(argp, &a->field, sizeof(a->field)) ? -EFAULT : 0)
+
+static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
+		       void __user *argp, union vcpu_arg *a)
+{
+	int r;
+
+	switch (ioctl) {
+	case KVM_GET_REGS:
+		get_regs(vcpu, &a->regs);
+		return COPY_OUT(regs);
+	case KVM_SET_REGS:
+		COPY_IN(regs);
+		set_regs(vcpu, &a->regs);
+		return 0;
+	case KVM_GET_SREGS:
+		get_sregs(vcpu, &a->sregs);
+		return COPY_OUT(sregs);
+	case KVM_SET_SREGS:
+		COPY_IN(sregs);
+		return set_sregs(vcpu, &a->sregs);
+	case KVM_GET_MP_STATE:
+		a->mp_state.mp_state = vcpu->mp_state;
+		return COPY_OUT(mp_state);
+	case KVM_SET_MP_STATE:
+		COPY_IN(mp_state);
+		/* Without an in-kernel APIC, user space does the rest. */
+		if (a->mp_state.mp_state != KVM_MP_STATE_RUNNABLE)
+			return -EINVAL;
+		vcpu->mp_state = a->mp_state.mp_state;
+		return 0;
+	case KVM_GET_VCPU_EVENTS:
+		get_events(vcpu, &a->events);
+		return COPY_OUT(events);
+	case KVM_SET_VCPU_EVENTS:
+		COPY_IN(events);
+		return set_events(vcpu, &a->events);
+	case KVM_GET_DEBUGREGS:
+		memset(&a->debugregs, 0, sizeof(a->debugregs));
+		memcpy(a->debugregs.db, vcpu->dr, sizeof(vcpu->dr));
+		a->debugregs.dr6 = vcpu->dr6;
+		a->debugregs.dr7 = vcpu->dr7;
+		return COPY_OUT(debugregs);
+	case KVM_SET_DEBUGREGS:
+		COPY_IN(debugregs);
+		return set_debugregs(vcpu, &a->debugregs);
+	case KVM_SET_GUEST_DEBUG:
+		COPY_IN(guest_debug);
+		return set_guest_debug(vcpu, &a->guest_debug);
+	case KVM_GET_FPU:
+		r = access_fpu(vcpu, &a->fpu, false);
+		return r ?: COPY_OUT(fpu);
+	case KVM_SET_FPU:
+		COPY_IN(fpu);
+		return access_fpu(vcpu, &a->fpu, true);
+	case KVM_GET_XCRS:
+		if (!boot_cpu_has(X86_FEATURE_XSAVE))
+			return -EINVAL;
+		memset(&a->xcrs, 0, sizeof(a->xcrs));
+		a->xcrs.nr_xcrs = 1;
+		a->xcrs.xcrs[0].value = vcpu->xcr0;
+		return COPY_OUT(xcrs);
+	case KVM_SET_XCRS:
+		COPY_IN(xcrs);
+		return set_xcrs(vcpu, &a->xcrs);
+	case KVM_TRANSLATE:
+		COPY_IN(translation);
+		translate(vcpu, &a->translation);
+		return COPY_OUT(translation);
+	case KVM_INTERRUPT:
+		COPY_IN(interrupt);
+		return queue_interrupt(vcpu, &a->interrupt);
+	case KVM_X86_SET_MCE:
+		COPY_IN(mce);
+		return set_mce(vcpu, &a->mce);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long locked_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+	union vcpu_arg *a;
+	int r;
+
+	switch (ioctl) {
+	case KVM_RUN:
+		return arg ? -EINVAL : run_ioctl(vcpu);
+	case KVM_NMI:
+		return queue_nmi(vcpu);
+	case KVM_SET_SIGNAL_MASK:
+		return set_signal_mask(vcpu, argp);
+	case KVM_GET_MSRS:
+	case KVM_SET_MSRS:
+		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
+	case KVM_GET_CPUID2:
+		return get_cpuid2(vcpu, argp);
+	case KVM_SET_CPUID2:
+		return set_cpuid2(vcpu, argp);
+	case KVM_GET_XSAVE:
+		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
+			return -EINVAL;
+		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
+	case KVM_GET_XSAVE2:
+		return get_xsave(vcpu, argp, max_t(unsigned int, kvm_xsave_size(),
+						   sizeof(struct kvm_xsave)));
+	case KVM_SET_XSAVE:
+		return set_xsave(vcpu, argp);
+	case KVM_X86_SETUP_MCE:
+		return setup_mce(vcpu, argp);
+	case KVM_GET_TSC_KHZ:
+		return vcpu->tsc_khz;
+	case KVM_SET_TSC_KHZ:
+		return !arg || arg == tsc_khz ? 0 : -EINVAL;
+	case KVM_ENABLE_CAP:
+	case KVM_GET_LAPIC:
+	case KVM_SET_LAPIC:
+	case KVM_KVMCLOCK_CTRL:
+		return -EINVAL;	/* nothing to enable, no APIC, no clock in use */
+	}
+	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
+	if (!a)
+		return -ENOMEM;
+	r = state_ioctl(vcpu, ioctl, argp, a);
+	kfree(a);
+	return r;
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	struct kvm_vcpu *vcpu = file->private_data;
+	long r;
+
+	if (vcpu->kvm->mm != current->mm || vcpu->kvm->dead)
+		return -EIO;
+	if (_IOC_TYPE(ioctl) != KVMIO)
+		return -EINVAL;
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	vcpu_load(vcpu);
+	r = locked_ioctl(vcpu, ioctl, arg);
+	vcpu_put(vcpu);
+	mutex_unlock(&vcpu->mutex);
+	return r;
+}
+
+/* ---- the file descriptor ---------------------------------------------------------------------------------- */
+
+static vm_fault_t vcpu_fault(struct vm_fault *vmf)
+{
+	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
+
+	if (vmf->pgoff > 1)
+		return VM_FAULT_SIGBUS;
+	vmf->page = virt_to_page((void *)vcpu->run + vmf->pgoff * PAGE_SIZE);
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = {
+	.fault = vcpu_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	struct kvm_vcpu *vcpu = file->private_data;
+
+	kvm_put(vcpu->kvm);
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.compat_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+/* ---- birth and death ------------------------------------------------------------------------------------------ */
+
+/* SDM vol. 3, table 10-1: the state after power-on. */
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment data = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
+	struct kvm_segment cs = { .base = 0xffff0000, .selector = 0xf000,
+				  .limit = 0xffff, .type = 11, .present = 1, .s = 1 };
+	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
+	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
+	struct kvm_dtable table = { .limit = 0xffff };
+	int i;
+
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	kvm_reset_msrs(vcpu);
+	kvm_ops->vcpu_reset(vcpu);
+	for (i = 0; i < NR_REGS; i++)
+		kvm_reg_write(vcpu, i, 0);
+	kvm_reg_write(vcpu, REG_RDX, 0x600);	/* family 6 */
+	kvm_reg_write(vcpu, REG_RIP, 0xfff0);
+	kvm_ops->set_rflags(vcpu, X86_EFLAGS_FIXED);
+	for (i = SEG_ES; i <= SEG_GS; i++)
+		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
+	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
+	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
+	kvm_ops->set_gdt(vcpu, &table);
+	kvm_ops->set_idt(vcpu, &table);
+	kvm_ops->set_efer(vcpu, 0);
+	kvm_ops->set_cr0(vcpu, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET);
+	kvm_ops->set_cr4(vcpu, 0);
+	kvm_ops->set_cr3(vcpu, 0);
+	vcpu->cr2 = vcpu->cr8 = 0;
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->dr6 = DR6_FIXED;
+	vcpu->dr7 = vcpu->debug_dr7 = DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+	kvm_ops->set_tsc_offset(vcpu);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+}
+
+static void free_vcpu(struct kvm_vcpu *vcpu)
+{
+	kvm_mmu_free_cache(vcpu);
+	fpu_free_guest_fpstate(&vcpu->fpu);
+	kvm_free_msrs(vcpu);
+	kvfree(vcpu->cpuid);
+	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
+	kfree(vcpu);
+}
+
+static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu = kzalloc(kvm_ops->vcpu_size, GFP_KERNEL_ACCOUNT);
+	int r = -ENOMEM;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	vcpu->kvm = kvm;
+	vcpu->id = id;
+	vcpu->cpu = -1;
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	mutex_init(&vcpu->mutex);
+	rcuwait_init(&vcpu->wait);
+	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
+	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!vcpu->run)
+		goto free_vcpu;
+	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
+		goto free_run;
+	r = kvm_init_msrs(vcpu);
+	if (r)
+		goto free_fpu;
+	r = kvm_ops->vcpu_create(vcpu);
+	if (r)
+		goto free_msrs;
+	return vcpu;
+
+free_msrs:
+	kvm_free_msrs(vcpu);
+free_fpu:
+	fpu_free_guest_fpstate(&vcpu->fpu);
+free_run:
+	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
+free_vcpu:
+	kfree(vcpu);
+	return ERR_PTR(r);
+}
+
+/* Returns a file descriptor or an errno. */
+int kvm_create_vcpu(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu, *other;
+	struct file *file;
+	unsigned long i;
+	int fd, r;
+
+	if (id >= KVM_MAX_VCPU_ID)
+		return -EINVAL;
+	vcpu = alloc_vcpu(kvm, id);
+	if (IS_ERR(vcpu))
+		return PTR_ERR(vcpu);
+	vcpu_load(vcpu);
+	kvm_vcpu_reset(vcpu);
+	kvm_update_cpuid(vcpu);
+	vcpu_put(vcpu);
+
+	fd = r = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto destroy;
+	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file)) {
+		r = PTR_ERR(file);
+		goto put_fd;
+	}
+
+	mutex_lock(&kvm->lock);
+	r = -EINVAL;
+	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
+		goto put_file;
+	r = -EEXIST;
+	xa_for_each(&kvm->vcpus, i, other)
+		if (other->id == id)
+			goto put_file;
+	vcpu->index = kvm->nr_vcpus;
+	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
+	if (r)
+		goto put_file;
+	kvm->nr_vcpus++;
+	kvm_get(kvm);
+	mutex_unlock(&kvm->lock);
+	fd_install(fd, file);
+	return fd;
+
+put_file:
+	mutex_unlock(&kvm->lock);
+	/* The file must not put the VM: it never got a reference. */
+	kvm_get(kvm);
+	fput(file);
+put_fd:
+	put_unused_fd(fd);
+destroy:
+	kvm_ops->vcpu_destroy(vcpu);
+	free_vcpu(vcpu);
+	return r;
+}
+
+/* The VM's last reference is gone: nobody runs, loads or looks at its vCPUs. */
+void kvm_destroy_vcpus(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int s;
+
+	xa_for_each(&kvm->vcpus, i, vcpu) {
+		for (s = 0; s < NR_STATS; s++)
+			kvm->dead_stat[s] += vcpu->stat[s];
+		xa_erase(&kvm->vcpus, i);
+		kvm_ops->vcpu_destroy(vcpu);
+		free_vcpu(vcpu);
+	}
+}
