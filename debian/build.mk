@@ -4,7 +4,7 @@
 # make check-packages  the test that installs them on a plain Debian 13
 
 DEBS_INPUTS := $(wildcard userland/libkvm userland/kvmctl userland/detect userland/menu \
-	live-config/image-config kvm-module/*.[chS] kvm-module/Makefile kvm-module/Kconfig) \
+	live-config/image-config live-config/image-config.postinst kvm-module/*.[chS] kvm-module/Makefile kvm-module/Kconfig) \
 	$(filter-out debian/build.mk,$(wildcard debian/*))
 
 debs: kernel
