@@ -16,8 +16,8 @@
  *     tables, SYSENTER_*, FS and GS base, EFER, PAT: switched by the processor;
  *   KERNEL_GS_BASE, the host's segment registers: switched when the vCPU first
  *     enters after it was loaded, and back when it is put (host_save/restore);
- *   STAR, LSTAR, CSTAR, FMASK, TSC_AUX: the kernel does not use them, so they stay
- *     until the CPU returns to user space (user_msrs);
+ *   STAR, LSTAR, CSTAR, FMASK: the kernel does not use them, so they stay until
+ *     the CPU returns to user space (user_msrs);
  *   SPEC_CTRL: switched by the entry code, only when it differs.
  *
  * All bits of CR0 and CR4 are ours ("guest/host mask"): vcpu->cr0 and cr4 are the
@@ -63,7 +63,6 @@ MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
 
 #define EXIT_REASON_FAILED_ENTRY	BIT(31)
 #define DR6_GENERAL_DETECT		BIT(13)
-#define DR7_ENABLED			0xff	/* any breakpoint */
 #define DR7_GENERAL_DETECT		BIT(13)
 #define PENDING_DEBUG_BS		BIT(14)
 #define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
@@ -84,7 +83,7 @@ struct vmx_vcpu {
 	u32 idt_vectoring;
 
 	/* What an interrupted delivery was, to be repeated as it was. */
-	u32 redo_type;			/* INTR_TYPE_*, 0: nothing to repeat */
+	u32 redo_info;			/* type and vector, 0: nothing to repeat */
 	u32 redo_length;
 
 	/* What the VMCS holds, so that it is written only on change. */
@@ -98,7 +97,7 @@ struct vmx_vcpu {
 	u64 host_debugctl;
 	u64 kernel_gs_base;		/* the guest's */
 
-	u64 user_msr[5];		/* the guest's, in the order of user_msrs */
+	u64 user_msr[4];		/* the guest's, in the order of user_msrs */
 	bool spec_ctrl_direct;		/* the guest writes SPEC_CTRL itself */
 };
 
@@ -114,7 +113,6 @@ static struct {
 	u32 pin, primary, secondary, exit, entry;
 	u32 revision;
 	bool vpid;
-	bool monitor_trap;
 	bool invept_single, invept_all;
 	bool invvpid_single, invvpid_all;
 	u64 eptp_bits;
@@ -165,7 +163,7 @@ static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
  */
 static int __init vmx_setup_controls(void)
 {
-	u64 basic, unused;
+	u64 basic;
 	bool old;
 	int r;
 
@@ -203,10 +201,6 @@ static int __init vmx_setup_controls(void)
 			    0, &caps.primary);
 	if (r)
 		return r;
-	rdmsrl(old ? MSR_IA32_VMX_PROCBASED_CTLS :
-		     MSR_IA32_VMX_TRUE_PROCBASED_CTLS, unused);
-	caps.monitor_trap = (unused >> 32) & CPU_BASED_MONITOR_TRAP_FLAG;
-
 	r = adjust_controls("secondary processor-based",
 			    MSR_IA32_VMX_PROCBASED_CTLS2,
 			    SECONDARY_EXEC_WBINVD_EXITING,
@@ -391,13 +385,10 @@ static void vmx_cpu_disable(void)
 
 static const u32 user_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_TSC_AUX,		/* last: not every processor has it */
 };
 
 static_assert(ARRAY_SIZE(user_msrs) ==
 	      ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
-#define USER_MSR_TSC_AUX	(ARRAY_SIZE(user_msrs) - 1)
-static unsigned int nr_user_msrs __ro_after_init;
 
 struct user_msr_state {
 	struct user_return_notifier notifier;
@@ -416,7 +407,7 @@ static void user_msrs_restore(void)
 		return;
 	state->registered = false;
 	user_return_notifier_unregister(&state->notifier);
-	for (i = 0; i < nr_user_msrs; i++)
+	for (i = 0; i < ARRAY_SIZE(user_msrs); i++)
 		if (state->now[i] != state->host[i])
 			wrmsrl(user_msrs[i], state->host[i]);
 }
@@ -437,9 +428,8 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
 	unsigned int i;
 
-	vmx->user_msr[USER_MSR_TSC_AUX] = vmx->vcpu.tsc_aux;
 	if (unlikely(!state->registered)) {
-		for (i = 0; i < nr_user_msrs; i++) {
+		for (i = 0; i < ARRAY_SIZE(user_msrs); i++) {
 			rdmsrl(user_msrs[i], state->host[i]);
 			state->now[i] = state->host[i];
 		}
@@ -447,7 +437,7 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 		user_return_notifier_register(&state->notifier);
 		state->registered = true;
 	}
-	for (i = 0; i < nr_user_msrs; i++) {
+	for (i = 0; i < ARRAY_SIZE(user_msrs); i++) {
 		if (state->now[i] == vmx->user_msr[i])
 			continue;
 		state->now[i] = vmx->user_msr[i];
@@ -724,14 +714,16 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
 	u64 pdptr[4];
-	int i;
+	int i, idx;
 
 	if (!(vcpu->cr0 & X86_CR0_PG) || !(vcpu->cr4 & X86_CR4_PAE) ||
 	    kvm_is_long_mode(vcpu))
 		return;
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	if (kvm_read_guest(vcpu->kvm, vmcs_read(GUEST_CR3) & 0xffffffe0,
 			   pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	for (i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
@@ -801,9 +793,25 @@ static u64 vmx_get_rflags(struct kvm_vcpu *vcpu)
 	return vmcs_read(GUEST_RFLAGS);
 }
 
+/*
+ * Where STI or MOV SS hold events back, a trap flag must come with a pending
+ * single-step trap, and without the flag there must be none (26.3.1.5).
+ */
+static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
+{
+	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+		return;
+	if (rflags & X86_EFLAGS_TF)
+		vmcs_set_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
+	else
+		vmcs_clear_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
+}
+
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
-	vmcs_write(GUEST_RFLAGS, rflags | X86_EFLAGS_FIXED);
+	rflags |= X86_EFLAGS_FIXED;
+	vmcs_write(GUEST_RFLAGS, rflags);
+	vmx_sync_step_trap(rflags, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
 }
 
 /* The VMCS has the segments in the order of enum kvm_seg; fields are 2 apart. */
@@ -893,7 +901,6 @@ static u64 vmx_effective_dr7(struct kvm_vcpu *vcpu)
 
 static void vmx_update_debug(struct kvm_vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	/*
 	 * #DB and #AC can recur in their own delivery for ever: see them. The
 	 * machine checks are the host's.
@@ -904,10 +911,6 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_write(EXCEPTION_BITMAP, exceptions);
 	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
-	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		vmx_set_primary(vmx, CPU_BASED_MONITOR_TRAP_FLAG, 0);
-	else
-		vmx_set_primary(vmx, 0, CPU_BASED_MONITOR_TRAP_FLAG);
 }
 
 static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
@@ -932,12 +935,12 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
 	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
 }
 
-/* The place of an MSR in user_msr[], or -1. TSC_AUX is vcpu->tsc_aux. */
+/* The place of an MSR in user_msr[], or -1. */
 static int user_msr_index(u32 index)
 {
 	int i;
 
-	for (i = 0; i < (int)USER_MSR_TSC_AUX; i++)
+	for (i = 0; i < (int)ARRAY_SIZE(user_msrs); i++)
 		if (user_msrs[i] == index)
 			return i;
 	return -1;
@@ -1015,11 +1018,6 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	case MSR_IA32_CR_PAT:
 		vcpu->pat = value;	/* vmx_enter() brings it in */
 		return 0;
-	case MSR_TSC_AUX:
-		if (value >> 32 || nr_user_msrs <= USER_MSR_TSC_AUX)
-			return 1;
-		vcpu->tsc_aux = value;
-		return 0;
 	case MSR_IA32_SPEC_CTRL:
 		/*
 		 * A guest that uses it writes it at every entry to its kernel:
@@ -1039,33 +1037,11 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-/* Power-on: what generic code does not set register by register. */
+/* Power-on, as far as generic code does not set it register by register. */
 static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct kvm_segment data = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
-	struct kvm_segment code = { .base = 0xffff0000, .limit = 0xffff,
-				    .selector = 0xf000, .type = 11, .present = 1, .s = 1 };
-	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
-	struct kvm_segment ldtr = { .limit = 0xffff, .type = 2, .present = 1 };
-	struct kvm_dtable table = { .limit = 0xffff };
 
-	vmx_set_segment(vcpu, SEG_CS, &code);
-	vmx_set_segment(vcpu, SEG_DS, &data);
-	vmx_set_segment(vcpu, SEG_ES, &data);
-	vmx_set_segment(vcpu, SEG_FS, &data);
-	vmx_set_segment(vcpu, SEG_GS, &data);
-	vmx_set_segment(vcpu, SEG_SS, &data);
-	vmx_set_segment(vcpu, SEG_TR, &tr);
-	vmx_set_segment(vcpu, SEG_LDTR, &ldtr);
-	vmx_set_gdt(vcpu, &table);
-	vmx_set_idt(vcpu, &table);
-
-	vmcs_write(GUEST_CR3, 0);
-	vmx_set_efer(vcpu, 0);
-	vmx_set_cr0(vcpu, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET);
-	vmx_set_cr4(vcpu, 0);
-	vmx_set_rflags(vcpu, 0);
 	vmcs_write(GUEST_SYSENTER_CS, 0);
 	vmcs_write(GUEST_SYSENTER_ESP, 0);
 	vmcs_write(GUEST_SYSENTER_EIP, 0);
@@ -1075,37 +1051,40 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 	memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
 	vmx->kernel_gs_base = 0;
-	vmx->redo_type = 0;
+	vmx->redo_info = 0;
 	vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING |
 				CPU_BASED_NMI_WINDOW_EXITING);
-	vmx_update_debug(vcpu);
-	vmx_set_tsc_offset(vcpu);
 }
 
 /* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------------------------- */
 
-/* Repeat a software event as what it was, with the length of its instruction. */
-static u32 vmx_event_type(struct vmx_vcpu *vmx, u32 type, bool soft)
+/*
+ * The information field of an event. A software event that is repeated keeps
+ * its kind and the length of its instruction; one that user space or the
+ * emulator made anew has RIP at its one-byte instruction.
+ */
+static u32 vmx_event_info(struct vmx_vcpu *vmx, u8 nr, u32 type, bool soft)
 {
-	if (vmx->redo_type) {
-		type = vmx->redo_type;
+	u32 redo = vmx->redo_info;
+
+	vmx->redo_info = 0;
+	if (redo && (redo & INTR_INFO_VECTOR_MASK) == nr) {
 		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
-		vmx->redo_type = 0;
-	} else if (soft) {
-		/* Anew, from user space: RIP is at the instruction. */
-		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
+		return redo | INTR_INFO_VALID_MASK;
 	}
-	return type;
+	if (soft)
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
+	return nr | type | INTR_INFO_VALID_MASK;
 }
 
 static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 {
 	u8 nr = vcpu->events.exception.nr;
 	bool soft = nr == X86_TRAP_BP || nr == X86_TRAP_OF;
-	u32 info = nr | INTR_INFO_VALID_MASK;
+	u32 info = vmx_event_info(to_vmx(vcpu), nr,
+				  soft ? INTR_TYPE_SOFT_EXCEPTION :
+					 INTR_TYPE_HARD_EXCEPTION, soft);
 
-	info |= vmx_event_type(to_vmx(vcpu), soft ? INTR_TYPE_SOFT_EXCEPTION :
-			       INTR_TYPE_HARD_EXCEPTION, soft);
 	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
 	if (vcpu->events.exception.has_error && vcpu->cr0 & X86_CR0_PE) {
 		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
@@ -1118,11 +1097,11 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 static void vmx_inject_irq(struct kvm_vcpu *vcpu)
 {
 	bool soft = vcpu->events.irq.soft;
-	u32 type = soft ? INTR_TYPE_SOFT_INTR : INTR_TYPE_EXT_INTR;
 
-	type = vmx_event_type(to_vmx(vcpu), type, soft);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
-		   vcpu->events.irq.nr | type | INTR_INFO_VALID_MASK);
+		   vmx_event_info(to_vmx(vcpu), vcpu->events.irq.nr,
+				  soft ? INTR_TYPE_SOFT_INTR :
+					 INTR_TYPE_EXT_INTR, soft));
 }
 
 static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
@@ -1138,7 +1117,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
 	u8 nr = info & INTR_INFO_VECTOR_MASK;
 
-	vmx->redo_type = 0;
+	vmx->redo_info = 0;
 	if (!(info & INTR_INFO_VALID_MASK))
 		return;
 	switch (type) {
@@ -1150,7 +1129,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 		break;
 	case INTR_TYPE_SOFT_EXCEPTION:
 	case INTR_TYPE_PRIV_SW_EXCEPTION:
-		vmx->redo_type = type;
+		vmx->redo_info = nr | type;
 		vmx->redo_length = length;
 		fallthrough;
 	case INTR_TYPE_HARD_EXCEPTION:
@@ -1159,7 +1138,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 				      error_code);
 		break;
 	case INTR_TYPE_SOFT_INTR:
-		vmx->redo_type = type;
+		vmx->redo_info = nr | type;
 		vmx->redo_length = length;
 		fallthrough;
 	case INTR_TYPE_EXT_INTR:
@@ -1186,7 +1165,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	vcpu->events.exception.injected = false;
 	vcpu->events.irq.injected = false;
 	vcpu->events.nmi.injected = false;
-	vmx->redo_type = 0;
+	vmx->redo_info = 0;
 	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
 		vmx_requeue(vcpu, vmx->idt_vectoring,
 			    vmcs_read(IDT_VECTORING_ERROR_CODE),
@@ -1245,8 +1224,10 @@ static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 	else if (shadow & KVM_X86_SHADOW_INT_STI &&
 		 vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
 		new |= GUEST_INTR_STATE_STI;
-	if (new != old)
-		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+	if (new == old)
+		return;
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+	vmx_sync_step_trap(vmcs_read(GUEST_RFLAGS), new);
 }
 
 static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
@@ -1323,17 +1304,6 @@ static void vmx_load_host_fields(struct vmx_vcpu *vmx)
 	}
 }
 
-static void vmx_load_debug_registers(struct kvm_vcpu *vcpu)
-{
-	const u64 *dr = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-			vcpu->debug_dr : vcpu->dr;
-
-	set_debugreg(dr[0], 0);
-	set_debugreg(dr[1], 1);
-	set_debugreg(dr[2], 2);
-	set_debugreg(dr[3], 3);
-}
-
 static void vmx_enter(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -1349,8 +1319,6 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vmx->pat = vcpu->pat;
 		vmcs_write(GUEST_IA32_PAT, vcpu->pat);
 	}
-	if (unlikely(vmx_effective_dr7(vcpu) & DR7_ENABLED))
-		vmx_load_debug_registers(vcpu);
 	user_msrs_load(vmx);
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
 		vmx_do_flushes(vmx);
@@ -1367,17 +1335,13 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	/* The exit has cleared DR7. */
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
-	if (unlikely(vmx->failed)) {
-		vmx->exit_reason = EXIT_REASON_UNDEFINED;
+	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY :
+					 vmcs_read(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
+		vmx_cancel_injection(vcpu);
 		return;
 	}
 	vmx->sw.flags |= SWITCH_LAUNCHED;
-	vmx->exit_reason = vmcs_read(VM_EXIT_REASON);
-	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY))
-		return;
 	vcpu->regs_avail = ~(u32)(BIT(REG_RSP) | BIT(REG_RIP));
 	vcpu->regs_dirty = 0;
 	vmx->exit_reason = (u16)vmx->exit_reason;
@@ -1404,9 +1368,7 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 type;
 
-	if (vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY ||
-	    (vmx->exit_reason & ~EXIT_REASON_FAILED_ENTRY) ==
-	    EXIT_REASON_MCE_DURING_VMENTRY) {
+	if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY) {
 		vmx_host_machine_check();
 		return;
 	}
@@ -1424,20 +1386,7 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 
 static int vmx_skip_instruction(struct kvm_vcpu *vcpu)
 {
-	u64 rip = kvm_reg_read(vcpu, REG_RIP);
-	u64 next = rip + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
-
-	/* Only 64-bit code may go beyond 4 GiB. */
-	if (!kvm_is_long_mode(vcpu) ||
-	    !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
-		next = (u32)next;
-	kvm_reg_write(vcpu, REG_RIP, next);
-	vmx_set_shadow(vcpu, 0);
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		return kvm_handle_debug(vcpu, DR_STEP);
-	if (unlikely(vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_TF))
-		vmcs_set_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
-	return 1;
+	return kvm_skip_bytes(vcpu, vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 }
 
 static int vmx_handle_exception(struct kvm_vcpu *vcpu)
@@ -1629,11 +1578,6 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 					       vmx_read_operand(vcpu, reg)));
 }
 
-static int vmx_handle_monitor_trap(struct kvm_vcpu *vcpu)
-{
-	return kvm_handle_debug(vcpu, DR_STEP);
-}
-
 /* The guest sees no counters (CPUID 0xa). */
 static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
 {
@@ -1676,7 +1620,6 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_READ]			= kvm_handle_rdmsr,
 	[EXIT_REASON_MSR_WRITE]			= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]		= kvm_handle_ud,
-	[EXIT_REASON_MONITOR_TRAP_FLAG]		= vmx_handle_monitor_trap,
 	[EXIT_REASON_MONITOR_INSTRUCTION]	= kvm_handle_ud,
 	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,
@@ -1686,7 +1629,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_XSETBV]			= kvm_handle_xsetbv,
 };
 
-/* An entry that the processor refused. Mostly user space set up a state that
+/*
+ * An entry that the processor refused. Mostly user space set up a state that
  * the architecture does not have.
  */
 static int vmx_report_failed_entry(struct vmx_vcpu *vmx)
@@ -1707,7 +1651,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 reason = vmx->exit_reason;
 
-	if (unlikely(vmx->failed || reason & EXIT_REASON_FAILED_ENTRY))
+	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
 		return vmx_report_failed_entry(vmx);
 
 	/* The most frequent ones without an indirect call. */
@@ -1852,10 +1796,6 @@ static int __init vmx_init(void)
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);
-	nr_user_msrs = ARRAY_SIZE(user_msrs);
-	if (!boot_cpu_has(X86_FEATURE_RDTSCP) && !boot_cpu_has(X86_FEATURE_RDPID))
-		nr_user_msrs--;
-
 	r = msr_bitmaps_init();
 	if (r)
 		goto free;
