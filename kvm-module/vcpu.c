@@ -139,6 +139,7 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
 	ev->exception.payload = payload;
 }
+EXPORT_SYMBOL_GPL(kvm_queue_payload);
 
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
 {
