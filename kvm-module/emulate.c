@@ -1429,7 +1429,7 @@ static int op_mulx(struct emu *e)
 /* ADCX and ADOX: the carry chain runs through one flag only. */
 static int op_adx(struct emu *e)
 {
-	u64 flag = e->opsize_prefix ? FL_CF : FL_OF;
+	u64 flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
 	u64 mask = size_mask(e->op[0].size);
 	unsigned __int128 r = (unsigned __int128)e->op[0].val + e->op[1].val +
 			      !!(e->rflags & flag);
@@ -1683,7 +1683,10 @@ static int op_enter(struct emu *e)
 	merge(&e->regs[EMU_RBP], frame, size);
 	stack_move(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
-	return linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true, &v);
+	r = linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true, &v);
+	if (r == EMU_OK && e->ops->probe_write)
+		r = e->ops->probe_write(e, v, 1);
+	return r;
 }
 
 static int op_leave(struct emu *e)
@@ -2026,8 +2029,6 @@ static int load_segment(struct emu *e, unsigned int seg, u16 selector)
 
 static int op_mov_from_sreg(struct emu *e)
 {
-	if (e->op[1].reg > EMU_GS)
-		return fault_ud(e);
 	/* To memory always 16 bits, to a register as many as it has. */
 	if (e->op[0].loc == LOC_MEM)
 		e->op[0].size = 2;
@@ -2039,8 +2040,6 @@ static int op_mov_to_sreg(struct emu *e)
 {
 	int r;
 
-	if (e->op[0].reg > EMU_GS || e->op[0].reg == EMU_CS)
-		return fault_ud(e);
 	r = load_segment(e, e->op[0].reg, e->op[1].val);
 	if (r == EMU_OK && e->op[0].reg == EMU_SS)
 		e->shadow = EMU_SHADOW_MOV_SS;
@@ -2281,31 +2280,20 @@ static int op_clts(struct emu *e)
 	return set_cr(e, 0, e->ops->get_cr(e, 0) & ~CR0_TS);
 }
 
-static bool cr_exists(unsigned int cr)
-{
-	return cr == 0 || (cr >= 2 && cr <= 4) || cr == 8;
-}
-
 static int op_mov_from_cr(struct emu *e)
 {
-	if (!cr_exists(e->op[1].reg))
-		return fault_ud(e);
 	e->op[0].val = e->ops->get_cr(e, e->op[1].reg);
 	return EMU_OK;
 }
 
 static int op_mov_to_cr(struct emu *e)
 {
-	if (!cr_exists(e->op[0].reg))
-		return fault_ud(e);
 	return set_cr(e, e->op[0].reg, e->op[1].val);
 }
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
 static int debug_register(struct emu *e, unsigned int *dr)
 {
-	if (*dr > 7)
-		return fault_ud(e);
 	if (*dr == 4 || *dr == 5) {
 		if (e->ops->get_cr(e, 4) & CR4_DE)
 			return fault_ud(e);
@@ -2814,7 +2802,7 @@ static int op_vec_scalar(struct emu *e)
 
 static int op_movnti(struct emu *e)
 {
-	if (e->op[0].loc != LOC_MEM)
+	if (e->vex_pp)
 		return fault_ud(e);
 	return mem_write(e, e->seg, e->ea, &e->regs[e->op[1].reg & 15],
 			 e->op[1].size);
@@ -3248,7 +3236,7 @@ static const struct row two_byte[256] = {
 	[0xc0] = { op_xadd, { E_B, G_B }, LOCK },
 	[0xc1] = { op_xadd, { E_V, G_V }, LOCK },
 	[0xc2] = { NULL, { I_B }, MODRM },
-	[0xc3] = { op_movnti, { E_Y, G_Y }, RAW },
+	[0xc3] = { op_movnti, { E_Y, G_Y }, RAW | MEMORY },
 	[0xc4 ... 0xc6] = { NULL, { I_B }, MODRM },
 	[0xc7] = { NULL, { E_V }, 0, group9 },
 	[0xc8 ... 0xcf] = { op_bswap, { Z_V } },
@@ -3624,7 +3612,7 @@ static bool needs_modrm(const struct emu *e, const struct row *row)
 }
 
 /* SDM 2A table 2-1 */
-static int decode_address16(struct emu *e, bool *stack)
+static int decode_address16(struct emu *e, unsigned int scale, bool *stack)
 {
 	static const u8 base[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
 				    EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
@@ -3635,7 +3623,7 @@ static int decode_address16(struct emu *e, bool *stack)
 	if (mod == 1 || mod == 2 || rm == 6)
 		r = fetch(e, mod == 1 ? 1 : mod == 0 && rm != 6 ? 0 : 2, &disp);
 	if (mod == 1)
-		disp = sign_extend(disp, 1);
+		disp = sign_extend(disp, 1) * scale;
 	e->ea = disp;
 	if (mod != 0 || rm != 6) {
 		e->ea += e->regs[base[rm]];
@@ -3877,7 +3865,7 @@ static int decode(struct emu *e)
 				scale = operand_size(e, KIND_SIZE(kind[i]));
 	if (e->modrm < 0xc0) {
 		if (e->addr_size == 2)
-			r = decode_address16(e, &stack);
+			r = decode_address16(e, scale, &stack);
 		else
 			r = decode_address32(e, scale, &stack, &relative);
 	}
@@ -3945,6 +3933,22 @@ static void move_to_bit(struct emu *e)
 	e->ea = (e->ea + (u64)units * size) & size_mask(e->addr_size);
 }
 
+/* Does the register that ModRM.reg names exist? CS cannot be written. */
+static bool register_exists(const struct emu_operand *o, bool write)
+{
+	switch (o->loc) {
+	case LOC_SREG:
+		return o->reg <= EMU_GS && !(write && o->reg == EMU_CS);
+	case LOC_CR:
+		return o->reg == 0 || (o->reg >= 2 && o->reg <= 4) ||
+		       o->reg == 8;
+	case LOC_DR:
+		return o->reg < 8;
+	default:
+		return true;
+	}
+}
+
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
 static int check_allowed(struct emu *e)
 {
@@ -3957,7 +3961,9 @@ static int check_allowed(struct emu *e)
 	if ((e->flags & I64 && e->mode == EMU_LONG) ||
 	    (e->flags & O64 && e->mode != EMU_LONG) ||
 	    (e->flags & PROT && real_or_vm86(e)) ||
-	    (e->flags & MEMORY && !memory))
+	    (e->flags & MEMORY && !memory) ||
+	    !register_exists(&e->op[0], true) ||
+	    !register_exists(&e->op[1], false))
 		return fault_ud(e);
 	if (e->flags & PRIV && e->cpl)
 		return fault_gp(e, 0);
