@@ -101,14 +101,17 @@ static int hardware_get(void)
 		return atomic_read(&error);
 	}
 	hardware_users = 1;
+	preempt_notifier_inc();
 	return 0;
 }
 
 static void hardware_put(void)
 {
 	lockdep_assert_held(&kvm_lock);
-	if (!--hardware_users)
-		on_each_cpu(disable_on_cpu, NULL, 1);
+	if (--hardware_users)
+		return;
+	on_each_cpu(disable_on_cpu, NULL, 1);
+	preempt_notifier_dec();
 }
 
 static int cpu_online_callback(unsigned int cpu)
