@@ -261,7 +261,8 @@ struct kvm_vcpu {
 	u32 guest_pkru, host_pkru;
 	u64 host_xcr0;
 	u64 guest_xcr0_supported;	/* by the guest's CPUID */
-	bool use_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
+	bool wants_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
+	bool use_tsc_aux;		/* ... when it was loaded on this CPU */
 	u64 host_tsc_aux;
 
 	struct kvm_cpuid_entry2 *cpuid;

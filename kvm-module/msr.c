@@ -491,7 +491,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			return 1;
 		vcpu->tsc_aux = value;
 		preempt_disable();
-		if (vcpu->cpu >= 0)
+		if (vcpu->cpu >= 0 && vcpu->use_tsc_aux)
 			wrmsrl(MSR_TSC_AUX, value);
 		preempt_enable();
 		return 0;

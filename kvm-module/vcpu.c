@@ -33,6 +33,8 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/mce.h>
+#include <asm/tsc.h>
+#include <asm/nospec-branch.h>
 
 #include "kvm.h"
 
@@ -47,6 +49,7 @@ static void load_on_cpu(struct kvm_vcpu *vcpu, int cpu)
 {
 	vcpu->cpu = cpu;
 	kvm_ops->vcpu_load(vcpu, cpu);
+	vcpu->use_tsc_aux = vcpu->wants_tsc_aux;
 	if (vcpu->use_tsc_aux) {
 		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
 		wrmsrl(MSR_TSC_AUX, vcpu->tsc_aux);
@@ -669,6 +672,11 @@ static int run_once(struct kvm_vcpu *vcpu)
 
 	WRITE_ONCE(vcpu->mode, VCPU_OUTSIDE);
 	vcpu->stat[STAT_exits]++;
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	/* VMSCAPE: flush the branch predictor before QEMU runs again. */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
 	kvm_ops->handle_exit_irqoff(vcpu);
 	/*
 	 * The interrupt that made the guest exit is served here, and the tick
@@ -1573,12 +1581,29 @@ free_vcpu:
 	return ERR_PTR(r);
 }
 
+static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu *other;
+	unsigned long i;
+	int r;
+
+	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
+		return -EINVAL;
+	xa_for_each(&kvm->vcpus, i, other)
+		if (other->id == vcpu->id)
+			return -EEXIST;
+	vcpu->index = kvm->nr_vcpus;
+	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
+	if (!r)
+		kvm->nr_vcpus++;
+	return r;
+}
+
 /* Returns a file descriptor or an errno. */
 int kvm_create_vcpu(struct kvm *kvm, u32 id)
 {
-	struct kvm_vcpu *vcpu, *other;
+	struct kvm_vcpu *vcpu;
 	struct file *file;
-	unsigned long i;
 	int fd, r;
 
 	if (id >= KVM_MAX_VCPU_ID)
@@ -1594,38 +1619,28 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	fd = r = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto destroy;
+	mutex_lock(&kvm->lock);
+	r = add_vcpu(kvm, vcpu);
+	if (r)
+		goto unlock;
 	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
 	if (IS_ERR(file)) {
 		r = PTR_ERR(file);
-		goto put_fd;
+		kvm->nr_vcpus--;
+		xa_erase(&kvm->vcpus, vcpu->index);
+		goto unlock;
 	}
-
-	mutex_lock(&kvm->lock);
-	r = -EINVAL;
-	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
-		goto put_file;
-	r = -EEXIST;
-	xa_for_each(&kvm->vcpus, i, other)
-		if (other->id == id)
-			goto put_file;
-	vcpu->index = kvm->nr_vcpus;
-	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
-	if (r)
-		goto put_file;
-	kvm->nr_vcpus++;
 	kvm_get(kvm);
 	mutex_unlock(&kvm->lock);
 	fd_install(fd, file);
 	return fd;
 
-put_file:
+unlock:
 	mutex_unlock(&kvm->lock);
-	/* The file must not put the VM: it never got a reference. */
-	kvm_get(kvm);
-	fput(file);
-put_fd:
 	put_unused_fd(fd);
 destroy:
+	/* A reader of the array may still look at it. */
+	synchronize_rcu();
 	kvm_ops->vcpu_destroy(vcpu);
 	free_vcpu(vcpu);
 	return r;

@@ -1,0 +1,1098 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * svm.c: AMD's Secure Virtual Machine extension, with nested paging.
+ *
+ * A vCPU's processor state lives in a page, the VMCB: a control area (what to
+ * intercept, what to inject, why the guest left) and a save area (the guest's
+ * registers). VMRUN enters the guest, #VMEXIT comes back behind it (svm_entry.S).
+ * Both areas are plain memory, so get and set functions read and write the VMCB.
+ *
+ * Interrupts: V_INTR_MASKING makes the guest's RFLAGS.IF mask only virtual
+ * interrupts; a physical one leaves the guest and is served when the host's
+ * interrupts come on again. To learn when the guest can take an interrupt we
+ * post a virtual one and intercept its delivery (VINTR). NMIs are masked from
+ * their injection to the guest's IRET, which is intercepted; the instruction
+ * after the IRET is reached by a single step.
+ *
+ * TLB: entries are tagged by an address space identifier. Each host processor
+ * deals them out in order; when they run out it flushes all and begins a new
+ * generation. A vCPU that needs a flush, or comes from another processor, takes
+ * a new one.
+ *
+ * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
+ * appendices B and C.
+ */
+#include <linux/cpu.h>
+#include <linux/gfp.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <asm/cpu_device_id.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/spec-ctrl.h>
+#include <asm/svm.h>
+
+#include "kvm.h"
+
+MODULE_AUTHOR("The kvm-live founders");
+MODULE_DESCRIPTION("kvm-live hypervisor: AMD SVM");
+MODULE_VERSION(KVM_LIVE_VERSION);
+MODULE_LICENSE("GPL");
+
+static const struct x86_cpu_id svm_cpu_id[] = {
+	X86_MATCH_FEATURE(X86_FEATURE_SVM, NULL),
+	{}
+};
+MODULE_DEVICE_TABLE(x86cpu, svm_cpu_id);
+
+static bool npt = true;
+module_param(npt, bool, 0444);
+MODULE_PARM_DESC(npt, "Use nested paging (default Y; N is not possible yet)");
+
+static bool nrips = true;
+module_param(nrips, bool, 0444);
+MODULE_PARM_DESC(nrips, "Take the next instruction's address from the processor");
+
+/* Read by libvirt. There is no nested virtualization. */
+static bool nested;
+module_param(nested, bool, 0444);
+MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
+
+struct svm_vcpu {
+	struct kvm_vcpu vcpu;
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	u64 asid_generation;
+	int asid_cpu;
+	u64 next_rip;		/* behind the instruction that exited, or 0 */
+	bool host_saved;	/* the host's state is in cpu_data.host_pa */
+	bool nmi_masked;
+	bool iret_seen;		/* the IRET at iret_rip runs and unmasks NMIs */
+	u64 iret_rip;
+	bool nmi_step;		/* TF is ours, to find the end of that IRET */
+	u64 nmi_step_tf;	/* the guest's own TF meanwhile */
+};
+
+/* Per host processor. */
+struct svm_cpu {
+	struct page *hsave;	/* for VMRUN's own use */
+	struct page *host;	/* for VMSAVE of the host's state */
+	u64 host_pa;
+	u64 asid_generation;
+	u32 next_asid, max_asid;
+	struct vmcb *last_vmcb;
+};
+
+static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
+
+#define IOPM_PAGES	3	/* one bit a port, 64 Ki ports and 3 more */
+#define MSRPM_PAGES	2	/* two bits an MSR, three ranges of 8 Ki MSRs */
+static void *iopm, *msrpm;
+
+void svm_run(u64 vmcb_pa, u64 *regs, u64 host_pa);
+
+static struct svm_vcpu *to_svm(struct kvm_vcpu *vcpu)
+{
+	return container_of(vcpu, struct svm_vcpu, vcpu);
+}
+
+static void set_intercept(struct svm_vcpu *svm, unsigned int bit, bool on)
+{
+	u32 *word = &svm->vmcb->control.intercepts[bit / 32];
+
+	if (on)
+		*word |= BIT(bit % 32);
+	else
+		*word &= ~BIT(bit % 32);
+}
+
+/* ---- host processors -------------------------------------------------------------- */
+
+static int svm_cpu_enable(void)
+{
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;	/* another hypervisor has this processor */
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	cpu->asid_generation = 1;
+	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
+	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
+	return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (!(efer & EFER_SVME))
+		return;
+	/* A crash may come with GIF clear; the next kernel wants its NMIs. */
+	asm volatile("stgi");
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+}
+
+/* ---- virtual processors ------------------------------------------------------------- */
+
+static void svm_update_debug(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->save.dr6 = vcpu->dr6;
+	svm->vmcb->save.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		vcpu->debug_dr7 : vcpu->dr7;
+	set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
+		      vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP);
+}
+
+/* What leaves the guest, always. */
+static const u16 intercepts[] = {
+	INTERCEPT_CR0_WRITE,
+	INTERCEPT_CR4_WRITE,
+	INTERCEPT_CR8_WRITE,
+	INTERCEPT_DR0_READ, INTERCEPT_DR1_READ, INTERCEPT_DR2_READ,
+	INTERCEPT_DR3_READ, INTERCEPT_DR4_READ, INTERCEPT_DR5_READ,
+	INTERCEPT_DR6_READ, INTERCEPT_DR7_READ,
+	INTERCEPT_DR0_WRITE, INTERCEPT_DR1_WRITE, INTERCEPT_DR2_WRITE,
+	INTERCEPT_DR3_WRITE, INTERCEPT_DR4_WRITE, INTERCEPT_DR5_WRITE,
+	INTERCEPT_DR6_WRITE, INTERCEPT_DR7_WRITE,
+	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,	/* the host's */
+	INTERCEPT_INTR,
+	INTERCEPT_NMI,
+	INTERCEPT_SMI,
+	INTERCEPT_INIT,
+	INTERCEPT_RDPMC,	/* no performance counters in a guest */
+	INTERCEPT_CPUID,
+	INTERCEPT_RSM,
+	INTERCEPT_INVD,
+	INTERCEPT_HLT,
+	INTERCEPT_INVLPGA,
+	INTERCEPT_IOIO_PROT,
+	INTERCEPT_MSR_PROT,
+	INTERCEPT_SHUTDOWN,
+	INTERCEPT_VMRUN,	/* VMRUN must be intercepted; the rest are #UD */
+	INTERCEPT_VMMCALL,
+	INTERCEPT_VMLOAD,
+	INTERCEPT_VMSAVE,
+	INTERCEPT_STGI,
+	INTERCEPT_CLGI,
+	INTERCEPT_SKINIT,
+	INTERCEPT_WBINVD,
+	INTERCEPT_MONITOR,
+	INTERCEPT_MWAIT,
+	INTERCEPT_XSETBV,
+	INTERCEPT_RDPRU,
+	INTERCEPT_INVLPGB,
+	INTERCEPT_TLBSYNC,
+};
+
+static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	int i;
+
+	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
+	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
+		set_intercept(svm, intercepts[i], true);
+	control->iopm_base_pa = __pa(iopm);
+	control->msrpm_base_pa = __pa(msrpm);
+	control->int_ctl = V_INTR_MASKING_MASK;
+	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+	control->nested_cr3 = vcpu->kvm->tdp_root;
+	svm->vmcb->save.g_pat = vcpu->pat;
+	svm->asid_generation = 0;
+	svm->nmi_masked = svm->iret_seen = svm->nmi_step = false;
+}
+
+static int svm_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!svm->vmcb)
+		return -ENOMEM;
+	svm->vmcb_pa = __pa(svm->vmcb);
+	svm->asid_cpu = -1;
+	return 0;
+}
+
+static void svm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	int cpu;
+
+	/* The page may come back as another vCPU's: that one is a stranger. */
+	for_each_possible_cpu(cpu)
+		cmpxchg(&per_cpu(svm_cpu, cpu).last_vmcb, svm->vmcb, NULL);
+	free_page((unsigned long)svm->vmcb);
+}
+
+static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->host_saved = false;
+	if (data->last_vmcb != svm->vmcb) {
+		/* One guest must not train another's branches. */
+		if (data->last_vmcb)
+			indirect_branch_prediction_barrier();
+		data->last_vmcb = svm->vmcb;
+	}
+}
+
+static void svm_vcpu_put(struct kvm_vcpu *vcpu)
+{
+}
+
+/* ---- into the guest ------------------------------------------------------------------- */
+
+static void svm_flush_tlb(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (boot_cpu_has(X86_FEATURE_FLUSHBYASID))
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
+	else
+		svm->asid_generation = 0;	/* a new ASID knows nothing */
+}
+
+static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
+{
+	if (cpu->next_asid > cpu->max_asid) {
+		cpu->asid_generation++;
+		cpu->next_asid = 1;
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	svm->asid_generation = cpu->asid_generation;
+	svm->asid_cpu = raw_smp_processor_id();
+	svm->vmcb->control.asid = cpu->next_asid++;
+}
+
+static void load_spec_ctrl(u64 value, u64 current_value)
+{
+	if (value != current_value)
+		native_wrmsrl(MSR_IA32_SPEC_CTRL, value);
+}
+
+static void svm_enter(struct kvm_vcpu *vcpu)
+{
+	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+	bool spec_ctrl = cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL);
+	u64 host_spec_ctrl = 0;
+
+	if (unlikely(svm->asid_generation != cpu->asid_generation ||
+		     svm->asid_cpu != vcpu->cpu))
+		assign_asid(svm, cpu);
+	if (!svm->host_saved) {
+		asm volatile("vmsave %0" : : "a" (cpu->host_pa) : "memory");
+		svm->host_saved = true;
+	}
+	vmcb->save.rax = vcpu->regs[REG_RAX];
+	vmcb->save.rsp = vcpu->regs[REG_RSP];
+	vmcb->save.rip = vcpu->regs[REG_RIP];
+	vmcb->save.cr2 = vcpu->cr2;
+	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | vcpu->cr8;
+
+	asm volatile("clgi");
+	if (spec_ctrl) {
+		if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL)) {
+			vmcb->save.spec_ctrl = vcpu->spec_ctrl;
+			spec_ctrl = false;
+		} else {
+			host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+			load_spec_ctrl(vcpu->spec_ctrl, host_spec_ctrl);
+		}
+	}
+
+	svm_run(svm->vmcb_pa, vcpu->regs, cpu->host_pa);
+
+	if (spec_ctrl)
+		load_spec_ctrl(host_spec_ctrl, vcpu->spec_ctrl);
+	/* A pending NMI is taken here. */
+	asm volatile("stgi");
+
+	vcpu->regs[REG_RAX] = vmcb->save.rax;
+	vcpu->regs[REG_RSP] = vmcb->save.rsp;
+	vcpu->regs[REG_RIP] = vmcb->save.rip;
+	vcpu->cr2 = vmcb->save.cr2;
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+}
+
+static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
+{
+	/* The machine check is the host's, whoever was running. */
+	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code ==
+		     SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		asm volatile("int $18");
+}
+
+/* ---- registers ---------------------------------------------------------------------------- */
+
+/* All of them are in memory after each exit. */
+static void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	vcpu->regs_avail |= BIT(reg);
+}
+
+static u64 svm_get_rflags(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 rflags = svm->vmcb->save.rflags;
+
+	if (unlikely(svm->nmi_step))
+		rflags = (rflags & ~(u64)X86_EFLAGS_TF) | svm->nmi_step_tf;
+	return rflags;
+}
+
+static void svm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (unlikely(svm->nmi_step)) {
+		svm->nmi_step_tf = rflags & X86_EFLAGS_TF;
+		rflags |= X86_EFLAGS_TF;
+	}
+	svm->vmcb->save.rflags = rflags;
+}
+
+static struct vmcb_seg *segment(struct kvm_vcpu *vcpu, int seg)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	switch (seg) {
+	case SEG_ES:
+		return &save->es;
+	case SEG_CS:
+		return &save->cs;
+	case SEG_SS:
+		return &save->ss;
+	case SEG_DS:
+		return &save->ds;
+	case SEG_FS:
+		return &save->fs;
+	case SEG_GS:
+		return &save->gs;
+	case SEG_LDTR:
+		return &save->ldtr;
+	default:
+		return &save->tr;
+	}
+}
+
+/* The attribute word: bits 8 to 15 and 20 to 23 of a descriptor, put together. */
+static void svm_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s)
+{
+	const struct vmcb_seg *v = segment(vcpu, seg);
+
+	memset(s, 0, sizeof(*s));
+	s->base = v->base;
+	s->limit = v->limit;
+	s->selector = v->selector;
+	s->type = v->attrib & 15;
+	s->s = v->attrib >> 4 & 1;
+	s->dpl = v->attrib >> 5 & 3;
+	s->present = v->attrib >> 7 & 1;
+	s->avl = v->attrib >> 8 & 1;
+	s->l = v->attrib >> 9 & 1;
+	s->db = v->attrib >> 10 & 1;
+	s->g = v->attrib >> 11 & 1;
+	s->unusable = !s->present;
+	/* The processor keeps the privilege level apart from SS. */
+	if (seg == SEG_SS)
+		s->dpl = to_svm(vcpu)->vmcb->save.cpl;
+}
+
+static void svm_set_segment(struct kvm_vcpu *vcpu, int seg,
+			    const struct kvm_segment *s)
+{
+	struct vmcb_seg *v = segment(vcpu, seg);
+
+	v->base = s->base;
+	v->limit = s->limit;
+	v->selector = s->selector;
+	v->attrib = s->type | s->s << 4 | s->dpl << 5 |
+		    (s->present && !s->unusable) << 7 | s->avl << 8 |
+		    s->l << 9 | s->db << 10 | s->g << 11;
+	if (seg == SEG_SS)
+		to_svm(vcpu)->vmcb->save.cpl = s->dpl;
+}
+
+static int svm_get_cpl(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->save.cpl;
+}
+
+static void svm_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	memset(dt, 0, sizeof(*dt));
+	dt->base = to_svm(vcpu)->vmcb->save.idtr.base;
+	dt->limit = to_svm(vcpu)->vmcb->save.idtr.limit;
+}
+
+static void svm_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	to_svm(vcpu)->vmcb->save.idtr.base = dt->base;
+	to_svm(vcpu)->vmcb->save.idtr.limit = dt->limit;
+}
+
+static void svm_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	memset(dt, 0, sizeof(*dt));
+	dt->base = to_svm(vcpu)->vmcb->save.gdtr.base;
+	dt->limit = to_svm(vcpu)->vmcb->save.gdtr.limit;
+}
+
+static void svm_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	to_svm(vcpu)->vmcb->save.gdtr.base = dt->base;
+	to_svm(vcpu)->vmcb->save.gdtr.limit = dt->limit;
+}
+
+static u64 svm_get_cr3(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->save.cr3;
+}
+
+static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
+{
+	to_svm(vcpu)->vmcb->save.cr3 = cr3;
+}
+
+/*
+ * A guest that switches its caches off would only make itself slow: its memory
+ * stays cached. It reads back what it wrote, by intercepting the read.
+ */
+static void svm_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
+{
+	u64 real = cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+
+	vcpu->cr0 = cr0;
+	to_svm(vcpu)->vmcb->save.cr0 = real;
+	set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
+}
+
+static void svm_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
+{
+	vcpu->cr4 = cr4;
+	to_svm(vcpu)->vmcb->save.cr4 = cr4;
+}
+
+static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	vcpu->efer = efer;
+	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;	/* VMRUN wants it */
+}
+
+static void svm_cpuid_changed(struct kvm_vcpu *vcpu)
+{
+}
+
+static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.tsc_offset = vcpu->tsc_offset;
+}
+
+/* The MSRs that VMLOAD and VMSAVE switch. */
+static u64 *saved_msr(struct kvm_vcpu *vcpu, u32 index)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+
+	switch (index) {
+	case MSR_STAR:
+		return &save->star;
+	case MSR_LSTAR:
+		return &save->lstar;
+	case MSR_CSTAR:
+		return &save->cstar;
+	case MSR_SYSCALL_MASK:
+		return &save->sfmask;
+	case MSR_KERNEL_GS_BASE:
+		return &save->kernel_gs_base;
+	case MSR_FS_BASE:
+		return &save->fs.base;
+	case MSR_GS_BASE:
+		return &save->gs.base;
+	case MSR_IA32_SYSENTER_CS:
+		return &save->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:
+		return &save->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:
+		return &save->sysenter_eip;
+	case MSR_IA32_CR_PAT:
+		return &save->g_pat;
+	default:
+		return NULL;
+	}
+}
+
+static int svm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
+{
+	u64 *msr = saved_msr(vcpu, index);
+
+	if (!msr)
+		return 1;
+	*value = *msr;
+	return 0;
+}
+
+static int svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
+{
+	u64 *msr = saved_msr(vcpu, index);
+
+	if (!msr)
+		return 1;
+	*msr = value;
+	if (index == MSR_IA32_CR_PAT)
+		vcpu->pat = value;
+	return 0;
+}
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+static void svm_inject_exception(struct kvm_vcpu *vcpu)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	control->event_inj = vcpu->events.exception.nr | SVM_EVTINJ_VALID |
+			     SVM_EVTINJ_TYPE_EXEPT;
+	if (vcpu->events.exception.has_error)
+		control->event_inj |= SVM_EVTINJ_VALID_ERR;
+	control->event_inj_err = vcpu->events.exception.error_code;
+}
+
+static void svm_inject_irq(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.event_inj =
+		vcpu->events.irq.nr | SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_INTR;
+}
+
+static void svm_inject_nmi(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.event_inj = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_NMI;
+	svm->nmi_masked = true;
+	svm->iret_seen = false;
+	set_intercept(svm, INTERCEPT_IRET, true);
+}
+
+/* vcpu->events still says "injected": the next entry does it. */
+static void svm_cancel_injection(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.event_inj = 0;
+}
+
+static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	return vmcb->save.rflags & X86_EFLAGS_IF &&
+	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+static bool svm_nmi_allowed(struct kvm_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+
+	return !svm->nmi_masked &&
+	       !(svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+static void svm_request_irq_window(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK |
+				      V_IGN_TPR_MASK;
+	svm->vmcb->control.int_vector = 0;
+	set_intercept(svm, INTERCEPT_VINTR, true);
+}
+
+static void close_irq_window(struct svm_vcpu *svm)
+{
+	svm->vmcb->control.int_ctl &= ~(V_IRQ_MASK | V_INTR_PRIO_MASK |
+					V_IGN_TPR_MASK);
+	set_intercept(svm, INTERCEPT_VINTR, false);
+}
+
+static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/* The IRET is still to come, and intercepted. */
+	if (svm->nmi_masked && !svm->iret_seen)
+		return;
+	/* Behind the IRET, or behind an interrupt shadow: one step away. */
+	if (!svm->nmi_step) {
+		svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
+		svm->nmi_step = true;
+		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
+	}
+}
+
+static void end_nmi_step(struct svm_vcpu *svm)
+{
+	svm->vmcb->save.rflags &= ~(u64)X86_EFLAGS_TF;
+	svm->vmcb->save.rflags |= svm->nmi_step_tf;
+	svm->nmi_step = false;
+}
+
+static u32 svm_get_shadow(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ?
+		KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
+}
+
+static void svm_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	if (shadow)
+		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
+	else
+		control->int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+}
+
+static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->nmi_masked;
+}
+
+static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->nmi_masked = masked;
+	svm->iret_seen = false;
+	set_intercept(svm, INTERCEPT_IRET, masked);
+}
+
+static int svm_skip_instruction(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	int length;
+
+	if (svm->next_rip)
+		return kvm_skip_bytes(vcpu, svm->next_rip -
+					    kvm_reg_read(vcpu, REG_RIP));
+	length = kvm_instruction_length(vcpu);
+	if (!length)
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
+					  svm->vmcb->control.exit_code,
+					  kvm_reg_read(vcpu, REG_RIP));
+	return kvm_skip_bytes(vcpu, length);
+}
+
+/* ---- out of the guest: one handler a reason --------------------------------------------------- */
+
+static int handle_nothing(struct kvm_vcpu *vcpu)
+{
+	return 1;
+}
+
+static int handle_irq(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_irq]++;
+	return 1;
+}
+
+static int handle_nmi(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_nmi]++;
+	return 1;
+}
+
+static int handle_cr(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_cr]++;
+	return kvm_emulate(vcpu);
+}
+
+static int handle_dr(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_dr]++;
+	return kvm_emulate(vcpu);
+}
+
+static int handle_db(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 dr6 = svm->vmcb->save.dr6;
+
+	vcpu->stat[STAT_exception]++;
+	svm->vmcb->save.dr6 = vcpu->dr6;
+	if (svm->nmi_step) {
+		bool own = !svm->nmi_step_tf &&
+			   !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
+
+		end_nmi_step(svm);
+		if (own)
+			dr6 &= ~(u64)DR_STEP;
+		if (own && !(dr6 & DR_TRAP_BITS))
+			return 1;
+	}
+	return kvm_handle_debug(vcpu, dr6);
+}
+
+static int handle_bp(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_exception]++;
+	return kvm_handle_breakpoint(vcpu);
+}
+
+static int handle_ac(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_exception]++;
+	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
+	return 1;
+}
+
+static int handle_irq_window(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_irq_window]++;
+	close_irq_window(to_svm(vcpu));
+	return 1;
+}
+
+static int handle_iret(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	vcpu->stat[STAT_nmi_window]++;
+	set_intercept(svm, INTERCEPT_IRET, false);
+	svm->iret_seen = true;
+	svm->iret_rip = kvm_reg_read(vcpu, REG_RIP);
+	return 1;
+}
+
+static int handle_io(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 info = svm->vmcb->control.exit_info_1;
+
+	if (info & SVM_IOIO_STR_MASK)
+		return kvm_emulate(vcpu);
+	svm->next_rip = svm->vmcb->control.exit_info_2;
+	return kvm_handle_pio(vcpu, info >> 16,
+			      (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT,
+			      info & SVM_IOIO_TYPE_MASK);
+}
+
+static int handle_msr(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->control.exit_info_1 ?
+		kvm_handle_wrmsr(vcpu) : kvm_handle_rdmsr(vcpu);
+}
+
+static int handle_npf(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 access = 0;
+
+	if (control->exit_info_1 & X86_PF_WRITE)
+		access |= ACCESS_WRITE;
+	if (control->exit_info_1 & X86_PF_INSTR)
+		access |= ACCESS_EXEC;
+	return kvm_handle_tdp_fault(vcpu, control->exit_info_2, access);
+}
+
+static int handle_rdpmc(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+	return 1;
+}
+
+/* The VMCB's save area is undefined now. */
+static int handle_shutdown(struct kvm_vcpu *vcpu)
+{
+	kvm_vcpu_reset(vcpu);
+	return kvm_handle_triple_fault(vcpu);
+}
+
+static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
+	[SVM_EXIT_READ_CR0]		= handle_cr,
+	[SVM_EXIT_WRITE_CR0]		= handle_cr,
+	[SVM_EXIT_WRITE_CR4]		= handle_cr,
+	[SVM_EXIT_WRITE_CR8]		= handle_cr,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
+	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_nothing,
+	[SVM_EXIT_INTR]			= handle_irq,
+	[SVM_EXIT_NMI]			= handle_nmi,
+	[SVM_EXIT_SMI]			= handle_nothing,
+	[SVM_EXIT_INIT]			= handle_nothing,
+	[SVM_EXIT_VINTR]		= handle_irq_window,
+	[SVM_EXIT_RDPMC]		= handle_rdpmc,
+	[SVM_EXIT_CPUID]		= kvm_handle_cpuid,
+	[SVM_EXIT_RSM]			= kvm_handle_ud,
+	[SVM_EXIT_IRET]			= handle_iret,
+	[SVM_EXIT_INVD]			= kvm_handle_wbinvd,
+	[SVM_EXIT_HLT]			= kvm_handle_hlt,
+	[SVM_EXIT_INVLPGA]		= kvm_handle_ud,
+	[SVM_EXIT_IOIO]			= handle_io,
+	[SVM_EXIT_MSR]			= handle_msr,
+	[SVM_EXIT_SHUTDOWN]		= handle_shutdown,
+	[SVM_EXIT_VMRUN]		= kvm_handle_ud,
+	[SVM_EXIT_VMMCALL]		= kvm_handle_hypercall,
+	[SVM_EXIT_VMLOAD]		= kvm_handle_ud,
+	[SVM_EXIT_VMSAVE]		= kvm_handle_ud,
+	[SVM_EXIT_STGI]			= kvm_handle_ud,
+	[SVM_EXIT_CLGI]			= kvm_handle_ud,
+	[SVM_EXIT_SKINIT]		= kvm_handle_ud,
+	[SVM_EXIT_WBINVD]		= kvm_handle_wbinvd,
+	[SVM_EXIT_MONITOR]		= kvm_handle_ud,
+	[SVM_EXIT_MWAIT]		= kvm_handle_ud,
+	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,
+	[SVM_EXIT_RDPRU]		= kvm_handle_ud,
+	[SVM_EXIT_INVLPGB]		= kvm_handle_ud,
+	[SVM_EXIT_TLBSYNC]		= kvm_handle_ud,
+	[SVM_EXIT_NPF]			= handle_npf,
+};
+
+/* What was being delivered when the guest left is delivered again. */
+static void requeue_event(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 info = svm->vmcb->control.exit_int_info;
+	u8 nr = info & SVM_EXITINTINFO_VEC_MASK;
+
+	svm->vmcb->control.event_inj = 0;
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.nmi.injected = false;
+	if (likely(!(info & SVM_EXITINTINFO_VALID)))
+		return;
+	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
+	case SVM_EXITINTINFO_TYPE_NMI:
+		kvm_requeue_nmi(vcpu);
+		break;
+	case SVM_EXITINTINFO_TYPE_INTR:
+		kvm_requeue_irq(vcpu, nr, false);
+		break;
+	case SVM_EXITINTINFO_TYPE_EXEPT:
+		/* INT3 and INTO run again by themselves: RIP is at them. */
+		if (nr != X86_TRAP_BP && nr != X86_TRAP_OF)
+			kvm_requeue_exception(vcpu, nr,
+				info & SVM_EXITINTINFO_VALID_ERR,
+				svm->vmcb->control.exit_int_info_err);
+		break;
+	default:
+		break;	/* INT n: likewise */
+	}
+}
+
+static int svm_handle_exit(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 code = svm->vmcb->control.exit_code;
+
+	svm->next_rip = kvm_caps.nrips ? svm->vmcb->control.next_rip : 0;
+	requeue_event(vcpu);
+	if (unlikely(svm->iret_seen && kvm_reg_read(vcpu, REG_RIP) != svm->iret_rip))
+		svm->nmi_masked = svm->iret_seen = false;
+
+	if (unlikely(code == (u32)SVM_EXIT_ERR)) {
+		vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+		vcpu->run->fail_entry.hardware_entry_failure_reason = code;
+		vcpu->run->fail_entry.cpu = vcpu->cpu;
+		return 0;
+	}
+	if (unlikely(code >= ARRAY_SIZE(handlers) || !handlers[code])) {
+		vcpu->stat[STAT_other]++;
+		return kvm_internal_error(vcpu,
+				KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+				code, vcpu->cpu);
+	}
+	return handlers[array_index_nospec(code, ARRAY_SIZE(handlers))](vcpu);
+}
+
+/* ---- loading -------------------------------------------------------------------------------------- */
+
+static struct kvm_tdp_format npt_format = {
+	.present = _PAGE_PRESENT,
+	/* The nested walk is always a user access. */
+	.table = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
+	.leaf = _PAGE_PRESENT | _PAGE_USER,
+	.leaf_mmio = _PAGE_PRESENT | _PAGE_USER | _PAGE_PCD | _PAGE_PWT,
+	.write = _PAGE_RW,
+	.accessed = _PAGE_ACCESSED,
+	.max_level = 2,
+};
+
+static const struct kvm_x86_ops svm_ops = {
+	.name = "SVM",
+	.vcpu_size = sizeof(struct svm_vcpu),
+	.tdp = &npt_format,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.vcpu_create = svm_vcpu_create,
+	.vcpu_destroy = svm_vcpu_destroy,
+	.vcpu_reset = svm_vcpu_reset,
+	.vcpu_load = svm_vcpu_load,
+	.vcpu_put = svm_vcpu_put,
+	.enter = svm_enter,
+	.handle_exit_irqoff = svm_handle_exit_irqoff,
+	.handle_exit = svm_handle_exit,
+	.flush_tlb = svm_flush_tlb,
+	.cache_reg = svm_cache_reg,
+	.get_rflags = svm_get_rflags,
+	.set_rflags = svm_set_rflags,
+	.get_segment = svm_get_segment,
+	.set_segment = svm_set_segment,
+	.get_cpl = svm_get_cpl,
+	.get_idt = svm_get_idt,
+	.set_idt = svm_set_idt,
+	.get_gdt = svm_get_gdt,
+	.set_gdt = svm_set_gdt,
+	.get_cr3 = svm_get_cr3,
+	.set_cr3 = svm_set_cr3,
+	.set_cr0 = svm_set_cr0,
+	.set_cr4 = svm_set_cr4,
+	.set_efer = svm_set_efer,
+	.update_debug = svm_update_debug,
+	.cpuid_changed = svm_cpuid_changed,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.inject_exception = svm_inject_exception,
+	.inject_irq = svm_inject_irq,
+	.inject_nmi = svm_inject_nmi,
+	.cancel_injection = svm_cancel_injection,
+	.irq_allowed = svm_irq_allowed,
+	.nmi_allowed = svm_nmi_allowed,
+	.request_irq_window = svm_request_irq_window,
+	.request_nmi_window = svm_request_nmi_window,
+	.get_shadow = svm_get_shadow,
+	.set_shadow = svm_set_shadow,
+	.get_nmi_mask = svm_get_nmi_mask,
+	.set_nmi_mask = svm_set_nmi_mask,
+	.skip_instruction = svm_skip_instruction,
+};
+
+/* Two bits an MSR, read and write; the ranges start at these MSRs. */
+static void pass_through(u32 msr)
+{
+	static const u32 range[] = { 0, 0xc0000000, 0xc0010000 };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(range); i++)
+		if (msr - range[i] < 0x2000) {
+			u32 bit = i * 0x4000 + (msr - range[i]) * 2;
+
+			clear_bit(bit, msrpm);
+			clear_bit(bit + 1, msrpm);
+		}
+}
+
+static void free_cpus(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
+
+		if (data->hsave)
+			__free_page(data->hsave);
+		if (data->host)
+			__free_page(data->host);
+		data->hsave = data->host = NULL;
+	}
+	free_pages_exact(iopm, IOPM_PAGES * PAGE_SIZE);
+	free_pages_exact(msrpm, MSRPM_PAGES * PAGE_SIZE);
+}
+
+static int alloc_cpus(void)
+{
+	static const u32 passed[] = {
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+		MSR_KERNEL_GS_BASE, MSR_FS_BASE, MSR_GS_BASE,
+		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
+	};
+	int cpu, i;
+
+	iopm = alloc_pages_exact(IOPM_PAGES * PAGE_SIZE, GFP_KERNEL);
+	msrpm = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
+	if (!iopm || !msrpm)
+		return -ENOMEM;
+	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
+	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(passed); i++)
+		pass_through(passed[i]);
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
+		int node = cpu_to_node(cpu);
+
+		data->hsave = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		data->host = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
+		if (!data->hsave || !data->host)
+			return -ENOMEM;
+		data->host_pa = page_to_phys(data->host);
+	}
+	return 0;
+}
+
+static int check_processor(void)
+{
+	u64 vm_cr;
+
+	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+		pr_err("kvm-live: this processor has no SVM, or the kernel has hidden it\n");
+		return -EOPNOTSUPP;
+	}
+	rdmsrl(MSR_VM_CR, vm_cr);
+	if (vm_cr & BIT(SVM_VM_CR_SVM_DISABLE)) {
+		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	if (!boot_cpu_has(X86_FEATURE_NPT) || !npt) {
+		pr_err("kvm-live: SVM without nested paging is not supported yet\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int __init svm_init(void)
+{
+	int r = check_processor();
+
+	if (r)
+		return r;
+	kvm_caps.nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
+	nrips = kvm_caps.nrips;
+	/* The nested walk uses the host's paging mode. */
+	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		npt_format.max_level = 3;
+	r = alloc_cpus();
+	if (!r)
+		r = kvm_register_vendor(&svm_ops, THIS_MODULE);
+	if (r)
+		free_cpus();
+	return r;
+}
+module_init(svm_init);
+
+static void __exit svm_exit(void)
+{
+	kvm_unregister_vendor();
+	free_cpus();
+}
+module_exit(svm_exit);
