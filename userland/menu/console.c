@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * console: a guest's serial console on our terminal.
+ *
+ * libvirt hands out the console as a stream. What the guest writes arrives in
+ * the event thread (on_stream), which copies it to standard output. What the
+ * user types is read here and sent. A pipe wakes this thread up when the stream
+ * ends. The terminal is raw meanwhile: every key except Ctrl-] is the guest's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "ui.h"
+#include "util.h"
+#include "xml.h"
+
+#define ESCAPE_KEY 0x1d	/* Ctrl-] */
+
+struct console {
+	virStreamPtr stream;
+	int wake[2];		/* the event thread writes when the stream ends */
+};
+
+static void write_all(const char *s, size_t n)
+{
+	while (n) {
+		ssize_t done = write(STDOUT_FILENO, s, n);
+
+		if (done < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){ STDOUT_FILENO, POLLOUT, 0 }, 1, 1000);
+		else if (done < 0 && errno != EINTR)
+			return;
+		if (done > 0) {
+			s += done;
+			n -= done;
+		}
+	}
+}
+
+static void say(const char *s)
+{
+	write_all(s, strlen(s));
+}
+
+static void on_stream(virStreamPtr stream, int events, void *data)
+{
+	struct console *c = data;
+	char buffer[4096];
+	int n = -2;
+
+	if (events & VIR_STREAM_EVENT_READABLE)
+		n = virStreamRecv(stream, buffer, sizeof(buffer));
+	if (n > 0) {
+		write_all(buffer, n);
+		return;
+	}
+	if (n == -2 && !(events & (VIR_STREAM_EVENT_ERROR | VIR_STREAM_EVENT_HANGUP)))
+		return;
+	virStreamEventUpdateCallback(stream, 0);
+	if (write(c->wake[1], "", 1) < 0)
+		return;
+}
+
+/* False when the stream is gone. */
+static bool send_all(virStreamPtr stream, const char *s, size_t n)
+{
+	for (int tries = 0; n && tries < 500; ) {
+		int done = virStreamSend(stream, s, n);
+
+		if (done == -2) {	/* the guest does not read just now */
+			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+			tries++;
+		} else if (done < 0) {
+			return false;
+		} else {
+			s += done;
+			n -= done;
+		}
+	}
+	return true;
+}
+
+/* Copies the keyboard to the guest; true: the user left, false: it ended. */
+static bool pump(struct console *c)
+{
+	struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 },
+				{ c->wake[0], POLLIN, 0 } };
+	char buffer[256], *escape;
+	ssize_t n;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return true;
+		if (fds[1].revents)
+			return false;
+		if (!fds[0].revents)
+			continue;
+		n = read(STDIN_FILENO, buffer, sizeof(buffer));
+		if (n <= 0)
+			return n == 0 || errno != EINTR;
+		escape = memchr(buffer, ESCAPE_KEY, n);
+		if (escape)
+			n = escape - buffer;
+		if (!send_all(c->stream, buffer, n))
+			return false;
+		if (escape)
+			return true;
+	}
+}
+
+static char *vnc_text(virDomainPtr dom)
+{
+	char *xml = virDomainGetXMLDesc(dom, 0);
+	char *port = xml ? xml_attr(xml, NULL, "graphics", "port") : NULL;
+	char *text;
+
+	text = port && *port != '-' ?
+		xasprintf("its screen is at VNC 127.0.0.1:%s of this host", port) :
+		xstrdup("look at its screen with a VNC viewer");
+	free(port);
+	free(xml);
+	return text;
+}
+
+static void greet(virDomainPtr dom)
+{
+	char *vnc = vnc_text(dom), *text;
+
+	text = xasprintf("\033[2J\033[H"
+			 "*** Console of guest %s. Ctrl-] returns to the menu; the guest runs on.\r\n"
+			 "*** Nothing appears? Press Enter. Still nothing: this guest may not use a\r\n"
+			 "*** serial console; boot it with console=ttyS0, or\r\n"
+			 "*** %s.\r\n\r\n", virDomainGetName(dom), vnc);
+	say(text);
+	free(text);
+	free(vnc);
+}
+
+static void raw_terminal(struct termios *saved)
+{
+	struct termios raw;
+
+	tcgetattr(STDIN_FILENO, saved);
+	raw = *saved;
+	cfmakeraw(&raw);
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+static void wait_for_enter(void)
+{
+	char c = 0;
+
+	say("\r\n*** The guest's console has closed: it was shut down. Press Enter.\r\n");
+	while (c != '\r' && c != '\n' && c != ESCAPE_KEY && c != 3)
+		if (read(STDIN_FILENO, &c, 1) == 0)
+			return;
+}
+
+/* The stream is open: give it the terminal. */
+static void converse(virDomainPtr dom, struct console *c, bool resume)
+{
+	struct termios saved;
+
+	ui_suspend();
+	raw_terminal(&saved);
+	greet(dom);
+	virStreamEventAddCallback(c->stream, VIR_STREAM_EVENT_READABLE |
+				  VIR_STREAM_EVENT_ERROR |
+				  VIR_STREAM_EVENT_HANGUP, on_stream, c, NULL);
+	if (resume)
+		virDomainResume(dom);
+	if (!pump(c))
+		wait_for_enter();
+	virStreamEventRemoveCallback(c->stream);
+	tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	/* leave no colour or scroll region of the guest's behind */
+	say("\033[m\033[r\033[?7h\033[?25h\033[2J\033[H");
+	ui_resume();
+}
+
+void console_run(virDomainPtr dom, bool resume)
+{
+	struct console c;
+
+	if (pipe2(c.wake, O_CLOEXEC))
+		return;
+	c.stream = virStreamNew(virDomainGetConnect(dom), VIR_STREAM_NONBLOCK);
+	if (c.stream && !virDomainOpenConsole(dom, NULL, c.stream,
+					      VIR_DOMAIN_CONSOLE_FORCE)) {
+		converse(dom, &c, resume);
+		virStreamAbort(c.stream);
+	} else {
+		virt_failed("Console", "The console of the guest could not be opened.",
+			    virt_error());
+		if (resume)
+			virDomainResume(dom);
+	}
+	if (c.stream)
+		virStreamFree(c.stream);
+	close(c.wake[0]);
+	close(c.wake[1]);
+}

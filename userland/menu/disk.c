@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* disk: volumes of the storage pool: list, create, delete. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk.h"
+#include "util.h"
+#include "validate.h"
+#include "xml.h"
+
+char *disk_volume_name(const char *name, const char *format)
+{
+	char *end = xasprintf(".%s", format), *full;
+
+	full = xasprintf("%s%s", name, ends_with(name, end) ? "" : end);
+	free(end);
+	return full;
+}
+
+char *disk_format(virStorageVolPtr vol)
+{
+	char *xml = virStorageVolGetXMLDesc(vol, 0);
+	char *format = xml ? xml_attr(xml, NULL, "format", "type") : NULL;
+
+	free(xml);
+	return format ? format : xstrdup("unknown");
+}
+
+char *disk_row(virStorageVolPtr vol)
+{
+	virStorageVolInfo info;
+	char *format = disk_format(vol), *size, *used, *row;
+
+	if (virStorageVolGetInfo(vol, &info) < 0)
+		memset(&info, 0, sizeof(info));
+	size = human_size(info.capacity);
+	used = human_size(info.allocation);
+	row = xasprintf("%-26.26s %-6.6s %9s, uses %s", virStorageVolGetName(vol),
+			format, size, used);
+	free(format);
+	free(size);
+	free(used);
+	return row;
+}
+
+static bool exists(virStoragePoolPtr pool, const char *name)
+{
+	virStorageVolPtr vol = virStorageVolLookupByName(pool, name);
+
+	if (vol)
+		virStorageVolFree(vol);
+	return vol;
+}
+
+static bool has_room(virStoragePoolPtr pool, const struct disk_spec *spec)
+{
+	uint64_t room = virt_pool_free(pool);
+	char *have, *want;
+	bool answer = false;
+
+	if (spec->size <= room)
+		return true;
+	have = human_size(room);
+	want = human_size(spec->size);
+	if (spec->preallocate)
+		ui_message("The disk does not fit", "A disk of %s with all its space allocated does not fit: %s are free in the pool %s. Make it smaller, delete another disk, or let it grow on demand.",
+			   want, have, options.pool);
+	else
+		answer = ui_confirm("The disk may outgrow its place", "Create it",
+				    "The disk may grow to %s, but only %s are free in the pool %s. It starts small; when the space runs out, the guest is paused until there is room again. Create it all the same?",
+				    want, have, options.pool);
+	free(have);
+	free(want);
+	return answer;
+}
+
+bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec)
+{
+	const char *problem = name_problem(spec->name);
+	char *volume;
+	bool taken;
+
+	if (problem) {
+		ui_message("Disk name", "%s", problem);
+		return false;
+	}
+	volume = disk_volume_name(spec->name, spec->format);
+	taken = exists(pool, volume);
+	if (taken)
+		ui_message("The disk exists already", "There is a disk %s in the pool %s already, and it stays as it is. Choose another name, or delete that disk first.",
+			   volume, options.pool);
+	free(volume);
+	return !taken && has_room(pool, spec);
+}
+
+struct create_job {
+	virStoragePoolPtr pool;
+	char *xml;
+	bool preallocate;
+	char *path, *error;
+};
+
+static int create_work(void *arg)
+{
+	struct create_job *job = arg;
+	virStorageVolPtr vol;
+
+	vol = virStorageVolCreateXML(job->pool, job->xml, job->preallocate ?
+				     VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA : 0);
+	if (!vol) {
+		job->error = virt_error();
+		return -1;
+	}
+	job->path = virStorageVolGetPath(vol);
+	virStorageVolFree(vol);
+	return 0;
+}
+
+char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
+{
+	struct create_job job = { .pool = pool };
+	char *name = disk_volume_name(spec->name, spec->format);
+	char *text = xasprintf("The disk %s is being made.", name);
+
+	job.preallocate = spec->preallocate && !strcmp(spec->format, "qcow2");
+	job.xml = xml_volume(name, spec->format, spec->size, job.preallocate);
+	ui_busy("Create a disk", text, create_work, &job);
+	free(text);
+	if (job.error) {
+		text = xasprintf("The disk %s was not created.", name);
+		virt_failed("Create a disk", text, job.error);
+		free(text);
+	}
+	free(job.xml);
+	free(name);
+	return job.path;
+}
+
+void disk_choose_format(const char **format)
+{
+	struct ui_menu menu = { .title = "Disk format",
+		.text = "Both grow on demand. qcow2 is the usual one and can take snapshots; qcow is the older format, for programs that know no other." };
+	int choice;
+
+	ui_menu_add(&menu, '2', "qcow2");
+	ui_menu_add(&menu, '1', "qcow");
+	menu.at = strcmp(*format, "qcow2") ? 1 : 0;
+	choice = ui_menu(&menu);
+	if (choice >= 0)
+		*format = choice ? "qcow" : "qcow2";
+	ui_menu_clear(&menu);
+}
+
+/* The sheet of "Create a disk": what the user has entered so far. */
+struct sheet {
+	char *name, *size;
+	const char *format;
+	bool preallocate;
+};
+
+static bool sheet_create(virStoragePoolPtr pool, const struct sheet *s)
+{
+	struct disk_spec spec = { .name = s->name, .format = s->format,
+				  .preallocate = s->preallocate };
+	const char *problem = parse_disk_size(s->size, &spec.size);
+	char *path;
+
+	if (problem) {
+		ui_message("Disk size", "%s", problem);
+		return false;
+	}
+	if (!disk_may_create(pool, &spec))
+		return false;
+	path = disk_create(pool, &spec);
+	if (!path)
+		return false;
+	ui_message("Disk created", "The disk was created: %s", path);
+	free(path);
+	return true;
+}
+
+static void sheet_rows(struct ui_menu *menu, const struct sheet *s)
+{
+	ui_menu_clear(menu);
+	ui_menu_add(menu, 'n', "Name             %s", *s->name ? s->name : "(type one)");
+	ui_menu_add(menu, 's', "Size             %s", s->size);
+	ui_menu_add(menu, 'f', "Format           %s", s->format);
+	ui_menu_add(menu, 'a', "Allocate         %s", s->preallocate ?
+		    "all space now" : "on demand");
+	ui_menu_add(menu, 'c', "Create the disk");
+}
+
+static void ask_name(char **name)
+{
+	const char *problem;
+	char *value = xstrdup(*name);
+
+	while (ui_input("Disk name", "Name of the disk: letters, digits, and the characters . _ - (the ending .qcow2 or .qcow is added).", &value)) {
+		problem = name_problem(value);
+		if (!problem) {
+			free(*name);
+			*name = value;
+			return;
+		}
+		ui_message("Disk name", "%s", problem);
+	}
+	free(value);
+}
+
+static void ask_size(char **size)
+{
+	const char *problem;
+	char *value = xstrdup(*size);
+	uint64_t bytes;
+
+	while (ui_input("Disk size", "Size of the disk with its unit, for example 4G or 500M.", &value)) {
+		problem = parse_disk_size(value, &bytes);
+		if (!problem) {
+			free(*size);
+			*size = value;
+			return;
+		}
+		ui_message("Disk size", "%s", problem);
+	}
+	free(value);
+}
+
+static void toggle_allocate(struct sheet *s)
+{
+	if (strcmp(s->format, "qcow2")) {
+		ui_message("Allocate", "Disks of the format qcow always grow on demand. Choose qcow2 to allocate all space now.");
+		return;
+	}
+	s->preallocate = !s->preallocate;
+}
+
+static void sheet_edit(struct sheet *s, int row)
+{
+	switch (row) {
+	case 0:
+		ask_name(&s->name);
+		break;
+	case 1:
+		ask_size(&s->size);
+		break;
+	case 2:
+		disk_choose_format(&s->format);
+		if (strcmp(s->format, "qcow2"))
+			s->preallocate = false;
+		break;
+	case 3:
+		toggle_allocate(s);
+		break;
+	}
+}
+
+static void create_screen(virStoragePoolPtr pool)
+{
+	struct sheet s = { .name = xstrdup(""), .size = xstrdup("4G"),
+			   .format = "qcow2" };
+	struct ui_menu menu = { .title = "Create a disk" };
+	char *room = human_size(virt_pool_free(pool));
+	int row;
+
+	menu.text = xasprintf("The disk is made in the storage pool %s, where %s are free.",
+			      options.pool, room);
+	for (;;) {
+		sheet_rows(&menu, &s);
+		row = ui_menu(&menu);
+		if (row < 0 || (row == 4 && sheet_create(pool, &s)))
+			break;
+		sheet_edit(&s, row);
+	}
+	ui_menu_clear(&menu);
+	free((char *)menu.text);
+	free(room);
+	free(s.name);
+	free(s.size);
+}
+
+static void delete_disk(virConnectPtr conn, virStorageVolPtr vol)
+{
+	const char *name = virStorageVolGetName(vol);
+	char *path = virStorageVolGetPath(vol);
+	char *user = path ? virt_disk_user(conn, path, NULL) : NULL;
+
+	if (user)
+		ui_message("Delete a disk", "The disk %s belongs to the guest %s. Delete the guest first, under Guests.",
+			   name, user);
+	else if (ui_confirm("Delete a disk", "Delete it", "Delete the disk %s? What is on it will be gone.",
+			    name) && virStorageVolDelete(vol, 0) < 0)
+		virt_failed("Delete a disk", "The disk was not deleted.",
+			    virt_error());
+	free(user);
+	free(path);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(virStorageVolGetName(*(virStorageVolPtr *)a),
+		      virStorageVolGetName(*(virStorageVolPtr *)b));
+}
+
+/* One round of the list. False: the user goes back. */
+static bool list_once(virConnectPtr conn, virStoragePoolPtr pool,
+		      struct ui_menu *menu)
+{
+	virStorageVolPtr *vols = NULL;
+	int n = virStoragePoolListAllVolumes(pool, &vols, 0), row;
+
+	ui_menu_clear(menu);
+	ui_menu_add(menu, 'c', "Create a disk");
+	if (n > 0)
+		qsort(vols, n, sizeof(*vols), by_name);
+	for (int i = 0; i < n; i++) {
+		char *text = disk_row(vols[i]);
+
+		ui_menu_add(menu, i < 9 ? '1' + i : 0, "%s", text);
+		free(text);
+	}
+	row = ui_menu(menu);
+	if (row == 0)
+		create_screen(pool);
+	else if (row > 0)
+		delete_disk(conn, vols[row - 1]);
+	for (int i = 0; i < n; i++)
+		virStorageVolFree(vols[i]);
+	free(vols);
+	return row >= 0;
+}
+
+void disk_screen(void)
+{
+	struct ui_menu menu = { .title = "Disks" };
+	virConnectPtr conn = virt();
+	virStoragePoolPtr pool = conn ? virt_pool(conn) : NULL;
+	bool more = pool;
+
+	while (more) {
+		char *room;
+
+		virStoragePoolRefresh(pool, 0);
+		room = human_size(virt_pool_free(pool));
+		menu.text = xasprintf("Storage pool %s: %s free. Choose a disk to delete it.",
+				      options.pool, room);
+		more = list_once(conn, pool, &menu);
+		free(room);
+		free((char *)menu.text);
+	}
+	ui_menu_clear(&menu);
+	if (pool)
+		virStoragePoolFree(pool);
+}

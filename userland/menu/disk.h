@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* disk: volumes of the storage pool. */
+#ifndef KVM_MENU_DISK_H
+#define KVM_MENU_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ui.h"
+#include "virt.h"
+
+struct disk_spec {
+	const char *name;	/* without ".qcow2" */
+	const char *format;	/* "qcow2" or "qcow" */
+	uint64_t size;
+	bool preallocate;
+};
+
+/* The volume's name: the disk's name and its format. To be freed. */
+char *disk_volume_name(const char *name, const char *format);
+/* A row of a list: name, format, size. To be freed. */
+char *disk_row(virStorageVolPtr vol);
+/* The format in the volume's description, to be freed. */
+char *disk_format(virStorageVolPtr vol);
+/*
+ * Are name and size fine, and is there room? Says so if not. When a growing disk
+ * could outgrow the file system it asks.
+ */
+bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec);
+/* Creates it behind a progress window; its path, or NULL after saying why. */
+char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec);
+/* Lets the user choose between the two formats. */
+void disk_choose_format(const char **format);
+void disk_screen(void);
+
+#endif

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * iso: is this file a whole, bootable CD or DVD image?
+ *
+ * An ISO 9660 image has volume descriptors of 2048 bytes from sector 16 on, each
+ * with the mark "CD001". The primary one (type 1) says how long the volume is:
+ * a shorter file is a broken download. A boot record (type 0) by the El Torito
+ * standard makes it bootable. The list ends with type 255. (ECMA-119 chapter 8;
+ * El Torito 1.0 figure 7.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/fs.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "iso.h"
+#include "util.h"
+
+#define SECTOR		2048
+#define FIRST_DESCRIPTOR 16
+#define LAST_DESCRIPTOR	64	/* real images have fewer than ten */
+#define ISO_DIR		"/var/lib/kvm-live/iso"
+
+static char *open_problem(const char *path, int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return xasprintf("There is no file %s. Check the path, or copy the image into " ISO_DIR " and choose it from the list.", path);
+	case EACCES:
+	case EPERM:
+		return xasprintf("You may not read %s. Start kvm-menu as root, or copy the image into " ISO_DIR ".", path);
+	case ENOMEDIUM:
+		return xasprintf("There is no disc in the drive %s. Insert one and try again.", path);
+	default:
+		return xasprintf("%s cannot be opened: %s. Choose another image.",
+				 path, strerror(error));
+	}
+}
+
+static char *size_of(int fd, const char *path, struct iso_info *info)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return open_problem(path, errno);
+	if (S_ISDIR(st.st_mode))
+		return xasprintf("%s is a folder. Type the path of an ISO image in it.",
+				 path);
+	info->block = S_ISBLK(st.st_mode);
+	if (info->block) {
+		if (ioctl(fd, BLKGETSIZE64, &info->size))
+			return open_problem(path, errno);
+	} else if (S_ISREG(st.st_mode)) {
+		info->size = st.st_size;
+	} else {
+		return xasprintf("%s is neither a file nor a CD drive. Choose an ISO image.",
+				 path);
+	}
+	if (!info->size)
+		return xasprintf("%s is empty. Download or copy the image again.",
+				 path);
+	return NULL;
+}
+
+static uint32_t le32(const unsigned char *p)
+{
+	return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void read_primary(const unsigned char *d, struct iso_info *info)
+{
+	unsigned int block = d[128] | d[129] << 8;
+
+	info->volume_size = (uint64_t)le32(d + 80) * (block ? block : SECTOR);
+	memcpy(info->label, d + 40, 32);
+	info->label[32] = '\0';
+	ascii_only(trim(info->label));
+}
+
+/* Returns false when there is no primary volume descriptor. */
+static bool read_descriptors(int fd, struct iso_info *info)
+{
+	unsigned char d[SECTOR];
+	bool primary = false;
+
+	for (int i = FIRST_DESCRIPTOR; i < LAST_DESCRIPTOR; i++) {
+		if (pread(fd, d, SECTOR, (off_t)i * SECTOR) != SECTOR)
+			break;
+		if (memcmp(d + 1, "CD001", 5) || d[0] == 255)
+			break;
+		if (d[0] == 1 && !primary) {
+			read_primary(d, info);
+			primary = true;
+		} else if (d[0] == 0 &&
+			   !memcmp(d + 7, "EL TORITO SPECIFICATION", 23)) {
+			info->bootable = true;
+		}
+	}
+	return primary;
+}
+
+static char *content_problem(int fd, const char *path, struct iso_info *info)
+{
+	if (!read_descriptors(fd, info))
+		return xasprintf("%s is not an ISO image: it has no ISO 9660 volume descriptor. Choose the .iso file of an installer; if it came by download, download it again.",
+				 path);
+	if (info->size < info->volume_size)
+		return xasprintf("%s is truncated: it should have %llu bytes and has %llu. Download or copy it again.",
+				 path, (unsigned long long)info->volume_size,
+				 (unsigned long long)info->size);
+	return NULL;
+}
+
+char *iso_problem(const char *path, struct iso_info *info)
+{
+	char *problem;
+	int fd;
+
+	memset(info, 0, sizeof(*info));
+	if (!*path)
+		return xstrdup("No ISO is chosen. Choose one from the list or type its path.");
+	if (*path != '/')
+		return xasprintf("%s is not a full path. Type it from the root, for example " ISO_DIR "/%s.",
+				 path, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return open_problem(path, errno);
+	problem = size_of(fd, path, info);
+	if (!problem)
+		problem = content_problem(fd, path, info);
+	close(fd);
+	return problem;
+}
+
+/* In a child that took on the user's identity: may it read, enter…? */
+static bool may(const struct passwd *pw, const char *path, int how)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return true;
+	if (!pid) {
+		if (initgroups(pw->pw_name, pw->pw_gid) ||
+		    setgid(pw->pw_gid) || setuid(pw->pw_uid))
+			_exit(0);
+		_exit(access(path, how) && errno == EACCES);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return true;
+	return !(WIFEXITED(status) && WEXITSTATUS(status));
+}
+
+/* The first folder of path that the user cannot enter; to be freed. */
+static char *closed_folder(const struct passwd *pw, const char *path)
+{
+	char *part = xstrdup(path);
+
+	for (char *p = strchr(part + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (!may(pw, part, X_OK))
+			return part;
+		*p = '/';
+	}
+	free(part);
+	return NULL;
+}
+
+char *iso_reach_problem(const char *path, bool *relabel)
+{
+	const struct passwd *pw = getpwnam("libvirt-qemu");
+	char *folder, *text;
+
+	*relabel = false;
+	if (geteuid() || !pw || may(pw, path, R_OK))
+		return NULL;
+	folder = closed_folder(pw, path);
+	if (!folder) {
+		*relabel = true;
+		return NULL;
+	}
+	text = xasprintf("Guests run as the user libvirt-qemu, who may not enter the folder %s. Move the image to " ISO_DIR " and choose it there.",
+			 folder);
+	free(folder);
+	return text;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kvm-menu: from power-on to an installed guest, on any text terminal.
+ *
+ * main: options, the main menu, the shell, power.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "guests.h"
+#include "host.h"
+#include "install.h"
+#include "run.h"
+#include "ui.h"
+#include "util.h"
+#include "virt.h"
+
+#ifndef VERSION
+#define VERSION "0.1"
+#endif
+
+static const char usage[] =
+"Usage: kvm-menu [OPTION]...\n"
+"A text menu that installs and runs guests. It needs a terminal of 80x24.\n"
+"\n"
+"  -c, --connect URI    libvirt's address (default qemu:///system)\n"
+"  -p, --pool NAME      storage pool of the disks (default \"default\")\n"
+"  -i, --iso-dir DIR    folder of ISO images (default /var/lib/kvm-live/iso)\n"
+"  -d, --detect PROG    program that gives the verdict (default kvm-detect)\n"
+"  -h, --help           this text\n"
+"  -V, --version        the version\n"
+"\n"
+"Exit status: 0 the user left; 1 wrong option; 2 no usable terminal.\n";
+
+static const struct option long_options[] = {
+	{ "connect", required_argument, NULL, 'c' },
+	{ "pool", required_argument, NULL, 'p' },
+	{ "iso-dir", required_argument, NULL, 'i' },
+	{ "detect", required_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static void parse_options(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:p:i:d:hV", long_options, NULL)) >= 0) {
+		switch (c) {
+		case 'c':
+			options.uri = optarg;
+			break;
+		case 'p':
+			options.pool = optarg;
+			break;
+		case 'i':
+			options.iso_dir = optarg;
+			break;
+		case 'd':
+			options.detect = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(EXIT_LEFT);
+		case 'V':
+			puts("kvm-menu (kvm-live) " VERSION);
+			exit(EXIT_LEFT);
+		default:
+			fputs("Try: kvm-menu --help\n", stderr);
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind == argc)
+		return;
+	fprintf(stderr, "kvm-menu: %s is not an option. Try: kvm-menu --help\n",
+		argv[optind]);
+	exit(EXIT_USAGE);
+}
+
+static void require_terminal(void)
+{
+	struct winsize size = { 0 };
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+		fputs("kvm-menu: a terminal is needed for keyboard and screen; start it without redirection.\n",
+		      stderr);
+		exit(EXIT_TERMINAL);
+	}
+	/* a serial line knows no size, and counts as 80x24 */
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	if ((size.ws_row && size.ws_row < 24) || (size.ws_col && size.ws_col < 80)) {
+		fprintf(stderr, "kvm-menu: this terminal has %dx%d characters, 80x24 are needed. Make the window larger and start kvm-menu again.\n",
+			size.ws_col, size.ws_row);
+		exit(EXIT_TERMINAL);
+	}
+	if (!getenv("TERM") || !strcmp(getenv("TERM"), "dumb")) {
+		fputs("kvm-menu: TERM names no terminal that can position text. Try: TERM=vt100 kvm-menu\n",
+		      stderr);
+		exit(EXIT_TERMINAL);
+	}
+}
+
+/* Ctrl-C and Ctrl-Z are keys like others here; a child gets them back. */
+static void ignore_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGQUIT, SIGTSTP, SIGTTOU,
+				       SIGTTIN, SIGPIPE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], SIG_IGN);
+}
+
+static void shell_screen(void)
+{
+	const char *shell = getenv("SHELL");
+	int status;
+
+	if (!shell || access(shell, X_OK))
+		shell = "/bin/sh";
+	ui_suspend();
+	fputs("\033[m\033[2J\033[HThis is a shell. Type exit to return to the menu.\n", stdout);
+	fflush(stdout);
+	setenv("KVM_MENU_SHELL", "1", 1);
+	status = run_terminal((char *[]){ (char *)shell, NULL });
+	ui_resume();
+	if (status == 127)
+		ui_message("Shell", "The shell %s could not be run. Set SHELL to one that exists.",
+			   shell);
+}
+
+static void power(const char *title, const char *verb, const char *yes)
+{
+	char *names;
+	int n = guests_running(&names);
+	bool sure;
+
+	if (n)
+		sure = ui_confirm(title, yes, "%d guest%s running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
+				  n, n == 1 ? " is" : "s are", names,
+				  ui_warning() ? "\n\n" : "",
+				  ui_warning() ? ui_warning() : "");
+	else
+		sure = ui_confirm(title, yes, "No guest is running.%s%s",
+				  ui_warning() ? "\n\n" : "",
+				  ui_warning() ? ui_warning() : "");
+	free(names);
+	if (sure && run_quiet((char *[]){ "systemctl", (char *)verb, NULL }))
+		ui_message(title, "This host did not accept it. Choose Shell and try: systemctl %s", verb);
+}
+
+static void power_screen(void)
+{
+	struct ui_menu menu = { .title = "Power" };
+	int row;
+
+	ui_menu_add(&menu, 'p', "Power off this host");
+	ui_menu_add(&menu, 'r', "Restart this host");
+	row = ui_menu(&menu);
+	ui_menu_clear(&menu);
+	if (row == 0)
+		power("Power off", "poweroff", "Power off");
+	else if (row == 1)
+		power("Restart", "reboot", "Restart");
+}
+
+static bool leave(void)
+{
+	return ui_confirm("Leave the menu", "Leave", "Leave the menu? Guests keep running. The command kvm-menu brings it back.");
+}
+
+static void main_menu(void)
+{
+	struct ui_menu menu = { .title = "kvm-live", .back = "Quit",
+		.text = "What do you want to do?" };
+	static void (*const screens[])(void) = {
+		install_screen, guests_screen, disk_screen, host_screen,
+		shell_screen, power_screen };
+	int row;
+
+	ui_menu_add(&menu, 'i', "Install a guest from an ISO");
+	ui_menu_add(&menu, 'g', "Guests: start, stop, console, delete");
+	ui_menu_add(&menu, 'd', "Disks: create, delete");
+	ui_menu_add(&menu, 'h', "Host: can it run guests, and what has it got");
+	ui_menu_add(&menu, 's', "Shell");
+	ui_menu_add(&menu, 'p', "Power off or restart");
+	ui_menu_add(&menu, 'q', "Quit the menu");
+	for (;;) {
+		row = ui_menu(&menu);
+		if (row >= 0 && row < (int)ARRAY_SIZE(screens))
+			screens[row]();
+		else if (leave())
+			break;
+	}
+	ui_menu_clear(&menu);
+}
+
+int main(int argc, char **argv)
+{
+	parse_options(argc, argv);
+	require_terminal();
+	ignore_signals();
+	virt_init();
+	if (ui_start()) {
+		fprintf(stderr, "kvm-menu: the terminal type %s is unknown here. Try: TERM=vt100 kvm-menu\n",
+			getenv("TERM"));
+		return EXIT_TERMINAL;
+	}
+	host_detect();
+	main_menu();
+	ui_stop();
+	return EXIT_LEFT;
+}

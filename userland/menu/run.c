@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* run: other programs, without a shell in between. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "util.h"
+
+#define OUTPUT_MAX 65536
+
+static void default_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGQUIT, SIGTSTP, SIGTTOU,
+				       SIGTTIN, SIGPIPE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], SIG_DFL);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return 127;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* out: where standard output goes, or -1 for nowhere. */
+static void child(char *const argv[], int out)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	dup2(null, 0);
+	dup2(out < 0 ? null : out, 1);
+	dup2(null, 2);
+	default_signals();
+	execvp(argv[0], argv);
+	_exit(127);
+}
+
+int run_quiet(char *const argv[])
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return 127;
+	if (!pid)
+		child(argv, -1);
+	return wait_for(pid);
+}
+
+int run_read(char *const argv[], char **output)
+{
+	int fds[2];
+	ssize_t n;
+	size_t len = 0;
+	pid_t pid;
+
+	*output = xrealloc(NULL, OUTPUT_MAX + 1);
+	(*output)[0] = '\0';
+	if (pipe2(fds, O_CLOEXEC))
+		return 127;
+	pid = fork();
+	if (!pid)
+		child(argv, fds[1]);
+	close(fds[1]);
+	while (pid > 0 && len < OUTPUT_MAX) {
+		n = read(fds[0], *output + len, OUTPUT_MAX - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	(*output)[len] = '\0';
+	close(fds[0]);
+	return pid < 0 ? 127 : wait_for(pid);
+}
+
+int run_terminal(char *const argv[])
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return 127;
+	if (!pid) {
+		default_signals();
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	status = wait_for(pid);
+	/* a shell may have died without giving the terminal back */
+	tcsetpgrp(0, getpgrp());
+	return status;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: other programs, without a shell in between. */
+#ifndef KVM_MENU_RUN_H
+#define KVM_MENU_RUN_H
+
+/* Exit status of the program (127: it could not be run); output is dropped. */
+int run_quiet(char *const argv[]);
+/* The same; what it prints on standard output, at most 64 KiB, to be freed. */
+int run_read(char *const argv[], char **output);
+/* The same on our terminal, with signals as in a fresh session. */
+int run_terminal(char *const argv[]);
+
+#endif

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ui: the few kinds of screen that the menu is made of, on newt.
+ *
+ * newt draws through S-Lang. Line drawing is switched to plain ASCII after
+ * newtInit(), because frames of other characters break on BMC consoles and
+ * serial lines. Windows are placed by hand between the two banner rows at the
+ * top and the help row at the bottom. newt itself redraws on a resize and on
+ * Ctrl-L.
+ *
+ * When the terminal goes away (the serial line hangs up), newt reports an error
+ * from each form; there is nobody left to talk to, so the program ends.
+ */
+#include <newt.h>
+#include <pthread.h>
+#include <slang.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ui.h"
+#include "util.h"
+
+#define CTRL_C		0x03
+#define WIDTH		72	/* inside of every window */
+#define FIRST_ROW	2	/* below the banner */
+#define HELP		"Up/Down, Tab: move   Enter: choose   letter: choose at once   Esc, B: Back"
+
+static char *banner_left, *banner_warning;
+
+static void draw_banner(void)
+{
+	char row[81];
+
+	snprintf(row, sizeof(row), " %-79s", banner_left ? banner_left : "");
+	newtDrawRootText(0, 0, row);
+	snprintf(row, sizeof(row), " %-79s",
+		 banner_warning ? banner_warning : "");
+	newtDrawRootText(0, 1, row);
+}
+
+void ui_set_banner(const char *left, const char *warning)
+{
+	free(banner_left);
+	free(banner_warning);
+	banner_left = left ? xstrdup(left) : NULL;
+	banner_warning = warning ? xstrdup(warning) : NULL;
+	draw_banner();
+}
+
+const char *ui_warning(void)
+{
+	return banner_warning;
+}
+
+/* Blue ground, grey windows: what S-Lang also shows well in two colours. */
+static void set_colors(void)
+{
+	static const struct { int set; char *fg, *bg; } colors[] = {
+		{ NEWT_COLORSET_ROOT, "white", "blue" },
+		{ NEWT_COLORSET_ROOTTEXT, "white", "blue" },
+		{ NEWT_COLORSET_HELPLINE, "white", "blue" },
+		{ NEWT_COLORSET_BORDER, "black", "lightgray" },
+		{ NEWT_COLORSET_WINDOW, "black", "lightgray" },
+		{ NEWT_COLORSET_TITLE, "blue", "lightgray" },
+		{ NEWT_COLORSET_SHADOW, "black", "black" },
+		{ NEWT_COLORSET_LISTBOX, "black", "lightgray" },
+		{ NEWT_COLORSET_ACTLISTBOX, "black", "cyan" },
+		{ NEWT_COLORSET_ACTSELLISTBOX, "white", "blue" },
+		{ NEWT_COLORSET_ENTRY, "white", "blue" },
+		{ NEWT_COLORSET_COMPACTBUTTON, "black", "lightgray" },
+		{ NEWT_COLORSET_BUTTON, "white", "blue" },
+		{ NEWT_COLORSET_ACTBUTTON, "white", "blue" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(colors); i++)
+		newtSetColor(colors[i].set, colors[i].fg, colors[i].bg);
+}
+
+/* In the locale C newt neither draws nor reads anything but ASCII. */
+static int init_newt(void)
+{
+	char *saved = getenv("LC_ALL");
+	int failed;
+
+	saved = saved ? xstrdup(saved) : NULL;
+	setenv("LC_ALL", "C", 1);
+	failed = newtInit();
+	if (saved)
+		setenv("LC_ALL", saved, 1);
+	else
+		unsetenv("LC_ALL");
+	free(saved);
+	return failed;
+}
+
+int ui_start(void)
+{
+	if (init_newt())
+		return -1;
+	SLtt_Has_Alt_Charset = 0;
+	SLsmg_reinit_smg();
+	set_colors();
+	newtCls();
+	newtPushHelpLine(HELP);
+	draw_banner();
+	return 0;
+}
+
+void ui_stop(void)
+{
+	newtFinished();
+}
+
+void ui_suspend(void)
+{
+	newtSuspend();
+}
+
+void ui_resume(void)
+{
+	newtResume();
+	newtResizeScreen(1);
+	SLsmg_touch_lines(0, SLtt_Screen_Rows);
+	newtRefresh();
+}
+
+/* Opens a window for that many rows inside, in the middle of what is free. */
+static void open_window(int height, const char *title)
+{
+	int cols, rows, left, top;
+
+	newtGetScreenSize(&cols, &rows);
+	left = (cols - WIDTH) / 2;
+	top = FIRST_ROW + 1 + (rows - FIRST_ROW - 4 - height) / 2;
+	newtOpenWindow(left < 1 ? 1 : left,
+		       top < FIRST_ROW + 1 ? FIRST_ROW + 1 : top,
+		       WIDTH, height, title);
+}
+
+static int max_height(void)
+{
+	int cols, rows;
+
+	newtGetScreenSize(&cols, &rows);
+	return (rows < 24 ? 24 : rows) - FIRST_ROW - 4;
+}
+
+/* With letters, B goes back too; an input field wants that letter itself. */
+static newtComponent new_form(bool letters)
+{
+	newtComponent form = newtForm(NULL, NULL, 0);
+
+	newtFormAddHotKey(form, NEWT_KEY_ESCAPE);
+	newtFormAddHotKey(form, CTRL_C);
+	if (letters) {
+		newtFormAddHotKey(form, 'b');
+		newtFormAddHotKey(form, 'B');
+	}
+	return form;
+}
+
+/* Runs the form; -1 for the keys that go back, else the hot key or 0. */
+static int run_form(newtComponent form, struct newtExitStruct *es)
+{
+	newtFormRun(form, es);
+	if (es->reason == NEWT_EXIT_ERROR) {
+		ui_stop();
+		exit(EXIT_TERMINAL);
+	}
+	if (es->reason != NEWT_EXIT_HOTKEY)
+		return 0;
+	if (es->u.key == NEWT_KEY_ESCAPE || es->u.key == CTRL_C ||
+	    es->u.key == NEWT_KEY_F12 || es->u.key == 'b' || es->u.key == 'B')
+		return -1;
+	return es->u.key;
+}
+
+static void close_form(newtComponent form)
+{
+	newtFormDestroy(form);
+	newtPopWindow();
+}
+
+/* Adds the text at the top of the window; returns the rows it takes. */
+static int reflow(const char *text, char **out)
+{
+	int w, h;
+
+	*out = newtReflowText((char *)text, WIDTH - 4, 0, 0, &w, &h);
+	return h;
+}
+
+static void add_text(newtComponent form, const char *flowed, int height,
+		     int flags)
+{
+	newtComponent box = newtTextbox(2, 1, WIDTH - 4, height, flags);
+
+	newtTextboxSetText(box, flowed);
+	newtFormAddComponent(form, box);
+}
+
+void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	menu->items = xrealloc(menu->items,
+			       (menu->n + 1) * sizeof(*menu->items));
+	menu->items[menu->n].key = key;
+	menu->items[menu->n].text = text;
+	menu->n++;
+}
+
+void ui_menu_clear(struct ui_menu *menu)
+{
+	for (int i = 0; i < menu->n; i++)
+		free(menu->items[i].text);
+	free(menu->items);
+	menu->items = NULL;
+	menu->n = 0;
+}
+
+static newtComponent menu_list(struct ui_menu *menu, newtComponent form,
+			       int top, int height)
+{
+	newtComponent list = newtListbox(2, top, height, NEWT_FLAG_RETURNEXIT |
+					 (menu->n > height ? NEWT_FLAG_SCROLL : 0));
+
+	newtListboxSetWidth(list, WIDTH - 4);
+	for (int i = 0; i < menu->n; i++) {
+		char row[WIDTH];
+		int key = menu->items[i].key;
+
+		snprintf(row, WIDTH - 6, "%c  %s",
+			 key >= 'a' && key <= 'z' ? key - 'a' + 'A' : key ? key : ' ',
+			 menu->items[i].text);
+		ascii_only(row);
+		newtListboxAppendEntry(list, row, (void *)(long)(i + 1));
+		if (key)
+			newtFormAddHotKey(form, key);
+		if (key >= 'a' && key <= 'z')
+			newtFormAddHotKey(form, key - 'a' + 'A');
+	}
+	if (menu->at >= menu->n)
+		menu->at = menu->n ? menu->n - 1 : 0;
+	newtListboxSetCurrent(list, menu->at);
+	newtFormAddComponent(form, list);
+	return list;
+}
+
+static int menu_by_key(const struct ui_menu *menu, int key)
+{
+	if (key >= 'A' && key <= 'Z')
+		key += 'a' - 'A';
+	for (int i = 0; i < menu->n; i++)
+		if (menu->items[i].key == key)
+			return i;
+	return UI_BACK;
+}
+
+static int menu_answer(struct ui_menu *menu, newtComponent form,
+		       newtComponent list, newtComponent back)
+{
+	struct newtExitStruct es;
+	int key = run_form(form, &es);
+	long at = (long)newtListboxGetCurrent(list) - 1;
+
+	menu->at = at < 0 ? 0 : (int)at;
+	if (key < 0)
+		return UI_BACK;
+	if (key) {
+		int i = menu_by_key(menu, key);
+
+		if (i >= 0)
+			menu->at = i;
+		return i;
+	}
+	if (es.reason == NEWT_EXIT_TIMER)
+		return UI_TIMEOUT;
+	if (es.u.co == back || at < 0)
+		return UI_BACK;
+	return (int)at;
+}
+
+int ui_menu(struct ui_menu *menu)
+{
+	newtComponent form, list, select, back;
+	int height, text_height = 0, answer;
+	char *flowed = NULL;
+
+	if (menu->text)
+		text_height = reflow(menu->text, &flowed) + 1;
+	height = max_height() - text_height - 4;
+	if (height > menu->n)
+		height = menu->n;
+	if (height < 1)
+		height = 1;
+	open_window(text_height + height + 4, menu->title);
+	form = new_form(true);
+	if (flowed)
+		add_text(form, flowed, text_height - 1, 0);
+	list = menu_list(menu, form, text_height + 1, height);
+	select = newtCompactButton(18, text_height + height + 2, "Select");
+	back = newtCompactButton(42, text_height + height + 2,
+				 menu->back ? menu->back : "Back");
+	newtFormAddComponents(form, select, back, NULL);
+	if (menu->refresh_ms)
+		newtFormSetTimer(form, menu->refresh_ms);
+	answer = menu_answer(menu, form, list, back);
+	close_form(form);
+	free(flowed);
+	return answer;
+}
+
+/* The first printable key replaces the value that was there. */
+static int input_filter(newtComponent entry, void *data, int ch, int cursor)
+{
+	bool *touched = data;
+
+	(void)cursor;
+	if (ch >= 0x80 && ch < NEWT_KEY_EXTRA_BASE)
+		return 0;
+	if (!*touched && ch >= ' ' && ch < 0x7f)
+		newtEntrySet(entry, "", 1);
+	*touched = true;
+	return ch;
+}
+
+bool ui_input(const char *title, const char *text, char **value)
+{
+	newtComponent form, entry, ok, back;
+	struct newtExitStruct es;
+	bool touched = false, done;
+	char *flowed;
+	int h = reflow(text, &flowed);
+	int key;
+
+	open_window(h + 6, title);
+	form = new_form(false);
+	add_text(form, flowed, h, 0);
+	entry = newtEntry(2, h + 2, *value, WIDTH - 4, NULL,
+			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT);
+	newtEntrySet(entry, *value, 1);
+	newtEntrySetFilter(entry, input_filter, &touched);
+	ok = newtCompactButton(20, h + 4, "OK");
+	back = newtCompactButton(42, h + 4, "Back");
+	newtFormAddComponents(form, entry, ok, back, NULL);
+	key = run_form(form, &es);
+	done = key == 0 && es.u.co != back;
+	if (done) {
+		free(*value);
+		*value = trim(xstrdup(newtEntryGetValue(entry)));
+	}
+	close_form(form);
+	free(flowed);
+	return done;
+}
+
+/* A window with the text and one or two buttons; true for the first one. */
+static bool ask(const char *title, const char *text, const char *yes,
+		const char *no)
+{
+	newtComponent form, first = NULL, last;
+	struct newtExitStruct es;
+	char *flowed;
+	int h = reflow(text, &flowed), max = max_height() - 4, key;
+	bool answer;
+
+	open_window((h < max ? h : max) + 4, title);
+	form = new_form(true);
+	if (h > max)
+		newtFormAddHotKey(form, '\r');
+	add_text(form, flowed, h < max ? h : max, h > max ? NEWT_FLAG_SCROLL : 0);
+	h = h < max ? h : max;
+	if (yes) {
+		first = newtCompactButton(14, h + 2, yes);
+		newtFormAddHotKey(form, 'y');
+		newtFormAddHotKey(form, 'Y');
+	}
+	newtFormAddHotKey(form, 'n');
+	newtFormAddHotKey(form, 'N');
+	last = newtCompactButton(yes ? 46 : 31, h + 2, no);
+	newtFormAddComponent(form, last);
+	if (first)
+		newtFormAddComponent(form, first);
+	key = run_form(form, &es);
+	answer = key == 'y' || key == 'Y' || (key == 0 && es.u.co == first);
+	close_form(form);
+	free(flowed);
+	return answer;
+}
+
+void ui_message(const char *title, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = ascii_only(xvasprintf(fmt, ap));
+	va_end(ap);
+	ask(title, text, NULL, "Back");
+	free(text);
+}
+
+bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
+{
+	char *label = xasprintf("Y  %s", yes);
+	va_list ap;
+	char *text;
+	bool answer;
+
+	va_start(ap, fmt);
+	text = ascii_only(xvasprintf(fmt, ap));
+	va_end(ap);
+	answer = ask(title, text, label, "N  Back");
+	free(text);
+	free(label);
+	return answer;
+}
+
+void ui_view(const char *title, const char *text)
+{
+	newtComponent form, back;
+	struct newtExitStruct es;
+	char *clean = ascii_only(xstrdup(text)), *flowed;
+	int h = reflow(clean, &flowed), max = max_height() - 4;
+	bool scroll = h > max;
+
+	if (scroll)
+		h = max;
+	open_window(h + 4, title);
+	form = new_form(true);
+	newtFormAddHotKey(form, '\r');
+	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
+	back = newtCompactButton(31, h + 2, "Back");
+	newtFormAddComponent(form, back);
+	run_form(form, &es);
+	close_form(form);
+	free(flowed);
+	free(clean);
+}
+
+struct busy {
+	int (*work)(void *arg);
+	void *arg;
+	int result;
+	atomic_bool done;
+};
+
+static void *busy_thread(void *data)
+{
+	struct busy *b = data;
+
+	b->result = b->work(b->arg);
+	b->done = true;
+	return NULL;
+}
+
+static void busy_sleep(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+}
+
+/* The work has no known end, so the bar runs round and the seconds count. */
+static void busy_show(struct busy *b, const char *title, const char *text)
+{
+	newtComponent form, scale, label;
+	char *flowed;
+	int h = reflow(text, &flowed);
+
+	open_window(h + 6, title);
+	form = newtForm(NULL, NULL, 0);
+	add_text(form, flowed, h, 0);
+	scale = newtScale(2, h + 2, WIDTH - 4, 60);
+	label = newtLabel(2, h + 4, "");
+	newtFormAddComponents(form, scale, label, NULL);
+	for (int tick = 0; !b->done; tick++) {
+		char elapsed[64];
+
+		snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 20);
+		newtLabelSetText(label, elapsed);
+		newtScaleSet(scale, tick % 61);
+		newtDrawForm(form);
+		newtRefresh();
+		busy_sleep();
+	}
+	newtClearKeyBuffer();
+	close_form(form);
+	free(flowed);
+}
+
+int ui_busy(const char *title, const char *text, int (*work)(void *arg),
+	    void *arg)
+{
+	struct busy b = { .work = work, .arg = arg };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, busy_thread, &b))
+		return work(arg);
+	for (int i = 0; i < 8 && !b.done; i++)
+		busy_sleep();
+	if (!b.done)
+		busy_show(&b, title, text);
+	pthread_join(thread, NULL);
+	return b.result;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ui: the few kinds of screen that the menu is made of, on newt.
+ *
+ * Every screen is a menu, a sheet of settings (a menu whose rows show values),
+ * one input field, a message, a question, a text to read, or a wait. All of
+ * them fit 80x24, are drawn in ASCII, and go back on Esc, Ctrl-C, F12 and their
+ * Back button. A row with a letter or digit is chosen at once by that key.
+ */
+#ifndef KVM_MENU_UI_H
+#define KVM_MENU_UI_H
+
+#include <stdbool.h>
+
+enum {
+	UI_BACK = -1,		/* Back, Esc or Ctrl-C */
+	UI_TIMEOUT = -2,	/* refresh_ms went by without a key */
+};
+
+struct ui_item {
+	int key;		/* lower case letter or digit, 0: none */
+	char *text;
+};
+
+struct ui_menu {
+	const char *title;
+	const char *text;	/* above the rows, may be NULL */
+	const char *back;	/* label of the Back button, NULL: "Back" */
+	struct ui_item *items;
+	int n;
+	int at;			/* row of the cursor, kept between calls */
+	int refresh_ms;		/* 0: wait for ever */
+};
+
+int ui_start(void);
+void ui_stop(void);
+void ui_suspend(void);
+void ui_resume(void);
+void ui_set_banner(const char *left, const char *warning);
+const char *ui_warning(void);
+
+int ui_menu(struct ui_menu *menu);
+void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void ui_menu_clear(struct ui_menu *menu);
+
+bool ui_input(const char *title, const char *text, char **value);
+void ui_message(const char *title, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void ui_view(const char *title, const char *text);
+/* Runs work(arg) in a thread; shows title and text while it lasts. */
+int ui_busy(const char *title, const char *text, int (*work)(void *arg),
+	    void *arg);
+
+#endif

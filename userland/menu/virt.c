@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * virt: the connection to libvirt, and what every screen needs of it.
+ *
+ * libvirt answers its server's keep-alive questions from an event loop, which
+ * runs in a thread of its own for as long as the program lives; the console's
+ * stream uses it too.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "ui.h"
+#include "util.h"
+#include "virt.h"
+#include "xml.h"
+
+#define POOL_PATH "/var/lib/libvirt/images"
+
+struct options options = {
+	.uri = "qemu:///system",
+	.pool = "default",
+	.iso_dir = "/var/lib/kvm-live/iso",
+	.detect = "kvm-detect",
+};
+
+static virConnectPtr connection;
+
+static void silent(void *data, virErrorPtr error)
+{
+	(void)data;
+	(void)error;
+}
+
+static void *event_thread(void *data)
+{
+	for (;;)
+		if (virEventRunDefaultImpl() < 0)
+			sleep(1);
+	return data;
+}
+
+void virt_init(void)
+{
+	pthread_t thread;
+
+	virSetErrorFunc(NULL, silent);
+	if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
+		return;
+	if (!pthread_create(&thread, NULL, event_thread, NULL))
+		pthread_detach(thread);
+}
+
+char *virt_error(void)
+{
+	const virError *e = virGetLastError();
+
+	return xstrdup(e && e->message ? e->message : "no reason was given");
+}
+
+/* What to do about it, by what libvirt or QEMU says. */
+static const struct { const char *says, *advice; } advices[] = {
+	{ "No space left", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed, or make the new disk smaller." },
+	{ "Disk quota exceeded", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed." },
+	{ "write\" lock", "The disk is in use by another guest. Shut that one down first." },
+	{ "Failed to connect socket", "The service libvirt is not running. Leave this screen and choose Start the service, or run: systemctl start libvirtd" },
+	{ "authentication", "Your user may not manage guests. Run kvm-menu as root, or add the user to the group libvirt and log in again." },
+	{ "emory", "The guest may be too large for this host. Shut another guest down, or give this one less memory." },
+	{ "virt type 'kvm'", "KVM does not work on this host: choose Host in the main menu for the reason and the fix." },
+	{ "KVM", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
+	{ "kvm", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
+	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
+	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
+	{ "No such file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
+	{ "Cannot access storage file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
+	{ "ermission denied", "The guest's user libvirt-qemu may not open a file. Put images below /var/lib/kvm-live/iso or /var/lib/libvirt/images." },
+	{ "already", "Choose another name, or delete the old one first." },
+};
+
+static const char *advice_for(const char *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(advices); i++)
+		if (strstr(error, advices[i].says))
+			return advices[i].advice;
+	return "Details are in the log: choose Shell and run: journalctl -u libvirtd";
+}
+
+void virt_failed(const char *title, const char *what, char *error)
+{
+	ui_message(title, "%s\n\nReason: %s\n\nWhat to do: %s", what, error,
+		   advice_for(error));
+	free(error);
+}
+
+struct open_job {
+	virConnectPtr conn;
+	char *error;
+};
+
+static int open_work(void *arg)
+{
+	struct open_job *job = arg;
+
+	job->conn = virConnectOpen(options.uri);
+	job->error = job->conn ? NULL : virt_error();
+	return 0;
+}
+
+static bool still_alive(void)
+{
+	if (connection && virConnectIsAlive(connection) == 1)
+		return true;
+	if (connection)
+		virConnectClose(connection);
+	connection = NULL;
+	return false;
+}
+
+virConnectPtr virt_quiet(void)
+{
+	if (!still_alive())
+		connection = virConnectOpen(options.uri);
+	return connection;
+}
+
+static int start_service(void *arg)
+{
+	(void)arg;
+	return run_quiet((char *[]){ "systemctl", "start", "libvirtd.service",
+				     NULL });
+}
+
+/* Tells that libvirt does not answer. False: the user went back. */
+static bool offer_retry(const char *error)
+{
+	struct ui_menu menu = { .title = "libvirt does not answer" };
+	int choice;
+
+	menu.text = xasprintf("Guests and disks are managed by the service libvirt, and it does not answer at %s.\n\nReason: %s\n\nWhat to do: start the service here, or in a shell with: systemctl start libvirtd",
+			      options.uri, error);
+	ui_menu_add(&menu, 's', "Start the service libvirt and try again");
+	ui_menu_add(&menu, 'r', "Retry without starting anything");
+	choice = ui_menu(&menu);
+	ui_menu_clear(&menu);
+	free((char *)menu.text);
+	if (choice == 0 && ui_busy("Starting libvirt", "The service libvirt is being started.",
+				   start_service, NULL))
+		ui_message("Starting libvirt", "The service libvirt did not start. Choose Shell in the main menu and look at: systemctl status libvirtd");
+	return choice >= 0;
+}
+
+virConnectPtr virt(void)
+{
+	while (!still_alive()) {
+		struct open_job job = { NULL, NULL };
+		bool again = true;
+
+		ui_busy("Connecting", "Waiting for libvirt to answer.",
+			open_work, &job);
+		connection = job.conn;
+		if (job.error)
+			again = offer_retry(job.error);
+		free(job.error);
+		if (!again)
+			return NULL;
+	}
+	return connection;
+}
+
+bool virt_is_test(virConnectPtr conn)
+{
+	const char *type = virConnectGetType(conn);
+
+	return type && !strcmp(type, "Test");
+}
+
+static virStoragePoolPtr make_pool(virConnectPtr conn)
+{
+	virStoragePoolPtr pool;
+	char *xml;
+
+	if (strcmp(options.pool, "default")) {
+		ui_message("No storage", "There is no storage pool %s. Pools are listed by: virsh pool-list --all",
+			   options.pool);
+		return NULL;
+	}
+	xml = xml_pool(options.pool, POOL_PATH);
+	pool = virStoragePoolDefineXML(conn, xml, 0);
+	free(xml);
+	if (!pool) {
+		virt_failed("No storage", "The storage pool default in " POOL_PATH " could not be made.",
+			    virt_error());
+		return NULL;
+	}
+	virStoragePoolBuild(pool, 0);
+	virStoragePoolSetAutostart(pool, 1);
+	return pool;
+}
+
+virStoragePoolPtr virt_pool(virConnectPtr conn)
+{
+	virStoragePoolPtr pool = virStoragePoolLookupByName(conn, options.pool);
+
+	if (!pool)
+		pool = make_pool(conn);
+	if (!pool)
+		return NULL;
+	if (virStoragePoolIsActive(pool) != 1 &&
+	    virStoragePoolCreate(pool, 0) < 0) {
+		virt_failed("No storage", "The storage pool could not be opened.",
+			    virt_error());
+		virStoragePoolFree(pool);
+		return NULL;
+	}
+	virStoragePoolRefresh(pool, 0);
+	return pool;
+}
+
+uint64_t virt_pool_free(virStoragePoolPtr pool)
+{
+	virStoragePoolInfo info;
+
+	return virStoragePoolGetInfo(pool, &info) < 0 ? 0 : info.available;
+}
+
+static bool domain_uses(virDomainPtr dom, const char *path)
+{
+	char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+	const char *at = xml, *start;
+	bool uses = false;
+
+	while (xml && !uses && xml_next(&at, "disk", &start)) {
+		char *file = xml_attr(start, at, "source", "file");
+
+		uses = file && !strcmp(file, path);
+		free(file);
+	}
+	free(xml);
+	return uses;
+}
+
+char *virt_disk_user(virConnectPtr conn, const char *path, const char *except)
+{
+	virDomainPtr *doms;
+	int n = virConnectListAllDomains(conn, &doms, 0);
+	char *user = NULL;
+
+	for (int i = 0; i < n; i++) {
+		const char *name = virDomainGetName(doms[i]);
+
+		if (!user && !(except && !strcmp(except, name)) &&
+		    domain_uses(doms[i], path))
+			user = xstrdup(name);
+		virDomainFree(doms[i]);
+	}
+	if (n >= 0)
+		free(doms);
+	return user;
+}
+
+char *virt_start_network(virConnectPtr conn)
+{
+	virNetworkPtr net = virNetworkLookupByName(conn, "default");
+	char *error = NULL;
+
+	if (!net || (virNetworkIsActive(net) != 1 && virNetworkCreate(net) < 0))
+		error = virt_error();
+	if (net && !error)
+		virNetworkSetAutostart(net, 1);
+	if (net)
+		virNetworkFree(net);
+	return error;
+}

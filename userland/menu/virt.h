@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virt: the connection to libvirt, and what every screen needs of it.
+ *
+ * libvirt keeps its last error per thread: work that runs in a thread of ui_busy
+ * takes virt_error() along in its own structure.
+ */
+#ifndef KVM_MENU_VIRT_H
+#define KVM_MENU_VIRT_H
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+	const char *uri;	/* of libvirt */
+	const char *pool;	/* of the disks */
+	const char *iso_dir;	/* where ISO images are looked for first */
+	const char *detect;	/* the program kvm-detect */
+};
+
+extern struct options options;
+
+void virt_init(void);
+/* The open connection; asks and retries, NULL when the user went back. */
+virConnectPtr virt(void);
+/* The same without a word: NULL when there is none. */
+virConnectPtr virt_quiet(void);
+bool virt_is_test(virConnectPtr conn);
+/* What libvirt said last in this thread, to be freed. */
+char *virt_error(void);
+/* Shows what failed, libvirt's words (freed here) and what to do about it. */
+void virt_failed(const char *title, const char *what, char *error);
+/* The storage pool, active and refreshed; says so and returns NULL if none. */
+virStoragePoolPtr virt_pool(virConnectPtr conn);
+/* Bytes that are free in the pool, 0 when unknown. */
+uint64_t virt_pool_free(virStoragePoolPtr pool);
+/* The name of a guest that has the file in its definition, to be freed. */
+char *virt_disk_user(virConnectPtr conn, const char *path, const char *except);
+/* Makes the network "default" active; an error text to be freed, or NULL. */
+char *virt_start_network(virConnectPtr conn);
+
+#endif

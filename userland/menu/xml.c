@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * xml: the descriptions that libvirt takes and gives.
+ *
+ * The reader is no general XML parser: it reads what libvirt itself printed,
+ * where attributes are in single quotes and elements are spelled one way.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+#include "xml.h"
+
+struct text {
+	char *s;
+	size_t len;
+};
+
+static void put(struct text *t, const char *s, size_t n)
+{
+	t->s = xrealloc(t->s, t->len + n + 1);
+	memcpy(t->s + t->len, s, n);
+	t->len += n;
+	t->s[t->len] = '\0';
+}
+
+static const struct { char c; const char *entity; } entities[] = {
+	{ '&', "&amp;" }, { '<', "&lt;" }, { '>', "&gt;" },
+	{ '\'', "&apos;" }, { '"', "&quot;" },
+};
+
+static void put_escaped(struct text *t, const char *s)
+{
+	for (; *s; s++) {
+		size_t i;
+
+		for (i = 0; i < ARRAY_SIZE(entities); i++)
+			if (*s == entities[i].c)
+				break;
+		if (i < ARRAY_SIZE(entities))
+			put(t, entities[i].entity, strlen(entities[i].entity));
+		else
+			put(t, s, 1);
+	}
+}
+
+static void put_number(struct text *t, unsigned long long n)
+{
+	char digits[24];
+
+	put(t, digits, snprintf(digits, sizeof(digits), "%llu", n));
+}
+
+char *xml_text(const char *fmt, ...)
+{
+	struct text t = { NULL, 0 };
+	const char *raw;
+	va_list ap;
+
+	put(&t, "", 0);
+	va_start(ap, fmt);
+	for (; *fmt; fmt++) {
+		if (*fmt != '%') {
+			put(&t, fmt, 1);
+			continue;
+		}
+		switch (*++fmt) {
+		case 's':
+			put_escaped(&t, va_arg(ap, const char *));
+			break;
+		case 'r':
+			raw = va_arg(ap, const char *);
+			put(&t, raw, strlen(raw));
+			break;
+		case 'u':
+			put_number(&t, va_arg(ap, unsigned int));
+			break;
+		case 'U':
+			put_number(&t, va_arg(ap, uint64_t));
+			break;
+		default:
+			abort();
+		}
+	}
+	va_end(ap);
+	return t.s;
+}
+
+char *xml_pool(const char *name, const char *path)
+{
+	return xml_text("<pool type='dir'><name>%s</name><target><path>%s</path></target></pool>",
+			name, path);
+}
+
+char *xml_volume(const char *name, const char *format, uint64_t capacity,
+		 bool preallocate)
+{
+	return xml_text("<volume><name>%s</name>"
+			"<capacity unit='bytes'>%U</capacity>"
+			"<allocation unit='bytes'>%U</allocation>"
+			"<target><format type='%s'/></target></volume>",
+			name, capacity, preallocate ? capacity : (uint64_t)0,
+			format);
+}
+
+/* The kinds of devices a guest is offered, from new systems to old ones. */
+static const struct {
+	const char *machine, *disk, *disk_dev, *cd, *cd_dev, *nic;
+} kinds[] = {
+	[DEV_VIRTIO] = { "q35", "virtio", "vda", "sata", "sda", "virtio" },
+	[DEV_SATA] = { "q35", "sata", "sda", "sata", "sdb", "e1000e" },
+	[DEV_IDE] = { "pc", "ide", "hda", "ide", "hdc", "rtl8139" },
+};
+
+/*
+ * The disk boots before the CD: while it is blank the firmware finds nothing on
+ * it and goes on to the CD, and when the installer restarts the guest, the disk
+ * has a boot loader. Nobody needs to eject anything. startupPolicy lets the
+ * installed guest start after its ISO has been removed.
+ */
+static char *xml_disk(const struct guest *g)
+{
+	return xml_text("<disk type='file' device='disk'>"
+			"<driver name='qemu' type='%s'/><source file='%s'/>"
+			"<target dev='%s' bus='%s'/><boot order='%u'/></disk>",
+			g->format, g->disk, kinds[g->devices].disk_dev,
+			kinds[g->devices].disk, g->cd_first ? 2u : 1u);
+}
+
+static char *xml_cd(const struct guest *g)
+{
+	const char *keep = "<seclabel model='dac' relabel='no'/>";
+
+	if (!g->iso)
+		return xstrdup("");
+	return xml_text("<disk type='%r' device='cdrom'>"
+			"<driver name='qemu' type='raw'/>"
+			"<source %r='%s' startupPolicy='optional'>%r</source>"
+			"<target dev='%s' bus='%s'/><readonly/>"
+			"<boot order='%u'/></disk>",
+			g->iso_block ? "block" : "file",
+			g->iso_block ? "dev" : "file", g->iso,
+			g->iso_relabel || g->virt == VIRT_TEST ? "" : keep,
+			kinds[g->devices].cd_dev, kinds[g->devices].cd,
+			g->cd_first ? 1u : 2u);
+}
+
+static char *xml_network(const struct guest *g)
+{
+	if (!g->network)
+		return xstrdup("");
+	return xml_text("<interface type='network'><source network='default'/>"
+			"<model type='%s'/></interface>", kinds[g->devices].nic);
+}
+
+static char *xml_devices(const struct guest *g)
+{
+	char *disk = xml_disk(g), *cd = xml_cd(g), *network = xml_network(g);
+	char *text;
+
+	text = xml_text("<devices>%r%r%r"
+			"<serial type='pty'><target port='0'/></serial>"
+			"<console type='pty'><target type='serial' port='0'/></console>"
+			"<input type='tablet' bus='usb'/>"
+			"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
+			"<video><model type='vga'/></video>"
+			"<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+			"</devices>", disk, cd, network);
+	free(disk);
+	free(cd);
+	free(network);
+	return text;
+}
+
+/* Secure Boot needs system management mode, which our hypervisor leaves out. */
+static char *xml_os(const struct guest *g)
+{
+	if (g->virt == VIRT_TEST)
+		return xstrdup("<os><type>hvm</type></os>");
+	return xml_text("<os%r><type arch='x86_64' machine='%s'>hvm</type>%r</os>",
+			g->uefi ? " firmware='efi'" : "",
+			kinds[g->devices].machine,
+			g->uefi ? "<firmware><feature enabled='no' name='secure-boot'/></firmware>" : "");
+}
+
+char *xml_domain(const struct guest *g)
+{
+	static const char *const type[] = { "kvm", "qemu", "test" };
+	static const char *const cpu[] = {
+		"<cpu mode='host-passthrough' migratable='on'/>",
+		"<cpu mode='maximum'/>", "" };
+	char *os = xml_os(g), *devices = xml_devices(g), *text;
+
+	text = xml_text("<domain type='%r'><name>%s</name>"
+			"<memory unit='MiB'>%U</memory><vcpu>%u</vcpu>%r"
+			"<features><acpi/><apic/></features>%r"
+			"<clock offset='utc'><timer name='hpet' present='no'/></clock>"
+			"<on_poweroff>destroy</on_poweroff>"
+			"<on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
+			"%r</domain>", type[g->virt], g->name, g->memory_mib,
+			g->cpus, os, cpu[g->virt], devices);
+	free(os);
+	free(devices);
+	return text;
+}
+
+/* "<element" followed by what ends a name, from p on, or NULL. */
+static const char *find_element(const char *p, const char *element)
+{
+	char *open = xasprintf("<%s", element);
+	size_t n = strlen(open);
+
+	for (p = strstr(p, open); p; p = strstr(p + 1, open))
+		if (strchr(" />\n", p[n]) && p[n])
+			break;
+	free(open);
+	return p;
+}
+
+/* The end of the tag that begins at p: its '>' outside of quotes, or NULL. */
+static const char *tag_end(const char *p)
+{
+	char quote = 0;
+
+	for (; *p; p++) {
+		if (quote)
+			quote = *p == quote ? 0 : quote;
+		else if (*p == '\'' || *p == '"')
+			quote = *p;
+		else if (*p == '>')
+			return p;
+	}
+	return NULL;
+}
+
+bool xml_next(const char **at, const char *element, const char **start)
+{
+	const char *p = find_element(*at, element), *end;
+	char *close;
+
+	end = p ? tag_end(p) : NULL;
+	if (!end)
+		return false;
+	*start = p;
+	*at = end + 1;
+	if (end[-1] == '/')
+		return true;
+	close = xasprintf("</%s>", element);
+	p = strstr(end, close);
+	if (p)
+		*at = p + strlen(close);
+	free(close);
+	return p;
+}
+
+static char *unescape(const char *s, size_t n)
+{
+	char *out = xrealloc(NULL, n + 1);
+	size_t o = 0;
+
+	for (size_t i = 0; i < n; ) {
+		size_t e, len = 1;
+
+		out[o] = s[i];
+		for (e = 0; s[i] == '&' && e < ARRAY_SIZE(entities); e++) {
+			len = strlen(entities[e].entity);
+			if (i + len <= n && !strncmp(s + i, entities[e].entity, len)) {
+				out[o] = entities[e].c;
+				break;
+			}
+			len = 1;
+		}
+		i += len;
+		o++;
+	}
+	out[o] = '\0';
+	return out;
+}
+
+char *xml_attr(const char *start, const char *end, const char *element,
+	       const char *attr)
+{
+	const char *p = find_element(start, element), *stop, *value;
+	size_t n;
+
+	stop = p && (!end || p < end) ? tag_end(p) : NULL;
+	if (!stop)
+		return NULL;
+	for (p = strpbrk(p, " \n"); p && p < stop; p = strpbrk(p, " \n")) {
+		p += strspn(p, " \n");
+		value = p + strcspn(p, "=");
+		if (value >= stop || (value[1] != '\'' && value[1] != '"'))
+			return NULL;
+		n = strcspn(value + 2, value[1] == '"' ? "\"" : "'");
+		if ((size_t)(value - p) == strlen(attr) &&
+		    !strncmp(p, attr, strlen(attr)))
+			return unescape(value + 2, n);
+		p = value + 2 + n;
+	}
+	return NULL;
+}
