@@ -18,6 +18,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 PROGRAM = TOP + "/build/userland/kvm-menu"
 MAIN = "What do you want to do?"
 DIR = tempfile.mkdtemp()
+os.chmod(DIR, 0o755)
 tests = failures = 0
 
 
@@ -87,6 +88,7 @@ def menu(term="xterm", extra=(), verdict=READY, **kw):
 
 def fits(m):
     """A closed frame on the screen, the help row below it, only ASCII sent."""
+    m.settle()
     text = m.text()
     rows = text.split("\n")
     frames = [i for i, row in enumerate(rows) if row.strip().startswith("+--")]
@@ -98,22 +100,22 @@ def fits(m):
 # Each screen: the keys that lead there from the main menu, and words on it.
 SCREENS = [
     ("h", ["KVM verdict: ready", "Evidence", "bit 2 is set"]),
-    ("d", ["Create a disk", "Storage pool"]),
+    ("d", ["Choose a disk to delete it", "Create a disk"]),
     ("dc", ["Allocate", "on demand"]),
     ("dcn", ["Name of the disk"]),
     ("dcs", ["Size of the disk"]),
-    ("dcf", ["Disk format", "qcow2"]),
+    ("dcf", ["Both grow on demand"]),
     ("i", ["Start the installation", "Firmware"]),
     ("in", ["Name of the guest"]),
     ("ii", ["Choose an ISO", "good.iso", "TRUNCATED", "NOT USABLE"]),
     ("iit", ["Full path of the ISO"]),
     ("id", ["New disk: size"]),
     ("idn", ["Size of the new disk"]),
-    ("idf", ["Disk format"]),
+    ("idf", ["Both grow on demand"]),
     ("im", ["Memory of the guest"]),
     ("ic", ["Number of processors"]),
-    ("iv", ["Devices", "virtio"]),
-    ("g", ["test", "running"]),
+    ("iv", ["network card that the guest sees"]),
+    ("g", ["Choose a guest", "running"]),
     ("g1", ["Force off", "Guest test: running"]),
     ("g1f", ["Cut the power of the guest test"]),
     ("g1e", ["Exits by reason", "UUID"]),
@@ -135,20 +137,19 @@ def walk(term, back):
         fits(m)
         for i in range(len(keys) - 1, -1, -1):
             m.key(back)
-            if keys[i:] in ("n", "f") and len(keys) > 2:
-                pass
+            m.gone(titles[keys[:i + 1]])
             m.see(titles.get(keys[:i], ""))
-            m.gone(words[-1]) if words[-1] not in ("qcow2", "test") else None
         m.see(MAIN)
     m.key("q", "Leave the menu?")
     m.key("y")
     assert m.ended() == 0, "exit status"
 
 
-for term in ("xterm", "linux", "vt100"):
-    check(f"every screen fits 80x24, is ASCII, and goes back by Esc: {term}")(
-        lambda: walk(term, ESC))
-check("every screen goes back by Ctrl-C")(lambda: walk("vt220", CTRL_C))
+check("every screen fits 80x24, is ASCII, and goes back by Esc: linux")(
+    lambda: walk("linux", ESC))
+for name in ("xterm", "vt100", "vt220"):
+    check(f"every screen fits 80x24, is ASCII, and goes back by Ctrl-C: {name}")(
+        lambda: walk(name, CTRL_C))
 
 
 @check("a disk is created from typed name and size, then listed and deleted")
@@ -381,7 +382,7 @@ def _():
     m.pump(0.5)
     m.key(CTRL_C)
     m.key("echo again$((1+1))\r", "again2")
-    m.key("exit\r", MAIN)
+    m.key("exit\r", MAIN, "<Quit>")
     fits(m)
 
 
@@ -402,7 +403,6 @@ def _():
     m.key(CTRL_L, MAIN)
     m.child.setwinsize(30, 100)
     m.screen.resize(30, 100)
-    m.screen.reset()
     m.see(MAIN)
     m.key("h", "KVM verdict")
     m.key("b", MAIN)
@@ -417,6 +417,15 @@ def _():
     m.key(ENTER, MAIN)
 
 
+@check("Esc Esc in quick succession goes back twice")
+def _():
+    m = menu()
+    for key, words in (("d", "Choose a disk"), ("c", "on demand"), (ESC + ESC, MAIN)):
+        m.key(key, words)
+    m.key("d", "Choose a disk")
+    m.key(ESC + "h", "KVM verdict")
+
+
 @check("keys typed ahead are not lost")
 def _():
     m = menu()
@@ -427,7 +436,7 @@ def _():
 @check("no terminal, an unknown one and wrong options are refused with a sentence")
 def _():
     m = Menu([PROGRAM], term="nosuch")
-    assert m.ended() == 2, m.text()
+    assert m.ended() == 2 and "TERM=vt100" in m.text(), m.text()
     m = Menu([PROGRAM], term="dumb")
     assert m.ended() == 2 and "TERM" in m.text(), m.text()
     m = Menu([PROGRAM], cols=79)

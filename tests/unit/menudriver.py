@@ -49,6 +49,13 @@ class Menu:
             if not alive or time.monotonic() > end:
                 raise AssertionError(f"not on the screen: {missing}\n{self.text()}")
 
+    def settle(self):
+        """Reads until nothing more comes."""
+        before = None
+        while before != len(self.raw):
+            before = len(self.raw)
+            self.pump(0.15)
+
     def gone(self, word, timeout=None):
         end = time.monotonic() + (timeout or self.timeout)
         while word in self.text():

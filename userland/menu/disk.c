@@ -137,7 +137,7 @@ char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 	return job.path;
 }
 
-void disk_choose_format(const char **format)
+bool disk_choose_format(const char **format)
 {
 	struct ui_menu menu = { .title = "Disk format",
 		.text = "Both grow on demand. qcow2 is the usual one and can take snapshots; qcow is the older format, for programs that know no other." };
@@ -150,6 +150,7 @@ void disk_choose_format(const char **format)
 	if (choice >= 0)
 		*format = choice ? "qcow" : "qcow2";
 	ui_menu_clear(&menu);
+	return choice >= 0;
 }
 
 /* The sheet of "Create a disk": what the user has entered so far. */

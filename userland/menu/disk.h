@@ -29,8 +29,8 @@ char *disk_format(virStorageVolPtr vol);
 bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec);
 /* Creates it behind a progress window; its path, or NULL after saying why. */
 char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec);
-/* Lets the user choose between the two formats. */
-void disk_choose_format(const char **format);
+/* Lets the user choose between the two formats; false: went back. */
+bool disk_choose_format(const char **format);
 void disk_screen(void);
 
 #endif

@@ -169,7 +169,8 @@ static void edit_iso(struct sheet *s)
 	s->iso = path;
 }
 
-static void edit_size(struct sheet *s)
+/* False: the user went back. */
+static bool edit_size(struct sheet *s)
 {
 	char *value = xstrdup(s->size);
 	const char *problem;
@@ -182,11 +183,12 @@ static void edit_size(struct sheet *s)
 			s->size = value;
 			free(s->volume);
 			s->volume = NULL;
-			return;
+			return true;
 		}
 		ui_message("Disk size", "%s", problem);
 	}
 	free(value);
+	return false;
 }
 
 /* Rows for the volumes that no guest has; their names in *names. */
@@ -218,26 +220,36 @@ static int add_unused(struct ui_menu *menu, virConnectPtr conn,
 	return kept;
 }
 
+/* One round of the menu of disks. True: it has been chosen. */
+static bool edit_disk_once(struct sheet *s, struct ui_menu *menu, char **names)
+{
+	int row = ui_menu(menu);
+	bool chosen = true;
+
+	if (row == 0)
+		chosen = edit_size(s);
+	if (row == 1)
+		chosen = disk_choose_format(&s->format);
+	if (row >= 1 && chosen) {
+		free(s->volume);
+		s->volume = row == 1 ? NULL : xstrdup(names[row - 2]);
+	}
+	return chosen;
+}
+
 static void edit_disk(struct sheet *s, virConnectPtr conn,
 		      virStoragePoolPtr pool)
 {
 	struct ui_menu menu = { .title = "Disk of the guest",
 		.text = "A new disk is made when the installation starts. Disks that no guest has can be used instead." };
 	char **names;
-	int n, row;
+	int n;
 
 	ui_menu_add(&menu, 'n', "New disk: size       %s", s->size);
 	ui_menu_add(&menu, 'f', "New disk: format     %s", s->format);
 	n = add_unused(&menu, conn, pool, &names);
-	row = ui_menu(&menu);
-	if (row == 0)
-		edit_size(s);
-	if (row == 1)
-		disk_choose_format(&s->format);
-	if (row == 1 || row >= 2) {
-		free(s->volume);
-		s->volume = row == 1 ? NULL : xstrdup(names[row - 2]);
-	}
+	while (!edit_disk_once(s, &menu, names))
+		;
 	ui_menu_clear(&menu);
 	for (int i = 0; i < n; i++)
 		free(names[i]);

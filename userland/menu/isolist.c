@@ -104,9 +104,10 @@ static char *type_path(const char *current)
 	return NULL;
 }
 
-static char *choose_once(struct ui_menu *menu, struct list *list,
-			 const char *current)
+static char *choose(struct ui_menu *menu, struct list *list,
+		    const char *current)
 {
+	char *typed;
 	int at;
 
 	ui_menu_add(menu, 't', "Type a path");
@@ -118,9 +119,11 @@ static char *choose_once(struct ui_menu *menu, struct list *list,
 		if (!strcmp(list->paths[i], current))
 			menu->at = i + 1;
 	}
-	at = ui_menu(menu);
-	if (at == 0)
-		return type_path(current);
+	while ((at = ui_menu(menu)) == 0) {
+		typed = type_path(current);
+		if (typed)
+			return typed;
+	}
 	return at < 0 ? NULL : xstrdup(list->paths[at - 1]);
 }
 
@@ -135,7 +138,7 @@ char *iso_choose(const char *current)
 		xasprintf("More images appear here when copied to %s.", options.iso_dir) :
 		xasprintf("No ISO image was found. Copy one to %s, insert a CD, or type a path.",
 			  options.iso_dir);
-	path = choose_once(&menu, &list, current);
+	path = choose(&menu, &list, current);
 	ui_menu_clear(&menu);
 	free((char *)menu.text);
 	for (int i = 0; i < list.n; i++)

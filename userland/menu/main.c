@@ -162,12 +162,12 @@ static void power_screen(void)
 
 	ui_menu_add(&menu, 'p', "Power off this host");
 	ui_menu_add(&menu, 'r', "Restart this host");
-	row = ui_menu(&menu);
+	while ((row = ui_menu(&menu)) >= 0)
+		if (row == 0)
+			power("Power off", "poweroff", "Power off");
+		else
+			power("Restart", "reboot", "Restart");
 	ui_menu_clear(&menu);
-	if (row == 0)
-		power("Power off", "poweroff", "Power off");
-	else if (row == 1)
-		power("Restart", "reboot", "Restart");
 }
 
 static bool leave(void)

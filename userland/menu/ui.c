@@ -11,7 +11,9 @@
  * When the terminal goes away (the serial line hangs up), newt reports an error
  * from each form; there is nobody left to talk to, so the program ends.
  */
+#include <fcntl.h>
 #include <newt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <slang.h>
 #include <stdarg.h>
@@ -31,6 +33,7 @@
 #define HELP		"Up/Down, Tab: move   Enter: choose   letter: choose at once   Esc, B: Back"
 
 static char *banner_left, *banner_warning;
+static int no_keys[2] = { -1, -1 };
 
 static void draw_banner(void)
 {
@@ -100,6 +103,11 @@ static int init_newt(void)
 
 int ui_start(void)
 {
+	/* newtInit() would end the program over an unknown terminal */
+	if (SLtt_initialize(NULL) < 0)
+		return -1;
+	if (pipe2(no_keys, O_CLOEXEC))
+		no_keys[0] = -1;
 	if (init_newt())
 		return -1;
 	SLtt_Has_Alt_Charset = 0;
@@ -129,6 +137,21 @@ void ui_resume(void)
 	newtRefresh();
 }
 
+/*
+ * newtOpenWindow() throws away keys that wait to be read. On a slow line, and for
+ * a script, they are meant for the screen that comes next, so it is shown an
+ * empty pipe meanwhile.
+ */
+static void open_window_at(int left, int top, int height, const char *title)
+{
+	int keyboard = SLang_TT_Read_FD;
+
+	if (no_keys[0] >= 0)
+		SLang_TT_Read_FD = no_keys[0];
+	newtOpenWindow(left, top, WIDTH, height, title);
+	SLang_TT_Read_FD = keyboard;
+}
+
 /* Opens a window for that many rows inside, in the middle of what is free. */
 static void open_window(int height, const char *title)
 {
@@ -137,9 +160,9 @@ static void open_window(int height, const char *title)
 	newtGetScreenSize(&cols, &rows);
 	left = (cols - WIDTH) / 2;
 	top = FIRST_ROW + 1 + (rows - FIRST_ROW - 4 - height) / 2;
-	newtOpenWindow(left < 1 ? 1 : left,
+	open_window_at(left < 1 ? 1 : left,
 		       top < FIRST_ROW + 1 ? FIRST_ROW + 1 : top,
-		       WIDTH, height, title);
+		       height, title);
 }
 
 static int max_height(void)
@@ -150,24 +173,82 @@ static int max_height(void)
 	return (rows < 24 ? 24 : rows) - FIRST_ROW - 4;
 }
 
+/* The keys that end the form on the screen. */
+static int hotkeys[128];
+static int n_hotkeys;
+
+static void add_hotkey(newtComponent form, int key)
+{
+	newtFormAddHotKey(form, key);
+	if (n_hotkeys < (int)ARRAY_SIZE(hotkeys))
+		hotkeys[n_hotkeys++] = key;
+}
+
+static void add_letter(newtComponent form, int key)
+{
+	add_hotkey(form, key);
+	if (key >= 'a' && key <= 'z')
+		add_hotkey(form, key - 'a' + 'A');
+}
+
 /* With letters, B goes back too; an input field wants that letter itself. */
 static newtComponent new_form(bool letters)
 {
 	newtComponent form = newtForm(NULL, NULL, 0);
 
-	newtFormAddHotKey(form, NEWT_KEY_ESCAPE);
-	newtFormAddHotKey(form, CTRL_C);
-	if (letters) {
-		newtFormAddHotKey(form, 'b');
-		newtFormAddHotKey(form, 'B');
-	}
+	n_hotkeys = 0;
+	add_hotkey(form, NEWT_KEY_ESCAPE);
+	add_hotkey(form, CTRL_C);
+	if (letters)
+		add_letter(form, 'b');
 	return form;
+}
+
+/*
+ * After Esc newt waits half a second for the rest of an escape sequence. A key
+ * that comes meanwhile and is none goes back to S-Lang's buffer, where newt's
+ * select() does not see it until yet another key comes. So it is kept here when
+ * a form ends, and given to the next one.
+ */
+static int kept_key;
+
+static void keep_buffered_key(void)
+{
+	int keyboard = SLang_TT_Read_FD;
+
+	if (no_keys[0] < 0)
+		return;
+	SLang_TT_Read_FD = no_keys[0];
+	if (SLang_input_pending(0))
+		kept_key = SLang_getkey();
+	SLang_TT_Read_FD = keyboard;
+}
+
+/* The kept key if it ends this form. An Esc may begin a sequence: newt's task. */
+static int take_kept_key(void)
+{
+	struct pollfd more = { STDIN_FILENO, POLLIN, 0 };
+	int key = kept_key;
+
+	kept_key = 0;
+	if (key == NEWT_KEY_ESCAPE && poll(&more, 1, 100) > 0) {
+		SLang_ungetkey(key);
+		return 0;
+	}
+	for (int i = 0; i < n_hotkeys; i++)
+		if (hotkeys[i] == key)
+			return key;
+	return 0;
 }
 
 /* Runs the form; -1 for the keys that go back, else the hot key or 0. */
 static int run_form(newtComponent form, struct newtExitStruct *es)
 {
-	newtFormRun(form, es);
+	es->reason = NEWT_EXIT_HOTKEY;
+	es->u.key = take_kept_key();
+	if (!es->u.key)
+		newtFormRun(form, es);
+	keep_buffered_key();
 	if (es->reason == NEWT_EXIT_ERROR) {
 		ui_stop();
 		exit(EXIT_TERMINAL);
@@ -183,7 +264,7 @@ static int run_form(newtComponent form, struct newtExitStruct *es)
 static void close_form(newtComponent form)
 {
 	newtFormDestroy(form);
-	newtPopWindow();
+	newtPopWindowNoRefresh();
 }
 
 /* Adds the text at the top of the window; returns the rows it takes. */
@@ -245,9 +326,7 @@ static newtComponent menu_list(struct ui_menu *menu, newtComponent form,
 		ascii_only(row);
 		newtListboxAppendEntry(list, row, (void *)(long)(i + 1));
 		if (key)
-			newtFormAddHotKey(form, key);
-		if (key >= 'a' && key <= 'z')
-			newtFormAddHotKey(form, key - 'a' + 'A');
+			add_letter(form, key);
 	}
 	if (menu->at >= menu->n)
 		menu->at = menu->n ? menu->n - 1 : 0;
@@ -377,16 +456,14 @@ static bool ask(const char *title, const char *text, const char *yes,
 	open_window((h < max ? h : max) + 4, title);
 	form = new_form(true);
 	if (h > max)
-		newtFormAddHotKey(form, '\r');
+		add_hotkey(form, '\r');
 	add_text(form, flowed, h < max ? h : max, h > max ? NEWT_FLAG_SCROLL : 0);
 	h = h < max ? h : max;
 	if (yes) {
 		first = newtCompactButton(14, h + 2, yes);
-		newtFormAddHotKey(form, 'y');
-		newtFormAddHotKey(form, 'Y');
+		add_letter(form, 'y');
 	}
-	newtFormAddHotKey(form, 'n');
-	newtFormAddHotKey(form, 'N');
+	add_letter(form, 'n');
 	last = newtCompactButton(yes ? 46 : 31, h + 2, no);
 	newtFormAddComponent(form, last);
 	if (first)
@@ -438,7 +515,7 @@ void ui_view(const char *title, const char *text)
 		h = max;
 	open_window(h + 4, title);
 	form = new_form(true);
-	newtFormAddHotKey(form, '\r');
+	add_hotkey(form, '\r');
 	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
 	back = newtCompactButton(31, h + 2, "Back");
 	newtFormAddComponent(form, back);
@@ -492,7 +569,6 @@ static void busy_show(struct busy *b, const char *title, const char *text)
 		newtRefresh();
 		busy_sleep();
 	}
-	newtClearKeyBuffer();
 	close_form(form);
 	free(flowed);
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,7 +175,7 @@ bool virt_is_test(virConnectPtr conn)
 {
 	const char *type = virConnectGetType(conn);
 
-	return type && !strcmp(type, "Test");
+	return type && !strcasecmp(type, "test");
 }
 
 static virStoragePoolPtr make_pool(virConnectPtr conn)
