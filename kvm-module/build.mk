@@ -8,4 +8,4 @@ module: $(wildcard kvm-module/*.[chS] kvm-module/Makefile)
 	@mkdir -p build/module
 	@rsync -a --delete --include='*.[chS]' --include=Makefile --exclude='*' \
 		--filter='P *.o' --filter='P .*' kvm-module/ build/module/
-	$(MAKE) -C /lib/modules/$(STOCK_KERNEL)/build M=$(CURDIR)/build/module modules
+	$(MAKE) -s -k -C /lib/modules/$(STOCK_KERNEL)/build M=$(CURDIR)/build/module modules

@@ -18,12 +18,15 @@
 #include <asm/cpufeature.h>
 #include <asm/fpu/xcr.h>
 #include <asm/processor.h>
+#include <uapi/linux/kvm_para.h>
 
 #include "kvm.h"
 
-#define F(name)		BIT(X86_FEATURE_##name % 32)
-#define F2(a, b)	(F(a) | F(b))
-#define F4(a, b, c, d)	(F2(a, b) | F2(c, d))
+#define BIT_OF(feature)	BIT((feature) % 32)
+#define F(name)		BIT_OF(X86_FEATURE_##name)
+#define F2(a, b)	(BIT_OF(X86_FEATURE_##a) | BIT_OF(X86_FEATURE_##b))
+#define F4(a, b, c, d)	(BIT_OF(X86_FEATURE_##a) | BIT_OF(X86_FEATURE_##b) | \
+			 BIT_OF(X86_FEATURE_##c) | BIT_OF(X86_FEATURE_##d))
 
 /* The features that a guest may have, by word of boot_cpu_data. */
 static const struct {
@@ -301,7 +304,7 @@ static int add_signature(struct cpuid_list *list)
 	return 0;
 }
 
-static int add_range(struct cpuid_list *list, u32 first)
+static int add_leaves(struct cpuid_list *list, u32 first)
 {
 	u32 last, function;
 	int r = add_leaf(list, first);
@@ -336,9 +339,9 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 		list.entry[0] = (struct kvm_cpuid_entry2){ .function = 0, .eax = 1 };
 		list.count = 1;
 	} else {
-		r = add_range(&list, 0);
+		r = add_leaves(&list, 0);
 		if (!r)
-			r = add_range(&list, 0x80000000);
+			r = add_leaves(&list, 0x80000000);
 		if (!r)
 			r = add_signature(&list);
 	}
@@ -436,6 +439,7 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 		return false;
 	}
 }
+EXPORT_SYMBOL_GPL(kvm_guest_has);
 
 static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 {

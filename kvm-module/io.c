@@ -16,8 +16,10 @@
  * If user space moved RIP in between (a reset, a debugger), the half-done
  * instruction is void.
  */
+#include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
+#include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 
 #include "kvm.h"
@@ -317,7 +319,7 @@ static int op_pio(struct emu *e, u16 port, unsigned int size,
 {
 	struct kvm_io_state *io = &vcpu_of(e)->io;
 
-	if (size * count > KVM_PIO_MAX)
+	if (size * count > PAGE_SIZE)
 		return EMU_UNHANDLED;
 	io->write = write;
 	io->port = port;
@@ -341,7 +343,7 @@ static int op_pio_out(struct emu *e, u16 port, unsigned int size,
 		vcpu->stat[STAT_ioeventfd]++;
 		return EMU_OK;
 	}
-	if (size * count <= KVM_PIO_MAX)
+	if (size * count <= PAGE_SIZE)
 		memcpy(pio_data(vcpu), buf, size * count);
 	return op_pio(e, port, size, count, true);
 }
@@ -696,7 +698,7 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 		return 0;
 	}
 	if (old_rflags & X86_EFLAGS_TF)
-		return kvm_handle_debug(vcpu, DR6_BS);
+		return kvm_handle_debug(vcpu, DR_STEP);
 	return 1;
 }
 

@@ -48,6 +48,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include <asm/mce.h>
+#include <asm/trapnr.h>
 #include <asm/processor-flags.h>
 
 #include "emulate.h"
@@ -213,7 +214,7 @@ enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 	S(user_exits) S(signal_exits) S(wbinvd) S(xsetbv)
 
 #define KVM_STAT_ENUM(name) STAT_##name,
-enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) NR_STATS };
+enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) KVM_NR_STATS };
 
 /* ---- the virtual processor ------------------------------------------------ */
 
@@ -283,7 +284,7 @@ struct kvm_vcpu {
 	sigset_t sigset;
 	bool sigset_active;
 
-	u64 stat[NR_STATS];
+	u64 stat[KVM_NR_STATS];
 	struct dentry *debugfs;
 };
 
@@ -319,7 +320,7 @@ struct kvm {
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
 	bool triple_fault_event;
 
-	u64 dead_stat[NR_STATS];
+	u64 dead_stat[KVM_NR_STATS];
 	struct dentry *debugfs;
 };
 

@@ -16,10 +16,10 @@
 #include "kvm.h"
 
 #define KVM_STAT_NAME(name) #name,
-static const char *const stat_name[NR_STATS] = { KVM_STATS(KVM_STAT_NAME) };
+static const char *const stat_name[KVM_NR_STATS] = { KVM_STATS(KVM_STAT_NAME) };
 
 static struct dentry *debugfs_root;
-static u64 past_stat[NR_STATS];		/* of VMs that are gone; under kvm_lock */
+static u64 past_stat[KVM_NR_STATS];		/* of VMs that are gone; under kvm_lock */
 
 static void add_vm_stats(struct kvm *kvm, u64 *sum)
 {
@@ -28,9 +28,9 @@ static void add_vm_stats(struct kvm *kvm, u64 *sum)
 	int s;
 
 	xa_for_each(&kvm->vcpus, i, vcpu)
-		for (s = 0; s < NR_STATS; s++)
+		for (s = 0; s < KVM_NR_STATS; s++)
 			sum[s] += READ_ONCE(vcpu->stat[s]);
-	for (s = 0; s < NR_STATS; s++)
+	for (s = 0; s < KVM_NR_STATS; s++)
 		sum[s] += kvm->dead_stat[s];
 }
 
@@ -38,7 +38,7 @@ static void show(struct seq_file *m, const u64 *sum)
 {
 	int s;
 
-	for (s = 0; s < NR_STATS; s++)
+	for (s = 0; s < KVM_NR_STATS; s++)
 		seq_printf(m, "%s %llu\n", stat_name[s], sum[s]);
 }
 
@@ -55,7 +55,7 @@ static struct kvm *find_vm(const struct kvm *wanted)
 
 static int exits_show(struct seq_file *m, void *unused)
 {
-	u64 sum[NR_STATS] = {};
+	u64 sum[KVM_NR_STATS] = {};
 	struct kvm *kvm;
 
 	mutex_lock(&kvm_lock);
@@ -111,7 +111,7 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 	mutex_lock(&kvm_lock);
 	list_del(&kvm->link);
 	kvm_destroy_vcpus(kvm);
-	for (s = 0; s < NR_STATS; s++)
+	for (s = 0; s < KVM_NR_STATS; s++)
 		past_stat[s] += kvm->dead_stat[s];
 	mutex_unlock(&kvm_lock);
 }

@@ -24,6 +24,7 @@
  */
 #include <linux/cpu.h>
 #include <linux/gfp.h>
+#include <linux/io.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <asm/cpu_device_id.h>
@@ -33,6 +34,7 @@
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 #include <asm/svm.h>
+#include <asm/trap_pf.h>
 
 #include "kvm.h"
 
@@ -59,6 +61,11 @@ MODULE_PARM_DESC(nrips, "Take the next instruction's address from the processor"
 static bool nested;
 module_param(nested, bool, 0444);
 MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
+
+/* Not in the kernel's headers; APM vol. 2, appendix C and 15.32. */
+#define SVM_EXIT_INVLPGB	0x0a0
+#define SVM_EXIT_TLBSYNC	0x0a4
+#define SVM_VM_CR_SVM_DIS_BIT	4
 
 struct svm_vcpu {
 	struct kvm_vcpu vcpu;
@@ -1058,7 +1065,7 @@ static int check_processor(void)
 		return -EOPNOTSUPP;
 	}
 	rdmsrl(MSR_VM_CR, vm_cr);
-	if (vm_cr & BIT(SVM_VM_CR_SVM_DISABLE)) {
+	if (vm_cr & BIT(SVM_VM_CR_SVM_DIS_BIT)) {
 		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
 		return -EOPNOTSUPP;
 	}

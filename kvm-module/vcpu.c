@@ -24,11 +24,13 @@
 #include <linux/entry-kvm.h>
 #include <linux/file.h>
 #include <linux/hw_breakpoint.h>
+#include <uapi/linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
+#include <trace/events/ipi.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
@@ -41,6 +43,7 @@
 #define DR6_FIXED	0xffff0ff0UL
 #define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
 #define DR7_FIXED	0x400UL
+#define DR7_GD		BIT(13)
 #define DR7_WRITABLE	0xffff2bffUL
 
 /* ---- on and off a host processor --------------------------------------------------- */
@@ -204,8 +207,8 @@ static void deliver_payload(struct kvm_vcpu *vcpu)
 	/* #DB: the conditions are added, BS and BD are set, not cleared. */
 	vcpu->dr6 &= ~DR_TRAP_BITS;
 	vcpu->dr6 |= DR6_FIXED | ev->exception.payload;
-	if (vcpu->dr7 & DR_GENERAL_DETECT) {
-		vcpu->dr7 &= ~(u64)DR_GENERAL_DETECT;
+	if (vcpu->dr7 & DR7_GD) {
+		vcpu->dr7 &= ~(u64)DR7_GD;
 		kvm_ops->update_debug(vcpu);
 	}
 }
@@ -1654,7 +1657,7 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 	int s;
 
 	xa_for_each(&kvm->vcpus, i, vcpu) {
-		for (s = 0; s < NR_STATS; s++)
+		for (s = 0; s < KVM_NR_STATS; s++)
 			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
 		kvm_ops->vcpu_destroy(vcpu);
