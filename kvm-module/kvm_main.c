@@ -244,7 +244,6 @@ static struct kvm *create_vm(void)
 	if (r)
 		goto free_srcu;
 
-	preempt_notifier_inc();
 	kvm->mm = current->mm;
 	mmgrab(kvm->mm);
 	r = kvm_mmu_init_vm(kvm);
@@ -259,7 +258,6 @@ static struct kvm *create_vm(void)
 
 put_hardware:
 	mmdrop(kvm->mm);
-	preempt_notifier_dec();
 	mutex_lock(&kvm_lock);
 	hardware_put();
 	mutex_unlock(&kvm_lock);
@@ -287,7 +285,6 @@ void kvm_put(struct kvm *kvm)
 	kvm_free_memslots(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	xa_destroy(&kvm->vcpus);
-	preempt_notifier_dec();
 	mutex_lock(&kvm_lock);
 	hardware_put();
 	mutex_unlock(&kvm_lock);

@@ -1535,6 +1535,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu)
 	kvm_ops->set_tsc_offset(vcpu);
 	kvm_request(vcpu, REQ_TLB_FLUSH);
 }
+EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
