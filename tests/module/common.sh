@@ -4,6 +4,7 @@
 # KVM_TEST_MODULES=stock runs a test on the kernel's own KVM, to see whether a
 # failure is ours or the emulator's (only the identity test must then fail).
 here=$(cd "$(dirname "$0")" && pwd)
+here=${here%/long}
 top=$(cd "$here/../.." && pwd)
 programs=$top/build/tests/module
 modules=${KVM_TEST_MODULES:-ours}
