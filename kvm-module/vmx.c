@@ -208,8 +208,7 @@ static int __init vmx_setup_controls(void)
 			    SECONDARY_EXEC_UNRESTRICTED_GUEST |
 			    SECONDARY_EXEC_ENABLE_VPID |
 			    SECONDARY_EXEC_ENABLE_RDTSCP |
-			    SECONDARY_EXEC_ENABLE_INVPCID |
-			    SECONDARY_EXEC_ENABLE_XSAVES, &caps.secondary);
+			    SECONDARY_EXEC_ENABLE_INVPCID, &caps.secondary);
 	if (r)
 		return r;
 	r = adjust_controls("VM-exit",
@@ -557,8 +556,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
 	if (vmx->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
-	if (caps.secondary & SECONDARY_EXEC_ENABLE_XSAVES)
-		vmcs_write(XSS_EXIT_BITMAP, ~0ull);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
@@ -917,14 +914,12 @@ static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
 {
 	u32 secondary = caps.secondary;
 
-	/* Off, these instructions are #UD. */
+	/* Off, these instructions are #UD, as XSAVES is for every guest. */
 	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
 	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (!kvm_guest_has(vcpu, X86_FEATURE_INVPCID))
 		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
-	if (!kvm_guest_has(vcpu, X86_FEATURE_XSAVES))
-		secondary &= ~SECONDARY_EXEC_ENABLE_XSAVES;
 	if (!to_vmx(vcpu)->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
