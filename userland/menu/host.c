@@ -5,6 +5,9 @@
  * The verdict is kvm-detect's; the menu only shows it. Without that program it
  * knows no more than whether /dev/kvm can be opened.
  */
+#include <sys/ioctl.h>
+#include <linux/kvm.h>
+#include <fcntl.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,4 +249,16 @@ void host_screen(void)
 	free(text);
 	if (!strcmp(host.verdict, "module-not-loaded") && !geteuid())
 		offer_load();
+}
+
+bool host_has_apic(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	bool has;
+
+	if (fd < 0)
+		return true;
+	has = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) > 0;
+	close(fd);
+	return has;
 }

@@ -17,4 +17,10 @@ uint64_t host_memory_available_mib(void);
 unsigned int host_cpus(void);
 void host_screen(void);
 
+/*
+ * Does /dev/kvm emulate interrupt controllers? QEMU 10 has no APIC of its own for
+ * a KVM that does not; a guest then gets along with the old 8259s, on one CPU.
+ */
+bool host_has_apic(void);
+
 #endif

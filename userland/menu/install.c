@@ -568,7 +568,8 @@ static bool install(virConnectPtr conn, virStoragePoolPtr pool, struct sheet *s)
 {
 	struct guest g = { .name = s->name, .memory_mib = s->memory_mib,
 			   .cpus = s->cpus, .uefi = s->uefi, .virt = s->virt,
-			   .devices = s->devices };
+			   .devices = s->devices,
+			   .no_apic = s->virt == VIRT_KVM && !host_has_apic() };
 	bool started;
 
 	if (!name_is_free(conn, s->name) || !iso_is_fine(s, &g) ||

@@ -27,6 +27,7 @@ struct guest {
 	bool network;		/* the network "default" (NAT), else none */
 	enum virt virt;
 	enum devices devices;
+	bool no_apic;		/* the hypervisor emulates no APIC: see host_has_apic() */
 };
 
 char *xml_domain(const struct guest *g);
