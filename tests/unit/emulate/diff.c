@@ -490,8 +490,7 @@ static void build_case(const struct variant *v, struct test_case *t)
 	c.addr_size = default_addr;
 	if (!below(8))
 		c.addr_size = v->mode == 64 ? 4 : v->mode == 32 ? 2 : 4;
-	c.gs = v->mode == 64 && !below(16) && (v->memory || f->rep) &&
-	       (f->vex_len < 0 || 1);
+	c.gs = v->mode == 64 && !below(16) && (v->memory || f->rep);
 	c.disp_scale = disp_scale(f);
 	fill(target - 128, 256);
 	if (v->mode == 16)
@@ -571,8 +570,7 @@ static void build_case(const struct variant *v, struct test_case *t)
 	put_prefixes(&c, default_addr);
 	memcpy(op, f->bytes, f->nbytes);
 	if (f->plus_reg)
-		op[f->nbytes - 1] |= f->q || f->v || f->y || f->imm[0] ?
-			(below(8) & (f->bytes[0] == 0x58 ? 7 : 7)) : 0;
+		op[f->nbytes - 1] |= below(8);
 	if (f->vex_len >= 0)
 		put_vex(&c, vvvv);
 	memcpy(c.p, op, f->nbytes);
@@ -992,12 +990,20 @@ static bool differs(const char *what, u64 native, u64 emulated_value)
 	return true;
 }
 
+static bool uses_vectors(const struct form *f)
+{
+	return !strncmp(f->line->name, "mov", 3) ||
+	       !strncmp(f->line->name, "vmov", 4) ||
+	       !strcmp(f->line->name, "lddqu") ||
+	       !strcmp(f->line->name, "vlddqu");
+}
+
 static bool compare(const struct variant *v, const struct test_case *t, int r)
 {
 	unsigned int i, n = v->mode == 64 ? 16 : 8;
 	u64 mask = v->mode == 64 ? ~0ull : 0xffffffff;
 	u64 flags = FLAGS_COMPARED, rip, jumped = 0, off = v->mode == 16 ? CODE : 0;
-	bool bad = false;
+	bool bad = false, order;
 
 	if (r == EMU_UNHANDLED) {
 		printf("#   the emulator does not handle it\n");
@@ -1009,6 +1015,17 @@ static bool compare(const struct variant *v, const struct test_case *t, int r)
 		trapped.trap = -1;
 		jumped = trapped.rip;
 	}
+	/*
+	 * No manual orders the two reads of CMPS, nor the limit and alignment
+	 * checks of a vector operand: that both fault is enough.
+	 */
+	order = (v->form->bytes[0] & 0xfe) == 0xa6 ||
+		(uses_vectors(v->form) && v->mode == 16);
+	if (order && r == EMU_FAULT && trapped.trap >= 0)
+		return true;
+	/* Linux reports kernel addresses as present. */
+	if (trapped.trap == 14 && trapped.cr2 >> 63)
+		trapped.error &= ~1ull;
 	bad |= differs("fault", trapped.trap, r == EMU_FAULT ?
 		       emu.fault.vector : ~0ull);
 	if (r == EMU_FAULT && !bad) {
@@ -1026,7 +1043,7 @@ static bool compare(const struct variant *v, const struct test_case *t, int r)
 		rip = native_exit == 2 ? CODE + JUMP_TARGET :
 					 CODE + INSN + t->length;
 		if (jumped)
-			rip = jumped;
+			rip = jumped + off;
 		bad |= differs("rip", rip, emu.rip + off);
 		bad |= differs("length", t->length, emu.length);
 		flags &= ~undefined_flags(v, t);
@@ -1074,14 +1091,6 @@ static void show(const struct variant *v, const struct test_case *t)
 		printf(" %s %llx", reg_names[i],
 		       (unsigned long long)t->before.regs[i]);
 	printf("\n");
-}
-
-static bool uses_vectors(const struct form *f)
-{
-	return !strncmp(f->line->name, "mov", 3) ||
-	       !strncmp(f->line->name, "vmov", 4) ||
-	       !strcmp(f->line->name, "lddqu") ||
-	       !strcmp(f->line->name, "vlddqu");
 }
 
 static bool have_level(const struct form *f, unsigned int level)
@@ -1175,7 +1184,6 @@ static void run_variant(const struct variant *v, unsigned long cases, u64 seed,
 			show(v, &t);
 			bad++;
 			emu_reset(&emu);
-			memcpy(shadow, window + 0, 0);
 		}
 		memcpy(shadow + 2 * PAGE, window + 2 * PAGE, 2 * PAGE);
 	}

@@ -1,0 +1,836 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the differential test cannot reach: real and vm86 mode, privilege,
+ * ports, system registers, restart after user space, and the limits of the
+ * decoder. A guest of 1 MiB and 64 KiB; a device at 0xa0000 whose accesses
+ * always need user space.
+ */
+#include "../../../kvm-module/emulate.h"
+#include "../tap.h"
+
+#define RAM	0x110000u
+#define DEVICE	0xa0000u
+#define HIGH	0x100000u	/* linear addresses of 64-bit tests */
+
+static u8 ram[RAM];
+static struct emu emu;
+static struct emu_seg segs[EMU_NSEGS];
+static struct emu_table gdt, idt;
+static u64 cr[16], dr[8], msr_value;
+static u32 msr_index;
+static unsigned int controls, control_last, reads, writes, fetches;
+static u64 control_arg;
+static u64 device_linear;
+static unsigned int device_size;
+static u8 device_data[EMU_PIO_MAX];
+static bool device_write, ports_wait;
+static u16 port_last;
+static unsigned int port_size, port_count;
+static u8 port_data[EMU_PIO_MAX];
+static u32 fault_page;		/* a page that is not there */
+
+static int memory(struct emu *e, u64 linear, unsigned int size, bool write)
+{
+	if (linear + size > RAM ||
+	    (fault_page && linear + size > fault_page &&
+	     linear < fault_page + 4096))
+		return emu_page_fault(e, linear, write ? 2 : 0);
+	return EMU_OK;
+}
+
+static bool in_device(u64 linear)
+{
+	return linear >= DEVICE && linear < DEVICE + 4096;
+}
+
+static int t_fetch(struct emu *e, u64 linear, void *buf, unsigned int size)
+{
+	int r = memory(e, linear, size, false);
+
+	fetches++;
+	if (r == EMU_OK)
+		memcpy(buf, ram + linear, size);
+	return r;
+}
+
+static int t_read(struct emu *e, u64 linear, void *buf, unsigned int size,
+		  unsigned int access)
+{
+	int r = memory(e, linear, size, access & EMU_ACC_RMW);
+
+	reads++;
+	if (r != EMU_OK)
+		return r;
+	if (in_device(linear)) {
+		device_linear = linear;
+		device_size = size;
+		device_write = false;
+		return EMU_AGAIN;
+	}
+	memcpy(buf, ram + linear, size);
+	return EMU_OK;
+}
+
+static int t_write(struct emu *e, u64 linear, const void *buf,
+		   unsigned int size, unsigned int access)
+{
+	int r = memory(e, linear, size, true);
+
+	(void)access;
+	writes++;
+	if (r != EMU_OK)
+		return r;
+	if (in_device(linear)) {
+		device_linear = linear;
+		device_size = size;
+		device_write = true;
+		memcpy(device_data, buf, size);
+		return EMU_AGAIN;
+	}
+	memcpy(ram + linear, buf, size);
+	return EMU_OK;
+}
+
+static int t_cmpxchg(struct emu *e, u64 linear, const void *old,
+		     const void *new, unsigned int size)
+{
+	int r = memory(e, linear, size, true);
+
+	if (r != EMU_OK)
+		return r;
+	if (memcmp(ram + linear, old, size))
+		return EMU_RETRY;
+	memcpy(ram + linear, new, size);
+	return EMU_OK;
+}
+
+static int t_in(struct emu *e, u16 port, unsigned int size, void *buf,
+		unsigned int count)
+{
+	(void)e;
+	port_last = port;
+	port_size = size;
+	port_count = count;
+	if (ports_wait)
+		return EMU_AGAIN;
+	memcpy(buf, port_data, size * count);
+	return EMU_OK;
+}
+
+static int t_out(struct emu *e, u16 port, unsigned int size, const void *buf,
+		 unsigned int count)
+{
+	(void)e;
+	port_last = port;
+	port_size = size;
+	port_count = count;
+	memcpy(port_data, buf, size * count);
+	return ports_wait ? EMU_AGAIN : EMU_OK;
+}
+
+static void t_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+{
+	(void)e;
+	*s = segs[seg];
+}
+
+static void t_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+{
+	(void)e;
+	segs[seg] = *s;
+}
+
+static void t_get_gdt(struct emu *e, struct emu_table *t)
+{
+	(void)e;
+	*t = gdt;
+}
+
+static void t_set_gdt(struct emu *e, const struct emu_table *t)
+{
+	(void)e;
+	gdt = *t;
+}
+
+static void t_get_idt(struct emu *e, struct emu_table *t)
+{
+	(void)e;
+	*t = idt;
+}
+
+static void t_set_idt(struct emu *e, const struct emu_table *t)
+{
+	(void)e;
+	idt = *t;
+}
+
+static u64 t_get_cr(struct emu *e, unsigned int n)
+{
+	(void)e;
+	return cr[n];
+}
+
+static int t_set_cr(struct emu *e, unsigned int n, u64 value)
+{
+	if (n == 0 && value >> 32)
+		return emu_fault(e, 13, true, 0);
+	cr[n] = value;
+	return EMU_OK;
+}
+
+static int t_get_dr(struct emu *e, unsigned int n, u64 *value)
+{
+	(void)e;
+	*value = dr[n];
+	return EMU_OK;
+}
+
+static int t_set_dr(struct emu *e, unsigned int n, u64 value)
+{
+	(void)e;
+	dr[n] = value;
+	return EMU_OK;
+}
+
+static int t_rdmsr(struct emu *e, u32 index, u64 *value)
+{
+	msr_index = index;
+	if (index == 0xbad)
+		return emu_fault(e, 13, true, 0);
+	if (index == 0xa)
+		return EMU_AGAIN;
+	*value = msr_value;
+	return EMU_OK;
+}
+
+static int t_wrmsr(struct emu *e, u32 index, u64 value)
+{
+	if (index == 0xbad)
+		return emu_fault(e, 13, true, 0);
+	msr_index = index;
+	msr_value = value;
+	return EMU_OK;
+}
+
+static int t_rdtsc(struct emu *e, u64 *value)
+{
+	(void)e;
+	*value = 0x1122334455667788ull;
+	return EMU_OK;
+}
+
+static int t_cpuid(struct emu *e, u32 r[4])
+{
+	(void)e;
+	r[1] = r[0] + 1;
+	r[3] = r[2] + 1;
+	return EMU_OK;
+}
+
+static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
+{
+	(void)e;
+	controls++;
+	control_last = what;
+	control_arg = arg;
+	if (what == EMU_CTL_XGETBV)
+		*(u64 *)arg2 = 7;
+	return EMU_OK;
+}
+
+static const struct emu_ops ops = {
+	.fetch = t_fetch,
+	.read = t_read,
+	.write = t_write,
+	.cmpxchg = t_cmpxchg,
+	.pio_in = t_in,
+	.pio_out = t_out,
+	.get_seg = t_get_seg,
+	.set_seg = t_set_seg,
+	.get_gdt = t_get_gdt,
+	.set_gdt = t_set_gdt,
+	.get_idt = t_get_idt,
+	.set_idt = t_set_idt,
+	.get_cr = t_get_cr,
+	.set_cr = t_set_cr,
+	.get_dr = t_get_dr,
+	.set_dr = t_set_dr,
+	.rdmsr = t_rdmsr,
+	.wrmsr = t_wrmsr,
+	.rdtsc = t_rdtsc,
+	.cpuid = t_cpuid,
+	.control = t_control,
+};
+
+/* A fresh processor; code at 0x1000 (CS 0x100 in real mode, IP 0). */
+static void reset(enum emu_mode mode)
+{
+	unsigned int i;
+
+	memset(&emu, 0, sizeof(emu));
+	memset(ram, 0, sizeof(ram));
+	memset(segs, 0, sizeof(segs));
+	memset(cr, 0, sizeof(cr));
+	memset(dr, 0, sizeof(dr));
+	emu.ops = &ops;
+	emu.mode = mode;
+	emu.va_bits = 48;
+	emu.rflags = 2;
+	emu.cpl = mode == EMU_VM86 ? 3 : 0;
+	for (i = 0; i < EMU_NSEGS; i++) {
+		segs[i].limit = mode == EMU_REAL || mode == EMU_VM86 ?
+				0xffff : 0xffffffff;
+		segs[i].attr = i == EMU_CS ? 0x9b : 0x93;
+		if (mode == EMU_PROT32)
+			segs[i].attr |= 0xc000;
+		if (mode == EMU_VM86)
+			segs[i].attr = 0xf3;
+		if (mode == EMU_LONG && i == EMU_CS)
+			segs[i].attr = 0xa09b;
+	}
+	segs[EMU_TR].attr = 0x8b;
+	segs[EMU_TR].limit = 0x67;
+	segs[EMU_TR].base = 0x6000;
+	ram[0x6066] = 0x68;	/* the bitmap begins beyond the limit */
+	segs[EMU_LDTR].attr = EMU_SEG_UNUSABLE;
+	if (mode == EMU_REAL || mode == EMU_VM86) {
+		segs[EMU_CS].selector = 0x100;
+		segs[EMU_CS].base = 0x1000;
+		segs[EMU_SS].selector = 0x800;
+		segs[EMU_SS].base = 0x8000;
+		segs[EMU_DS].selector = 0x200;
+		segs[EMU_DS].base = 0x2000;
+		segs[EMU_ES].selector = 0x300;
+		segs[EMU_ES].base = 0x3000;
+		emu.regs[EMU_RSP] = 0x1000;
+	} else {
+		emu.rip = 0x1000;
+		emu.regs[EMU_RSP] = 0x9000;
+	}
+	cr[0] = mode == EMU_REAL ? 0x10 : 0x80000011;
+	cr[4] = 0x40600;
+	idt.base = 0;
+	idt.limit = 0x3ff;
+	controls = 0;
+	reads = 0;
+	writes = 0;
+	fetches = 0;
+	ports_wait = false;
+	fault_page = 0;
+}
+
+static int run(const char *bytes, unsigned int size)
+{
+	u64 at = emu.rip;
+
+	if (emu.mode != EMU_LONG)
+		at += segs[EMU_CS].base;
+	memcpy(ram + at, bytes, size);
+	return emu_run(&emu);
+}
+
+#define RUN(s)	run(s, sizeof(s) - 1)
+
+static u16 word(u32 at)
+{
+	return ram[at] | ram[at + 1] << 8;
+}
+
+static bool faulted(int r, u8 vector)
+{
+	return r == EMU_FAULT && emu.fault.vector == vector;
+}
+
+static void test_real_mode(void)
+{
+	reset(EMU_REAL);
+	emu.regs[EMU_RAX] = 0x12345678;
+	is(RUN("\xa3\x34\x12"), EMU_OK, "real mode: MOV [1234], AX");
+	ok(word(0x2000 + 0x1234) == 0x5678 && !word(0x2000 + 0x1236),
+	   "real mode: 16 bits go to DS * 16 + offset");
+	is(emu.rip, 3, "real mode: IP advances by the length");
+
+	reset(EMU_REAL);
+	emu.regs[EMU_RAX] = 0x12345678;
+	is(RUN("\x66\x26\xa3\x10\x00"), EMU_OK, "real mode: ES: MOV [10], EAX");
+	is(word(0x3012), 0x1234, "real mode: 66 makes it 32 bits");
+
+	reset(EMU_REAL);
+	emu.regs[EMU_RBP] = 0x20;
+	emu.regs[EMU_RDI] = 4;
+	ram[0x8000 + 0x23] = 0x77;
+	RUN("\x8a\x43\xff");
+	is(emu.regs[EMU_RAX], 0x77, "real mode: BP + DI - 1 uses SS");
+
+	reset(EMU_REAL);
+	emu.regs[EMU_RBX] = 0xffff;
+	ok(faulted(RUN("\x8b\x07"), 13) && !emu.fault.has_error,
+	   "real mode: a word at FFFF is #GP without error code");
+	emu.rip = 0;
+	emu.regs[EMU_RBP] = 0xffff;
+	ok(faulted(RUN("\x8b\x46\x00"), 12), "real mode: in the stack it is #SS");
+
+	reset(EMU_REAL);
+	is(RUN("\x8e\xd8"), EMU_OK, "real mode: MOV DS, AX");
+	is(segs[EMU_DS].base, 0, "real mode: base is selector * 16");
+	emu.regs[EMU_RAX] = 0xabcd;
+	RUN("\x8e\xd0");
+	is(segs[EMU_SS].base, 0xabcd0, "real mode: MOV SS, AX");
+	is(emu.shadow, EMU_SHADOW_MOV_SS, "MOV SS blocks interrupts once");
+	RUN("\x90");
+	is(emu.shadow, 0, "the next instruction does not");
+
+	reset(EMU_REAL);
+	segs[EMU_DS].limit = 0xffffffff;
+	emu.regs[EMU_RBX] = 0xfe000;
+	ram[0x100000] = 0x5a;
+	is(RUN("\x67\x8a\x03"), EMU_OK, "unreal mode: limit above 64 KiB");
+	is(emu.regs[EMU_RAX], 0x5a, "unreal mode: the byte is read");
+
+	reset(EMU_REAL);
+	is(RUN("\xea\x45\x23\x00\x40"), EMU_OK, "real mode: JMP 4000:2345");
+	ok(emu.rip == 0x2345 && segs[EMU_CS].base == 0x40000,
+	   "real mode: far JMP sets CS and IP");
+
+	reset(EMU_REAL);
+	is(RUN("\x9a\x45\x23\x00\x40"), EMU_OK, "real mode: CALL 4000:2345");
+	ok(word(0x8ffe) == 0x100 && word(0x8ffc) == 5 &&
+	   emu.regs[EMU_RSP] == 0xffc, "real mode: far CALL pushes CS and IP");
+	segs[EMU_CS].base = 0x40000;
+	is(RUN("\xca\x02\x00"), EMU_OK, "real mode: RETF 2");
+	ok(emu.rip == 5 && segs[EMU_CS].base == 0x1000 &&
+	   emu.regs[EMU_RSP] == 0x1002, "real mode: and is back");
+
+	reset(EMU_REAL);
+	ram[0x21 * 4 + 1] = 0x30;
+	ram[0x21 * 4 + 3] = 0x50;
+	emu.rflags |= 0x200;
+	is(RUN("\xcd\x21"), EMU_OK, "real mode: INT 21");
+	ok(emu.rip == 0x3000 && segs[EMU_CS].base == 0x50000 &&
+	   !(emu.rflags & 0x200), "real mode: INT goes to the vector, IF off");
+	ok(word(0x8ffe) == 0x202 && word(0x8ffc) == 0x100 && word(0x8ffa) == 2,
+	   "real mode: INT pushes FLAGS, CS, IP");
+	is(RUN("\xcf"), EMU_OK, "real mode: IRET");
+	ok(emu.rip == 2 && segs[EMU_CS].base == 0x1000 && emu.rflags == 0x202,
+	   "real mode: IRET restores all three");
+	is(control_last, EMU_CTL_IRET, "IRET unblocks NMI");
+
+	reset(EMU_REAL);
+	ram[0x08 * 4] = 0x44;
+	emu.rip = 0x123;
+	is(emu_real_interrupt(&emu, 8), EMU_OK, "real mode: external interrupt");
+	ok(emu.rip == 0x44 && word(0x8ffa) == 0x123,
+	   "real mode: it returns to the interrupted IP");
+	idt.limit = 0x1f;
+	ok(faulted(emu_real_interrupt(&emu, 8), 13),
+	   "real mode: a vector beyond the IDT limit is #GP");
+
+	reset(EMU_REAL);
+	is(RUN("\x0f\x20\xc0"), EMU_OK, "real mode: MOV EAX, CR0");
+	emu.regs[EMU_RAX] |= 1;
+	is(RUN("\x0f\x22\xc0"), EMU_OK, "real mode: MOV CR0, EAX");
+	is(cr[0], 0x11, "real mode: protection is on");
+	reset(EMU_REAL);
+	memcpy(ram + 0x2010, "\x27\x00\x78\x56\x34\x12", 6);
+	is(RUN("\x0f\x01\x16\x10\x00"), EMU_OK, "real mode: LGDT");
+	ok(gdt.limit == 0x27 && gdt.base == 0x345678, "LGDT: 24 bits of base");
+	RUN("\x66\x0f\x01\x1e\x10\x00");
+	is(idt.base, 0x12345678, "LIDT with 66: 32 bits of base");
+
+	reset(EMU_REAL);
+	ok(faulted(RUN("\xc5\xc0"), 6), "real mode: LDS with a register is #UD");
+	ok(faulted(RUN("\x0f\x00\xc0"), 6), "real mode: SLDT is #UD");
+}
+
+static void test_vm86(void)
+{
+	reset(EMU_VM86);
+	emu.rflags |= 0x20000;
+	ok(faulted(RUN("\xfa"), 13), "vm86, IOPL 0: CLI is #GP");
+	ok(faulted(RUN("\xcd\x21"), 13), "vm86, IOPL 0: INT n is #GP");
+	ok(faulted(RUN("\x9c"), 13), "vm86, IOPL 0: PUSHF is #GP");
+	emu.rflags |= 0x3200;
+	is(RUN("\xfa"), EMU_OK, "vm86, IOPL 3: CLI");
+	is(emu.rflags & 0x200, 0, "vm86, IOPL 3: IF is off");
+	ok(faulted(RUN("\xcd\x21"), 0x21) && emu.fault.software,
+	   "vm86, IOPL 3: INT n goes to the processor");
+	ok(faulted(RUN("\xf4"), 13), "vm86: HLT is #GP");
+	ok(faulted(RUN("\xe4\x60"), 13), "vm86: ports need the bitmap, any IOPL");
+	emu.rflags &= ~0x3000ull;
+	cr[4] |= 1;
+	is(RUN("\xfa"), EMU_UNHANDLED, "vm86 with VME: not guessed");
+}
+
+static void test_protection(void)
+{
+	static const struct {
+		const char *bytes;
+		unsigned int size;
+		const char *name;
+	} privileged[] = {
+		{ "\xf4", 1, "HLT" },
+		{ "\x0f\x06", 2, "CLTS" },
+		{ "\x0f\x08", 2, "INVD" },
+		{ "\x0f\x09", 2, "WBINVD" },
+		{ "\x0f\x20\xc0", 3, "MOV from CR0" },
+		{ "\x0f\x22\xc0", 3, "MOV to CR0" },
+		{ "\x0f\x23\xc0", 3, "MOV to DR0" },
+		{ "\x0f\x30", 2, "WRMSR" },
+		{ "\x0f\x32", 2, "RDMSR" },
+		{ "\x0f\x01\x10", 3, "LGDT" },
+		{ "\x0f\x01\x18", 3, "LIDT" },
+		{ "\x0f\x01\xf0", 3, "LMSW" },
+		{ "\x0f\x01\x38", 3, "INVLPG" },
+		{ "\xfa", 1, "CLI" },
+		{ "\xfb", 1, "STI" },
+		{ "\xe4\x10", 2, "IN" },
+		{ "\x6c", 1, "INS" },
+	};
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < sizeof(privileged) / sizeof(privileged[0]); i++) {
+		reset(EMU_PROT32);
+		emu.cpl = 3;
+		r = run(privileged[i].bytes, privileged[i].size);
+		ok(faulted(r, 13) && emu.fault.has_error && !emu.fault.error,
+		   "CPL 3: %s is #GP(0)", privileged[i].name);
+	}
+	reset(EMU_PROT32);
+	is(RUN("\xf4"), EMU_OK, "CPL 0: HLT");
+	is(control_last, EMU_CTL_HLT, "HLT is reported");
+	RUN("\xfb");
+	is(emu.shadow, EMU_SHADOW_STI, "STI blocks interrupts once");
+	RUN("\xfb");
+	is(emu.shadow, 0, "STI with IF already set does not");
+
+	reset(EMU_PROT32);
+	segs[EMU_DS].attr |= EMU_SEG_UNUSABLE;
+	ok(faulted(RUN("\x8a\x03"), 13), "a null DS is #GP");
+	segs[EMU_DS].attr = 0xc091;
+	is(RUN("\x8a\x03"), EMU_OK, "a read-only segment can be read");
+	ok(faulted(RUN("\x88\x03"), 13), "but not written");
+	ok(faulted(RUN("\x2e\x88\x03"), 13), "nor can code");
+	segs[EMU_CS].attr = 0xc099;
+	ok(faulted(RUN("\x2e\x8a\x03"), 13), "execute-only code cannot be read");
+	segs[EMU_DS].attr = 0xc097;
+	segs[EMU_DS].limit = 0xfff;
+	emu.regs[EMU_RBX] = 0xfff;
+	ok(faulted(RUN("\x8a\x03"), 13), "expand-down: below the limit is #GP");
+	emu.regs[EMU_RBX] = 0x1000;
+	is(RUN("\x8a\x03"), EMU_OK, "expand-down: above it is right");
+	segs[EMU_SS].limit = 0xfff;
+	ok(faulted(RUN("\x50"), 12), "a push beyond the stack's limit is #SS");
+	is(emu.regs[EMU_RSP], 0x9000, "and leaves ESP");
+	segs[EMU_CS].limit = emu.rip + 1;
+	ok(faulted(RUN("\x8a\x83\x00\x00\x00\x00"), 13),
+	   "an instruction across CS's limit is #GP");
+
+	reset(EMU_LONG);
+	ok(faulted(RUN("\x06"), 6), "64-bit: PUSH ES is #UD");
+	ok(faulted(RUN("\xf0\x01\xd8"), 6), "LOCK with a register is #UD");
+	ok(faulted(RUN("\xf0\x8b\x03"), 6), "LOCK MOV is #UD");
+	ok(faulted(RUN("\xf0\x3b\x03"), 6), "LOCK CMP is #UD");
+	ok(faulted(RUN("\x0f\x22\xc8"), 6), "CR1 is #UD");
+	cr[4] |= 8;
+	ok(faulted(RUN("\x0f\x21\xe0"), 6), "DR4 with CR4.DE is #UD");
+	cr[4] &= ~8ull;
+	dr[6] = 0x77;
+	RUN("\x0f\x21\xe0");
+	is(emu.regs[EMU_RAX], 0x77, "DR4 without it is DR6");
+	emu.regs[EMU_RBX] = 0x800000000000;
+	ok(faulted(RUN("\x8a\x03"), 13), "a non-canonical address is #GP");
+	emu.regs[EMU_RBP] = 0x800000000000;
+	ok(faulted(RUN("\x8a\x45\x00"), 12), "by RBP it is #SS");
+	emu.va_bits = 57;
+	ok(faulted(RUN("\x8a\x03"), 14), "with 57 bits it is an address");
+	is(emu.fault.cr2, 0x800000000000, "CR2 has it");
+	cr[0] |= 8;
+	ok(faulted(RUN("\x0f\x10\x03"), 7), "SSE with CR0.TS is #NM");
+	cr[4] = 0;
+	ok(faulted(RUN("\x0f\x10\x03"), 6), "SSE without CR4.OSFXSR is #UD");
+}
+
+static void test_ports(void)
+{
+	reset(EMU_REAL);
+	port_data[0] = 0x42;
+	emu.regs[EMU_RAX] = 0x1100;
+	is(RUN("\xe4\x71"), EMU_OK, "IN AL, 71");
+	ok(emu.regs[EMU_RAX] == 0x1142 && port_last == 0x71 && port_size == 1,
+	   "IN AL keeps AH");
+	emu.regs[EMU_RDX] = 0xcfc;
+	emu.regs[EMU_RAX] = 0x12345678;
+	is(RUN("\x66\xef"), EMU_OK, "OUT DX, EAX");
+	ok(port_last == 0xcfc && port_size == 4 && port_data[3] == 0x12,
+	   "OUT has 4 bytes");
+
+	reset(EMU_REAL);
+	ports_wait = true;
+	is(RUN("\xe4\x60"), EMU_AGAIN, "IN that needs user space");
+	is(emu.rip, 0, "nothing is committed");
+	emu_supply(&emu, "\x99", 1);
+	is(emu_run(&emu), EMU_OK, "the answer completes it");
+	ok(emu.regs[EMU_RAX] == 0x99 && emu.rip == 2, "with the port's byte");
+
+	reset(EMU_REAL);
+	memset(port_data, 0x3c, 512);
+	emu.regs[EMU_RCX] = 256;
+	emu.regs[EMU_RDI] = 0x100;
+	emu.regs[EMU_RDX] = 0x1f0;
+	is(RUN("\xf3\x6d"), EMU_OK, "REP INSW of a sector");
+	ok(port_count == 256 && emu.regs[EMU_RCX] == 0 && emu.rip == 2 &&
+	   emu.regs[EMU_RDI] == 0x300, "is one batch");
+	ok(ram[0x3100] == 0x3c && ram[0x32ff] == 0x3c && !ram[0x3300],
+	   "and 512 bytes");
+	emu.rip = 0;
+	emu.regs[EMU_RCX] = 256;
+	emu.regs[EMU_RDI] = 0xff0;
+	ports_wait = true;
+	is(RUN("\xf3\x6d"), EMU_AGAIN, "a batch stops at the page's end");
+	is(port_count, 8, "after 8 words");
+	emu_supply(&emu, "0123456789abcdef", 16);
+	ports_wait = false;
+	is(emu_run(&emu), EMU_OK, "the rest follows");
+	ok(emu.regs[EMU_RCX] == 0 && emu.rip == 2 &&
+	   !memcmp(ram + 0x3ff0, "0123456789abcdef", 16), "with the right bytes");
+
+	reset(EMU_REAL);
+	memcpy(ram + 0x2010, "console", 7);
+	emu.regs[EMU_RCX] = 7;
+	emu.regs[EMU_RSI] = 0x10;
+	is(RUN("\xf3\x6e"), EMU_OK, "REP OUTSB");
+	ok(port_count == 7 && !memcmp(port_data, "console", 7),
+	   "is one batch with all bytes");
+
+	reset(EMU_PROT32);
+	emu.cpl = 3;
+	segs[EMU_TR].base = 0x5000;
+	segs[EMU_TR].limit = 0x2068;
+	ram[0x5066] = 0x68;
+	ram[0x5068 + 0x3f8 / 8] = 0xfe;
+	emu.regs[EMU_RDX] = 0x3f8;
+	is(RUN("\xec"), EMU_OK, "CPL 3: the bitmap allows port 3F8");
+	ok(faulted(RUN("\x66\xed"), 13), "but not a word there");
+	emu.regs[EMU_RDX] = 0xffff;
+	segs[EMU_TR].limit = 0x1068;
+	ok(faulted(RUN("\xec"), 13), "a port beyond the bitmap is #GP");
+}
+
+static void test_restart(void)
+{
+	unsigned int i;
+
+	reset(EMU_REAL);
+	segs[EMU_DS].base = DEVICE;
+	emu.regs[EMU_RBX] = 0x10;
+	is(RUN("\x00\x07"), EMU_AGAIN, "ADD [device], AL waits for the read");
+	ok(!device_write && device_linear == DEVICE + 0x10 && device_size == 1,
+	   "of one byte");
+	emu.regs[EMU_RAX] = 5;
+	ram[0x1000] = 0xf4;	/* another vCPU changes the code meanwhile */
+	emu_supply(&emu, "\x20", 1);
+	is(emu_run(&emu), EMU_AGAIN, "then for the write");
+	ok(device_write && device_data[0] == 0x25, "of the sum");
+	i = reads;
+	emu_supply(&emu, NULL, 0);
+	is(emu_run(&emu), EMU_OK, "then it is complete");
+	ok(reads == i && emu.rip == 2, "without another read");
+	is(writes, 1, "or write");
+
+	reset(EMU_REAL);
+	segs[EMU_DS].base = DEVICE;
+	emu.regs[EMU_RCX] = 3;
+	emu.regs[EMU_RDI] = 0x40;
+	for (i = 0; i < 3; i++) {
+		is(i ? emu_run(&emu) : RUN("\xf3\xa4"), EMU_AGAIN,
+		   "REP MOVSB from a device, byte %u", i);
+		is(emu.regs[EMU_RCX], 3 - i, "earlier iterations are kept");
+		emu_supply(&emu, &"xyz"[i], 1);
+	}
+	is(emu_run(&emu), EMU_OK, "the last one completes it");
+	ok(!memcmp(ram + 0x3040, "xyz", 3) && emu.rip == 2, "in order");
+
+	reset(EMU_REAL);
+	emu.regs[EMU_RCX] = 0xa;
+	is(RUN("\x0f\x32"), EMU_AGAIN, "RDMSR that needs user space");
+	emu_supply(&emu, "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
+	is(emu_run(&emu), EMU_OK, "completes");
+	ok(emu.regs[EMU_RAX] == 0x04030201 && emu.regs[EMU_RDX] == 0x08070605,
+	   "with its value in EDX:EAX");
+
+	reset(EMU_REAL);
+	emu.regs[EMU_RCX] = 1000;
+	is(RUN("\xf3\xaa"), EMU_OK, "REP STOSB of 1000 bytes");
+	ok(emu.rip == 0 && emu.regs[EMU_RCX] == 1000 - EMU_REP_MAX,
+	   "pauses after %u", EMU_REP_MAX);
+	emu.rflags |= 0x100;
+	RUN("\xf3\xaa");
+	is(emu.regs[EMU_RCX], 1000 - EMU_REP_MAX - 1,
+	   "single-stepping stops after each");
+
+	reset(EMU_REAL);
+	fault_page = 0x4000;
+	emu.regs[EMU_RCX] = 8;
+	emu.regs[EMU_RDI] = 0xffc;
+	ok(faulted(RUN("\xf3\xaa"), 14), "REP STOSB into a missing page");
+	ok(emu.regs[EMU_RCX] == 4 && emu.regs[EMU_RDI] == 0x1000 &&
+	   emu.rip == 0, "faults with its progress kept");
+
+	reset(EMU_REAL);
+	ram[0x2000] = 1;
+	is(RUN("\xf0\xff\x06\x00\x00"), EMU_OK, "LOCK INC");
+	is(ram[0x2000], 2, "goes through cmpxchg");
+
+	reset(EMU_REAL);
+	emu_prefill(&emu, (const u8 *)"\xb0\x55", 2);
+	is(emu_run(&emu), EMU_OK, "bytes from the exit are used");
+	ok(emu.regs[EMU_RAX] == 0x55 && !fetches, "without a fetch");
+	is(RUN("\xb0\x66"), EMU_OK, "but once only");
+	is(emu.regs[EMU_RAX], 0x66, "the next instruction is fetched");
+}
+
+static void test_decoder(void)
+{
+	static const struct {
+		enum emu_mode mode;
+		const char *bytes;
+		unsigned int size;
+		const char *name;
+	} lengths[] = {
+		{ EMU_LONG, "\x0f\xa2", 2, "CPUID" },
+		{ EMU_LONG, "\x48\xb8\1\2\3\4\5\6\7\x08", 10, "MOV RAX, imm64" },
+		{ EMU_LONG, "\xa0\1\2\3\4\5\6\7\x08", 9, "MOV AL, moffs64" },
+		{ EMU_LONG, "\x67\xa0\1\2\3\4", 6, "MOV AL, moffs32" },
+		{ EMU_LONG, "\xc8\1\2\3", 4, "ENTER" },
+		{ EMU_LONG, "\x66\xe8\1\2\3\4", 6, "CALL with 66" },
+		{ EMU_LONG, "\x0f\x0f\xc1\xb7", 4, "PMULHRW" },
+		{ EMU_LONG, "\x66\x0f\x3a\x0f\xc1\x05", 6, "PALIGNR" },
+		{ EMU_LONG, "\x0f\xc6\x40\x01\x02", 5, "SHUFPS" },
+		{ EMU_LONG, "\x66\x0f\x78\xc0\x01\x02", 6, "EXTRQ" },
+		{ EMU_LONG, "\x0f\x78\xc1", 3, "VMREAD" },
+		{ EMU_LONG, "\xc5\xf8\x77", 3, "VZEROUPPER" },
+		{ EMU_LONG, "\xc4\xe3\x7d\x18\x00\x01", 6, "VINSERTF128" },
+		{ EMU_LONG, "\x62\xf1\x7c\x48\x58\x40\x01", 7, "VADDPS zmm" },
+		{ EMU_LONG, "\x62\xf3\x75\x48\x03\x00\x07", 7, "VALIGND" },
+		{ EMU_LONG, "\x8f\xe9\x78\x81\xc0", 5, "VFRCZPS (XOP 9)" },
+		{ EMU_LONG, "\x8f\xea\x78\x10\xc0\1\2\3\4", 9, "BEXTR (XOP A)" },
+		{ EMU_LONG, "\x8f\x00", 2, "POP [RAX], not XOP" },
+		{ EMU_LONG, "\xf7\x04\x25\1\2\3\4\5\6\7\x08", 11, "TEST m, imm32" },
+		{ EMU_LONG, "\xf7\x1c\x25\1\2\3\4", 7, "NEG m" },
+		{ EMU_PROT32, "\x9a\1\2\3\4\5\6", 7, "CALL ptr16:32" },
+		{ EMU_PROT32, "\xc5\x00", 2, "LDS, not VEX" },
+		{ EMU_PROT32, "\xc5\xf8\x77", 3, "VZEROUPPER, 32-bit" },
+		{ EMU_PROT32, "\x62\x00", 2, "BOUND, not EVEX" },
+		{ EMU_PROT32, "\x67\x8b\x06\1\2", 5, "16-bit address" },
+		{ EMU_REAL, "\xe8\1\2", 3, "CALL rel16" },
+		{ EMU_REAL, "\x66\xe8\1\2\3\4", 6, "CALL rel32" },
+		{ EMU_REAL, "\x67\x8b\x84\x8b\1\2\3\4", 8, "32-bit address" },
+		{ EMU_REAL, "\x9a\1\2\3\4", 5, "CALL ptr16:16" },
+		{ EMU_REAL, "\xd9\x06\1\2", 4, "FLD m32" },
+		{ EMU_LONG, "\x0f\x01\xd8", 3, "VMRUN" },
+		{ EMU_LONG, "\x0f\x05", 2, "SYSCALL" },
+		{ EMU_LONG, "\x66\x0f\x38\x17\xc1", 5, "PTEST" },
+	};
+	static const struct {
+		enum emu_mode mode;
+		const char *bytes;
+		unsigned int size;
+	} unknown[] = {
+		{ EMU_LONG, "\x0f\x58\xc1", 3 },
+		{ EMU_LONG, "\xd8\xc0", 2 },
+		{ EMU_LONG, "\x0f\x05", 2 },
+		{ EMU_LONG, "\xc5\xf8\x77", 3 },
+		{ EMU_LONG, "\x0f\xa7\xc0", 3 },
+		{ EMU_LONG, "\xc6\xf8\x00", 3 },
+	};
+	u8 many[16];
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		reset(lengths[i].mode);
+		memcpy(ram + 0x1000, lengths[i].bytes, lengths[i].size);
+		r = emu_decode(&emu);
+		ok(r == EMU_OK && emu.length == lengths[i].size,
+		   "length of %s (mode %d) is %u", lengths[i].name,
+		   lengths[i].mode, lengths[i].size);
+	}
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		reset(unknown[i].mode);
+		r = run(unknown[i].bytes, unknown[i].size);
+		ok(r == EMU_UNHANDLED && emu.rip == 0x1000 &&
+		   !memcmp(emu.bytes, unknown[i].bytes, unknown[i].size),
+		   "unknown instruction %u is not guessed, its bytes are kept", i);
+	}
+	reset(EMU_LONG);
+	memset(many, 0x66, sizeof(many));
+	many[14] = 0x90;
+	is(run((char *)many, 15), EMU_OK, "an instruction of 15 bytes");
+	reset(EMU_LONG);
+	many[14] = 0x66;
+	many[15] = 0x90;
+	ok(faulted(run((char *)many, 16), 13), "of 16 bytes is #GP");
+	reset(EMU_LONG);
+	emu.rip = 0x1ffe;
+	fault_page = 0x2000;
+	ok(faulted(RUN("\xb8\1\2\3\4"), 14) && emu.fault.cr2 == 0x2000,
+	   "a fetch across into a missing page is #PF with CR2 there");
+	emu.rip = 0x1ffe;
+	is(RUN("\xb0\x07"), EMU_OK, "two bytes before it are enough for two");
+}
+
+static void test_system(void)
+{
+	reset(EMU_LONG);
+	emu.regs[EMU_RAX] = ~0ull;
+	emu.regs[EMU_RCX] = 0xffffffff00000007ull;
+	is(RUN("\x0f\xa2"), EMU_OK, "CPUID");
+	ok(emu.regs[EMU_RAX] == 0xffffffff && emu.regs[EMU_RDX] == 8,
+	   "CPUID zero-extends");
+	RUN("\x0f\x31");
+	ok(emu.regs[EMU_RDX] == 0x11223344 && emu.regs[EMU_RAX] == 0x55667788,
+	   "RDTSC");
+	emu.cpl = 3;
+	cr[4] |= 4;
+	ok(faulted(RUN("\x0f\x31"), 13), "RDTSC at CPL 3 with CR4.TSD is #GP");
+	cr[4] |= 0x800;
+	ok(faulted(RUN("\x0f\x01\x00"), 13), "SGDT at CPL 3 with UMIP is #GP");
+	emu.cpl = 0;
+	emu.regs[EMU_RCX] = 0xbad;
+	ok(faulted(RUN("\x0f\x30"), 13), "WRMSR that the owner refuses is #GP");
+	emu.regs[EMU_RCX] = 0x10;
+	emu.regs[EMU_RAX] = 0x99999999;
+	emu.regs[EMU_RDX] = 0xffffffff11111111ull;
+	is(RUN("\x0f\x30"), EMU_OK, "WRMSR");
+	is(msr_value, 0x1111111199999999, "takes EDX:EAX");
+	emu.regs[EMU_RAX] = 0x12345678;
+	RUN("\x0f\x01\x38");
+	ok(control_last == EMU_CTL_INVLPG && control_arg == 0x12345678,
+	   "INVLPG reports its address");
+	gdt.base = 0x123456789aull;
+	gdt.limit = 0x7f;
+	emu.regs[EMU_RAX] = 0x3000;
+	is(RUN("\x0f\x01\x00"), EMU_OK, "SGDT");
+	ok(ram[0x3000] == 0x7f && ram[0x3002] == 0x9a && ram[0x3006] == 0x12 &&
+	   !ram[0x3009], "stores ten bytes");
+	emu.regs[EMU_RAX] = 0x100000000ull;
+	ok(faulted(RUN("\x0f\x22\xc0"), 13), "MOV CR0 that is refused is #GP");
+	cr[0] |= 8;
+	is(RUN("\x0f\x06"), EMU_OK, "CLTS");
+	is(cr[0] & 8, 0, "clears TS");
+	ok(faulted(RUN("\xcc"), 3) && emu.fault.software && emu.length == 1,
+	   "INT3 goes to the processor with its length");
+}
+
+int main(void)
+{
+	test_real_mode();
+	test_vm86();
+	test_protection();
+	test_ports();
+	test_restart();
+	test_decoder();
+	test_system();
+	return done();
+}
