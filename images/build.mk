@@ -13,3 +13,4 @@ mini-guest:
 	@ln -sf mini-guest-iso/mini-guest.iso build/images/mini-guest.iso
 
 .PHONY: mini-guest
+include images/guests/build.mk
