@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Exceptions in 64-bit mode: vector, error code, return address. Page faults on
- * a page that is not there and on one that is not executable (with NX).
+ * Exceptions in 64-bit mode: vector and error code of each, and for a page fault
+ * the page's number. Every handler returns to where rbp says.
  */
 #include "guest.h"
 	.set IDT, 0x30000

@@ -6,9 +6,12 @@
 MODULE_TEST_PROGRAMS := $(patsubst tests/module/%.c,build/tests/module/%, \
 	$(filter-out tests/module/vm-off.c,$(wildcard tests/module/*.c)))
 
-build/tests/module/%: tests/module/%.c $(wildcard tests/module/*.h)
+# They bring the flat guests with them, and libkvm for those that want it.
+build/tests/module/%: tests/module/%.c $(wildcard tests/module/*.h) \
+		tests/unit/tap.h $(GUESTS_OUT)/guests.h $(GUESTS_OUT)/guests.o
 	@mkdir -p $(@D)
-	cc -O2 -Wall -Wextra -Werror -static -o $@ $<
+	cc -O2 -Wall -Wextra -Werror -static -pthread -Iuserland/libkvm -Itests/unit \
+		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(GUESTS_OUT)/guests.o
 
 module-tests: $(MODULE_TEST_PROGRAMS)
 
