@@ -430,6 +430,7 @@ static void test_signals(void)
 	struct vm vm;
 
 	VM_START(&vm, 32, prot_loop);
+	vm_interruptible(&vm, vm.vcpu);
 	sigaction(SIGALRM, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	setitimer(ITIMER_REAL, &soon, NULL);
@@ -642,6 +643,8 @@ static void test_cpuid(void)
 	VM_START(&vm, 32, prot_cpuid);
 	t = vm_cpuid(vm.kvm);
 	e = find_leaf(t, 0);
+	if (!e)
+		bail_out("KVM_GET_SUPPORTED_CPUID has no leaf 0");
 	memcpy(&e->ebx, "Flat", 4);
 	memcpy(&e->edx, "Test", 4);
 	memcpy(&e->ecx, "Guy!", 4);
@@ -942,23 +945,38 @@ static void test_debug(void)
 	vm_destroy(&vm);
 }
 
-int main(void)
+static const struct {
+	const char *name;
+	void (*run)(void);
+} tests[] = {
+	{ "pio", test_pio },
+	{ "mmio", test_mmio },
+	{ "modes", test_modes },
+	{ "exceptions", test_exceptions },
+	{ "interrupts", test_interrupts },
+	{ "events", test_nmi_and_events },
+	{ "signals", test_signals },
+	{ "state", test_state },
+	{ "xsave", test_xsave },
+	{ "cr8", test_cr8 },
+	{ "cpuid", test_cpuid },
+	{ "registers", test_registers },
+	{ "msrs", test_msrs },
+	{ "memory", test_memory },
+	{ "dirty-log", test_dirty_log },
+	{ "debug", test_debug },
+};
+
+/* All tests, or those named as arguments. */
+int main(int argc, char **argv)
 {
-	test_pio();
-	test_mmio();
-	test_modes();
-	test_exceptions();
-	test_interrupts();
-	test_nmi_and_events();
-	test_signals();
-	test_state();
-	test_xsave();
-	test_cr8();
-	test_cpuid();
-	test_registers();
-	test_msrs();
-	test_memory();
-	test_dirty_log();
-	test_debug();
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		bool wanted = argc < 2;
+
+		for (int a = 1; a < argc; a++)
+			wanted |= !strcmp(argv[a], tests[i].name);
+		if (wanted)
+			tests[i].run();
+	}
 	return done();
 }

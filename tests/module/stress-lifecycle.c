@@ -163,9 +163,11 @@ static void endless_process(int ready)
 	struct vm vm, second;
 
 	VM_START(&vm, 32, prot_loop);
+	vm_interruptible(&vm, vm.vcpu);
 	second = vm;
 	second.vcpu = vm_add_vcpu(&vm, 1, &run);
 	vm_mode_of(&vm, second.vcpu, 32);
+	vm_interruptible(&vm, second.vcpu);
 	pthread_create(&thread, NULL, run_for_ever, &second);
 	if (write(ready, "x", 1) != 1)
 		_exit(1);
