@@ -25,6 +25,7 @@
  *   kvm->lock           creation of vCPUs and of the VM's devices
  *   kvm->slots_lock     changes of the memory slots and the I/O buses
  *   mmap_lock           (the kernel's) taken by page faults on guest memory
+ *   PIT, then I/O APIC, then PIC lock   each device's own (raw, interrupts off)
  *   kvm->mmu_lock       second-level page tables; a spinlock, interrupts enabled
  *   kvm->srcu           readers of the slots and the buses: a vCPU holds it while it
  *                       runs, and drops it when it sleeps or goes to user space
@@ -305,6 +306,12 @@ struct kvm {
 	struct kvm_memslots __rcu *slots;
 	struct list_head ioeventfds;	/* slots_lock; readers: srcu */
 
+	/* In-kernel interrupt controllers; set once, before any vCPU exists. */
+	bool local_apics;		/* KVM_CREATE_IRQCHIP or split mode */
+	struct kvm_pic *pic;
+	struct kvm_ioapic *ioapic;
+	struct kvm_pit *pit;
+
 	spinlock_t mmu_lock;
 	hpa_t tdp_root;
 	unsigned long tdp_pages;	/* table pages in use */
@@ -512,6 +519,80 @@ void kvm_free_ioeventfds(struct kvm *kvm);
 /* A guest wrote; true: an eventfd took it. Caller holds srcu. */
 bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 			 const void *data);
+
+/* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ----------------- */
+
+#define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
+#define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
+
+/*
+ * A line is high while any of its sources holds it. Sources: user space, the
+ * PIT, irqfds.
+ */
+enum kvm_irq_source { IRQ_SOURCE_USER, IRQ_SOURCE_PIT, IRQ_SOURCE_IRQFD };
+
+/* Delivered, coalesced (still pending from before), or nobody there. */
+enum kvm_irq_result { IRQ_NOBODY = -1, IRQ_COALESCED = 0, IRQ_DELIVERED = 1 };
+
+/* Assert or release a GSI; every route of it. Any context that may not sleep. */
+int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level);
+/* The PIC's INTR output rose or fell: the boot vCPU looks at it. */
+void kvm_pic_output_changed(struct kvm *kvm);
+/* An acknowledged level-triggered line; irqfd resamplers and the PIT listen. */
+void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin);
+
+/* A message to local APICs: from the I/O APIC, an MSI, or another local APIC. */
+struct kvm_apic_message {
+	u32 dest;		/* APIC id, or logical destination */
+	u8 vector;
+	u8 delivery_mode;	/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 4 NMI, 5 INIT … */
+	bool logical;
+	bool level_triggered;
+	bool assert;		/* of an INIT */
+	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
+};
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
+		     const struct kvm_apic_message *message);
+
+/* ---- i8259.c: the two interrupt controllers of a PC -------------------------------- */
+
+int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
+void kvm_pic_destroy(struct kvm *kvm);
+/* level: what all sources together say. */
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, bool level);
+bool kvm_pic_has_interrupt(struct kvm *kvm);	/* INTR is high; no lock */
+int kvm_pic_acknowledge(struct kvm *kvm);	/* INTA: the vector */
+/* Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, one byte; false: not mine. */
+bool kvm_pic_read(struct kvm *kvm, u16 port, u8 *value);
+bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value);
+void kvm_pic_get(struct kvm *kvm, bool slave, struct kvm_pic_state *state);
+int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
+
+/* ---- ioapic.c ----------------------------------------------------------------------- */
+
+int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
+void kvm_ioapic_destroy(struct kvm *kvm);
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, bool level);
+/* A local APIC ended a level-triggered vector. */
+void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
+/* MMIO inside its page at 0xfec00000 (or where user space put it). */
+bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data);
+bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data);
+void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
+int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
+
+/* ---- i8254.c: the timer of a PC, and the speaker port ------------------------------- */
+
+int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
+void kvm_pit_destroy(struct kvm *kvm);
+/* Ports 0x40 to 0x43, and 0x61 when asked for; false: not mine. */
+bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value);
+bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value);
+void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state);
+int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state);
+void kvm_pit_set_reinject(struct kvm *kvm, bool reinject);
+/* The guest acknowledged the timer's interrupt (kvm_notify_acked). */
+void kvm_pit_acked(struct kvm *kvm);
 
 /* ---- memslot.c -------------------------------------------------------------- */
 
