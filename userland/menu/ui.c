@@ -546,25 +546,34 @@ static void busy_sleep(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 }
 
-/* The work has no known end, so the bar runs round and the seconds count. */
+/* The work has no known end, so a mark runs to and fro and the seconds count. */
+static void busy_tick(newtComponent bar, newtComponent label, int tick)
+{
+	char text[WIDTH - 3], elapsed[64];
+	int span = WIDTH - 10, at = tick % (2 * span);
+
+	memset(text, '.', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	memcpy(text + (at < span ? at : 2 * span - at), "=====", 5);
+	newtLabelSetText(bar, text);
+	snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 20);
+	newtLabelSetText(label, elapsed);
+}
+
 static void busy_show(struct busy *b, const char *title, const char *text)
 {
-	newtComponent form, scale, label;
+	newtComponent form, bar, label;
 	char *flowed;
 	int h = reflow(text, &flowed);
 
 	open_window(h + 6, title);
 	form = newtForm(NULL, NULL, 0);
 	add_text(form, flowed, h, 0);
-	scale = newtScale(2, h + 2, WIDTH - 4, 60);
+	bar = newtLabel(2, h + 2, "");
 	label = newtLabel(2, h + 4, "");
-	newtFormAddComponents(form, scale, label, NULL);
+	newtFormAddComponents(form, bar, label, NULL);
 	for (int tick = 0; !b->done; tick++) {
-		char elapsed[64];
-
-		snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 20);
-		newtLabelSetText(label, elapsed);
-		newtScaleSet(scale, tick % 61);
+		busy_tick(bar, label, tick);
 		newtDrawForm(form);
 		newtRefresh();
 		busy_sleep();
