@@ -13,7 +13,18 @@ build/tests/module/%: tests/module/%.c $(wildcard tests/module/*.h) \
 	cc -O2 -Wall -Wextra -Werror -static -pthread -Iuserland/libkvm -Itests/unit \
 		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(GUESTS_OUT)/guests.o
 
-module-tests: $(MODULE_TEST_PROGRAMS)
+# The programs for users, static, for a machine that has nothing else.
+MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect)
+
+build/tests/tools/kvmctl: $(wildcard userland/kvmctl/*.c userland/libkvm/*.[ch])
+build/tests/tools/listing1: $(wildcard userland/libkvm/*.[ch] userland/libkvm/examples/*.c)
+build/tests/tools/kvm-detect: $(wildcard userland/detect/*.[ch])
+$(MODULE_TEST_TOOLS):
+	@mkdir -p $(@D)
+	cc -O2 -Wall -static -pthread -Wno-dangling-else -Wl,--no-warnings -Iuserland/libkvm -o $@ \
+		$(filter %.c,$^)
+
+module-tests: $(MODULE_TEST_PROGRAMS) $(MODULE_TEST_TOOLS)
 
 report-lines:
 	@mkdir -p build/reports

@@ -21,6 +21,15 @@ flat_tests() {
 	for p in "$programs"/*; do
 		[ -x "$p" ] && echo "$p"
 	done
+	echo "$here/in-vm/kvmctl"
+}
+
+# What in-vm/kvmctl runs, as options of run-vm.
+flat_files() {
+	for f in "$top"/build/tests/tools/* "$top"/build/images/guests/rom-*.bin \
+		"$top"/build/images/guests/prot-*.bin; do
+		echo "--file $f"
+	done
 }
 
 # The initramfs of a Linux guest: busybox and in-vm/guest-init.

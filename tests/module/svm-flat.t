@@ -4,4 +4,4 @@
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --modules "$modules" --keep "$logs" \
-	--timeout 300 $(flat_tests)
+	--timeout 300 $(flat_files) $(flat_tests)
