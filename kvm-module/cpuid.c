@@ -358,6 +358,15 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 
 /* ---- the guest's list ------------------------------------------------------------ */
 
+void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		       int count)
+{
+	kvfree(vcpu->cpuid);
+	vcpu->cpuid = entries;
+	vcpu->cpuid_count = count;
+	kvm_update_cpuid(vcpu);
+}
+
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		   const struct kvm_cpuid_entry2 __user *user)
 {
@@ -370,10 +379,7 @@ int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
-	kvfree(vcpu->cpuid);
-	vcpu->cpuid = entries;
-	vcpu->cpuid_count = head->nent;
-	kvm_update_cpuid(vcpu);
+	kvm_replace_cpuid(vcpu, entries, head->nent);
 	return 0;
 }
 

@@ -441,6 +441,7 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 		r = kvm_set_cr4(vcpu, value);
 		break;
 	default:
+		vcpu->io.tpr_lowered = value < vcpu->cr8;
 		r = kvm_set_cr8(vcpu, value);
 		break;
 	}
@@ -489,8 +490,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 
 	switch (what) {
 	case EMU_CTL_HLT:
-		vcpu->io.control = what;
-		vcpu->io.has_control = true;
+		vcpu->io.halt = true;
 		return EMU_OK;
 	case EMU_CTL_INVLPG:
 		kvm_request(vcpu, REQ_TLB_FLUSH);
@@ -667,7 +667,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->cpl = kvm_ops->get_cpl(vcpu);
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
 	vcpu->io.error = 0;
-	vcpu->io.has_control = false;
+	vcpu->io.halt = vcpu->io.tpr_lowered = false;
 }
 
 static void emu_store_regs(struct kvm_vcpu *vcpu)
@@ -691,10 +691,11 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 		(e->shadow & EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
 		(e->shadow & EMU_SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
 	vcpu->stat[STAT_emulated]++;
-	if (vcpu->io.has_control) {
-		/* RIP is behind the HLT already. */
-		vcpu->stat[STAT_halt]++;
-		vcpu->run->exit_reason = KVM_EXIT_HLT;
+	if (vcpu->io.halt)
+		return kvm_halt(vcpu);	/* RIP is behind the HLT already */
+	if (vcpu->io.tpr_lowered && !vcpu->kvm->local_apics) {
+		/* User space's APIC may have something to deliver now. */
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 		return 0;
 	}
 	if (old_rflags & X86_EFLAGS_TF)

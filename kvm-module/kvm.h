@@ -158,8 +158,8 @@ struct kvm_io_state {
 	bool write;
 	u8 size;
 	int error;		/* why the emulator could not go on, 0 or errno */
-	enum emu_control control;	/* asked for by the instruction */
-	bool has_control;
+	bool halt;		/* the instruction was a HLT */
+	bool tpr_lowered;	/* ... or a MOV to CR8, with a smaller value */
 	u8 fragments, next;
 	struct kvm_mmio_fragment fragment[KVM_MMIO_FRAGMENTS];
 	u8 data[KVM_MMIO_MAX];
@@ -457,6 +457,7 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_hlt(struct kvm_vcpu *vcpu);
+int kvm_halt(struct kvm_vcpu *vcpu);	/* RIP is behind the HLT */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
@@ -640,6 +641,9 @@ void kvm_host_init(void);
 /* Bytes of the XSAVE area that KVM_GET_XSAVE2 returns at most. */
 int kvm_xsave_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
+/* Takes the entries (kvmalloc'ed). */
+void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		       int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		   const struct kvm_cpuid_entry2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,

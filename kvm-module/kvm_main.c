@@ -509,6 +509,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return check_extension(kvm, arg);
 	case KVM_SET_GSI_ROUTING:
 	case KVM_SIGNAL_MSI:
+		return -EINVAL;
 	case KVM_IRQ_LINE:
 	case KVM_IRQ_LINE_STATUS:
 	case KVM_GET_IRQCHIP:

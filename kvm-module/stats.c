@@ -91,9 +91,18 @@ DEFINE_SHOW_ATTRIBUTE(memory);
 
 void kvm_stats_add_vm(struct kvm *kvm, int fd)
 {
-	char name[32];
+	static atomic_t serial;
+	struct dentry *older;
+	char name[48];
 
 	snprintf(name, sizeof(name), "%d-%d", task_pid_nr(current), fd);
+	/* A VM may outlive its descriptor, by one of its vCPUs'. */
+	older = debugfs_lookup(name, debugfs_root);
+	if (older) {
+		dput(older);
+		snprintf(name, sizeof(name), "%d-%d-%d", task_pid_nr(current), fd,
+			 atomic_inc_return(&serial));
+	}
 	kvm->debugfs = debugfs_create_dir(name, debugfs_root);
 	debugfs_create_file("exits", 0400, kvm->debugfs, kvm, &exits_fops);
 	debugfs_create_file("memory", 0400, kvm->debugfs, kvm, &memory_fops);

@@ -358,9 +358,13 @@ int kvm_handle_hlt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_ops->skip_instruction(vcpu);
 
+	return r > 0 ? kvm_halt(vcpu) : r;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_hlt);
+
+int kvm_halt(struct kvm_vcpu *vcpu)
+{
 	vcpu->stat[STAT_halt]++;
-	if (r <= 0)
-		return r;
 	/* Something is there to wake it up. */
 	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
 	    (vcpu->events.irq.pending && kvm_ops->irq_allowed(vcpu)))
@@ -368,7 +372,6 @@ int kvm_handle_hlt(struct kvm_vcpu *vcpu)
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_handle_hlt);
 
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
@@ -1204,6 +1207,36 @@ static int set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
 	return 0;
 }
 
+/* The older form, without an index. */
+static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
+{
+	struct kvm_cpuid_entry *old;
+	struct kvm_cpuid_entry2 *new;
+	struct kvm_cpuid head;
+	int i, r;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID)
+		return -E2BIG;
+	old = vmemdup_array_user(user->entries, head.nent, sizeof(*old));
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	new = kvcalloc(max(head.nent, 1U), sizeof(*new), GFP_KERNEL_ACCOUNT);
+	r = new ? 0 : -ENOMEM;
+	for (i = 0; new && i < head.nent; i++) {
+		new[i].function = old[i].function;
+		new[i].eax = old[i].eax;
+		new[i].ebx = old[i].ebx;
+		new[i].ecx = old[i].ecx;
+		new[i].edx = old[i].edx;
+	}
+	if (new)
+		kvm_replace_cpuid(vcpu, new, head.nent);
+	kvfree(old);
+	return r;
+}
+
 static int set_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
 	struct kvm_cpuid2 head;
@@ -1279,6 +1312,8 @@ static int queue_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *ir
 {
 	if (irq->irq > 255)
 		return -EINVAL;
+	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+		return -EEXIST;
 	vcpu->events.irq.pending = true;
 	vcpu->events.irq.nr = irq->irq;
 	kvm_request(vcpu, REQ_EVENT);
@@ -1406,6 +1441,8 @@ static long locked_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
 		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
 	case KVM_GET_CPUID2:
 		return get_cpuid2(vcpu, argp);
+	case KVM_SET_CPUID:
+		return set_cpuid(vcpu, argp);
 	case KVM_SET_CPUID2:
 		return set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
