@@ -53,7 +53,7 @@ static const struct plain_msr {
 	{ MSR_AMD64_SYSCFG,		AMD,	0,	0 },
 	{ MSR_K7_HWCR,			AMD,	0x1000178, 0 },
 	{ MSR_K8_INT_PENDING_MSG,	AMD,	0,	0 },
-	{ MSR_AMD64_NB_CFG,		AMD,	0,	0 },
+	{ MSR_AMD64_NB_CFG,		AMD,	BIT_ULL(46), 0 },
 	{ MSR_FAM10H_MMIO_CONF_BASE,	AMD,	0,	0 },
 	{ MSR_AMD64_OSVW_ID_LENGTH,	AMD,	0,	0 },
 	{ MSR_AMD64_OSVW_STATUS,	AMD,	0,	0 },
@@ -502,6 +502,10 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_ARCH_CAPABILITIES:
 	case MSR_MTRRcap:
 		return !host;
+	case MSR_IA32_UCODE_REV:
+		if (host)
+			break;
+		return 0;	/* Intel's way to ask for the revision: write 0 first */
 	case MSR_IA32_UCODE_WRITE:
 		return 0;	/* an update that does nothing */
 	}
