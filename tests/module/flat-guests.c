@@ -677,6 +677,22 @@ static void test_cpuid(void)
 		     e->eax, e->ebx, e->ecx, e->edx);
 	}
 	ok(good, "and gives what KVM_SET_CPUID2 said");
+	{
+		struct { struct kvm_cpuid h; struct kvm_cpuid_entry e[2]; } old = {
+			.h.nent = 2, .e = { { .function = 0, .eax = 1, .ebx = 0x11 },
+			{ .function = 1, .eax = 0x22 } },
+		};
+
+		/* A vCPU that has run may refuse another processor. */
+		vm_destroy(&vm);
+		VM_START(&vm, 32, prot_cpuid);
+		is(ioctl(vm.vcpu, KVM_SET_CPUID, &old), 0, "KVM_SET_CPUID works");
+		q = (void *)(vm.mem + DATA);
+		q[0] = q[1] = 0;
+		q[4] = -1;
+		vm_go(&vm);
+		ok(q[0] == 1 && q[1] == 0x11, "and CPUID gives what it said");
+	}
 	vm_destroy(&vm);
 }
 
