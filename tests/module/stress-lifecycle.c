@@ -205,7 +205,7 @@ static void test_killed(void)
 struct race {
 	struct vm vm;
 	volatile bool stop;
-	int runs;
+	volatile int runs;
 };
 
 static void *race_run(void *arg)
@@ -234,6 +234,8 @@ static void test_slots_race(void)
 		good += vm_slot(&r.vm, 1, 0, 0x20000000, 0, page) == 0;
 		madvise(r.vm.mem + DATA, PAGE, MADV_DONTNEED);
 	}
+	for (int i = 0; i < 100 && r.runs == 0; i++)
+		pause_ms(100);
 	r.stop = true;
 	pthread_join(thread, NULL);
 	is(good, 4 * rounds, "slots made, moved and deleted while the guest runs");
