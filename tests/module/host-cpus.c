@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * host-cpus: a vCPU and the host's processors. Its thread moves from one to the
+ * next; an NMI for the host hits it in the guest; a processor that it has run on
+ * goes away and comes back.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/klog.h>
+#include <time.h>
+
+#include "vm.h"
+
+#define CPU1 "/sys/devices/system/cpu/cpu1/online"
+
+static int cpus;
+
+static bool pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool write_file(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY);
+	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static void pause_ms(int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/* 16-bit: 1: out %ax, $0x10; inc %ax; jmp 1b */
+static const uint8_t counter[] = { 0xe7, 0x10, 0x40, 0xeb, 0xfb };
+
+static void test_moves(void)
+{
+	unsigned int want, got = 0, moved = 0;
+	struct vm vm;
+
+	vm_start(&vm, 16, counter, counter + sizeof(counter));
+	for (want = 0; want < 300; want++) {
+		moved += pin(want % cpus);
+		if (vm_run_once(&vm) || vm.run->exit_reason != KVM_EXIT_IO)
+			break;
+		got = *(uint16_t *)((uint8_t *)vm.run + vm.run->io.data_offset);
+		if (got != want)
+			break;
+	}
+	is(want, 300, "a vCPU that moves between %d processors at every exit keeps its state", cpus);
+	is(moved, 300, "it was moved each time");
+	vm_destroy(&vm);
+	pin(0);
+}
+
+static volatile bool spinning;
+
+static void *spin(void *arg)
+{
+	struct vm *vm = arg;
+
+	pin(cpus - 1);
+	spinning = true;
+	return (void *)(long)vm_run_once(vm);
+}
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Occurrences of text in the kernel's log. */
+static int logged(const char *text)
+{
+	static char log[1 << 20];
+	int n = klogctl(3, log, sizeof(log) - 1), found = 0;
+
+	log[n > 0 ? n : 0] = 0;
+	for (char *p = log; (p = strstr(p, text)); p++)
+		found++;
+	return found;
+}
+
+static void test_nmi(void)
+{
+	const char *name = "an NMI of the host during guest code reaches the host's handler";
+	char text[64];
+	pthread_t thread;
+	struct vm vm;
+	void *result;
+	int before;
+
+	if (cpus < 2 || access("/proc/sysrq-trigger", W_OK)) {
+		skip(name, "it takes two processors and SysRq");
+		return;
+	}
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = nothing }, NULL);
+	VM_START(&vm, 32, prot_loop);
+	vm_interruptible(&vm, vm.vcpu);
+	pin(0);
+	pthread_create(&thread, NULL, spin, &vm);
+	while (!spinning)
+		pause_ms(1);
+	pause_ms(300);
+	/* Back traces of all processors, by NMI; not onto the console. */
+	snprintf(text, sizeof(text), "NMI backtrace for cpu %d", cpus - 1);
+	before = logged(text);
+	klogctl(8, NULL, 1);
+	for (int i = 0; i < 3; i++) {
+		write_file("/proc/sysrq-trigger", "l");
+		pause_ms(100);
+	}
+	klogctl(8, NULL, 5);
+	ok(logged(text) > before, "%s", name);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, &result);
+	is((long)result, -EINTR, "the guest then runs on until a signal");
+	vm_destroy(&vm);
+}
+
+static void test_hotplug(void)
+{
+	struct vm vm;
+
+	if (cpus < 2 || access(CPU1, W_OK)) {
+		skip("a vCPU's processor goes away", "there is no processor to switch off");
+		return;
+	}
+	vm_start(&vm, 16, counter, counter + sizeof(counter));
+	pin(1);
+	is(vm_run_once(&vm), 0, "a vCPU runs on processor 1");
+	pin(0);
+	ok(write_file(CPU1, "0"), "processor 1 goes off while the VM exists");
+	is(vm_run_once(&vm), 0, "the vCPU runs on processor 0");
+	is(*(uint16_t *)((uint8_t *)vm.run + vm.run->io.data_offset), 1,
+	   "where it had stopped");
+	ok(write_file(CPU1, "1"), "processor 1 comes back");
+	ok(pin(1) && !vm_run_once(&vm) && vm.run->exit_reason == KVM_EXIT_IO,
+	   "the vCPU runs there again");
+	vm_destroy(&vm);
+	pin(0);
+}
+
+int main(void)
+{
+	cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	test_moves();
+	test_nmi();
+	test_hotplug();
+	return done();
+}
