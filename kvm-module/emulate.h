@@ -31,8 +31,9 @@
  * devices nor racing vCPUs see an access twice, and what was checked is what is
  * used. The log is dropped when the instruction (or iteration) completes.
  *
- * An ops function returns EMU_OK, EMU_AGAIN, EMU_UNHANDLED, or EMU_FAULT after
- * emu_fault() or emu_page_fault(). fetch, read, write, get_seg and get_cr are
+ * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
+ * emu_page_fault(), and those for memory (but fetch), ports and MSRs may return
+ * EMU_AGAIN. fetch, read, write, get_seg and get_cr are
  * mandatory. Any other pointer may be NULL: instructions that need it are
  * EMU_UNHANDLED.
  */
@@ -286,11 +287,11 @@ struct emu {
 	u8 addr_size;		/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
-	u64 next_rip;
 	bool has_sib;
 	int (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
 	struct emu_operand op[3];
+	u64 next_rip;		/* decoding clears what is above */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
 	u16 seg_cached;
@@ -346,7 +347,8 @@ int emu_real_interrupt(struct emu *e, u8 vector);
 
 /*
  * Performs a 32- or 16-bit task switch that the processor reported (VMX and
- * SVM intercept all of them): rip must already be the value to be saved.
+ * SVM intercept all of them): rip must already be the value to be saved. On
+ * EMU_FAULT copy rip and cpl back, too: the fault may be the new task's.
  */
 enum emu_task_reason {
 	EMU_TASK_CALL,

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * emulate_priv.h - what the emulator's files share and no one else uses.
+ *
+ * emulate.c holds the decoder, the transaction and the access to memory;
+ * emulate_insn.c the opcode tables and the instructions; emulate_far.c
+ * descriptors, far transfers and interrupts.
+ */
+#ifndef KVM_LIVE_EMULATE_PRIV_H
+#define KVM_LIVE_EMULATE_PRIV_H
+
+#include "emulate.h"
+
+/* RFLAGS */
+#define FL_CF		0x00000001ull
+#define FL_FIXED	0x00000002ull
+#define FL_PF		0x00000004ull
+#define FL_AF		0x00000010ull
+#define FL_ZF		0x00000040ull
+#define FL_SF		0x00000080ull
+#define FL_TF		0x00000100ull
+#define FL_IF		0x00000200ull
+#define FL_DF		0x00000400ull
+#define FL_OF		0x00000800ull
+#define FL_IOPL		0x00003000ull
+#define FL_NT		0x00004000ull
+#define FL_RF		0x00010000ull
+#define FL_VM		0x00020000ull
+#define FL_AC		0x00040000ull
+#define FL_VIF		0x00080000ull
+#define FL_VIP		0x00100000ull
+#define FL_ID		0x00200000ull
+#define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
+
+/* Control register bits that instructions look at. */
+#define CR0_PE		0x00000001ull
+#define CR0_MP		0x00000002ull
+#define CR0_EM		0x00000004ull
+#define CR0_TS		0x00000008ull
+#define CR4_VME		0x00000001ull
+#define CR4_PVI		0x00000002ull
+#define CR4_TSD		0x00000004ull
+#define CR4_DE		0x00000008ull
+#define CR4_PCE		0x00000100ull
+#define CR4_OSFXSR	0x00000200ull
+#define CR4_UMIP	0x00000800ull
+#define CR4_FSGSBASE	0x00010000ull
+#define CR4_OSXSAVE	0x00040000ull
+
+/* Exception vectors. */
+enum {
+	EX_DE = 0, EX_DB = 1, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6,
+	EX_NM = 7, EX_TS = 10, EX_NP = 11, EX_SS = 12, EX_GP = 13, EX_PF = 14,
+};
+
+/*
+ * Where an operand is. Those up to LOC_LAST_MODRM need a ModRM byte. A decoded
+ * operand is LOC_GPR, LOC_MEM or another one that says itself where it is.
+ */
+enum loc {
+	LOC_NONE,
+	LOC_RM,			/* E: register or memory, by ModRM */
+	LOC_REG,		/* G: register, by ModRM.reg */
+	LOC_RM_GPR,		/* R: register by ModRM.rm, mod is ignored */
+	LOC_SREG,		/* S: segment register */
+	LOC_CR,			/* C */
+	LOC_DR,			/* D */
+	LOC_VEC,		/* V: vector register by ModRM.reg */
+	LOC_VEC_RM,		/* W: vector register or memory */
+	LOC_MMX,		/* P: MMX register by ModRM.reg */
+	LOC_MMX_RM,		/* Q: MMX register or memory */
+	LOC_LAST_MODRM = LOC_MMX_RM,
+	LOC_VVVV,		/* B: general register by VEX.vvvv */
+	LOC_OPC,		/* Z: register in the opcode's low bits */
+	LOC_ACC,		/* AL, AX, EAX, RAX */
+	LOC_CL,
+	LOC_ONE,		/* the constant 1 */
+	LOC_IMM,		/* I */
+	LOC_IMM8,		/* one byte, sign-extended to the operand size */
+	LOC_REL,		/* J: displacement of a jump */
+	LOC_OFFSET,		/* O: memory at an immediate offset */
+	LOC_FAR,		/* A: selector and offset in the instruction */
+	LOC_GPR,
+	LOC_MEM,
+};
+
+/* How big an operand is: the manual's lower-case letters. */
+enum size_code { SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_N, SZ_X };
+
+#define KIND(loc, size)	((u16)((loc) << 4 | (size)))
+#define KIND_LOC(kind)	((kind) >> 4)
+#define KIND_SIZE(kind)	((kind) & 15)
+
+/* Flags of a row. */
+enum {
+	LOCK	= 1u << 0,	/* LOCK is allowed on a memory destination */
+	NOREAD	= 1u << 1,	/* operand 0 is only written */
+	NOWRITE	= 1u << 2,	/* operand 0 is only read */
+	NOLOAD	= 1u << 3,	/* operands 1 and 2 are not read */
+	RAW	= NOREAD | NOWRITE | NOLOAD, /* the handler does it all */
+	D64	= 1u << 4,	/* 64-bit mode: operand size 8 unless 66 */
+	F64	= 1u << 5,	/* 64-bit mode: operand size 8, 66 ignored */
+	I64	= 1u << 6,	/* #UD in 64-bit mode */
+	PRIV	= 1u << 7,	/* #GP unless CPL is 0 */
+	PROT	= 1u << 8,	/* #UD in real and vm86 mode */
+	MODRM	= 1u << 9,	/* takes a ModRM byte that no operand names */
+	MEMORY	= 1u << 10,	/* #UD with a register operand */
+	STRING	= 1u << 11,	/* string instruction: REP repeats it */
+	REPCC	= 1u << 12,	/* … and REPE and REPNE look at ZF */
+	BITS	= 1u << 13,	/* a register bit offset moves the address */
+	SEARCH	= 1u << 14,	/* mandatory prefix: use emu_search() */
+	ALIGN	= 1u << 15,	/* memory operand must be aligned */
+	BARE	= 1u << 16,	/* not emulated, and without ModRM */
+};
+
+struct row {
+	int (*run)(struct emu *e);
+	u16 kind[3];
+	u32 flags;
+	const struct row *group; /* eight rows, by ModRM.reg */
+};
+
+/* emulate_insn.c: the tables. */
+const struct row *emu_row_one_byte(const struct emu *e);
+const struct row *emu_row_two_byte(const struct emu *e);
+const struct row *emu_search(const struct emu *e);
+
+/* emulate.c: the transaction, faults */
+void emu_begin(struct emu *e);
+void emu_checkpoint(struct emu *e);
+int emu_end(struct emu *e, int r);
+int emu_ud(struct emu *e);
+int emu_gp(struct emu *e, u32 error);
+
+/* emulate.c: memory, and the log of finished accesses */
+const struct emu_seg *emu_segment(struct emu *e, unsigned int seg);
+void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s);
+bool emu_canonical(const struct emu *e, u64 address);
+int emu_linearize(struct emu *e, unsigned int seg, u64 offset,
+		  unsigned int size, bool write, u64 *linear);
+int emu_log_input(struct emu *e, int r, const void *buf, unsigned int size);
+bool emu_log_replay(struct emu *e, void *buf, unsigned int size, int *r);
+int emu_log_output(struct emu *e, int r);
+bool emu_log_written(struct emu *e);
+int emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size,
+		 unsigned int access);
+int emu_lin_write(struct emu *e, u64 linear, const void *buf,
+		  unsigned int size, unsigned int access);
+int emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old,
+		    const void *new, unsigned int size);
+int emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf,
+	     unsigned int size, unsigned int access);
+int emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf,
+	      unsigned int size);
+/* … at the memory operand, @at bytes further */
+int emu_read_operand(struct emu *e, unsigned int at, void *buf,
+		     unsigned int size);
+int emu_write_operand(struct emu *e, const void *buf, unsigned int size);
+int emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2);
+
+/* emulate.c: registers and the stack */
+u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size);
+void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value);
+unsigned int emu_stack_size(struct emu *e);
+void emu_move_stack(struct emu *e, u64 sp);
+int emu_push(struct emu *e, u64 value, unsigned int size);
+int emu_pop(struct emu *e, u64 *value, unsigned int size);
+int emu_jump(struct emu *e, u64 target);
+u64 emu_flags_writable(const struct emu *e, unsigned int size);
+int emu_vm86_refuse(struct emu *e);
+
+/* emulate_insn.c */
+bool emu_umip_refuses(struct emu *e);
+
+/* emulate_far.c */
+int emu_op_mov_from_sreg(struct emu *e);
+int emu_op_mov_to_sreg(struct emu *e);
+int emu_op_push_sreg(struct emu *e);
+int emu_op_pop_sreg(struct emu *e);
+int emu_op_load_far_pointer(struct emu *e);
+int emu_op_far_direct(struct emu *e);
+int emu_op_far_indirect(struct emu *e);
+int emu_op_ret_far(struct emu *e);
+int emu_op_iret(struct emu *e);
+int emu_op_int(struct emu *e);
+int emu_op_group6(struct emu *e);
+int emu_op_lar_lsl(struct emu *e);
+int emu_op_arpl(struct emu *e);
+
+static inline bool real_or_vm86(const struct emu *e)
+{
+	return e->mode == EMU_REAL || e->mode == EMU_VM86;
+}
+
+static inline u64 size_mask(unsigned int size)
+{
+	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
+}
+
+static inline u64 sign_bit(unsigned int size)
+{
+	return 1ull << (size * 8 - 1);
+}
+
+static inline u64 sign_extend(u64 value, unsigned int size)
+{
+	unsigned int shift = 64 - size * 8;
+
+	return (u64)((s64)(value << shift) >> shift);
+}
+
+/* 32-bit results clear the upper half of a register; smaller ones keep it. */
+static inline void merge(u64 *reg, u64 value, unsigned int size)
+{
+	u64 keep = size >= 4 ? 0 : ~size_mask(size);
+
+	*reg = (*reg & keep) | (value & size_mask(size));
+}
+
+static inline void flags_change(struct emu *e, u64 mask, u64 value)
+{
+	e->rflags = (e->rflags & ~mask) | (value & mask);
+}
+
+static inline u64 flag_if(bool condition, u64 flag)
+{
+	return condition ? flag : 0;
+}
+
+static inline unsigned int iopl(const struct emu *e)
+{
+	return (e->rflags & FL_IOPL) >> 12;
+}
+
+static inline unsigned int modrm_reg(const struct emu *e)
+{
+	return e->modrm >> 3 & 7;
+}
+
+#endif /* KVM_LIVE_EMULATE_PRIV_H */
