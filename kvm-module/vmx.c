@@ -32,7 +32,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/user-return-notifier.h>
-#include <asm/cpu_device_id.h>
+#include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/mce.h>
@@ -208,7 +208,8 @@ static int __init vmx_setup_controls(void)
 			    SECONDARY_EXEC_UNRESTRICTED_GUEST |
 			    SECONDARY_EXEC_ENABLE_VPID |
 			    SECONDARY_EXEC_ENABLE_RDTSCP |
-			    SECONDARY_EXEC_ENABLE_INVPCID, &caps.secondary);
+			    SECONDARY_EXEC_ENABLE_INVPCID |
+			    SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
 	if (r)
 		return r;
 	r = adjust_controls("VM-exit",
@@ -556,6 +557,8 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
 	if (vmx->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (caps.secondary & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write(ENCLS_EXITING_BITMAP, ~0ull);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
@@ -1384,6 +1387,23 @@ static int vmx_skip_instruction(struct kvm_vcpu *vcpu)
 	return kvm_skip_bytes(vcpu, vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 }
 
+/*
+ * An alignment check is the guest's if it has asked for such. Otherwise the host
+ * watches for locks across cache lines (split_lock_detect=), and the kernel
+ * decides: it may let this thread go on.
+ */
+static int vmx_handle_alignment_check(struct kvm_vcpu *vcpu)
+{
+	bool guests = vcpu->cr0 & X86_CR0_AM && vmx_get_cpl(vcpu) == 3 &&
+		      vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_AC;
+
+	if (guests || !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
+	    !handle_guest_split_lock(kvm_reg_read(vcpu, REG_RIP)))
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC,
+				      vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+	return 1;
+}
+
 static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -1403,9 +1423,7 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
 	case X86_TRAP_AC:
-		kvm_queue_exception_e(vcpu, nr,
-				      vmcs_read(VM_EXIT_INTR_ERROR_CODE));
-		return 1;
+		return vmx_handle_alignment_check(vcpu);
 	default:
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
 					  vmx->intr_info, vmx->idt_vectoring);
@@ -1622,6 +1640,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_INVVPID]			= kvm_handle_ud,
 	[EXIT_REASON_WBINVD]			= kvm_handle_wbinvd,
 	[EXIT_REASON_XSETBV]			= kvm_handle_xsetbv,
+	[EXIT_REASON_ENCLS]			= kvm_handle_ud,
 };
 
 /*

@@ -36,4 +36,8 @@ report-lines:
 check-module: module module-tests report-lines kernel-debug
 	prove --timer $(if $(V),-v) tests/module
 
-.PHONY: module-tests report-lines
+check-long: check-module-long
+check-module-long: module module-tests
+	prove --timer $(if $(V),-v) tests/module/long
+
+.PHONY: module-tests report-lines check-module-long
