@@ -129,8 +129,6 @@ int emu_linearize(struct emu *e, unsigned int seg, u64 offset,
 	if (!within_limit(s, offset, size))
 		return fault_address(e, seg);
 	*linear = (u32)(s->base + offset);
-	if (*linear + size - 1 > 0xffffffffull)
-		return EMU_UNHANDLED;	/* wraps around at 4 GiB */
 	return EMU_OK;
 }
 
@@ -188,11 +186,20 @@ bool emu_log_written(struct emu *e)
 	return true;
 }
 
+/* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
+static bool wraps(const struct emu *e, u64 linear, unsigned int size)
+{
+	return e->mode != EMU_LONG && !(linear >> 32) &&
+	       (linear + size - 1) >> 32;
+}
+
 int emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size,
 		 unsigned int access)
 {
 	int r;
 
+	if (wraps(e, linear, size))
+		return EMU_UNHANDLED;
 	if (emu_log_replay(e, buf, size, &r))
 		return r;
 	r = e->ops->read(e, linear, buf, size, access);
@@ -202,6 +209,8 @@ int emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size,
 int emu_lin_write(struct emu *e, u64 linear, const void *buf,
 		  unsigned int size, unsigned int access)
 {
+	if (wraps(e, linear, size))
+		return EMU_UNHANDLED;
 	if (emu_log_written(e))
 		return EMU_OK;
 	return emu_log_output(e, e->ops->write(e, linear, buf, size, access));
@@ -212,7 +221,7 @@ int emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old,
 {
 	if (emu_log_written(e))
 		return EMU_OK;
-	if (!e->ops->cmpxchg)
+	if (!e->ops->cmpxchg || wraps(e, linear, size))
 		return EMU_UNHANDLED;
 	return emu_log_output(e, e->ops->cmpxchg(e, linear, old, new, size));
 }

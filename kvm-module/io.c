@@ -134,8 +134,7 @@ static int translate(struct emu *e, u64 linear, u32 access, gpa_t *gpa)
 	u32 code;
 	int r;
 
-	if (e->mode != EMU_LONG)
-		linear = (u32)linear;
+	/* Data of 16- and 32-bit code lies below 4 GiB, its GDT perhaps not. */
 	r = kvm_translate(vcpu_of(e), linear, access, gpa, &code);
 	if (r > 0)
 		return emu_page_fault(e, linear, code);

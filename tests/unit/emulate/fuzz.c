@@ -111,7 +111,7 @@ static int fuzz_cmpxchg(struct emu *e, u64 linear, const void *old,
 
 static int fuzz_probe(struct emu *e, u64 linear, unsigned int size)
 {
-	check_size(e, linear, size);
+	check(size >= 1 && size <= EMU_PIO_MAX);
 	return next() & 1 ? EMU_OK : emu_page_fault(e, linear, 6);
 }
 

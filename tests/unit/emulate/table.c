@@ -823,6 +823,264 @@ static void test_system(void)
 	   "INT3 goes to the processor with its length");
 }
 
+/* ------------------------------------------------- descriptors, far transfers */
+
+#define GDT	0x7000u
+
+static void describe(unsigned int selector, u32 base, u32 limit, u32 attr)
+{
+	u64 raw = (limit & 0xffff) | (u64)(base & 0xffffff) << 16 |
+		  (u64)(attr & 0xf0ff) << 40 | (u64)(limit >> 16 & 15) << 48 |
+		  (u64)(base >> 24) << 56;
+
+	memcpy(ram + GDT + (selector & 0xfff8), &raw, 8);
+}
+
+static u8 access_byte(unsigned int selector)
+{
+	return ram[GDT + (selector & 0xfff8) + 5];
+}
+
+/*
+ * 08 code, 10 data, 18 code of ring 3, 20 data of ring 3, 28 and 30 TSS, 38
+ * data not present, 40 LDT, 48 conforming code, 50 64-bit code.
+ */
+static void reset_gdt(enum emu_mode mode)
+{
+	reset(mode);
+	gdt.base = GDT;
+	gdt.limit = 0x6f;
+	describe(0x08, 0, 0xfffff, 0xc09a);
+	describe(0x10, 0x20000, 0xfffff, 0xc092);
+	describe(0x18, 0, 0xfffff, 0xc0fa);
+	describe(0x20, 0, 0xfffff, 0xc0f2);
+	describe(0x28, 0x5000, 0x67, 0x008b);
+	describe(0x30, 0x5800, 0x67, 0x0089);
+	describe(0x38, 0, 0xfffff, 0xc012);
+	describe(0x40, 0x6800, 0xff, 0x0082);
+	describe(0x48, 0, 0xfffff, 0xc09e);
+	describe(0x50, 0, 0xfffff, 0xa09a);
+	segs[EMU_CS].selector = 8;
+	segs[EMU_SS].selector = 0x10;
+	segs[EMU_TR].selector = 0x28;
+	segs[EMU_TR].base = 0x5000;
+	segs[EMU_TR].attr = 0x8b;
+}
+
+static bool selector_fault(int r, u8 vector, u16 selector)
+{
+	return faulted(r, vector) && emu.fault.has_error &&
+	       emu.fault.error == selector;
+}
+
+static int load_ds(u16 selector)
+{
+	emu.regs[EMU_RAX] = selector;
+	return RUN("\x8e\xd8");
+}
+
+static int load_ss(u16 selector)
+{
+	emu.regs[EMU_RAX] = selector;
+	return RUN("\x8e\xd0");
+}
+
+static void test_segment_loads(void)
+{
+	reset_gdt(EMU_PROT32);
+	is(load_ds(0x10), EMU_OK, "MOV DS: a data segment");
+	ok(segs[EMU_DS].base == 0x20000 && segs[EMU_DS].limit == 0xffffffff &&
+	   segs[EMU_DS].attr == 0xc093 && segs[EMU_DS].selector == 0x10,
+	   "its hidden part is the descriptor's");
+	is(access_byte(0x10), 0x93, "and the descriptor is marked accessed");
+	is(load_ds(0x18), EMU_OK, "MOV DS: readable code");
+	is(load_ds(0), EMU_OK, "MOV DS: null");
+	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "makes it unusable");
+	ok(selector_fault(load_ds(0x38), 11, 0x38), "not present is #NP");
+	ok(selector_fault(load_ds(0x28), 13, 0x28), "a TSS is #GP");
+	ok(selector_fault(load_ds(0x70), 13, 0x70), "beyond the limit is #GP");
+	ok(selector_fault(load_ds(0x14), 13, 0x14), "an LDT there is none of, too");
+	ok(selector_fault(load_ss(0), 13, 0), "MOV SS: null is #GP(0)");
+	ok(selector_fault(load_ss(0x38), 12, 0x38), "MOV SS: not present is #SS");
+	ok(selector_fault(load_ss(0x08), 13, 0x08), "MOV SS: code is #GP");
+	ok(selector_fault(load_ss(0x23), 13, 0x20), "MOV SS: ring 3 is #GP");
+	is(load_ss(0x10), EMU_OK, "MOV SS: writable data of this ring");
+	emu.cpl = 3;
+	ok(selector_fault(load_ds(0x10), 13, 0x10),
+	   "ring 3 cannot load ring 0's data");
+	is(load_ds(0x4b), EMU_OK, "but conforming code");
+	emu.regs[EMU_RAX] = 0x40;
+	ok(faulted(RUN("\x0f\x00\xd0"), 13), "LLDT at CPL 3 is #GP");
+	emu.cpl = 0;
+	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT");
+	is(segs[EMU_LDTR].base, 0x6800, "loads LDTR");
+	describe(0x10, 0, 0, 0);
+	memcpy(ram + 0x6808, ram + GDT + 0x20, 8);
+	emu.cpl = 3;
+	is(load_ds(0xf), EMU_OK, "MOV DS: from the LDT");
+	emu.cpl = 0;
+	emu.regs[EMU_RAX] = 0x30;
+	is(RUN("\x0f\x00\xd8"), EMU_OK, "LTR");
+	ok(access_byte(0x30) == 0x8b && segs[EMU_TR].base == 0x5800,
+	   "loads TR and marks the TSS busy");
+	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0x30), "a busy one is #GP");
+	RUN("\x0f\x00\xc8");
+	is(emu.regs[EMU_RAX], 0x30, "STR");
+
+	reset_gdt(EMU_PROT32);
+	emu.regs[EMU_RBX] = 0x10;
+	RUN("\x0f\x02\xc3");
+	ok(emu.regs[EMU_RAX] == 0xc09200 && emu.rflags & 0x40, "LAR");
+	RUN("\x0f\x03\xc3");
+	ok(emu.regs[EMU_RAX] == 0xffffffff && emu.rflags & 0x40, "LSL");
+	emu.cpl = 3;
+	RUN("\x0f\x03\xc3");
+	ok(!(emu.rflags & 0x40), "LSL of ring 0's data in ring 3 clears ZF");
+	RUN("\x0f\x00\xe3");
+	ok(!(emu.rflags & 0x40), "so does VERR");
+	emu.regs[EMU_RBX] = 0x18;
+	RUN("\x0f\x00\xe3");
+	ok(emu.rflags & 0x40, "VERR: readable code");
+	RUN("\x0f\x00\xeb");
+	ok(!(emu.rflags & 0x40), "VERW: code is not writable");
+	emu.regs[EMU_RBX] = 0x10;
+	emu.regs[EMU_RCX] = 3;
+	RUN("\x63\xcb");
+	ok(emu.regs[EMU_RBX] == 0x13 && emu.rflags & 0x40, "ARPL raises RPL");
+}
+
+static void test_far(void)
+{
+	u32 frame[9];
+
+	reset_gdt(EMU_PROT32);
+	is(RUN("\xea\x34\x12\x00\x00\x08\x00"), EMU_OK, "JMP 08:1234");
+	ok(emu.rip == 0x1234 && segs[EMU_CS].attr == 0xc09b, "loads CS and EIP");
+	ok(selector_fault(RUN("\xea\x34\x12\x00\x00\x10\x00"), 13, 0x10),
+	   "JMP to data is #GP");
+	ok(selector_fault(RUN("\xea\x34\x12\x00\x00\x1b\x00"), 13, 0x18),
+	   "JMP to an outer ring is #GP");
+	ok(selector_fault(RUN("\xea\x34\x12\x00\x00\x00\x00"), 13, 0),
+	   "JMP to a null selector is #GP(0)");
+	is(RUN("\x9a\x34\x12\x00\x00\x48\x00"), EMU_OK, "CALL conforming code");
+	ok(word(0x8ffc) == 8 && word(0x8ff8) == 0x123b &&
+	   segs[EMU_CS].selector == 0x48, "pushes CS and EIP");
+
+	reset_gdt(EMU_PROT32);
+	frame[0] = 0x4444;
+	frame[1] = 0x1b;
+	frame[2] = 0x202;
+	frame[3] = 0x7777;
+	frame[4] = 0x23;
+	memcpy(ram + 0x9000, frame, 20);
+	is(RUN("\xcf"), EMU_OK, "IRET to ring 3");
+	ok(emu.rip == 0x4444 && emu.cpl == 3 && emu.regs[EMU_RSP] == 0x7777 &&
+	   segs[EMU_SS].selector == 0x23 && segs[EMU_CS].selector == 0x1b &&
+	   emu.rflags == 0x202, "loads all five");
+	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "ring 0's data is taken away");
+
+	reset_gdt(EMU_PROT32);
+	frame[2] = 0x7777;
+	frame[3] = 0x23;
+	memcpy(ram + 0x9000, frame, 16);
+	is(RUN("\xcb"), EMU_OK, "RETF to ring 3");
+	ok(emu.rip == 0x4444 && emu.cpl == 3 && emu.regs[EMU_RSP] == 0x7777,
+	   "changes the stack");
+	emu.regs[EMU_RSP] = 0x9000;
+	frame[1] = 0x08;
+	memcpy(ram + 0x9000, frame, 16);
+	ok(selector_fault(RUN("\xcb"), 13, 0x08), "RETF inwards is #GP");
+
+	reset_gdt(EMU_PROT32);
+	frame[0] = 0x100;
+	frame[1] = 0x2000;
+	frame[2] = 0x23202;
+	frame[3] = 0xfff0;
+	frame[4] = 0x3000;
+	frame[5] = 0x4000;
+	frame[6] = 0x5000;
+	frame[7] = 0x6000;
+	frame[8] = 0x7000;
+	memcpy(ram + 0x9000, frame, 36);
+	is(RUN("\xcf"), EMU_OK, "IRET to vm86 mode");
+	ok(emu.rip == 0x100 && emu.cpl == 3 && emu.rflags == 0x23202 &&
+	   segs[EMU_CS].base == 0x20000 && segs[EMU_SS].base == 0x30000 &&
+	   segs[EMU_ES].base == 0x40000 && segs[EMU_GS].base == 0x70000 &&
+	   segs[EMU_DS].attr == 0xf3, "loads nine values");
+
+	reset_gdt(EMU_LONG);
+	segs[EMU_CS].selector = 0x50;
+	memset(ram + 0x9000, 0, 40);
+	ram[0x9001] = 0x44;
+	ram[0x9008] = 0x50;
+	ram[0x9010] = 2;
+	ram[0x9019] = 0x70;
+	is(RUN("\x48\xcf"), EMU_OK, "IRETQ within ring 0");
+	ok(emu.rip == 0x4400 && emu.regs[EMU_RSP] == 0x7000 &&
+	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE,
+	   "takes RSP and a null SS from the stack");
+	emu.rip = 0x1000;
+	emu.rflags |= 0x4000;
+	ok(faulted(RUN("\x48\xcf"), 13), "IRETQ with NT is #GP");
+}
+
+static void put32(u32 at, u32 value)
+{
+	memcpy(ram + at, &value, 4);
+}
+
+static void test_task_switch(void)
+{
+	unsigned int i;
+
+	reset_gdt(EMU_PROT32);
+	for (i = 0; i < 6; i++)
+		put32(0x5848 + i * 4, 0x23);
+	put32(0x584c, 0x1b);
+	put32(0x581c, 0xabc000);
+	put32(0x5820, 0x4321);
+	put32(0x5824, 0x202);
+	for (i = 0; i < 8; i++)
+		put32(0x5828 + i * 4, 0x1000 * (i + 1));
+	put32(0x5860, 0x40);
+	emu.regs[EMU_RSI] = 0x5151;
+	emu.rip = 0x1002;
+	is(emu_task_switch(&emu, 0x30, EMU_TASK_CALL, true, 0xee), EMU_OK,
+	   "task switch by CALL, with an error code");
+	ok(emu.rip == 0x4321 && emu.cpl == 3 && emu.regs[EMU_RSI] == 0x7000 &&
+	   emu.rflags == 0x4202, "the new task's registers, NT set");
+	ok(segs[EMU_CS].selector == 0x1b && segs[EMU_DS].selector == 0x23 &&
+	   segs[EMU_TR].selector == 0x30 && segs[EMU_LDTR].base == 0x6800,
+	   "its segments");
+	ok(cr[3] == 0xabc000 && cr[0] & 8, "its CR3, and CR0.TS");
+	ok(word(0x5800) == 0x28 && access_byte(0x30) == 0x8b &&
+	   access_byte(0x28) == 0x8b, "linked to the old task, both busy");
+	ok(word(0x5020) == 0x1002 && word(0x5040) == 0x5151 &&
+	   word(0x504c) == 8, "the old one's state is saved");
+	is(word(0x4ffc), 0xee, "the error code is on the new stack");
+	is(emu.regs[EMU_RSP], 0x4ffc, "and ESP below it");
+	is(emu_task_switch(&emu, 0x28, EMU_TASK_IRET, false, 0), EMU_OK,
+	   "and back by IRET");
+	ok(emu.rip == 0x1002 && emu.regs[EMU_RSI] == 0x5151 && !emu.cpl &&
+	   access_byte(0x30) == 0x89 && !(word(0x5824) & 0x4000),
+	   "the old state; the other is free and not nested");
+
+	reset_gdt(EMU_PROT32);
+	ok(selector_fault(emu_task_switch(&emu, 0x28, EMU_TASK_JMP, false, 0),
+			  13, 0x28), "a busy task is #GP");
+	describe(0x30, 0x5800, 0x66, 0x0089);
+	ok(selector_fault(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0),
+			  10, 0x30), "a short TSS is #TS");
+	describe(0x30, 0x5800, 0x67, 0x0089);
+	put32(0x5820, 0x4321);
+	put32(0x584c, 0x10);
+	ok(selector_fault(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0),
+			  10, 0x10) && emu.rip == 0x4321,
+	   "data as CS is #TS in the new task");
+	ok(access_byte(0x28) == 0x89 && access_byte(0x30) == 0x8b,
+	   "JMP frees the old task");
+}
+
 int main(void)
 {
 	test_real_mode();
@@ -832,5 +1090,8 @@ int main(void)
 	test_restart();
 	test_decoder();
 	test_system();
+	test_segment_loads();
+	test_far();
+	test_task_switch();
 	return done();
 }
