@@ -815,13 +815,21 @@ EXPORT_SYMBOL_GPL(kvm_instruction_length);
 
 int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
 {
+	const struct kvm_events *ev = &vcpu->events;
 	int r = kvm_mmu_fault(vcpu, gpa, access);
 
 	vcpu->stat[STAT_second_level_fault]++;
 	if (r == FAULT_MAPPED)
 		return 1;
-	if (r == FAULT_MMIO)
-		return kvm_emulate(vcpu);
-	return r;
+	if (r != FAULT_MMIO)
+		return r;
+	/*
+	 * An event was being delivered, with its stack or tables outside of
+	 * memory: the instruction at RIP is not what did the access.
+	 */
+	if (unlikely(ev->exception.injected || ev->irq.injected || ev->nmi.injected))
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
+					  gpa, access);
+	return kvm_emulate(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_tdp_fault);

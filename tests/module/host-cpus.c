@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * host-cpus: a vCPU and the host's processors. Its thread moves from one to the
- * next; an NMI for the host hits it in the guest; a processor that it has run on
- * goes away and comes back.
+ * next and keeps what is its own; an NMI for the host hits it in the guest; a
+ * processor that it has run on goes away and comes back.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <asm/prctl.h>
+#include <sys/io.h>
 #include <sys/klog.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "vm.h"
@@ -64,6 +67,41 @@ static void test_moves(void)
 	is(moved, 300, "it was moved each time");
 	vm_destroy(&vm);
 	pin(0);
+}
+
+static uint16_t get_ds(void)
+{
+	uint16_t ds;
+
+	__asm__ volatile("mov %%ds, %0" : "=r"(ds));
+	return ds;
+}
+
+/* KVM_RUN gives the thread back its segments, their bases and its ports. */
+static void test_thread_state(void)
+{
+	unsigned long gs = 0x123456789000, got = 0;
+	struct vm vm;
+	int i;
+
+	vm_start(&vm, 16, counter, counter + sizeof(counter));
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(0x2b));
+	syscall(SYS_arch_prctl, ARCH_SET_GS, gs);
+	if (ioperm(0x80, 1, 1))
+		printf("# ioperm: %s\n", strerror(errno));
+	for (i = 0; i < 10; i++) {
+		vm_run_once(&vm);
+		sched_yield();
+	}
+	syscall(SYS_arch_prctl, ARCH_GET_GS, &got);
+	is(got, gs, "the thread's GS base survives KVM_RUN");
+	is(get_ds(), 0x2b, "the thread's DS survives KVM_RUN");
+	vm_run_once(&vm);
+	outb(0, 0x80);		/* SIGSEGV if the TSS has lost its I/O bitmap */
+	ok(true, "the thread's I/O permissions survive KVM_RUN");
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(0));
+	syscall(SYS_arch_prctl, ARCH_SET_GS, 0ul);
+	vm_destroy(&vm);
 }
 
 static volatile bool spinning;
@@ -158,6 +196,7 @@ int main(void)
 {
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	test_moves();
+	test_thread_state();
 	test_nmi();
 	test_hotplug();
 	return done();

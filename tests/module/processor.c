@@ -150,6 +150,12 @@ GUEST(own_breakpoint, 64,
 	"2: mov %dr6, %rax; out %eax, $0x14\n"
 	"hlt\n");
 
+/* An exception whose stack lies where no memory is. */
+GUEST(lost_stack, 64,
+	"mov $0x00800000, %esp\n"
+	"ud2\n"
+	"hlt\n");
+
 static int kvm, count;
 
 static int check(int good, const char *what)
@@ -523,6 +529,27 @@ static void test_debug(void)
 	guest_free(&g);
 }
 
+static void test_lost_stack(void)
+{
+	const char *name = "an event that cannot be delivered for lack of memory stops the VM only";
+	struct guest g;
+
+	if (access("/sys/module/kvm/version", F_OK)) {
+		printf("ok %d - %s # SKIP the kernel's own KVM tries for ever on SVM\n",
+		       ++count, name);
+		return;
+	}
+	guest_new(&g);
+	put(&g, CODE, lost_stack, lost_stack_end);
+	put(&g, 0x3000, stub, stub_end);
+	set_gate(&g, 6, 0x3000);
+	set_mode(&g, 64);
+	guest_run(&g, 0);
+	check(g.end == KVM_EXIT_INTERNAL_ERROR &&
+	      g.run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV, name);
+	guest_free(&g);
+}
+
 int main(void)
 {
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -538,6 +565,7 @@ int main(void)
 	test_registers();
 	test_pae();
 	test_debug();
+	test_lost_stack();
 	printf("1..%d\n", count);
 	return 0;
 }
