@@ -42,7 +42,9 @@ trap 'umount -q "$root/var/cache/apt/archives"; umount -q "$root/proc"; rm -rf -
 base=$KVM_LIVE_CACHE/plain-debian-13.tar
 if [ ! -e "$base" ]; then
 	echo "# making a plain Debian 13"
-	mmdebstrap --quiet --variant=apt --include=systemd-sysv,linux-headers-amd64,libc6-dev \
+	mmdebstrap --quiet --mode=root --format=tar --variant=apt \
+		--include=systemd-sysv,linux-headers-amd64,libc6-dev \
+		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Acquire::Languages "none"' trixie "$base.tmp" - \
 		</etc/apt/sources.list >&2 && mv "$base.tmp" "$base" || {
 		echo "Bail out! mmdebstrap could not make a plain Debian 13; see above."
