@@ -37,7 +37,7 @@ check-module: module module-tests report-lines kernel-debug
 	prove --timer $(if $(V),-v) tests/module
 
 check-long: check-module-long
-check-module-long: module module-tests
+check-module-long: module module-tests kernel-debug
 	prove --timer $(if $(V),-v) tests/module/long
 
 .PHONY: module-tests report-lines check-module-long

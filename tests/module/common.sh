@@ -15,12 +15,16 @@ skip_all() {
 	exit 0
 }
 
-# Every program here but the ones that are no test of their own.
-flat_tests() {
-	echo "$here/in-vm/identity"
+programs() {
 	for p in "$programs"/*; do
 		[ -x "$p" ] && echo "$p"
 	done
+}
+
+# Every test that needs no more than a flat guest.
+flat_tests() {
+	echo "$here/in-vm/identity"
+	programs
 	echo "$here/in-vm/kvmctl"
 }
 

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Load, use, unload, load again under a kernel that reports leaks, lock-order
-# mistakes and memory errors.
+# Load, use, unload, load again, and all the programs, under a kernel that reports
+# leaks, lock-order mistakes, memory errors and undefined behaviour.
 . "$(dirname "$0")/common.sh"
+# shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --kernel debug --modules "$modules" \
-	--keep "$logs" --no-load --kmemleak --file "$programs/smoke" --timeout 580 \
-	"$here/in-vm/lifecycle"
+	--keep "$logs" --no-load --kmemleak --file "$programs/smoke" --timeout 900 \
+	"$here/in-vm/lifecycle" $(programs) "$here/in-vm/unload"
