@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioapic.c: the I/O APIC of a PC, an 82093AA (Intel 290566). To be read with its
+ * data sheet: 24 pins, each with an entry of the redirection table that says
+ * which message goes to which local APIC when the pin's line rises (edge) or
+ * while it is high (level).
+ *
+ * Level triggered: once a local APIC has accepted the message, remote IRR is set
+ * and nothing more is sent until the end of interrupt (EOI) for that vector
+ * arrives. Then, if the line is still high, the message is sent again. A guest
+ * without a handler for a line that stays high would do nothing but take that
+ * interrupt; so after STORM_LIMIT repetitions without the line falling, each
+ * further one waits STORM_DELAY_NS.
+ *
+ * The polarity bit is stored but ignored: a line is "high" when user space says
+ * it is active (Documentation/virt/kvm/api.rst, KVM_IRQ_LINE).
+ *
+ * ioapic->lock guards everything. Messages are sent with the lock held (a local
+ * APIC never answers synchronously); acknowledgements are reported after it was
+ * dropped, as listeners come back with a changed line.
+ */
+#include <linux/bitops.h>
+#include <linux/hrtimer.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+
+#include "kvm.h"
+
+#define IOAPIC_BASE	0xfec00000
+#define IOAPIC_SIZE	0x1000
+#define IOREGSEL	0x00		/* offsets in the page */
+#define IOWIN		0x10
+
+#define REG_ID		0x00		/* indirect registers */
+#define REG_VERSION	0x01
+#define REG_ARBITRATION	0x02
+#define REG_TABLE	0x10
+#define VERSION		0x11		/* without an EOI register */
+
+#define ENTRY_VECTOR	GENMASK_ULL(7, 0)
+#define ENTRY_MODE	GENMASK_ULL(10, 8)
+#define ENTRY_LOGICAL	BIT_ULL(11)
+#define ENTRY_REMOTE_IRR BIT_ULL(14)
+#define ENTRY_LEVEL	BIT_ULL(15)
+#define ENTRY_MASK	BIT_ULL(16)
+#define ENTRY_DEST_SHIFT 56
+/* Vector, modes, polarity, trigger, mask and destination. */
+#define ENTRY_WRITABLE	(GENMASK_ULL(63, 56) | GENMASK_ULL(16, 15) | \
+			 BIT_ULL(13) | GENMASK_ULL(11, 0))
+
+enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT, MODE_EXTINT = 7 };
+
+#define STORM_LIMIT	1000
+#define STORM_DELAY_NS	(10 * NSEC_PER_MSEC)
+
+struct kvm_ioapic {
+	raw_spinlock_t lock;
+	struct kvm *kvm;
+	u64 base;
+	u8 ioregsel;
+	u8 id;
+	u32 lines;			/* bit n: pin n is high */
+	u32 delayed;			/* bit n: the timer will send it */
+	u16 repeats[KVM_IRQ_PINS];	/* EOIs since the line was low */
+	u64 table[KVM_IRQ_PINS];
+	struct hrtimer timer;
+};
+
+static unsigned int entry_mode(u64 entry)
+{
+	return (entry & ENTRY_MODE) >> 8;
+}
+
+/* Only fixed and lowest-priority interrupts know levels. */
+static bool entry_is_level(u64 entry)
+{
+	return entry & ENTRY_LEVEL && entry_mode(entry) <= MODE_LOWEST;
+}
+
+/* ---- sending ------------------------------------------------------------- */
+
+/* The pin's line rose, or is high; enum kvm_irq_result. */
+static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
+{
+	u64 *entry = &ioapic->table[pin];
+	struct kvm_apic_message message = {
+		.dest = *entry >> ENTRY_DEST_SHIFT,
+		.vector = *entry & ENTRY_VECTOR,
+		.delivery_mode = entry_mode(*entry),
+		.logical = *entry & ENTRY_LOGICAL,
+		.level_triggered = entry_is_level(*entry),
+		.assert = true,
+	};
+	int r;
+
+	if (*entry & ENTRY_MASK)
+		return IRQ_NOBODY;
+	switch (message.delivery_mode) {
+	case MODE_FIXED: case MODE_LOWEST: case MODE_SMI: case MODE_NMI:
+	case MODE_INIT:
+		break;
+	default:	/* ExtINT: the PIC's output has its own wire; reserved */
+		return IRQ_NOBODY;
+	}
+	if (*entry & ENTRY_REMOTE_IRR)
+		return IRQ_COALESCED;
+	r = kvm_apic_deliver(ioapic->kvm, NULL, &message);
+	if (message.level_triggered && r != IRQ_NOBODY)
+		*entry |= ENTRY_REMOTE_IRR;
+	return r;
+}
+
+/* Send what a level-triggered pin has to say now. */
+static void ioapic_service(struct kvm_ioapic *ioapic, unsigned int pin)
+{
+	if (entry_is_level(ioapic->table[pin]) && ioapic->lines & BIT(pin) &&
+	    !(ioapic->delayed & BIT(pin)))
+		ioapic_send(ioapic, pin);
+}
+
+static void ioapic_delay(struct kvm_ioapic *ioapic, unsigned int pin)
+{
+	if (!ioapic->delayed)
+		hrtimer_start(&ioapic->timer, ns_to_ktime(STORM_DELAY_NS),
+			      HRTIMER_MODE_REL);
+	ioapic->delayed |= BIT(pin);
+}
+
+static enum hrtimer_restart ioapic_timer(struct hrtimer *timer)
+{
+	struct kvm_ioapic *ioapic = container_of(timer, struct kvm_ioapic, timer);
+	unsigned long flags, delayed;
+	unsigned int pin;
+
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	delayed = ioapic->delayed;
+	ioapic->delayed = 0;
+	for_each_set_bit(pin, &delayed, KVM_IRQ_PINS)
+		ioapic_service(ioapic, pin);
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	return HRTIMER_NORESTART;
+}
+
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, bool level)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	int r = IRQ_COALESCED;
+	unsigned long flags;
+	bool was;
+
+	if (!ioapic || pin >= KVM_IRQ_PINS)
+		return IRQ_NOBODY;
+	pin = array_index_nospec(pin, KVM_IRQ_PINS);
+
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	was = ioapic->lines & BIT(pin);
+	if (!level) {
+		ioapic->lines &= ~BIT(pin);
+		ioapic->delayed &= ~BIT(pin);
+		ioapic->repeats[pin] = 0;
+		r = IRQ_DELIVERED;
+	} else {
+		ioapic->lines |= BIT(pin);
+		if (entry_is_level(ioapic->table[pin]) ?
+		    !(ioapic->delayed & BIT(pin)) : !was)
+			r = ioapic_send(ioapic, pin);
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	return r;
+}
+
+static void ioapic_notify(struct kvm *kvm, unsigned long acked)
+{
+	unsigned int pin;
+
+	for_each_set_bit(pin, &acked, KVM_IRQ_PINS)
+		kvm_notify_acked(kvm, KVM_IRQCHIP_IOAPIC, pin);
+}
+
+/*
+ * Edge-triggered pins need no EOI, but whoever listens for the timer's wants
+ * to know it, should the local APIC tell.
+ */
+void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
+{
+	unsigned long flags, acked = 0, ended = 0;
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned int pin;
+
+	if (!ioapic)
+		return;
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
+		u64 *entry = &ioapic->table[pin];
+
+		if ((*entry & ENTRY_VECTOR) != vector ||
+		    entry_mode(*entry) > MODE_LOWEST)
+			continue;
+		if (!entry_is_level(*entry)) {
+			if (!(*entry & ENTRY_MASK))
+				acked |= BIT(pin);
+		} else if (*entry & ENTRY_REMOTE_IRR) {
+			*entry &= ~ENTRY_REMOTE_IRR;
+			acked |= BIT(pin);
+			ended |= BIT(pin);
+		}
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+
+	/* Resamplers lower their lines now, before we look at them. */
+	ioapic_notify(kvm, acked);
+	if (!ended)
+		return;
+
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	for_each_set_bit(pin, &ended, KVM_IRQ_PINS) {
+		if (!(ioapic->lines & BIT(pin)))
+			continue;
+		if (ioapic->repeats[pin] < STORM_LIMIT) {
+			ioapic->repeats[pin]++;
+			ioapic_service(ioapic, pin);
+		} else if (!(ioapic->table[pin] & ENTRY_REMOTE_IRR)) {
+			ioapic_delay(ioapic, pin);
+		}
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+}
+
+/* ---- registers ----------------------------------------------------------- */
+
+/* Index of the entry that ioregsel selects a half of, -1 for other registers. */
+static int ioapic_selected(const struct kvm_ioapic *ioapic)
+{
+	unsigned int pin = (ioapic->ioregsel - REG_TABLE) / 2;
+
+	if (ioapic->ioregsel < REG_TABLE || pin >= KVM_IRQ_PINS)
+		return -1;
+	return array_index_nospec(pin, KVM_IRQ_PINS);
+}
+
+static u32 ioapic_read_window(const struct kvm_ioapic *ioapic)
+{
+	int pin = ioapic_selected(ioapic);
+
+	if (pin >= 0)
+		return ioapic->table[pin] >> (ioapic->ioregsel & 1 ? 32 : 0);
+	switch (ioapic->ioregsel) {
+	case REG_ID:
+	case REG_ARBITRATION:
+		return (u32)ioapic->id << 24;
+	case REG_VERSION:
+		return (KVM_IRQ_PINS - 1) << 16 | VERSION;
+	}
+	return 0;
+}
+
+/* Returns the pins whose interrupt ended by this. */
+static u32 ioapic_write_window(struct kvm_ioapic *ioapic, u32 value)
+{
+	int pin = ioapic_selected(ioapic);
+	u64 new, old;
+
+	if (ioapic->ioregsel == REG_ID)
+		ioapic->id = value >> 24 & 0xf;
+	if (pin < 0)
+		return 0;
+	old = ioapic->table[pin];
+	if (ioapic->ioregsel & 1)
+		new = (u64)value << 32 | (u32)old;
+	else
+		new = (old & ~(u64)U32_MAX) | value;
+	new &= ENTRY_WRITABLE;
+	/* A switch to edge is the way to an EOI without an EOI register. */
+	if (entry_is_level(new))
+		new |= old & ENTRY_REMOTE_IRR;
+	ioapic->table[pin] = new;
+	ioapic_service(ioapic, pin);
+	return old & ~new & ENTRY_REMOTE_IRR ? BIT(pin) : 0;
+}
+
+/* Registers are four bytes and live at multiples of 16; parts can be read. */
+bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned int offset, byte;
+	unsigned long flags;
+	bool mine = false;
+	u32 value = 0;
+
+	if (!ioapic)
+		return false;
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	if (gpa >= ioapic->base && gpa - ioapic->base < IOAPIC_SIZE) {
+		mine = true;
+		offset = gpa & 0xff0;
+		if (offset == IOREGSEL)
+			value = ioapic->ioregsel;
+		else if (offset == IOWIN)
+			value = ioapic_read_window(ioapic);
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	if (!mine)
+		return false;
+	memset(data, 0, len);
+	byte = gpa & 0xf;
+	if (byte < sizeof(value)) {
+		value >>= 8 * byte;
+		memcpy(data, &value, min_t(unsigned int, len, sizeof(value)));
+	}
+	return true;
+}
+
+bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned long flags;
+	bool mine = false;
+	u32 value = 0;
+	u32 acked = 0;
+
+	if (!ioapic)
+		return false;
+	memcpy(&value, data, min_t(unsigned int, len, sizeof(value)));
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	if (gpa >= ioapic->base && gpa - ioapic->base < IOAPIC_SIZE) {
+		mine = true;
+		if ((gpa & 0xfff) == IOREGSEL)
+			ioapic->ioregsel = value;
+		else if ((gpa & 0xfff) == IOWIN && len >= sizeof(value))
+			acked = ioapic_write_window(ioapic, value);
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	ioapic_notify(kvm, acked);
+	return mine;
+}
+
+/* ---- state --------------------------------------------------------------- */
+
+void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned long flags;
+	int pin;
+
+	memset(state, 0, sizeof(*state));
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	state->base_address = ioapic->base;
+	state->ioregsel = ioapic->ioregsel;
+	state->id = ioapic->id;
+	state->irr = ioapic->lines;
+	for (pin = 0; pin < KVM_IRQ_PINS; pin++)
+		state->redirtbl[pin].bits = ioapic->table[pin];
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+}
+
+/*
+ * Level-triggered pins that are due are sent by the timer, after user space
+ * has most likely restored the local APICs, too.
+ */
+int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned long flags;
+	int pin;
+
+	if (state->base_address & (IOAPIC_SIZE - 1) || state->ioregsel > U8_MAX ||
+	    state->id > 0xf || state->irr >> KVM_IRQ_PINS)
+		return -EINVAL;
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	ioapic->base = state->base_address;
+	ioapic->ioregsel = state->ioregsel;
+	ioapic->id = state->id;
+	ioapic->lines = state->irr;
+	ioapic->delayed = 0;
+	memset(ioapic->repeats, 0, sizeof(ioapic->repeats));
+	for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
+		u64 entry = state->redirtbl[pin].bits & ENTRY_WRITABLE;
+
+		if (entry_is_level(entry))
+			entry |= state->redirtbl[pin].bits & ENTRY_REMOTE_IRR;
+		ioapic->table[pin] = entry;
+		if (entry_is_level(entry) && ioapic->lines & BIT(pin) &&
+		    !(entry & (ENTRY_REMOTE_IRR | ENTRY_MASK)))
+			ioapic_delay(ioapic, pin);
+	}
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	return 0;
+}
+
+int kvm_ioapic_create(struct kvm *kvm)
+{
+	struct kvm_ioapic *ioapic = kzalloc(sizeof(*ioapic), GFP_KERNEL_ACCOUNT);
+	int pin;
+
+	if (!ioapic)
+		return -ENOMEM;
+	raw_spin_lock_init(&ioapic->lock);
+	hrtimer_init(&ioapic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	ioapic->timer.function = ioapic_timer;
+	ioapic->kvm = kvm;
+	ioapic->base = IOAPIC_BASE;
+	for (pin = 0; pin < KVM_IRQ_PINS; pin++)
+		ioapic->table[pin] = ENTRY_MASK;
+	/* Whoever sees it sees it initialised. */
+	smp_store_release(&kvm->ioapic, ioapic);
+	return 0;
+}
+
+void kvm_ioapic_destroy(struct kvm *kvm)
+{
+	struct kvm_ioapic *ioapic = kvm->ioapic;
+
+	if (!ioapic)
+		return;
+	hrtimer_cancel(&ioapic->timer);
+	kvm->ioapic = NULL;
+	kfree(ioapic);
+}
