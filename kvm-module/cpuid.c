@@ -232,7 +232,8 @@ static int add_leaf(struct cpuid_list *list, u32 function)
 	case 1:
 		e->ebx &= 0x0000ff00;		/* CLFLUSH line; not our APIC id */
 		e->edx = supported(CPUID_1_EDX);
-		e->ecx = supported(CPUID_1_ECX) | F(HYPERVISOR);
+		/* The APIC is ours or user space's, whatever the host has. */
+		e->ecx = supported(CPUID_1_ECX) | F2(HYPERVISOR, X2APIC);
 		break;
 	case 2:
 		break;
@@ -525,10 +526,12 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 	*ecx = e->ecx;
 	*edx = e->edx;
 	/* What follows from the guest's own registers. */
-	if (e->function == 1 && e->ecx & F(XSAVE)) {
+	if (e->function == 1) {
 		*ecx &= ~F(OSXSAVE);
 		if (vcpu->cr4 & X86_CR4_OSXSAVE)
 			*ecx |= F(OSXSAVE);
+		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
+			*edx &= ~F(APIC);
 	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
 		*ebx = xsave_bytes(vcpu->xcr0);
 	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {

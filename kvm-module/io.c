@@ -91,8 +91,15 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 {
 	u64 rax;
 
-	if (!in) {
+	if (in) {
+		if (kvm_device_pio(vcpu->kvm, port, size, &rax, false)) {
+			finish_in(vcpu, &rax, size);
+			return kvm_ops->skip_instruction(vcpu);
+		}
+	} else {
 		rax = kvm_reg_read(vcpu, REG_RAX);
+		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true))
+			return kvm_ops->skip_instruction(vcpu);
 		if (kvm_ioeventfd_write(vcpu->kvm, true, port, size, &rax)) {
 			vcpu->stat[STAT_ioeventfd]++;
 			return kvm_ops->skip_instruction(vcpu);
@@ -224,6 +231,9 @@ static int op_read(struct emu *e, u64 linear, void *buf, unsigned int size,
 	r = find_spans(e, linear, size, walk_access(e, access, false), span);
 	if (r != EMU_OK)
 		return r;
+	if (!span[0].memory && !span[1].len && size <= 8 &&
+	    kvm_device_mmio(vcpu_of(e), span[0].gpa, size, buf, false))
+		return EMU_OK;
 	begin_mmio(io, false, size);
 	if (!span[0].memory || (span[1].len && !span[1].memory)) {
 		if (size > KVM_MMIO_MAX)
@@ -260,6 +270,9 @@ static int op_write(struct emu *e, u64 linear, const void *buf,
 	if (size > KVM_MMIO_MAX &&
 	    (!span[0].memory || (span[1].len && !span[1].memory)))
 		return EMU_UNHANDLED;
+	if (!span[0].memory && !span[1].len && size <= 8 &&
+	    kvm_device_mmio(vcpu, span[0].gpa, size, (void *)buf, true))
+		return EMU_OK;
 	if (!span[0].memory && !span[1].len &&
 	    kvm_ioeventfd_write(vcpu->kvm, false, span[0].gpa, size, buf)) {
 		vcpu->stat[STAT_ioeventfd]++;
@@ -330,14 +343,27 @@ static int op_pio(struct emu *e, u16 port, unsigned int size,
 static int op_pio_in(struct emu *e, u16 port, unsigned int size, void *buf,
 		     unsigned int count)
 {
-	return op_pio(e, port, size, count, false);
+	unsigned int i;
+
+	/* One port is one device's: all of the string, or none of it. */
+	for (i = 0; i < count; i++)
+		if (!kvm_device_pio(vcpu_of(e)->kvm, port, size, buf + i * size, false))
+			return op_pio(e, port, size, count, false);
+	return EMU_OK;
 }
 
 static int op_pio_out(struct emu *e, u16 port, unsigned int size,
 		      const void *buf, unsigned int count)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
+	unsigned int i;
 
+	for (i = 0; i < count; i++)
+		if (!kvm_device_pio(vcpu->kvm, port, size, (void *)buf + i * size,
+				    true))
+			break;
+	if (i == count)
+		return EMU_OK;
 	if (count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
 		vcpu->stat[STAT_ioeventfd]++;
 		return EMU_OK;

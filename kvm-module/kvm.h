@@ -65,6 +65,8 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_USER_SLOTS		509
 #define KVM_MAX_CPUID		256
 #define KVM_MCE_BANKS		32
+#define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
+#define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define KVM_INVALID_PAGE	(~(hpa_t)0)
 
@@ -197,6 +199,7 @@ enum kvm_request {
 	REQ_TLB_FLUSH,		/* drop everything cached of the address space */
 	REQ_TRIPLE_FAULT,
 	REQ_VM_DEAD,
+	REQ_NMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
 };
 
 /* vcpu->mode: may an IPI be needed to make the vCPU see a request? */
@@ -248,6 +251,8 @@ struct kvm_vcpu {
 	u64 dr[4], dr6, dr7;
 	u64 apic_base;
 	u32 mp_state;			/* KVM_MP_STATE_* */
+	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
+	int pending_eoi;		/* split mode: vector to report, or -1 */
 
 	/* Single-stepping and breakpoints for user space. */
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
@@ -311,6 +316,10 @@ struct kvm {
 	struct kvm_pic *pic;
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
+	unsigned long pic_sources[16], ioapic_sources[KVM_IRQ_PINS];
+	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
+	struct mutex irqfd_lock;
+	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
 
 	spinlock_t mmu_lock;
 	hpa_t tdp_root;
@@ -439,7 +448,8 @@ void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err);
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
-void kvm_vcpu_reset(struct kvm_vcpu *vcpu);
+/* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
@@ -523,9 +533,6 @@ bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ----------------- */
 
-#define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
-#define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
-
 /*
  * A line is high while any of its sources holds it. Sources: user space, the
  * PIT, irqfds.
@@ -554,6 +561,42 @@ struct kvm_apic_message {
 };
 int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 		     const struct kvm_apic_message *message);
+
+void kvm_irq_init(struct kvm *kvm);
+void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */
+void kvm_irq_free(struct kvm *kvm);	/* after them */
+int kvm_create_irqchip(struct kvm *kvm);
+int kvm_split_irqchip(struct kvm *kvm, u64 pins);
+int kvm_set_routing(struct kvm *kvm, const struct kvm_irq_routing *head,
+		    const struct kvm_irq_routing_entry __user *user);
+int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
+int kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
+/* Accesses to the in-kernel devices; false: not theirs. */
+bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
+		    bool write);
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
+		     bool write);
+
+/* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ----------- */
+
+int kvm_apic_create(struct kvm_vcpu *vcpu);
+void kvm_apic_destroy(struct kvm_vcpu *vcpu);
+void kvm_apic_reset(struct kvm_vcpu *vcpu);
+int kvm_apic_pending(struct kvm_vcpu *vcpu);
+void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
+bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu);	/* any context */
+u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu);
+void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
+u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
+void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
+bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
+bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
+		    const void *data);
+int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
+int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
+void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
+void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
+int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
 
 /* ---- i8259.c: the two interrupt controllers of a PC -------------------------------- */
 
@@ -661,6 +704,7 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool features);
 /* 0; 1: #GP. host: user space does it, read-only MSRs may be set. */
 int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host);
 int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_get_feature_msr(u32 index, u64 *value);
 int kvm_init_msrs(struct kvm_vcpu *vcpu);
 void kvm_free_msrs(struct kvm_vcpu *vcpu);

@@ -226,6 +226,7 @@ static struct kvm *create_vm(void)
 	spin_lock_init(&kvm->mmu_lock);
 	xa_init(&kvm->vcpus);
 	INIT_LIST_HEAD(&kvm->ioeventfds);
+	kvm_irq_init(kvm);
 	kvm->identity_map_addr = 0xfffbc000;
 	kvm->default_tsc_khz = tsc_khz;
 	kvm->clock_offset = -(s64)ktime_get_boottime_ns();
@@ -279,7 +280,9 @@ void kvm_put(struct kvm *kvm)
 {
 	if (!refcount_dec_and_test(&kvm->users))
 		return;
+	kvm_irq_destroy(kvm);
 	kvm_stats_remove_vm(kvm);	/* and its vCPUs; off the list */
+	kvm_irq_free(kvm);
 	kvm_free_ioeventfds(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_free_memslots(kvm);
@@ -333,16 +336,20 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_ENABLE_CAP:
 	case KVM_CAP_IOEVENTFD:
 	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
-		return 1;
-	/*
-	 * QEMU 10 refuses to start without these two, even for a VM whose
-	 * interrupt controllers it emulates itself and for which it never
-	 * uses them. There is no in-kernel interrupt controller yet, so
-	 * their ioctls say -ENXIO.
-	 */
-	case KVM_CAP_IRQ_ROUTING:
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_SPLIT_IRQCHIP:
+	case KVM_CAP_IRQ_INJECT_STATUS:
+	case KVM_CAP_IRQFD:
+	case KVM_CAP_IRQFD_RESAMPLE:
 	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_PIT2:
+	case KVM_CAP_PIT_STATE2:
+	case KVM_CAP_REINJECT_CONTROL:
+	case KVM_CAP_TSC_DEADLINE_TIMER:
+	case KVM_CAP_SET_BOOT_CPU_ID:
 		return 1;
+	case KVM_CAP_IRQ_ROUTING:
+		return KVM_MAX_ROUTES;
 	case KVM_CAP_XCRS:
 		return !!boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_XSAVE2:
@@ -380,6 +387,8 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		kvm->triple_fault_event = cap->args[0];
 		return 0;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return kvm_split_irqchip(kvm, cap->args[0]);
 	default:
 		return -EINVAL;
 	}
@@ -457,6 +466,156 @@ static int set_identity_map_addr(struct kvm *kvm, void __user *argp)
 	return r;
 }
 
+/* ---- ... and those of its interrupt controllers ------------------------------- */
+
+static int irq_line(struct kvm *kvm, void __user *argp, bool status)
+{
+	struct kvm_irq_level level;
+	size_t size = sizeof(level);
+	int r;
+
+	if (!kvm->pic)
+		return -ENXIO;
+	if (copy_from_user(&level, argp, size))
+		return -EFAULT;
+	r = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
+	level.status = r;
+	return status && copy_to_user(argp, &level, size) ? -EFAULT : 0;
+}
+
+static int access_irqchip(struct kvm *kvm, void __user *argp, bool set)
+{
+	struct kvm_irqchip *chip;
+	bool slave;
+	int r = 0;
+
+	if (!kvm->pic)
+		return -ENXIO;
+	chip = memdup_user(argp, sizeof(*chip));
+	if (IS_ERR(chip))
+		return PTR_ERR(chip);
+	slave = chip->chip_id == KVM_IRQCHIP_PIC_SLAVE;
+	switch (chip->chip_id) {
+	case KVM_IRQCHIP_PIC_MASTER:
+	case KVM_IRQCHIP_PIC_SLAVE:
+		if (set)
+			r = kvm_pic_set(kvm, slave, &chip->chip.pic);
+		else
+			kvm_pic_get(kvm, slave, &chip->chip.pic);
+		break;
+	case KVM_IRQCHIP_IOAPIC:
+		if (set)
+			r = kvm_ioapic_set(kvm, &chip->chip.ioapic);
+		else
+			kvm_ioapic_get(kvm, &chip->chip.ioapic);
+		break;
+	default:
+		r = -EINVAL;
+	}
+	if (!r && !set && copy_to_user(argp, chip, sizeof(*chip)))
+		r = -EFAULT;
+	kfree(chip);
+	return r;
+}
+
+static int create_pit(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_pit_config config;
+	int r;
+
+	if (copy_from_user(&config, argp, sizeof(config)))
+		return -EFAULT;
+	mutex_lock(&kvm->lock);
+	if (!kvm->pic)
+		r = -ENXIO;
+	else if (kvm->pit)
+		r = -EEXIST;
+	else
+		r = kvm_pit_create(kvm, &config);
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+static int access_pit(struct kvm *kvm, void __user *argp, bool set)
+{
+	struct kvm_pit_state2 state = {};
+
+	if (!kvm->pit)
+		return -ENXIO;
+	if (set)
+		return copy_from_user(&state, argp, sizeof(state)) ? -EFAULT :
+			kvm_pit_set(kvm, &state);
+	kvm_pit_get(kvm, &state);
+	return copy_to_user(argp, &state, sizeof(state)) ? -EFAULT : 0;
+}
+
+static int reinject_control(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_reinject_control control;
+
+	if (copy_from_user(&control, argp, sizeof(control)))
+		return -EFAULT;
+	if (!kvm->pit)
+		return -ENXIO;
+	kvm_pit_set_reinject(kvm, control.pit_reinject);
+	return 0;
+}
+
+static int set_boot_cpu(struct kvm *kvm, unsigned long id)
+{
+	int r = -EBUSY;
+
+	mutex_lock(&kvm->lock);
+	if (!kvm->nr_vcpus && id < KVM_MAX_VCPU_ID) {
+		kvm->bsp_id = id;
+		r = 0;
+	}
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+static int irq_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+	struct kvm_irq_routing routing;
+	struct kvm_irqfd irqfd;
+	struct kvm_msi msi;
+
+	switch (ioctl) {
+	case KVM_CREATE_IRQCHIP:
+		return kvm_create_irqchip(kvm);
+	case KVM_GET_IRQCHIP:
+	case KVM_SET_IRQCHIP:
+		return access_irqchip(kvm, argp, ioctl == KVM_SET_IRQCHIP);
+	case KVM_IRQ_LINE:
+	case KVM_IRQ_LINE_STATUS:
+		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);
+	case KVM_SET_GSI_ROUTING:
+		if (copy_from_user(&routing, argp, sizeof(routing)))
+			return -EFAULT;
+		return kvm_set_routing(kvm, &routing, argp + sizeof(routing));
+	case KVM_SIGNAL_MSI:
+		if (copy_from_user(&msi, argp, sizeof(msi)))
+			return -EFAULT;
+		return kvm_signal_msi(kvm, &msi);
+	case KVM_IRQFD:
+		if (copy_from_user(&irqfd, argp, sizeof(irqfd)))
+			return -EFAULT;
+		return kvm_irqfd(kvm, &irqfd);
+	case KVM_CREATE_PIT2:
+		return create_pit(kvm, argp);
+	case KVM_GET_PIT2:
+	case KVM_SET_PIT2:
+		return access_pit(kvm, argp, ioctl == KVM_SET_PIT2);
+	case KVM_REINJECT_CONTROL:
+		return reinject_control(kvm, argp);
+	case KVM_SET_BOOT_CPU_ID:
+		return set_boot_cpu(kvm, arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
 static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
 	struct kvm *kvm = file->private_data;
@@ -507,16 +666,8 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return enable_cap(kvm, &cap);
 	case KVM_CHECK_EXTENSION:
 		return check_extension(kvm, arg);
-	case KVM_SET_GSI_ROUTING:
-	case KVM_SIGNAL_MSI:
-		return -EINVAL;
-	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-	case KVM_GET_IRQCHIP:
-	case KVM_SET_IRQCHIP:
-		return -ENXIO;	/* no in-kernel interrupt controller */
 	default:
-		return -ENOTTY;
+		return irq_ioctl(kvm, ioctl, arg);
 	}
 }
 

@@ -161,7 +161,6 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 		for (i = 0; i < ARRAY_SIZE(plain); i++)
 			if (vendor_matches(plain[i].vendor) &&
 			    plain[i].index != MSR_IA32_SMBASE &&
-			    plain[i].index != MSR_IA32_TSC_DEADLINE &&
 			    plain[i].index != MSR_AMD64_TSC_RATIO)
 				list[n++] = plain[i].index;
 		if (has_tsc_aux())
@@ -335,6 +334,13 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_APICBASE:
 		*value = vcpu->apic_base;
 		return 0;
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return kvm_x2apic_read(vcpu, index, value);
+	case MSR_IA32_TSC_DEADLINE:
+		if (!vcpu->lapic)
+			break;
+		*value = kvm_apic_get_deadline(vcpu);
+		return 0;
 	case MSR_EFER:
 		*value = vcpu->efer;
 		return 0;
@@ -383,14 +389,22 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	return 0;
 }
 
-static int set_apic_base(struct kvm_vcpu *vcpu, u64 value)
+int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
 	u64 reserved = GENMASK_ULL(63, vcpu->maxphyaddr) | 0x2ff;
+	u64 mode = X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE;
+	u64 old = vcpu->apic_base;
 
-	/* Not in x2APIC mode: the APIC is user space's, and it has only xAPIC. */
-	if (value & (reserved | X2APIC_ENABLE))
+	if (!vcpu->lapic || (!host && !kvm_guest_has(vcpu, X86_FEATURE_X2APIC)))
+		reserved |= X2APIC_ENABLE;
+	if (value & reserved || (value & mode) == X2APIC_ENABLE)
+		return 1;
+	/* SDM vol. 3, figure 11-27: from x2APIC only to off, and there not from off. */
+	if (!host && (((old & mode) == mode && (value & mode) == MSR_IA32_APICBASE_ENABLE) ||
+		      (!(old & mode) && (value & mode) == mode)))
 		return 1;
 	vcpu->apic_base = value;
+	kvm_apic_base_changed(vcpu, old);
 	return 0;
 }
 
@@ -471,7 +485,14 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		vcpu->tsc_adjust = value;
 		return 0;
 	case MSR_IA32_APICBASE:
-		return set_apic_base(vcpu, value);
+		return kvm_set_apic_base(vcpu, value, host);
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return kvm_x2apic_write(vcpu, index, value);
+	case MSR_IA32_TSC_DEADLINE:
+		if (!vcpu->lapic)
+			break;
+		kvm_apic_set_deadline(vcpu, value);
+		return 0;
 	case MSR_EFER:
 		return kvm_set_efer(vcpu, value, host);
 	case MSR_IA32_MCG_STATUS:

@@ -826,7 +826,7 @@ static int handle_rdpmc(struct kvm_vcpu *vcpu)
 /* The VMCB's save area is undefined now. */
 static int handle_shutdown(struct kvm_vcpu *vcpu)
 {
-	kvm_vcpu_reset(vcpu);
+	kvm_vcpu_reset(vcpu, false);
 	return kvm_handle_triple_fault(vcpu);
 }
 

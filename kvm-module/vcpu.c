@@ -236,22 +236,62 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 	kvm_ops->inject_exception(vcpu);
 }
 
+static bool extint_pending(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm->pic && kvm_pic_has_interrupt(vcpu->kvm) &&
+	       kvm_apic_accepts_extint(vcpu);
+}
+
+/* Is there an interrupt to deliver, once the guest can take it? */
+static bool irq_pending(struct kvm_vcpu *vcpu)
+{
+	return vcpu->events.irq.pending ||
+	       (vcpu->lapic && (kvm_apic_pending(vcpu) >= 0 || extint_pending(vcpu)));
+}
+
+/* Take it: the vector, or -1 if it has gone away. */
+static int acknowledge_irq(struct kvm_vcpu *vcpu)
+{
+	int vector;
+
+	if (vcpu->events.irq.pending) {
+		vcpu->events.irq.pending = false;
+		return vcpu->events.irq.nr;
+	}
+	if (extint_pending(vcpu))
+		return kvm_pic_acknowledge(vcpu->kvm);
+	vector = kvm_apic_pending(vcpu);
+	if (vector >= 0)
+		kvm_apic_acknowledge(vcpu, vector);
+	return vector;
+}
+
 static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	int vector;
 
 	if (ev->nmi.pending && kvm_ops->nmi_allowed(vcpu)) {
 		ev->nmi.pending--;
 		ev->nmi.injected = true;
 		vcpu->stat[STAT_injected_nmi]++;
 		kvm_ops->inject_nmi(vcpu);
-	} else if (ev->irq.pending && kvm_ops->irq_allowed(vcpu)) {
-		ev->irq.pending = false;
+	} else if (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu)) {
+		vector = acknowledge_irq(vcpu);
+		if (vector < 0)
+			return;
+		ev->irq.nr = vector;
 		ev->irq.injected = true;
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
 		kvm_ops->inject_irq(vcpu);
 	}
+}
+
+/* Unless the PIC is ours, user space injects its interrupts when it can. */
+static bool wants_irq_window(struct kvm_vcpu *vcpu)
+{
+	return vcpu->run->request_interrupt_window && !vcpu->kvm->pic;
 }
 
 /* At most one event goes in; ask for an exit when the next one can. */
@@ -265,12 +305,12 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops->inject_nmi(vcpu);
 	else if (ev->irq.injected)
 		kvm_ops->inject_irq(vcpu);
-	else if (ev->nmi.pending || ev->irq.pending)
+	else if (ev->nmi.pending || irq_pending(vcpu))
 		inject_new_interrupt(vcpu);
 
 	if (ev->nmi.pending)
 		kvm_ops->request_nmi_window(vcpu);
-	if (ev->irq.pending || vcpu->run->request_interrupt_window)
+	if (irq_pending(vcpu) || wants_irq_window(vcpu))
 		kvm_ops->request_irq_window(vcpu);
 }
 
@@ -279,6 +319,10 @@ static bool ready_for_irq(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 
+	if (vcpu->kvm->pic)
+		return true;	/* it need not care */
+	if (vcpu->lapic && !kvm_apic_accepts_extint(vcpu))
+		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
 	       !ev->exception.injected && kvm_ops->irq_allowed(vcpu);
 }
@@ -365,6 +409,10 @@ EXPORT_SYMBOL_GPL(kvm_handle_hlt);
 int kvm_halt(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_halt]++;
+	if (vcpu->lapic) {
+		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		return 1;	/* run_loop() waits */
+	}
 	/* Something is there to wake it up. */
 	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
 	    (vcpu->events.irq.pending && kvm_ops->irq_allowed(vcpu)))
@@ -520,7 +568,10 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
 {
 	if (value > 15)
 		return 1;
-	vcpu->cr8 = value;
+	if (vcpu->lapic)
+		kvm_apic_set_cr8(vcpu, value);
+	else
+		vcpu->cr8 = value;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr8);
@@ -595,14 +646,68 @@ EXPORT_SYMBOL_GPL(kvm_get_dr);
 
 /* ---- one trip into the guest ------------------------------------------------------------------ */
 
+/* SDM vol. 3, 9.4.4: an application processor starts where the message says. */
+static void start_by_sipi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment cs;
+	u8 vector = kvm_apic_sipi_vector(vcpu);
+
+	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+	cs.selector = vector << 8;
+	cs.base = vector << 12;
+	kvm_ops->set_segment(vcpu, SEG_CS, &cs);
+	kvm_reg_write(vcpu, REG_RIP, 0);
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
 	if (kvm_take_request(vcpu, REQ_VM_DEAD))
 		return -EIO;
 	if (kvm_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return kvm_handle_triple_fault(vcpu);
+	if (kvm_take_request(vcpu, REQ_NMI) && vcpu->events.nmi.pending < 2)
+		vcpu->events.nmi.pending++;
+	if (kvm_take_request(vcpu, REQ_INIT)) {
+		kvm_vcpu_reset(vcpu, true);
+		vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
+			KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (kvm_take_request(vcpu, REQ_SIPI) &&
+	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		start_by_sipi(vcpu);
 	kvm_take_request(vcpu, REQ_EVENT);
 	return 1;
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static bool must_wake(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+	unsigned long requests = READ_ONCE(vcpu->requests);
+
+	if (requests & (BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_VM_DEAD)))
+		return true;
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
+	       ev->exception.pending || ev->nmi.pending ||
+	       (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu));
+}
+
+/* Halted, or not started yet: sleep until there is something to do. */
+static int wait_for_event(struct kvm_vcpu *vcpu)
+{
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
+			   TASK_INTERRUPTIBLE);
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	if (!must_wake(vcpu))
+		return 1;	/* the signal is run_loop()'s */
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	return handle_requests(vcpu);
 }
 
 /* The breakpoints in force: user space's or the guest's own. */
@@ -701,11 +806,20 @@ static int run_loop(struct kvm_vcpu *vcpu)
 	int r;
 
 	for (;;) {
-		if (vcpu->run->request_interrupt_window && ready_for_irq(vcpu)) {
+		if (unlikely(wants_irq_window(vcpu) && ready_for_irq(vcpu))) {
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return 0;
 		}
-		r = run_once(vcpu);
+		if (unlikely(vcpu->pending_eoi >= 0)) {
+			vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+			vcpu->run->eoi.vector = vcpu->pending_eoi;
+			vcpu->pending_eoi = -1;
+			return 0;
+		}
+		if (likely(vcpu->mp_state == KVM_MP_STATE_RUNNABLE))
+			r = run_once(vcpu);
+		else
+			r = wait_for_event(vcpu);
 		if (r <= 0)
 			return r;
 		if (__xfer_to_guest_mode_work_pending()) {
@@ -748,7 +862,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 
 	if (run->kvm_valid_regs || run->kvm_dirty_regs)
 		return -EINVAL;
-	if (kvm_set_cr8(vcpu, run->cr8))
+	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
 		return -EINVAL;
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
@@ -880,11 +994,11 @@ static int set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 
 	if (!valid_sregs(vcpu, s))
 		return -EINVAL;
-	vcpu->apic_base = s->apic_base;
+	kvm_set_apic_base(vcpu, s->apic_base, true);
 	kvm_ops->set_gdt(vcpu, &s->gdt);
 	kvm_ops->set_idt(vcpu, &s->idt);
 	vcpu->cr2 = s->cr2;
-	vcpu->cr8 = s->cr8;
+	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;
 	kvm_ops->set_efer(vcpu, s->efer);
 	kvm_ops->set_cr0(vcpu, s->cr0);
@@ -990,6 +1104,27 @@ static int set_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *in)
 			clear_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
 	}
 	return 0;
+}
+
+static int set_mp_state(struct kvm_vcpu *vcpu, u32 state)
+{
+	/* Without an in-kernel APIC, user space does the rest. */
+	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+		return -EINVAL;
+	switch (state) {
+	case KVM_MP_STATE_RUNNABLE:
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		vcpu->mp_state = state;
+		return 0;
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		kvm_request(vcpu, REQ_SIPI);
+		return 0;
+	default:
+		return -EINVAL;
+	}
 }
 
 static int set_debugregs(struct kvm_vcpu *vcpu, const struct kvm_debugregs *d)
@@ -1312,6 +1447,8 @@ static int queue_interrupt(struct kvm_vcpu *vcpu, const struct kvm_interrupt *ir
 {
 	if (irq->irq > 255)
 		return -EINVAL;
+	if (vcpu->kvm->pic)
+		return -ENXIO;
 	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
 		return -EEXIST;
 	vcpu->events.irq.pending = true;
@@ -1335,6 +1472,7 @@ union vcpu_arg {
 	struct kvm_xcrs xcrs;
 	struct kvm_translation translation;
 	struct kvm_x86_mce mce;
+	struct kvm_lapic_state lapic;
 };
 
 #define COPY_IN(field)							\
@@ -1369,11 +1507,7 @@ static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 		return COPY_OUT(mp_state);
 	case KVM_SET_MP_STATE:
 		COPY_IN(mp_state);
-		/* Without an in-kernel APIC, user space does the rest. */
-		if (a->mp_state.mp_state != KVM_MP_STATE_RUNNABLE)
-			return -EINVAL;
-		vcpu->mp_state = a->mp_state.mp_state;
-		return 0;
+		return set_mp_state(vcpu, a->mp_state.mp_state);
 	case KVM_GET_VCPU_EVENTS:
 		get_events(vcpu, &a->events);
 		return COPY_OUT(events);
@@ -1415,6 +1549,16 @@ static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 	case KVM_INTERRUPT:
 		COPY_IN(interrupt);
 		return queue_interrupt(vcpu, &a->interrupt);
+	case KVM_GET_LAPIC:
+		if (!vcpu->lapic)
+			return -EINVAL;
+		kvm_apic_get_state(vcpu, &a->lapic);
+		return COPY_OUT(lapic);
+	case KVM_SET_LAPIC:
+		if (!vcpu->lapic)
+			return -EINVAL;
+		COPY_IN(lapic);
+		return kvm_apic_set_state(vcpu, &a->lapic);
 	case KVM_X86_SET_MCE:
 		COPY_IN(mce);
 		return set_mce(vcpu, &a->mce);
@@ -1461,10 +1605,8 @@ static long locked_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
 	case KVM_ENABLE_CAP:
-	case KVM_GET_LAPIC:
-	case KVM_SET_LAPIC:
 	case KVM_KVMCLOCK_CTRL:
-		return -EINVAL;	/* nothing to enable, no APIC, no clock in use */
+		return -EINVAL;	/* nothing to enable, no clock in use */
 	}
 	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
 	if (!a)
@@ -1534,8 +1676,8 @@ static const struct file_operations vcpu_fops = {
 
 /* ---- birth and death ------------------------------------------------------------------------------------------ */
 
-/* SDM vol. 3, table 10-1: the state after power-on. */
-void kvm_vcpu_reset(struct kvm_vcpu *vcpu)
+/* SDM vol. 3, table 10-1: the state after power-on and INIT. */
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 {
 	struct kvm_segment data = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
 	struct kvm_segment cs = { .base = 0xffff0000, .selector = 0xf000,
@@ -1543,10 +1685,13 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu)
 	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
 	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
 	struct kvm_dtable table = { .limit = 0xffff };
+	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) :
+			   X86_CR0_CD | X86_CR0_NW;
 	int i;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	kvm_reset_msrs(vcpu);
+	if (!init)
+		kvm_reset_msrs(vcpu);
 	kvm_ops->vcpu_reset(vcpu);
 	for (i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
@@ -1560,11 +1705,13 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu)
 	kvm_ops->set_gdt(vcpu, &table);
 	kvm_ops->set_idt(vcpu, &table);
 	kvm_ops->set_efer(vcpu, 0);
-	kvm_ops->set_cr0(vcpu, X86_CR0_CD | X86_CR0_NW | X86_CR0_ET);
+	kvm_ops->set_cr0(vcpu, cache | X86_CR0_ET);
 	kvm_ops->set_cr4(vcpu, 0);
 	kvm_ops->set_cr3(vcpu, 0);
 	vcpu->cr2 = vcpu->cr8 = 0;
-	vcpu->xcr0 = XFEATURE_MASK_FP;
+	kvm_apic_reset(vcpu);
+	if (!init)
+		vcpu->xcr0 = XFEATURE_MASK_FP;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->dr6 = DR6_FIXED;
 	vcpu->dr7 = vcpu->debug_dr7 = DR7_FIXED;
@@ -1577,6 +1724,7 @@ EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_free_cache(vcpu);
+	kvm_apic_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	kvm_free_msrs(vcpu);
 	kvfree(vcpu->cpuid);
@@ -1594,7 +1742,10 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	vcpu->kvm = kvm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->pending_eoi = -1;
+	/* Application processors wait for the boot processor's INIT and SIPI. */
+	vcpu->mp_state = kvm->local_apics && id != kvm->bsp_id ?
+		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
@@ -1606,11 +1757,18 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	r = kvm_init_msrs(vcpu);
 	if (r)
 		goto free_fpu;
+	if (kvm->local_apics) {
+		r = kvm_apic_create(vcpu);
+		if (r)
+			goto free_msrs;
+	}
 	r = kvm_ops->vcpu_create(vcpu);
 	if (r)
-		goto free_msrs;
+		goto free_apic;
 	return vcpu;
 
+free_apic:
+	kvm_apic_destroy(vcpu);
 free_msrs:
 	kvm_free_msrs(vcpu);
 free_fpu:
@@ -1629,6 +1787,9 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	int r;
 
 	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
+		return -EINVAL;
+	/* The interrupt controllers came while it was made. */
+	if (kvm->local_apics != !!vcpu->lapic)
 		return -EINVAL;
 	xa_for_each(&kvm->vcpus, i, other)
 		if (other->id == vcpu->id)
@@ -1653,7 +1814,7 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 	vcpu_load(vcpu);
-	kvm_vcpu_reset(vcpu);
+	kvm_vcpu_reset(vcpu, false);
 	kvm_update_cpuid(vcpu);
 	vcpu_put(vcpu);
 

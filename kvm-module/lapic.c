@@ -1,0 +1,738 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lapic.c: the local APIC of a vCPU, in xAPIC and x2APIC mode.
+ *
+ * The registers are kept as user space saves them (KVM_GET_LAPIC): 32 bits
+ * every 16 bytes of a 1 KiB page. Who touches what:
+ *   IRR       anybody, at any time, with atomic bit operations; nothing else of
+ *             the page is written from outside. TMR likewise, before the IRR.
+ *   the rest  the vCPU's thread (vcpu->mutex), or user space holding the same.
+ * An interrupt arrives by setting its IRR bit and kicking the vCPU. NMI, INIT
+ * and SIPI arrive as requests, since they change the vCPU and not the APIC.
+ *
+ * The timer is an hrtimer that sets the IRR bit of the LVT's vector. The bus
+ * clock is 1 GHz: a count of one is a nanosecond.
+ *
+ * References: SDM vol. 3, chapter 11 (10 in older editions).
+ */
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include <linux/slab.h>
+#include <asm/apicdef.h>
+#include <asm/tsc.h>
+
+#include "kvm.h"
+
+#define REG_PAGE		0x400
+#define APIC_VERSION_VALUE	(0x14 | 5 << 16)	/* six LVT entries */
+#define MIN_PERIOD_NS		200000	/* of a periodic timer */
+#define LVT_TIMER_MODE		(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
+#define LVT_MASK(extra)		(0x100ff | (extra))
+
+struct kvm_lapic {
+	struct kvm_vcpu *vcpu;
+	struct hrtimer timer;
+	u64 period_ns;
+	u64 deadline;			/* TSC-deadline mode: the guest's TSC */
+	u8 sipi_vector;
+	u8 regs[REG_PAGE] __aligned(8);
+};
+
+static u32 *reg(struct kvm_lapic *apic, unsigned int offset)
+{
+	return (u32 *)(apic->regs + offset);
+}
+
+/* A 256-bit register: 32 bits of it every 16 bytes. */
+static unsigned long *vector_word(struct kvm_lapic *apic, unsigned int base, u8 vector)
+{
+	return (unsigned long *)(apic->regs + base + (vector / 32) * 16);
+}
+
+/* The words are 16 bytes apart and 8 aligned: bits 0 to 31 of a long. */
+static bool test_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
+{
+	return test_bit(vector % 32, vector_word(apic, base, vector));
+}
+
+static bool set_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
+{
+	return test_and_set_bit(vector % 32, vector_word(apic, base, vector));
+}
+
+static void clear_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
+{
+	clear_bit(vector % 32, vector_word(apic, base, vector));
+}
+
+static int highest_vector(struct kvm_lapic *apic, unsigned int base)
+{
+	int word;
+
+	for (word = 7; word >= 0; word--) {
+		u32 bits = READ_ONCE(*reg(apic, base + word * 16));
+
+		if (bits)
+			return word * 32 + __fls(bits);
+	}
+	return -1;
+}
+
+static bool x2apic(const struct kvm_lapic *apic)
+{
+	return apic->vcpu->apic_base & X2APIC_ENABLE;
+}
+
+static bool hardware_enabled(const struct kvm_lapic *apic)
+{
+	return apic->vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
+}
+
+static bool software_enabled(struct kvm_lapic *apic)
+{
+	return hardware_enabled(apic) && *reg(apic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
+}
+
+/* ---- priorities ------------------------------------------------------------------ */
+
+static void update_ppr(struct kvm_lapic *apic)
+{
+	u32 tpr = *reg(apic, APIC_TASKPRI);
+	int isr = highest_vector(apic, APIC_ISR);
+	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
+
+	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
+}
+
+static void set_tpr(struct kvm_lapic *apic, u32 tpr)
+{
+	*reg(apic, APIC_TASKPRI) = tpr & 0xff;
+	apic->vcpu->cr8 = (tpr & 0xff) >> 4;
+	update_ppr(apic);
+}
+
+void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8)
+{
+	set_tpr(vcpu->lapic, cr8 << 4);
+}
+
+/* The vector that may be delivered now, or -1. */
+int kvm_apic_pending(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	int vector;
+
+	if (!software_enabled(apic))
+		return -1;
+	vector = highest_vector(apic, APIC_IRR);
+	if (vector < 0 || (vector & 0xf0) <= (*reg(apic, APIC_PROCPRI) & 0xf0))
+		return -1;
+	return vector;
+}
+
+/* The processor takes it: from requested to in service. */
+void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	clear_vector(apic, APIC_IRR, vector);
+	set_vector(apic, APIC_ISR, vector);
+	update_ppr(apic);
+}
+
+/* May the PIC's (or user space's) interrupt come through LINT0? */
+bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu)
+{
+	u32 lvt0;
+
+	if (!hardware_enabled(vcpu->lapic))
+		return true;
+	lvt0 = *reg(vcpu->lapic, APIC_LVT0);
+	return !(lvt0 & APIC_LVT_MASKED) &&
+	       GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT;
+}
+
+/* ---- arrival ------------------------------------------------------------------------ */
+
+static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
+{
+	bool was_set;
+
+	if (!software_enabled(apic))
+		return IRQ_NOBODY;
+	if (level)
+		set_vector(apic, APIC_TMR, vector);
+	else
+		clear_vector(apic, APIC_TMR, vector);
+	was_set = set_vector(apic, APIC_IRR, vector);
+	kvm_kick(apic->vcpu);
+	return was_set ? IRQ_COALESCED : IRQ_DELIVERED;
+}
+
+static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+
+	switch (m->delivery_mode) {
+	case 0:		/* fixed */
+	case 1:		/* lowest priority; the sender has chosen */
+		if (m->vector < 16)
+			return IRQ_NOBODY;
+		return accept_vector(apic, m->vector, m->level_triggered);
+	case 4:
+		kvm_request(vcpu, REQ_NMI);
+		break;
+	case 5:
+		if (!m->assert)
+			return IRQ_DELIVERED;	/* the old level de-assert */
+		kvm_request(vcpu, REQ_INIT);
+		break;
+	case 6:
+		WRITE_ONCE(apic->sipi_vector, m->vector);
+		kvm_request(vcpu, REQ_SIPI);
+		break;
+	case 7:		/* ExtINT: the PIC is asked, not the message */
+		break;
+	default:	/* SMI and reserved */
+		return IRQ_NOBODY;
+	}
+	kvm_kick(vcpu);
+	return IRQ_DELIVERED;
+}
+
+static u32 apic_id(struct kvm_lapic *apic)
+{
+	return x2apic(apic) ? apic->vcpu->id : *reg(apic, APIC_ID) >> 24;
+}
+
+static bool matches_logical(struct kvm_lapic *apic, u32 dest)
+{
+	u32 ldr = *reg(apic, APIC_LDR);
+
+	if (x2apic(apic)) {
+		/* Cluster in the upper half, one bit a member in the lower. */
+		if (dest == 0xffffffff)
+			return true;
+		return ldr >> 16 == dest >> 16 && ldr & dest & 0xffff;
+	}
+	ldr >>= 24;
+	dest &= 0xff;
+	if (*reg(apic, APIC_DFR) >> 28 == 0xf)		/* flat */
+		return ldr & dest;
+	return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;	/* cluster */
+}
+
+static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
+		    const struct kvm_apic_message *m)
+{
+	switch (m->shorthand) {
+	case 1:
+		return apic->vcpu == source;
+	case 2:
+		return true;
+	case 3:
+		return apic->vcpu != source;
+	}
+	if (m->logical)
+		return hardware_enabled(apic) && matches_logical(apic, m->dest);
+	if (m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)))
+		return true;
+	return apic_id(apic) == m->dest;
+}
+
+/* One vCPU by its APIC id, without a search when ids are what they usually are. */
+static struct kvm_vcpu *by_apic_id(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu = xa_load(&kvm->vcpus, id);
+
+	if (vcpu && vcpu->id == id && vcpu->lapic && apic_id(vcpu->lapic) == id)
+		return vcpu;
+	return NULL;
+}
+
+/* Any context. Returns what happened, the best of all addressed. */
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
+		     const struct kvm_apic_message *m)
+{
+	struct kvm_vcpu *vcpu, *lowest = NULL;
+	int result = IRQ_NOBODY;
+	unsigned long i;
+
+	if (!m->shorthand && !m->logical && m->dest != 0xff &&
+	    m->dest != 0xffffffff) {
+		vcpu = by_apic_id(kvm, m->dest);
+		if (vcpu)
+			return accept(vcpu->lapic, m);
+	}
+	xa_for_each(&kvm->vcpus, i, vcpu) {
+		if (!vcpu->lapic || !matches(vcpu->lapic, source, m))
+			continue;
+		if (m->delivery_mode != 1) {
+			result = max(result, accept(vcpu->lapic, m));
+			continue;
+		}
+		if (software_enabled(vcpu->lapic) &&
+		    (!lowest || *reg(vcpu->lapic, APIC_PROCPRI) <
+				*reg(lowest->lapic, APIC_PROCPRI)))
+			lowest = vcpu;
+	}
+	return lowest ? accept(lowest->lapic, m) : result;
+}
+
+u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->lapic->sipi_vector);
+}
+
+/* ---- end of interrupt ------------------------------------------------------------------ */
+
+static int end_of_interrupt(struct kvm_lapic *apic)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	int vector = highest_vector(apic, APIC_ISR);
+
+	if (vector < 0)
+		return 1;
+	clear_vector(apic, APIC_ISR, vector);
+	update_ppr(apic);
+	if (!test_vector(apic, APIC_TMR, vector))
+		return 1;
+	if (vcpu->kvm->ioapic) {
+		kvm_ioapic_eoi(vcpu->kvm, vector);
+		return 1;
+	}
+	/* Split mode: the I/O APIC is user space's, and wants to know. */
+	vcpu->pending_eoi = vector;
+	return 1;
+}
+
+/* ---- the timer --------------------------------------------------------------------------- */
+
+static enum hrtimer_restart timer_fires(struct hrtimer *timer)
+{
+	struct kvm_lapic *apic = container_of(timer, struct kvm_lapic, timer);
+	u32 lvtt = READ_ONCE(*reg(apic, APIC_LVTT));
+
+	if (!(lvtt & APIC_LVT_MASKED) && (lvtt & 0xff) >= 16)
+		accept_vector(apic, lvtt & 0xff, false);
+	if ((lvtt & LVT_TIMER_MODE) != APIC_LVT_TIMER_PERIODIC ||
+	    !apic->period_ns)
+		return HRTIMER_NORESTART;
+	hrtimer_forward_now(timer, ns_to_ktime(apic->period_ns));
+	return HRTIMER_RESTART;
+}
+
+static u32 timer_mode(struct kvm_lapic *apic)
+{
+	return *reg(apic, APIC_LVTT) & LVT_TIMER_MODE;
+}
+
+/* Divide configuration: bits 0, 1 and 3; 7 means by one. */
+static u32 divisor(struct kvm_lapic *apic)
+{
+	u32 tdcr = *reg(apic, APIC_TDCR);
+	u32 code = ((tdcr & 3) | (tdcr >> 1 & 4)) + 1;
+
+	return 1 << (code & 7);
+}
+
+static void start_timer(struct kvm_lapic *apic)
+{
+	hrtimer_cancel(&apic->timer);
+	apic->period_ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
+	if (!apic->period_ns || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+		return;
+	/* A tiny period would keep the host busy with nothing else. */
+	if (timer_mode(apic) == APIC_LVT_TIMER_PERIODIC)
+		apic->period_ns = max_t(u64, apic->period_ns, MIN_PERIOD_NS);
+	hrtimer_start(&apic->timer, ns_to_ktime(apic->period_ns),
+		      HRTIMER_MODE_REL_HARD);
+}
+
+static void start_deadline(struct kvm_lapic *apic)
+{
+	u64 now = kvm_guest_tsc(apic->vcpu), ns;
+
+	hrtimer_cancel(&apic->timer);
+	if (!apic->deadline || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		return;
+	ns = apic->deadline > now ?
+		mul_u64_u64_div_u64(apic->deadline - now, 1000000,
+				    apic->vcpu->tsc_khz) : 0;
+	hrtimer_start(&apic->timer, ns_to_ktime(min_t(u64, ns, KTIME_MAX / 2)),
+		      HRTIMER_MODE_REL_HARD);
+}
+
+static u32 current_count(struct kvm_lapic *apic)
+{
+	s64 left = ktime_to_ns(hrtimer_get_remaining(&apic->timer));
+
+	if (!hrtimer_active(&apic->timer) || left <= 0 ||
+	    timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+		return 0;
+	return div_u64(left, divisor(apic));
+}
+
+u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	/* The register reads as 0 once the deadline has passed. */
+	if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE ||
+	    !hrtimer_active(&apic->timer))
+		return 0;
+	return apic->deadline;
+}
+
+void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		return;
+	apic->deadline = deadline;
+	start_deadline(apic);
+}
+
+/* ---- registers ------------------------------------------------------------------------------ */
+
+static u32 read_register(struct kvm_lapic *apic, unsigned int offset)
+{
+	switch (offset) {
+	case APIC_ID:
+		return x2apic(apic) ? apic->vcpu->id : *reg(apic, APIC_ID);
+	case APIC_ARBPRI:
+	case APIC_EOI:
+		return 0;
+	case APIC_TMCCT:
+		return current_count(apic);
+	default:
+		return *reg(apic, offset);
+	}
+}
+
+/* Is there a register at this offset (a multiple of 16)? */
+static bool exists(unsigned int offset)
+{
+	switch (offset) {
+	case APIC_ID: case APIC_LVR: case APIC_TASKPRI: case APIC_ARBPRI:
+	case APIC_PROCPRI: case APIC_EOI: case APIC_RRR: case APIC_LDR:
+	case APIC_DFR: case APIC_SPIV: case APIC_ISR ... APIC_ESR:
+	case APIC_ICR: case APIC_ICR2: case APIC_LVTT ... APIC_TMCCT:
+	case APIC_TDCR: case APIC_SELF_IPI:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
+{
+	struct kvm_apic_message m = {
+		.dest = dest,
+		.vector = low,
+		.delivery_mode = low >> 8 & 7,
+		.logical = low & APIC_DEST_LOGICAL,
+		.level_triggered = low & APIC_INT_LEVELTRIG,
+		.assert = low & APIC_INT_ASSERT || !(low & APIC_INT_LEVELTRIG),
+		.shorthand = low >> 18 & 3,
+	};
+
+	/* IPIs are edge triggered; only INIT knows a level. */
+	if (m.delivery_mode != 5)
+		m.level_triggered = false;
+	kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
+}
+
+static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)
+{
+	static const struct {
+		u16 offset;
+		u32 mask;
+	} lvt[] = {
+		{ APIC_LVTT, LVT_MASK(LVT_TIMER_MODE) },
+		{ APIC_LVTTHMR, LVT_MASK(0x700) },
+		{ APIC_LVTPC, LVT_MASK(0x700) },
+		{ APIC_LVT0, LVT_MASK(0xa700) },
+		{ APIC_LVT1, LVT_MASK(0xa700) },
+		{ APIC_LVTERR, LVT_MASK(0) },
+	};
+	u32 old_mode = timer_mode(apic);
+	int i;
+
+	if (!software_enabled(apic))
+		value |= APIC_LVT_MASKED;
+	for (i = 0; i < ARRAY_SIZE(lvt); i++)
+		if (lvt[i].offset == offset)
+			WRITE_ONCE(*reg(apic, offset), value & lvt[i].mask);
+	if (offset == APIC_LVTT && timer_mode(apic) != old_mode) {
+		hrtimer_cancel(&apic->timer);
+		*reg(apic, APIC_TMICT) = 0;
+		apic->deadline = 0;
+	}
+}
+
+static void write_spiv(struct kvm_lapic *apic, u32 value)
+{
+	unsigned int offset;
+
+	*reg(apic, APIC_SPIV) = value & 0x3ff;
+	if (value & APIC_SPIV_APIC_ENABLED)
+		return;
+	for (offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
+		*reg(apic, offset) |= APIC_LVT_MASKED;
+}
+
+/* Result as a handler. */
+static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
+{
+	switch (offset) {
+	case APIC_ID:
+		*reg(apic, APIC_ID) = value & 0xff000000;
+		break;
+	case APIC_TASKPRI:
+		set_tpr(apic, value);
+		break;
+	case APIC_EOI:
+		return end_of_interrupt(apic);
+	case APIC_LDR:
+		*reg(apic, APIC_LDR) = value & 0xff000000;
+		break;
+	case APIC_DFR:
+		*reg(apic, APIC_DFR) = value | 0x0fffffff;
+		break;
+	case APIC_SPIV:
+		write_spiv(apic, value);
+		break;
+	case APIC_ESR:
+		*reg(apic, APIC_ESR) = 0;
+		break;
+	case APIC_ICR:
+		value &= ~(u32)APIC_ICR_BUSY;
+		*reg(apic, APIC_ICR) = value;
+		send_ipi(apic, value, *reg(apic, APIC_ICR2) >> 24);
+		break;
+	case APIC_ICR2:
+		*reg(apic, APIC_ICR2) = value & 0xff000000;
+		break;
+	case APIC_LVTT ... APIC_LVTERR:
+		write_lvt(apic, offset, value);
+		break;
+	case APIC_TMICT:
+		if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+			break;
+		*reg(apic, APIC_TMICT) = value;
+		start_timer(apic);
+		break;
+	case APIC_TDCR:
+		*reg(apic, APIC_TDCR) = value & 0xb;
+		start_timer(apic);
+		break;
+	}
+	return 1;
+}
+
+static bool in_page(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	return vcpu->lapic && hardware_enabled(vcpu->lapic) &&
+	       !x2apic(vcpu->lapic) &&
+	       gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT;
+}
+
+/*
+ * MMIO. The registers take aligned 32-bit accesses; a shorter read gets its
+ * part of the register, anything else is lost, as the SDM allows.
+ */
+bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
+{
+	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
+	u32 value = 0;
+
+	if (!in_page(vcpu, gpa))
+		return false;
+	memset(data, 0, len);
+	if (exists(offset) && byte + len <= 4)
+		value = read_register(vcpu->lapic, offset) >> (8 * byte);
+	memcpy(data, &value, min(len, 4U));
+	return true;
+}
+
+bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
+		    const void *data)
+{
+	unsigned int offset = gpa & 0xff0;
+	u32 value;
+
+	if (!in_page(vcpu, gpa))
+		return false;
+	if (len == 4 && !(gpa & 0xf) && exists(offset) && offset != APIC_SELF_IPI) {
+		memcpy(&value, data, 4);
+		write_register(vcpu->lapic, offset, value);
+	}
+	return true;
+}
+
+/* x2APIC: MSR 0x800 + offset / 16. 1: #GP. SDM vol. 3, table 11-6. */
+int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	unsigned int offset = (index - APIC_BASE_MSR) << 4;
+
+	if (!apic || !x2apic(apic) || !exists(offset) || offset == APIC_DFR ||
+	    offset == APIC_ICR2 || offset == APIC_EOI ||
+	    offset == APIC_SELF_IPI || offset == APIC_ARBPRI || offset == APIC_RRR)
+		return 1;
+	*value = read_register(apic, offset);
+	if (offset == APIC_ICR)
+		*value |= (u64)*reg(apic, APIC_ICR2) << 32;
+	return 0;
+}
+
+int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	unsigned int offset = (index - APIC_BASE_MSR) << 4;
+
+	if (!apic || !x2apic(apic))
+		return 1;
+	switch (offset) {
+	case APIC_ICR:
+		*reg(apic, APIC_ICR) = (u32)value & ~APIC_ICR_BUSY;
+		*reg(apic, APIC_ICR2) = value >> 32;
+		send_ipi(apic, value, value >> 32);
+		return 0;
+	case APIC_SELF_IPI:
+		if (value & ~0xffULL)
+			return 1;
+		send_ipi(apic, (u32)value | APIC_DEST_SELF, 0);
+		return 0;
+	case APIC_EOI:
+	case APIC_ESR:
+		if (value)
+			return 1;
+		break;
+	case APIC_TASKPRI:
+	case APIC_SPIV:
+	case APIC_LVTT ... APIC_LVTERR:
+	case APIC_TMICT:
+	case APIC_TDCR:
+		if (value >> 32)
+			return 1;
+		break;
+	default:
+		return 1;
+	}
+	write_register(apic, offset, value);
+	return 0;
+}
+
+/* The logical id follows from the id: SDM vol. 3, 11.12.10.2. */
+static u32 x2apic_ldr(u32 id)
+{
+	return (id & ~0xfU) << 12 | 1U << (id & 0xf);
+}
+
+/* A new IA32_APIC_BASE, checked by the caller: mode changes. */
+void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u64 changed = old ^ vcpu->apic_base;
+
+	if (!apic)
+		return;
+	if (changed & X2APIC_ENABLE && x2apic(apic)) {
+		*reg(apic, APIC_ID) = vcpu->id;
+		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
+	} else if (changed & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
+		*reg(apic, APIC_ID) = vcpu->id << 24;
+	}
+	if (!hardware_enabled(apic))
+		hrtimer_cancel(&apic->timer);
+}
+
+/* ---- state ---------------------------------------------------------------------------------------- */
+
+void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+
+	memcpy(s->regs, apic->regs, sizeof(s->regs));
+	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
+	/* The format has the id in bits 31:24 unless x2APIC format is asked for. */
+	if (x2apic(apic))
+		*(u32 *)(s->regs + APIC_ID) = vcpu->id << 24;
+}
+
+int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	u32 left;
+
+	hrtimer_cancel(&apic->timer);
+	memcpy(apic->regs, s->regs, sizeof(apic->regs));
+	/* What the guest could never have put there is not taken over. */
+	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
+	*reg(apic, APIC_ISR) &= ~0xffffU;
+	*reg(apic, APIC_IRR) &= ~0xffffU;
+	*reg(apic, APIC_TDCR) &= 0xb;
+	if (x2apic(apic)) {
+		*reg(apic, APIC_ID) = vcpu->id;
+		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
+	}
+	set_tpr(apic, *reg(apic, APIC_TASKPRI));
+	left = *(const u32 *)(s->regs + APIC_TMCCT);
+	start_timer(apic);
+	if (left && hrtimer_active(&apic->timer))
+		hrtimer_start(&apic->timer,
+			      ns_to_ktime((u64)left * divisor(apic)),
+			      HRTIMER_MODE_REL_HARD);
+	kvm_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+/* Power-on, or INIT, which keeps the id. SDM vol. 3, 11.4.7. */
+void kvm_apic_reset(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	unsigned int offset;
+
+	if (!apic)
+		return;
+	hrtimer_cancel(&apic->timer);
+	memset(apic->regs, 0, sizeof(apic->regs));
+	*reg(apic, APIC_ID) = x2apic(apic) ? vcpu->id : vcpu->id << 24;
+	if (x2apic(apic))
+		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
+	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
+	*reg(apic, APIC_DFR) = 0xffffffff;
+	*reg(apic, APIC_SPIV) = 0xff;
+	for (offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
+		*reg(apic, offset) = APIC_LVT_MASKED;
+	/* Until firmware sets it up, the boot processor hears the PIC. */
+	if (vcpu->id == vcpu->kvm->bsp_id)
+		*reg(apic, APIC_LVT0) = APIC_MODE_EXTINT << 8;
+	apic->deadline = 0;
+	set_tpr(apic, 0);
+}
+
+int kvm_apic_create(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = kzalloc(sizeof(*apic), GFP_KERNEL_ACCOUNT);
+
+	if (!apic)
+		return -ENOMEM;
+	apic->vcpu = vcpu;
+	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	apic->timer.function = timer_fires;
+	vcpu->lapic = apic;
+	return 0;
+}
+
+void kvm_apic_destroy(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->lapic)
+		return;
+	hrtimer_cancel(&vcpu->lapic->timer);
+	kfree(vcpu->lapic);
+	vcpu->lapic = NULL;
+}
