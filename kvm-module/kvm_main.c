@@ -474,7 +474,7 @@ static int irq_line(struct kvm *kvm, void __user *argp, bool status)
 	size_t size = sizeof(level);
 	int r;
 
-	if (!kvm->pic)
+	if (!kvm->local_apics)
 		return -ENXIO;
 	if (copy_from_user(&level, argp, size))
 		return -EFAULT;
@@ -527,7 +527,7 @@ static int create_pit(struct kvm *kvm, void __user *argp)
 		return -EFAULT;
 	mutex_lock(&kvm->lock);
 	if (!kvm->pic)
-		r = -ENXIO;
+		r = -ENOENT;
 	else if (kvm->pit)
 		r = -EEXIST;
 	else

@@ -1473,6 +1473,7 @@ union vcpu_arg {
 	struct kvm_translation translation;
 	struct kvm_x86_mce mce;
 	struct kvm_lapic_state lapic;
+	struct kvm_vapic_addr vapic;
 };
 
 #define COPY_IN(field)							\
@@ -1559,6 +1560,14 @@ static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			return -EINVAL;
 		COPY_IN(lapic);
 		return kvm_apic_set_state(vcpu, &a->lapic);
+	case KVM_SET_VAPIC_ADDR:
+		/*
+		 * The page that a patched 32-bit Windows shares its task
+		 * priority through. QEMU says on every reset that there is
+		 * none, and there never is: nothing reports accesses to it.
+		 */
+		COPY_IN(vapic);
+		return vcpu->lapic && !a->vapic.vapic_addr ? 0 : -EINVAL;
 	case KVM_X86_SET_MCE:
 		COPY_IN(mce);
 		return set_mce(vcpu, &a->mce);
