@@ -17,7 +17,8 @@
  * Reinjection: a tick that found the one before still pending is remembered and
  * follows when the guest has acknowledged that one. Without, it is lost.
  *
- * pit->lock guards everything; the line is pulsed with the lock held.
+ * pit->lock guards everything; the line is pulsed with the lock held. The clock
+ * is read under it: of two that race, the second must not have the earlier time.
  */
 #include <linux/bcd.h>
 #include <linux/hrtimer.h>
@@ -195,7 +196,7 @@ static u64 pit_ticks(struct kvm_pit *pit, s64 now)
 	struct pit_channel *c = &pit->channel[0];
 	u64 ticks, clocks = elapsed(c, now);
 
-	if (!c->loaded || is_stopped(c))
+	if (!c->loaded || is_stopped(c) || clocks < pit_rise(c, pit->reported))
 		return 0;
 	if (is_periodic(c)) {
 		ticks = (clocks / c->s.count - pit->reported) / pit_stride(c);
@@ -220,10 +221,8 @@ static void pit_arm(struct kvm_pit *pit)
 		hrtimer_try_to_cancel(&pit->timer);
 		return;
 	}
-	if (is_periodic(c))
-		due += clocks_to_ns(pit_rise(c, pit->reported + pit_stride(c)));
-	else
-		due += clocks_to_ns(pit_rise(c, 1));
+	due += clocks_to_ns(pit_rise(c, is_periodic(c) ?
+				     pit->reported + pit_stride(c) : 1));
 	if (is_periodic(c) && c->reload)
 		due = min(due, c->reload_time);
 	hrtimer_start(&pit->timer, ns_to_ktime(due), HRTIMER_MODE_ABS);
@@ -430,17 +429,23 @@ static void pit_set_gate(struct kvm_pit *pit, struct pit_channel *c, bool gate,
 	c->s.gate = gate;
 }
 
+static bool pit_has_port(const struct kvm_pit *pit, u16 port)
+{
+	return pit && ((port >= 0x40 && port <= 0x43) ||
+		       (port == 0x61 && pit->speaker));
+}
+
 bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value)
 {
 	struct kvm_pit *pit = kvm->pit;
-	s64 now = ktime_get_boottime_ns();
 	struct pit_channel *c;
 	unsigned long flags;
+	s64 now;
 
-	if (!pit || !((port >= 0x40 && port <= 0x43) ||
-		      (port == 0x61 && pit->speaker)))
+	if (!pit_has_port(pit, port))
 		return false;
 	raw_spin_lock_irqsave(&pit->lock, flags);
+	now = ktime_get_boottime_ns();
 	c = &pit->channel[2];
 	if (port < 0x43)
 		c = &pit->channel[array_index_nospec(port - 0x40, PIT_CHANNELS)];
@@ -462,14 +467,14 @@ bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value)
 bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
 {
 	struct kvm_pit *pit = kvm->pit;
-	s64 now = ktime_get_boottime_ns();
 	struct pit_channel *c;
 	unsigned long flags;
+	s64 now;
 
-	if (!pit || !((port >= 0x40 && port <= 0x43) ||
-		      (port == 0x61 && pit->speaker)))
+	if (!pit_has_port(pit, port))
 		return false;
 	raw_spin_lock_irqsave(&pit->lock, flags);
+	now = ktime_get_boottime_ns();
 	if (port < 0x43) {
 		c = &pit->channel[array_index_nospec(port - 0x40, PIT_CHANNELS)];
 		pit_sync(pit, c, now);
@@ -497,13 +502,14 @@ bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
  */
 void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state)
 {
-	s64 now = ktime_get_boottime_ns();
 	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
+	s64 now;
 	int n;
 
 	memset(state, 0, sizeof(*state));
 	raw_spin_lock_irqsave(&pit->lock, flags);
+	now = ktime_get_boottime_ns();
 	for (n = 0; n < PIT_CHANNELS; n++) {
 		struct pit_channel *c = &pit->channel[n];
 
@@ -548,9 +554,9 @@ static void channel_set(struct pit_channel *c, const struct kvm_pit_channel_stat
 
 int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 {
-	s64 now = ktime_get_boottime_ns();
 	struct kvm_pit *pit = kvm->pit;
 	unsigned long flags;
+	s64 now;
 	int n;
 
 	if (state->flags & ~(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON))
@@ -560,6 +566,7 @@ int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 			return -EINVAL;
 
 	raw_spin_lock_irqsave(&pit->lock, flags);
+	now = ktime_get_boottime_ns();
 	/* Only channel 2 has its gate wired to something. */
 	for (n = 0; n < PIT_CHANNELS; n++)
 		channel_set(&pit->channel[n], &state->channels[n], n == 2, now);

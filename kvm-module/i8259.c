@@ -106,6 +106,7 @@ static void pic_update(struct kvm_pic *pic)
 
 /* Let the new state take effect and tell those who must know. */
 static void pic_unlock(struct kvm_pic *pic, unsigned long flags, bool accepted)
+	__releases(&pic->lock)
 {
 	unsigned long acked = pic->acked;
 	bool was = pic->intr, changed;
@@ -393,14 +394,7 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state)
 		return -EINVAL;
 	new.irq_base &= 0xf8;
 	new.elcr_mask = elcr_masks[slave];
-	new.elcr &= new.elcr_mask;
-	new.read_reg_select = !!new.read_reg_select;
-	new.poll = !!new.poll;
-	new.special_mask = !!new.special_mask;
-	new.auto_eoi = !!new.auto_eoi;
-	new.rotate_on_auto_eoi = !!new.rotate_on_auto_eoi;
-	new.special_fully_nested_mode = !!new.special_fully_nested_mode;
-	new.init4 = !!new.init4;
+	new.elcr &= new.elcr_mask;	/* all the others are bits or booleans */
 
 	raw_spin_lock_irqsave(&pic->lock, flags);
 	pic->chip[slave] = new;

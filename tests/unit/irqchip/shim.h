@@ -42,6 +42,7 @@ typedef __s64 s64;
 #define unlikely(x)	(x)
 #define __user
 #define __rcu
+#define __releases(x)
 #undef __counted_by
 #define __counted_by(x)
 #define array_index_nospec(i, n) (assert((unsigned long)(i) < (n)), (i))
@@ -81,10 +82,11 @@ static inline u64 mul_u64_u32_div(u64 a, u32 mul, u32 div)
 typedef struct { bool held; } raw_spinlock_t;
 typedef struct { int unused; } spinlock_t;
 extern int locks_held;
+void lock_order(const raw_spinlock_t *lock);	/* the test's opinion */
 
 #define raw_spin_lock_init(l) ((l)->held = false)
 #define raw_spin_lock_irqsave(l, f) \
-	((f) = 0, assert(!(l)->held), (l)->held = true, (void)locks_held++)
+	((f) = 0, lock_order(l), assert(!(l)->held), (l)->held = true, (void)locks_held++)
 #define raw_spin_unlock_irqrestore(l, f) \
 	((void)(f), assert((l)->held), (l)->held = false, (void)locks_held--)
 

@@ -19,6 +19,18 @@ s64 clock_now = 5000 * MS;
 static struct hrtimer *timers;
 static unsigned int timer_runs;
 
+/* PIT, then I/O APIC, then PIC. Each structure begins with its lock. */
+void lock_order(const raw_spinlock_t *lock)
+{
+	const raw_spinlock_t *pit = (void *)vm.pit, *ioapic = (void *)vm.ioapic;
+	int allowed = pit && pit != lock && pit->held;
+
+	assert(lock != pit || !locks_held);
+	if (lock != pit && lock != ioapic)
+		allowed += ioapic && ioapic->held;
+	assert(locks_held <= allowed);
+}
+
 void hrtimer_init(struct hrtimer *timer, int clock, enum hrtimer_mode mode)
 {
 	(void)clock;
@@ -1252,6 +1264,18 @@ static void test_pit_reinject(void)
 	for (served = 0; serve(); served++)
 		;
 	is(served, 1, "no reinjection: late ticks are lost");
+
+	pit_guest();
+	pit_program(0, 2, false, 1193);
+	advance(3 * MS);
+	while (serve())
+		;
+	ticks = 0;
+	clock_now -= 2 * MS;
+	pit_count(0);
+	clock_now += 2 * MS;
+	pit_count(0);
+	is(ticks, 0, "a clock that goes back makes no ticks");
 
 	/* Masked, or with nobody to hear: nothing is kept. */
 	pit_guest();
