@@ -246,7 +246,7 @@ static void test_slots_race(void)
 
 int main(int argc, char **argv)
 {
-	long before, after;
+	long before, after = 0;
 
 	if (argc > 1)
 		rounds = atoi(argv[1]);
@@ -258,9 +258,17 @@ int main(int argc, char **argv)
 	test_close_order();
 	test_killed();
 	test_slots_race();
-	pause_ms(500);
-	after = available();
-	ok(before - after < 16 * 1024, "no memory was lost (%ld KiB fewer than before)",
+	/*
+	 * Coarse, because the kernel frees late and keeps some: it sees a machine's
+	 * memory that stays (4 MiB each). kmemleak sees the small things.
+	 */
+	for (int i = 0; i < 6; i++) {
+		pause_ms(500);
+		after = available();
+		if (before - after < 32 * 1024)
+			break;
+	}
+	ok(before - after < 32 * 1024, "no memory was lost (%ld KiB fewer than before)",
 	   before - after);
 	return done();
 }
