@@ -11,7 +11,10 @@ build/tests/module/%: tests/module/%.c $(wildcard tests/module/*.h) \
 		tests/unit/tap.h $(GUESTS_OUT)/guests.h $(GUESTS_OUT)/guests.o
 	@mkdir -p $(@D)
 	cc -O2 -Wall -Wextra -Werror -static -pthread -Iuserland/libkvm -Itests/unit \
-		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(GUESTS_OUT)/guests.o
+		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(LIBKVM) $(GUESTS_OUT)/guests.o
+
+build/tests/module/libkvm-live: LIBKVM := $(wildcard userland/libkvm/*.c)
+build/tests/module/libkvm-live: $(wildcard userland/libkvm/*.[ch])
 
 # The programs for users, static, for a machine that has nothing else.
 MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect)
