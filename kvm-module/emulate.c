@@ -223,7 +223,9 @@ int emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old,
 		return EMU_OK;
 	if (!e->ops->cmpxchg || wraps(e, linear, size))
 		return EMU_UNHANDLED;
-	return emu_log_output(e, e->ops->cmpxchg(e, linear, old, new, size));
+	/* In parentheses, because linux/atomic.h has a macro of that name. */
+	return emu_log_output(e, (e->ops->cmpxchg)(e, linear, old, new,
+						   size));
 }
 
 int emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf,
