@@ -46,6 +46,7 @@ LIST_HEAD(kvm_vm_list);
 
 static struct module *vendor_module;
 static int hardware_users;	/* VMs; under kvm_lock */
+static bool shutting_down;	/* under kvm_lock */
 static enum cpuhp_state hotplug_state;
 static DEFINE_PER_CPU(bool, hardware_enabled);
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
@@ -91,6 +92,8 @@ static int hardware_get(void)
 	atomic_t error = ATOMIC_INIT(0);
 
 	lockdep_assert_held(&kvm_lock);
+	if (shutting_down)
+		return -EIO;
 	if (hardware_users) {
 		hardware_users++;
 		return 0;
@@ -151,10 +154,21 @@ static void resume_callback(void *data)
 		WARN_ON_ONCE(enable_this_cpu());
 }
 
+/*
+ * The machine goes down, and user space may still be running: its vCPUs must not
+ * try to enter a guest when virtualization is off.
+ */
 static void shutdown_callback(void *data)
 {
+	struct kvm *kvm;
+
 	pr_info("kvm-live: switching virtualization off\n");
+	mutex_lock(&kvm_lock);
+	shutting_down = true;
+	list_for_each_entry(kvm, &kvm_vm_list, link)
+		kvm_vm_bugged(kvm);
 	on_each_cpu(disable_on_cpu, NULL, 1);
+	mutex_unlock(&kvm_lock);
 }
 
 static const struct syscore_ops kvm_syscore_ops = {
@@ -253,6 +267,7 @@ static struct kvm *create_vm(void)
 
 	mutex_lock(&kvm_lock);
 	list_add(&kvm->link, &kvm_vm_list);
+	kvm->dead = shutting_down;
 	mutex_unlock(&kvm_lock);
 	__module_get(vendor_module);
 	return kvm;

@@ -192,8 +192,21 @@ static void test_hotplug(void)
 	pin(0);
 }
 
-int main(void)
+/* A guest that runs for ever, for other tests. */
+static int spin_only(void)
 {
+	struct vm vm;
+
+	VM_START(&vm, 32, prot_loop);
+	vm_interruptible(&vm, vm.vcpu);
+	vm_run_once(&vm);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "spin"))
+		return spin_only();
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	test_moves();
 	test_thread_state();
