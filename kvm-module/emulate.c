@@ -18,9 +18,10 @@
  *
  * Memory is reached in two steps: emu_linearize() applies the segment's checks,
  * emu_lin_read() and emu_lin_write() go through the log of finished accesses
- * that makes an instruction restartable after a trip to user space.
+ * that makes an instruction restartable after a trip to user space. What goes
+ * wrong is kept in e->status; see emulate_priv.h.
  *
- * Manuals: Intel SDM vol. 1 chapter 3, vol. 2, vol. 3 chapters 5 to 7 and 20;
+ * Manuals: Intel SDM vol. 1 chapter 3, vol. 2, vol. 3 chapters 5 to 8 and 22;
  * AMD APM vol. 3. Where the vendors differ, or a rule depends on state that is
  * not modelled (VME, CET), the instruction is EMU_UNHANDLED, not guessed.
  */
@@ -29,6 +30,12 @@
 /* ------------------------------------------------------------------------
  * Faults
  */
+
+void emu_stop(struct emu *e, int result)
+{
+	if (!stopped(e))
+		e->status = result;
+}
 
 int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error)
 {
@@ -47,20 +54,16 @@ int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 	return EMU_FAULT;
 }
 
-int emu_ud(struct emu *e)
+void emu_raise(struct emu *e, u8 vector)
 {
-	return emu_fault(e, EX_UD, false, 0);
+	if (!stopped(e))
+		e->status = emu_fault(e, vector, false, 0);
 }
 
-int emu_gp(struct emu *e, u32 error)
+void emu_raise_code(struct emu *e, u8 vector, u32 error)
 {
-	return emu_fault(e, EX_GP, true, error);
-}
-
-/* A bad address: #SS for the stack segment, else #GP. */
-static int fault_address(struct emu *e, unsigned int seg)
-{
-	return emu_fault(e, seg == EMU_SS ? EX_SS : EX_GP, true, 0);
+	if (!stopped(e))
+		e->status = emu_fault(e, vector, true, error);
 }
 
 /* ------------------------------------------------------------------------
@@ -76,9 +79,12 @@ const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
 	return &e->segs[seg];
 }
 
-void emu_set_segment(struct emu *e, unsigned int seg,
-		     const struct emu_seg *s)
+void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s)
 {
+	if (!e->ops->set_seg)
+		emu_stop(e, EMU_UNHANDLED);
+	if (stopped(e))
+		return;
 	e->segs[seg] = *s;
 	e->seg_cached |= 1u << seg;
 	e->ops->set_seg(e, seg, s);
@@ -98,181 +104,179 @@ static bool within_limit(const struct emu_seg *s, u64 offset, unsigned int size)
 	u32 down = EMU_SEG_S | EMU_SEG_CODE | EMU_SEG_DOWN;
 
 	if ((s->attr & down) == (EMU_SEG_S | EMU_SEG_DOWN))
-		return offset > s->limit &&
-		       last <= (s->attr & EMU_SEG_DB ? 0xffffffffu : 0xffffu);
+		return offset > s->limit && last <= (s->attr & EMU_SEG_DB ? 0xffffffffu : 0xffffu);
 	return last <= s->limit;
 }
 
-int emu_linearize(struct emu *e, unsigned int seg, u64 offset,
-		  unsigned int size, bool write, u64 *linear)
+/* The linear address of an access; a bad one is #SS in the stack, else #GP. */
+u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write)
 {
 	const struct emu_seg *s;
-	u64 base = 0;
+	u32 type;
+	u64 linear = offset;
+	bool good;
 
 	if (e->mode == EMU_LONG) {
 		if (seg == EMU_FS || seg == EMU_GS)
-			base = emu_segment(e, seg)->base;
-		*linear = base + offset;
-		if (!emu_canonical(e, *linear) || !emu_canonical(e, *linear + size - 1))
-			return fault_address(e, seg);
-		return EMU_OK;
+			linear += emu_segment(e, seg)->base;
+		good = emu_canonical(e, linear) && emu_canonical(e, linear + size - 1);
+	} else {
+		s = emu_segment(e, seg);
+		linear = (u32)(s->base + offset);
+		good = within_limit(s, offset, size);
+		type = s->attr & (EMU_SEG_CODE | EMU_SEG_WRITE);
+		if (!real_or_vm86(e))
+			good = good && !(s->attr & EMU_SEG_UNUSABLE) && s->attr & EMU_SEG_P &&
+			       (write ? type == EMU_SEG_WRITE : type != EMU_SEG_CODE);
 	}
-	s = emu_segment(e, seg);
-	if (!real_or_vm86(e)) {
-		u32 type = s->attr & (EMU_SEG_CODE | EMU_SEG_WRITE);
-
-		if (s->attr & EMU_SEG_UNUSABLE || !(s->attr & EMU_SEG_P))
-			return fault_address(e, seg);
-		if (write ? type != EMU_SEG_WRITE : type == EMU_SEG_CODE)
-			return fault_address(e, seg);
-	}
-	if (!within_limit(s, offset, size))
-		return fault_address(e, seg);
-	*linear = (u32)(s->base + offset);
-	return EMU_OK;
+	if (!good)
+		emu_raise_code(e, seg == EMU_SS ? EX_SS : EX_GP, 0);
+	return linear;
 }
 
-/* The answer of an input access: into the log, or the vCPU waits for it. */
-int emu_log_input(struct emu *e, int r, const void *buf, unsigned int size)
+/* Does the log hold this input? Then it is in @buf. Stopped counts as yes. */
+bool emu_replayed(struct emu *e, void *buf, unsigned int size)
+{
+	unsigned int left = e->log_len - e->log_pos;
+
+	if (left ? size > left : size > EMU_LOG_SIZE - e->log_len)
+		emu_stop(e, EMU_UNHANDLED);
+	if (stopped(e))
+		return true;
+	if (!left)
+		return false;
+	memcpy(buf, e->log + e->log_pos, size);
+	e->log_pos += size;
+	return true;
+}
+
+/* Logs what the owner answered, or notes that it will do so later. */
+void emu_log_input(struct emu *e, int r, const void *buf, unsigned int size)
 {
 	if (r == EMU_OK) {
 		memcpy(e->log + e->log_len, buf, size);
 		e->log_len += size;
 		e->log_pos = e->log_len;
-	} else if (r == EMU_AGAIN) {
-		e->pending = true;
-		e->pending_write = false;
 	}
-	return r;
+	e->pending = r == EMU_AGAIN;
+	e->pending_write = false;
+	emu_stop(e, r);
 }
 
-/* True if the log holds the answer, or *r says why it cannot. */
-bool emu_log_replay(struct emu *e, void *buf, unsigned int size, int *r)
+bool emu_written(struct emu *e)
 {
-	unsigned int left = e->log_len - e->log_pos;
-
-	*r = EMU_OK;
-	if (left) {
-		if (size > left) {
-			*r = EMU_UNHANDLED;
-			return true;
-		}
-		memcpy(buf, e->log + e->log_pos, size);
-		e->log_pos += size;
+	if (stopped(e))
 		return true;
-	}
-	if (size <= EMU_LOG_SIZE - e->log_len)
-		return false;
-	*r = EMU_UNHANDLED;
-	return true;
-}
-
-int emu_log_output(struct emu *e, int r)
-{
-	if (r == EMU_OK) {
-		e->writes_pos = ++e->writes_done;
-	} else if (r == EMU_AGAIN) {
-		e->pending = true;
-		e->pending_write = true;
-	}
-	return r;
-}
-
-bool emu_log_written(struct emu *e)
-{
 	if (e->writes_pos >= e->writes_done)
 		return false;
 	e->writes_pos++;
 	return true;
 }
 
+void emu_log_output(struct emu *e, int r)
+{
+	if (r == EMU_OK)
+		e->writes_pos = ++e->writes_done;
+	e->pending = r == EMU_AGAIN;
+	e->pending_write = true;
+	emu_stop(e, r);
+}
+
 /* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
-static bool wraps(const struct emu *e, u64 linear, unsigned int size)
+static void check_wrap(struct emu *e, u64 linear, unsigned int size)
 {
-	return e->mode != EMU_LONG && !(linear >> 32) &&
-	       (linear + size - 1) >> 32;
+	if (e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32)
+		emu_stop(e, EMU_UNHANDLED);
 }
 
-int emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size,
-		 unsigned int access)
+void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
-	int r;
-
-	if (wraps(e, linear, size))
-		return EMU_UNHANDLED;
-	if (emu_log_replay(e, buf, size, &r))
-		return r;
-	r = e->ops->read(e, linear, buf, size, access);
-	return emu_log_input(e, r, buf, size);
+	memset(buf, 0, size);
+	check_wrap(e, linear, size);
+	if (!emu_replayed(e, buf, size))
+		emu_log_input(e, e->ops->read(e, linear, buf, size, access), buf, size);
 }
 
-int emu_lin_write(struct emu *e, u64 linear, const void *buf,
-		  unsigned int size, unsigned int access)
+void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
+		   unsigned int access)
 {
-	if (wraps(e, linear, size))
-		return EMU_UNHANDLED;
-	if (emu_log_written(e))
-		return EMU_OK;
-	return emu_log_output(e, e->ops->write(e, linear, buf, size, access));
+	check_wrap(e, linear, size);
+	if (!emu_written(e))
+		emu_log_output(e, e->ops->write(e, linear, buf, size, access));
 }
 
-int emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old,
-		    const void *new, unsigned int size)
-{
-	if (emu_log_written(e))
-		return EMU_OK;
-	if (!e->ops->cmpxchg || wraps(e, linear, size))
-		return EMU_UNHANDLED;
-	/* In parentheses, because linux/atomic.h has a macro of that name. */
-	return emu_log_output(e, (e->ops->cmpxchg)(e, linear, old, new,
-						   size));
-}
-
-int emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf,
-	     unsigned int size, unsigned int access)
-{
-	u64 linear;
-	int r;
-
-	r = emu_linearize(e, seg, offset, size, access & EMU_ACC_RMW, &linear);
-	if (r != EMU_OK)
-		return r;
-	if (e->flags & ALIGN && linear & (size - 1))
-		return emu_gp(e, 0);
-	return emu_lin_read(e, linear, buf, size, access);
-}
-
-int emu_write(struct emu *e, unsigned int seg, u64 offset,
-	      const void *buf, unsigned int size)
-{
-	u64 linear;
-	int r;
-
-	r = emu_linearize(e, seg, offset, size, true, &linear);
-	if (r != EMU_OK)
-		return r;
-	if (e->flags & ALIGN && linear & (size - 1))
-		return emu_gp(e, 0);
-	return emu_lin_write(e, linear, buf, size, 0);
-}
-
-int emu_read_operand(struct emu *e, unsigned int at, void *buf,
+void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size)
 {
-	return emu_read(e, e->seg, (e->ea + at) & size_mask(e->addr_size), buf,
-			size, 0);
+	check_wrap(e, linear, size);
+	if (!e->ops->cmpxchg)
+		emu_stop(e, EMU_UNHANDLED);
+	/* In parentheses, because linux/atomic.h has a macro of that name. */
+	if (!emu_written(e))
+		emu_log_output(e, (e->ops->cmpxchg)(e, linear, old, new, size));
 }
 
-int emu_write_operand(struct emu *e, const void *buf, unsigned int size)
+static void check_alignment(struct emu *e, u64 linear, unsigned int size)
 {
-	return emu_write(e, e->seg, e->ea, buf, size);
+	if (e->flags & ALIGN && linear & (size - 1))
+		emu_raise_code(e, EX_GP, 0);
 }
 
-int emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
+void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+	      unsigned int access)
+{
+	u64 linear = emu_linearize(e, seg, offset, size, access & EMU_ACC_RMW);
+
+	check_alignment(e, linear, size);
+	emu_lin_read(e, linear, buf, size, access);
+}
+
+void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size)
+{
+	u64 linear = emu_linearize(e, seg, offset, size, true);
+
+	check_alignment(e, linear, size);
+	emu_lin_write(e, linear, buf, size, 0);
+}
+
+u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size)
+{
+	u64 value = 0;
+
+	emu_read(e, seg, offset, &value, size, 0);
+	return value;
+}
+
+u64 emu_system_load(struct emu *e, u64 linear, unsigned int size)
+{
+	u64 value = 0;
+
+	emu_lin_read(e, linear, &value, size, EMU_ACC_SYSTEM);
+	return value;
+}
+
+void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
+{
+	emu_lin_write(e, linear, &value, size, EMU_ACC_SYSTEM);
+}
+
+/* Of the memory operand, @at bytes further. */
+u64 emu_operand(struct emu *e, unsigned int at, unsigned int size)
+{
+	return emu_load(e, e->seg, (e->ea + at) & size_mask(e->addr_size), size);
+}
+
+void emu_set_operand(struct emu *e, const void *buf, unsigned int size)
+{
+	emu_write(e, e->seg, e->ea, buf, size);
+}
+
+void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 {
 	if (!e->ops->control)
-		return EMU_UNHANDLED;
-	return e->ops->control(e, what, arg, arg2);
+		emu_stop(e, EMU_UNHANDLED);
+	if (!stopped(e))
+		emu_stop(e, e->ops->control(e, what, arg, arg2));
 }
 
 /* ------------------------------------------------------------------------
@@ -292,12 +296,10 @@ u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size)
 	return e->regs[reg & 15] & size_mask(size);
 }
 
-void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size,
-		 u64 value)
+void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value)
 {
 	if (high_byte(e, reg, size))
-		e->regs[reg & 3] = (e->regs[reg & 3] & ~0xff00ull) |
-				   (value & 0xff) << 8;
+		e->regs[reg & 3] = (e->regs[reg & 3] & ~0xff00ull) | (value & 0xff) << 8;
 	else
 		merge(&e->regs[reg & 15], value, size);
 }
@@ -306,61 +308,54 @@ unsigned int emu_stack_size(struct emu *e)
 {
 	if (e->mode == EMU_LONG)
 		return 8;
-	if (e->mode == EMU_VM86)
-		return 2;
-	return emu_segment(e, EMU_SS)->attr & EMU_SEG_DB ? 4 : 2;
+	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->attr & EMU_SEG_DB ? 4 : 2;
 }
 
-/* A stack pointer of a 16-bit stack keeps its upper bits, even 32-bit ones. */
+/* A stack pointer of a 16-bit stack keeps its upper bits. */
 void emu_move_stack(struct emu *e, u64 sp)
 {
 	merge(&e->regs[EMU_RSP], sp, emu_stack_size(e));
 }
 
-int emu_push(struct emu *e, u64 value, unsigned int size)
+void emu_push(struct emu *e, u64 value, unsigned int size)
 {
-	u64 sp = e->regs[EMU_RSP] - size;
-	int r;
+	u64 sp = (e->regs[EMU_RSP] - size) & size_mask(emu_stack_size(e));
 
-	sp &= size_mask(emu_stack_size(e));
-	r = emu_write(e, EMU_SS, sp, &value, size);
-	if (r == EMU_OK)
-		emu_move_stack(e, sp);
-	return r;
+	emu_write(e, EMU_SS, sp, &value, size);
+	emu_move_stack(e, sp);
 }
 
-int emu_pop(struct emu *e, u64 *value, unsigned int size)
+u64 emu_pop(struct emu *e, unsigned int size)
 {
 	u64 sp = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
-	int r;
+	u64 value = emu_load(e, EMU_SS, sp, size);
 
-	*value = 0;
-	r = emu_read(e, EMU_SS, sp, value, size, 0);
-	if (r == EMU_OK)
-		emu_move_stack(e, sp + size);
-	return r;
+	emu_move_stack(e, sp + size);
+	return value;
 }
 
 /* Near transfer: the target is checked before the instruction completes. */
-int emu_jump(struct emu *e, u64 target)
+void emu_jump(struct emu *e, u64 target)
 {
 	target &= size_mask(e->op_size);
-	if (e->mode == EMU_LONG) {
-		if (!emu_canonical(e, target))
-			return emu_gp(e, 0);
-	} else if (target > emu_segment(e, EMU_CS)->limit) {
-		return emu_gp(e, 0);
-	}
+	if (e->mode == EMU_LONG ? !emu_canonical(e, target) :
+				  target > emu_segment(e, EMU_CS)->limit)
+		emu_raise_code(e, EX_GP, 0);
 	e->next_rip = target;
-	return EMU_OK;
 }
 
-/* PUSHF, POPF, CLI, STI, IRET in vm86 mode below IOPL 3; VME is not known. */
-int emu_vm86_refuse(struct emu *e)
+/*
+ * PUSHF, POPF, CLI, STI, INT n and IRET are #GP in vm86 mode below IOPL 3. With
+ * CR4.VME there is more to it, which is not known here.
+ */
+bool emu_vm86_refuses(struct emu *e)
 {
+	if (e->mode != EMU_VM86 || iopl(e) == 3)
+		return false;
 	if (e->ops->get_cr(e, 4) & CR4_VME)
-		return EMU_UNHANDLED;
-	return emu_gp(e, 0);
+		emu_stop(e, EMU_UNHANDLED);
+	emu_raise_code(e, EX_GP, 0);
+	return true;
 }
 
 /* Flags that POPF and IRET may change at this privilege. */
@@ -380,24 +375,21 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size)
  */
 
 /* Fetches more of the instruction: up to the end of the page at a time. */
-static int fetch_more(struct emu *e)
+static void fetch_more(struct emu *e)
 {
-	u64 offset = e->rip + e->nbytes, linear, room;
-	const struct emu_seg *cs;
+	u64 offset = e->rip + e->nbytes, linear = offset, room;
 	unsigned int n = EMU_INSN_MAX - e->nbytes;
+	const struct emu_seg *cs;
 	int r;
 
-	if (!n)
-		return emu_gp(e, 0);	/* SDM 2A 2.3.11: too long */
 	if (e->mode == EMU_LONG) {
-		if (!emu_canonical(e, offset))
-			return emu_gp(e, 0);
-		linear = offset;
+		if (!n || !emu_canonical(e, offset))	/* SDM 2A 2.3.11: too long */
+			return emu_raise_code(e, EX_GP, 0);
 	} else {
 		cs = emu_segment(e, EMU_CS);
 		offset = (u32)offset;
-		if (offset > cs->limit)
-			return emu_gp(e, 0);
+		if (!n || offset > cs->limit)
+			return emu_raise_code(e, EX_GP, 0);
 		if (n > cs->limit - offset + 1ull)
 			n = cs->limit - offset + 1ull;
 		linear = (u32)(cs->base + offset);
@@ -406,169 +398,134 @@ static int fetch_more(struct emu *e)
 	if (n > room)
 		n = room;
 	r = e->ops->fetch(e, linear, e->bytes + e->nbytes, n);
-	if (r == EMU_AGAIN)
-		return EMU_UNHANDLED;	/* code in a device */
 	if (r == EMU_OK)
 		e->nbytes += n;
-	return r;
+	emu_stop(e, r == EMU_AGAIN ? EMU_UNHANDLED : r);	/* code in a device */
 }
 
 /* The next @size bytes of the instruction, little-endian. */
-static int fetch(struct emu *e, unsigned int size, u64 *value)
+static u64 fetch(struct emu *e, unsigned int size)
 {
-	int r;
+	u64 value = 0;
 
-	*value = 0;
-	while (e->nbytes - e->length < (int)size) {
-		r = fetch_more(e);
-		if (r != EMU_OK)
-			return r;
+	while (!stopped(e) && e->nbytes - e->length < (int)size)
+		fetch_more(e);
+	if (!stopped(e)) {
+		memcpy(&value, e->bytes + e->length, size);
+		e->length += size;
 	}
-	memcpy(value, e->bytes + e->length, size);
-	e->length += size;
-	return EMU_OK;
+	return value;
 }
 
-static int decode_prefixes(struct emu *e, int *override)
+/* All prefixes and the first byte of the opcode. */
+static void decode_prefixes(struct emu *e, int *override)
 {
-	u64 byte;
-	int r;
-
-	for (;;) {
-		r = fetch(e, 1, &byte);
-		if (r != EMU_OK)
-			return r;
-		switch (byte) {
+	while (!stopped(e)) {
+		e->opcode = fetch(e, 1);
+		switch (e->opcode) {
 		case 0x26:
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
 			/* ES, CS, SS, DS: without effect in 64-bit mode */
 			if (e->mode != EMU_LONG)
-				*override = byte >> 3 & 3;
+				*override = e->opcode >> 3 & 3;
 			break;
 		case 0x64:
 		case 0x65:
-			*override = byte & 7;
+			*override = e->opcode & 7;
 			break;
 		case 0x66:
 			e->opsize_prefix = true;
 			break;
 		case 0x67:
-			if (e->mode == EMU_LONG)
-				e->addr_size = 4;
-			else
-				e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
+			e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
 			break;
 		case 0xf0:
 			e->lock = true;
 			break;
 		case 0xf2:
 		case 0xf3:
-			e->rep = byte;
+			e->rep = e->opcode;
 			break;
 		default:
-			if (e->mode == EMU_LONG && (byte & 0xf0) == 0x40) {
-				e->rex = byte;
-				continue;
-			}
-			e->opcode = byte;
-			return EMU_OK;
+			if (e->mode != EMU_LONG || (e->opcode & 0xf0) != 0x40)
+				return;
+			e->rex = e->opcode;
+			continue;
 		}
 		e->rex = 0;		/* REX counts only as the last prefix */
 	}
 }
 
-/* C5, C4, 62 and 8F: is it VEX, EVEX or XOP, or LDS, LES, BOUND, POP? */
-static int vex_kind(struct emu *e, unsigned int *kind)
+/*
+ * C5, C4, 62 and 8F: VEX, EVEX or XOP, or LDS, LES, BOUND, POP? The answer is
+ * the value of e->vex, or 0.
+ */
+static unsigned int vex_kind(struct emu *e)
 {
-	static const u8 lengths[4] = { 2, 3, 4, 5 };
-	unsigned int i;
-	u64 next;
-	int r;
+	unsigned int kind, next;
 
-	*kind = 0;
-	i = e->opcode == 0xc5 ? 0 : e->opcode == 0xc4 ? 1 :
-	    e->opcode == 0x62 ? 2 : 3;
-	if (i == 3 && e->opcode != 0x8f)
-		return EMU_OK;
-	r = fetch(e, 1, &next);
-	if (r != EMU_OK)
-		return r;
+	kind = e->opcode == 0xc5 ? 2 : e->opcode == 0xc4 ? 3 : e->opcode == 0x62 ? 4 :
+	       e->opcode == 0x8f ? 5 : 0;
+	if (!kind)
+		return 0;
+	next = fetch(e, 1);
+	if (stopped(e))
+		return 0;
 	e->length--;
-	if (i == 3 ? (next & 0x1f) >= 8 :
-	    e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0))
-		*kind = lengths[i];
-	return EMU_OK;
+	if (kind == 5)
+		return (next & 0x1f) >= 8 ? kind : 0;
+	return e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0) ? kind : 0;
 }
 
 /* The bytes after C5, C4, 62 or 8F; R, X, B and vvvv are inverted in them. */
-static int decode_vex(struct emu *e)
+static void decode_vex(struct emu *e)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
-	unsigned int payload, length_bits;
-	u64 p[3] = { 0 }, last, opcode;
-	unsigned int i;
-	int r;
+	bool long_mode = e->mode == EMU_LONG;
+	unsigned int length_bits;
+	u8 first, last;
 
 	if (e->lock || e->rep || e->opsize_prefix || e->rex)
-		return emu_ud(e);
-	payload = e->vex == 2 ? 1 : e->vex == 4 ? 3 : 2;
-	for (i = 0; i < payload; i++) {
-		r = fetch(e, 1, &p[i]);
-		if (r != EMU_OK)
-			return r;
-	}
+		return emu_raise(e, EX_UD);
+	first = fetch(e, 1);
+	last = e->vex == 2 ? first : fetch(e, 1);
 	e->rex = 0x40;
-	if (e->mode == EMU_LONG)
-		e->rex |= e->vex == 2 ? ~p[0] >> 5 & 4 : ~p[0] >> 5 & 7;
-	last = e->vex == 2 ? p[0] : p[1];
-	if (e->vex != 2 && e->mode == EMU_LONG && last & 0x80)
-		e->rex |= 8;
-	e->map = e->vex == 2 ? 2 : (p[0] & (e->vex == 4 ? 7 : 0x1f)) + 1;
-	e->vex_reg = ~last >> 3 & (e->mode == EMU_LONG ? 15 : 7);
+	if (long_mode)
+		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) |
+			  (e->vex != 2 && last & 0x80 ? 8 : 0);
+	e->map = e->vex == 2 ? 2 : (first & (e->vex == 4 ? 7 : 0x1f)) + 1;
+	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
 	length_bits = last >> 2 & 1;
 	if (e->vex == 4) {
-		if (p[0] & 8 || !(last & 4))
-			return emu_ud(e);
-		e->evex_bits = p[2];
-		length_bits = p[2] >> 5 & 3;
-		if (e->mode == EMU_LONG)
-			e->reg_high = p[0] & 0x10 ? 0 : 16;
+		if (first & 8 || !(last & 4))
+			return emu_raise(e, EX_UD);
+		e->evex_bits = fetch(e, 1);
+		length_bits = e->evex_bits >> 5 & 3;
+		e->reg_high = long_mode && !(first & 0x10) ? 16 : 0;
 	}
 	e->vex_len = 16 << (length_bits > 2 ? 2 : length_bits);
-	r = fetch(e, 1, &opcode);
-	e->opcode = opcode;
-	return r;
+	e->opcode = fetch(e, 1);
 }
 
 /* Finds the opcode after the prefixes, through the escape bytes. */
-static int decode_opcode(struct emu *e)
+static void decode_opcode(struct emu *e)
 {
-	unsigned int kind;
-	u64 byte;
-	int r;
-
 	e->map = 1;
-	r = vex_kind(e, &kind);
-	if (r != EMU_OK)
-		return r;
-	if (kind) {
-		e->vex = kind;
+	e->vex = vex_kind(e);
+	if (e->vex)
 		return decode_vex(e);
-	}
 	if (e->opcode != 0x0f)
-		return EMU_OK;
+		return;
 	e->map = 2;
-	r = fetch(e, 1, &byte);
-	if (r == EMU_OK && (byte == 0x38 || byte == 0x3a)) {
-		e->map = byte == 0x38 ? 3 : 4;
-		r = fetch(e, 1, &byte);
+	e->opcode = fetch(e, 1);
+	if (e->opcode == 0x38 || e->opcode == 0x3a) {
+		e->map = e->opcode == 0x38 ? 3 : 4;
+		e->opcode = fetch(e, 1);
 	}
-	e->opcode = byte;
 	e->vex_pp = e->rep ? e->rep : e->opsize_prefix ? 0x66 : 0;
-	return r;
 }
 
 /* Lengths of what is in no table. */
@@ -593,8 +550,7 @@ static const struct row *find_row(const struct emu *e)
 	case 2:		/* an unknown one is as long as its old form */
 		if (e->vex && old->flags & BARE)
 			return old;
-		return KIND_LOC(old->kind[0]) == LOC_IMM ? &row_modrm_imm8 :
-							   &row_modrm;
+		return KIND_LOC(old->kind[0]) == LOC_IMM ? &row_modrm_imm8 : &row_modrm;
 	case 3:		/* 0F38 */
 	case 6:		/* EVEX map 5 */
 	case 7:		/* EVEX map 6 */
@@ -635,86 +591,71 @@ static bool needs_modrm(const struct emu *e, const struct row *row)
 {
 	unsigned int i;
 
-	if (row->group || row->flags & MODRM)
-		return true;
 	for (i = 0; i < 3; i++)
 		if (row->kind[i] && KIND_LOC(row->kind[i]) <= LOC_LAST_MODRM)
 			return true;
-	return e->map == 2 && !row->run && !(row->flags & BARE);
+	return row->group || row->flags & MODRM ||
+	       (e->map == 2 && !row->run && !(row->flags & BARE));
 }
 
-/* SDM 2A table 2-1 */
-static int decode_address16(struct emu *e, unsigned int scale, bool *stack)
+/* SDM 2A table 2-1. EVEX scales 8-bit displacements. */
+static bool decode_address16(struct emu *e, unsigned int scale)
 {
-	static const u8 base[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
-				    EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
+	static const u8 bases[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
+				     EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
 	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7;
-	u64 disp = 0;
-	int r = EMU_OK;
 
-	if (mod == 1 || mod == 2 || rm == 6)
-		r = fetch(e, mod == 1 ? 1 : mod == 0 && rm != 6 ? 0 : 2, &disp);
-	if (mod == 1)
-		disp = sign_extend(disp, 1) * scale;
-	e->ea = disp;
-	if (mod != 0 || rm != 6) {
-		e->ea += e->regs[base[rm]];
-		*stack = base[rm] == EMU_RBP;
+	if (mod == 0 && rm == 6) {
+		e->ea = fetch(e, 2);
+		return false;
 	}
+	e->ea = e->regs[bases[rm]];
 	if (rm < 4)
 		e->ea += e->regs[rm & 1 ? EMU_RDI : EMU_RSI];
-	return r;
+	if (mod == 1)
+		e->ea += sign_extend(fetch(e, 1), 1) * scale;
+	else if (mod == 2)
+		e->ea += fetch(e, 2);
+	return bases[rm] == EMU_RBP;
 }
 
-/* SDM 2A tables 2-2 and 2-3; *relative: to the end of the instruction */
-static int decode_address32(struct emu *e, unsigned int scale, bool *stack,
-			    bool *relative)
+/*
+ * SDM 2A tables 2-2 and 2-3. Returns whether SS is the default segment, like
+ * the function above; *relative: the address counts from the next instruction.
+ */
+static bool decode_address32(struct emu *e, unsigned int scale, bool *relative)
 {
 	unsigned int mod = e->modrm >> 6, base = e->modrm & 7, index;
-	u64 value, disp = 0;
-	int r;
+	bool has_base;
 
-	e->ea = 0;
 	if (base == 4) {
-		r = fetch(e, 1, &value);
-		if (r != EMU_OK)
-			return r;
 		e->has_sib = true;
-		e->sib = value;
+		e->sib = fetch(e, 1);
 		base = e->sib & 7;
 		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
 		if (index != 4)
 			e->ea = e->regs[index] << (e->sib >> 6);
-	} else if (mod == 0 && base == 5) {
-		*relative = e->mode == EMU_LONG;
-	}
-	if (mod == 0 && base == 5) {
-		mod = 2;		/* no base, 32-bit displacement */
 	} else {
-		*stack = (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
+		*relative = mod == 0 && base == 5 && e->mode == EMU_LONG;
+	}
+	has_base = mod != 0 || base != 5;
+	if (has_base)
 		e->ea += e->regs[base | (e->rex & 1) << 3];
-	}
-	if (mod) {
-		r = fetch(e, mod == 1 ? 1 : 4, &disp);
-		if (r != EMU_OK)
-			return r;
-		disp = sign_extend(disp, mod == 1 ? 1 : 4);
-		if (mod == 1)
-			disp *= scale;
-	}
-	e->ea += disp;
-	return EMU_OK;
+	if (mod == 1)
+		e->ea += sign_extend(fetch(e, 1), 1) * scale;
+	else if (mod == 2 || !has_base)
+		e->ea += sign_extend(fetch(e, 4), 4);
+	return has_base && (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
 }
 
 /* The constant parts of operand @i: registers, immediates, addresses. */
-static int decode_operand(struct emu *e, unsigned int i, unsigned int kind)
+static void decode_operand(struct emu *e, unsigned int i, unsigned int kind)
 {
 	struct emu_operand *o = &e->op[i];
 	unsigned int reg = modrm_reg(e), rm = e->modrm & 7;
 	unsigned int b = (e->rex & 1) << 3, r = (e->rex & 4) << 1;
 	unsigned int loc = KIND_LOC(kind), n;
 	bool memory = e->modrm < 0xc0;
-	int ret = EMU_OK;
 
 	o->loc = LOC_GPR;
 	o->size = operand_size(e, KIND_SIZE(kind));
@@ -762,7 +703,7 @@ static int decode_operand(struct emu *e, unsigned int i, unsigned int kind)
 		break;
 	case LOC_OFFSET:
 		o->loc = LOC_MEM;
-		ret = fetch(e, e->addr_size, &e->ea);
+		e->ea = fetch(e, e->addr_size);
 		break;
 	case LOC_ONE:
 		o->loc = loc;
@@ -770,20 +711,17 @@ static int decode_operand(struct emu *e, unsigned int i, unsigned int kind)
 		break;
 	case LOC_FAR:
 		o->loc = loc;
-		ret = fetch(e, o->size, &o->val);
-		if (ret == EMU_OK)
-			ret = fetch(e, 2, &e->op[1].val);
+		o->val = fetch(e, o->size);
+		e->op[1].val = fetch(e, 2);
 		break;
 	default:		/* LOC_IMM, LOC_IMM8, LOC_REL */
 		o->loc = loc;
 		n = loc == LOC_IMM8 ? 1 : o->size;
 		if (loc == LOC_REL || KIND_SIZE(kind) == SZ_Z)
 			o->size = e->op_size;
-		ret = fetch(e, n, &o->val);
-		o->val = sign_extend(o->val, n) & size_mask(o->size);
+		o->val = sign_extend(fetch(e, n), n) & size_mask(o->size);
 		break;
 	}
-	return ret;
 }
 
 static void decode_start(struct emu *e)
@@ -810,122 +748,90 @@ static void decode_op_size(struct emu *e)
 }
 
 /* ModRM, and the row that a group selects by it. */
-static int decode_modrm(struct emu *e, const struct row **row, u16 kind[3])
+static void decode_modrm(struct emu *e, const struct row *row, u16 kind[3])
 {
-	const struct row *group = (*row)->group;
-	u64 byte;
-	int r;
-
-	memcpy(kind, (*row)->kind, sizeof((*row)->kind));
-	e->flags = (*row)->flags;
-	if (!needs_modrm(e, *row))
-		return EMU_OK;
-	r = fetch(e, 1, &byte);
-	if (r != EMU_OK)
-		return r;
-	e->has_modrm = true;
-	e->modrm = byte;
+	memcpy(kind, row->kind, sizeof(row->kind));
+	e->flags = row->flags;
+	if (needs_modrm(e, row)) {
+		e->has_modrm = true;
+		e->modrm = fetch(e, 1);
+	}
 	if (KIND_LOC(kind[0]) == LOC_RM_GPR || KIND_LOC(kind[1]) == LOC_RM_GPR)
 		e->modrm |= 0xc0;
-	if (!group)
-		return EMU_OK;
-	*row = &group[e->modrm >> 3 & 7];
-	e->flags |= (*row)->flags;
-	if ((*row)->kind[0])
-		memcpy(kind, (*row)->kind, sizeof((*row)->kind));
-	return EMU_OK;
+	if (row->group) {
+		row = &row->group[modrm_reg(e)];
+		e->flags |= row->flags;
+		if (row->kind[0])
+			memcpy(kind, row->kind, sizeof(row->kind));
+	}
+	e->run = row->run;
 }
 
-static int decode(struct emu *e)
+static void decode(struct emu *e)
 {
 	bool stack = false, relative = false;
-	const struct row *row;
 	unsigned int i, scale = 1;
-	int override = -1, r;
+	const struct row *row;
+	int override = -1;
 	u16 kind[3];
 
-	r = decode_prefixes(e, &override);
-	if (r == EMU_OK)
-		r = decode_opcode(e);
-	if (r != EMU_OK)
-		return r;
+	decode_prefixes(e, &override);
+	decode_opcode(e);
 	row = find_row(e);
 	if (!row)
-		return EMU_UNHANDLED;
-	r = decode_modrm(e, &row, kind);
-	if (r != EMU_OK)
-		return r;
-	e->run = row->run;
+		emu_stop(e, EMU_UNHANDLED);
+	if (stopped(e))
+		return;
+	decode_modrm(e, row, kind);
 	decode_op_size(e);
-	if (e->vex == 4)	/* EVEX scales 8-bit displacements */
-		for (i = 0; i < 2; i++)
-			if (KIND_LOC(kind[i]) == LOC_VEC_RM)
-				scale = operand_size(e, KIND_SIZE(kind[i]));
-	if (e->modrm < 0xc0) {
-		if (e->addr_size == 2)
-			r = decode_address16(e, scale, &stack);
-		else
-			r = decode_address32(e, scale, &stack, &relative);
-	}
-	for (i = 0; i < 3 && r == EMU_OK; i++)
+	for (i = 0; i < 2 && e->vex == 4; i++)
+		if (KIND_LOC(kind[i]) == LOC_VEC_RM)
+			scale = operand_size(e, KIND_SIZE(kind[i]));
+	if (e->modrm < 0xc0)
+		stack = e->addr_size == 2 ? decode_address16(e, scale) :
+					    decode_address32(e, scale, &relative);
+	for (i = 0; i < 3; i++)
 		if (kind[i])
-			r = decode_operand(e, i, kind[i]);
-	if (r != EMU_OK)
-		return r;
+			decode_operand(e, i, kind[i]);
 	e->seg = override >= 0 ? override : stack ? EMU_SS : EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
-	if (relative)
-		e->ea += e->next_rip;
-	e->ea &= size_mask(e->addr_size);
-	return EMU_OK;
+	e->ea = (e->ea + (relative ? e->next_rip : 0)) & size_mask(e->addr_size);
 }
 
 /* ------------------------------------------------------------------------
  * Execution
  */
 
-static int operand_read(struct emu *e, struct emu_operand *o, u32 access)
+static void operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
-	switch (o->loc) {
-	case LOC_GPR:
+	if (o->loc == LOC_GPR) {
 		o->val = emu_gpr(e, o->reg, o->size);
-		return EMU_OK;
-	case LOC_MEM:
+	} else if (o->loc == LOC_MEM) {
 		o->val = 0;
-		return emu_read(e, e->seg, e->ea, &o->val, o->size, access);
-	default:
-		return EMU_OK;
+		emu_read(e, e->seg, e->ea, &o->val, o->size, access);
 	}
 }
 
-static int operand_write(struct emu *e, const struct emu_operand *o)
+static void operand_write(struct emu *e, const struct emu_operand *o)
 {
 	u64 linear;
-	int r;
 
-	switch (o->loc) {
-	case LOC_GPR:
+	if (o->loc == LOC_GPR) {
 		emu_set_gpr(e, o->reg, o->size, o->val);
-		return EMU_OK;
-	case LOC_MEM:
-		if (!e->lock)
-			return emu_write(e, e->seg, e->ea, &o->val, o->size);
-		r = emu_linearize(e, e->seg, e->ea, o->size, true, &linear);
-		if (r != EMU_OK)
-			return r;
-		return emu_lin_cmpxchg(e, linear, &e->lock_old, &o->val, o->size);
-	default:
-		return EMU_OK;
+	} else if (o->loc == LOC_MEM && e->lock) {
+		linear = emu_linearize(e, e->seg, e->ea, o->size, true);
+		emu_lin_cmpxchg(e, linear, &e->lock_old, &o->val, o->size);
+	} else if (o->loc == LOC_MEM) {
+		emu_set_operand(e, &o->val, o->size);
 	}
 }
 
 /* A bit offset in a register reaches memory on either side of the operand. */
 static void move_to_bit(struct emu *e)
 {
-	unsigned int size = e->op[0].size;
-	unsigned int shift = size == 8 ? 6 : size == 4 ? 5 : 4;
+	unsigned int size = e->op[0].size, shift = size == 8 ? 6 : size == 4 ? 5 : 4;
 	s64 units = (s64)sign_extend(e->op[1].val, size) >> shift;
 
 	e->ea = (e->ea + (u64)units * size) & size_mask(e->addr_size);
@@ -938,8 +844,7 @@ static bool register_exists(const struct emu_operand *o, bool write)
 	case LOC_SREG:
 		return o->reg <= EMU_GS && !(write && o->reg == EMU_CS);
 	case LOC_CR:
-		return o->reg == 0 || (o->reg >= 2 && o->reg <= 4) ||
-		       o->reg == 8;
+		return o->reg == 0 || (o->reg >= 2 && o->reg <= 4) || o->reg == 8;
 	case LOC_DR:
 		return o->reg < 8;
 	default:
@@ -948,47 +853,36 @@ static bool register_exists(const struct emu_operand *o, bool write)
 }
 
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
-static int check_allowed(struct emu *e)
+static void check_allowed(struct emu *e)
 {
-	bool memory = e->modrm < 0xc0;
-
 	if (!e->run)
-		return EMU_UNHANDLED;
-	if (e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM))
-		return emu_ud(e);
-	if ((e->flags & I64 && e->mode == EMU_LONG) ||
+		emu_stop(e, EMU_UNHANDLED);
+	if ((e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM)) ||
+	    (e->flags & I64 && e->mode == EMU_LONG) ||
 	    (e->flags & PROT && real_or_vm86(e)) ||
-	    (e->flags & MEMORY && !memory) ||
-	    !register_exists(&e->op[0], true) ||
-	    !register_exists(&e->op[1], false))
-		return emu_ud(e);
+	    (e->flags & MEMORY && e->modrm >= 0xc0) ||
+	    !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false))
+		emu_raise(e, EX_UD);
 	if (e->flags & PRIV && e->cpl)
-		return emu_gp(e, 0);
-	return EMU_OK;
+		emu_raise_code(e, EX_GP, 0);
 }
 
-static int execute(struct emu *e)
+static void execute(struct emu *e)
 {
 	unsigned int i;
-	int r = EMU_OK;
 
-	for (i = 1; i < 3 && r == EMU_OK && !(e->flags & NOLOAD); i++)
-		r = operand_read(e, &e->op[i], 0);
-	if (r != EMU_OK)
-		return r;
+	for (i = 1; i < 3 && !(e->flags & NOLOAD); i++)
+		operand_read(e, &e->op[i], 0);
 	if (e->flags & BITS && e->op[0].loc == LOC_MEM)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
-		r = operand_read(e, &e->op[0],
-				 e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
-		if (r != EMU_OK)
-			return r;
+		operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
 		e->lock_old = e->op[0].val;
 	}
-	r = e->run(e);
-	if (r == EMU_OK && !(e->flags & NOWRITE))
-		r = operand_write(e, &e->op[0]);
-	return r;
+	if (!stopped(e))
+		e->run(e);
+	if (!(e->flags & NOWRITE))
+		operand_write(e, &e->op[0]);
 }
 
 static void log_clear(struct emu *e)
@@ -1009,58 +903,36 @@ void emu_checkpoint(struct emu *e)
 	e->old_cpl = e->cpl;
 }
 
-static void roll_back(struct emu *e)
-{
-	memcpy(e->regs, e->old_regs, sizeof(e->regs));
-	e->rip = e->old_rip;
-	e->rflags = e->old_rflags;
-	e->cpl = e->old_cpl;
-	e->shadow = 0;
-}
-
 /*
  * String instructions: each iteration is complete by itself. After EMU_REP_MAX
  * of them the guest goes on at the same rip, so that interrupts get a chance.
  */
-static int execute_string(struct emu *e)
+static void execute_string(struct emu *e)
 {
 	u64 mask = size_mask(e->addr_size), count;
-	bool stop;
-	int r;
 
-	if (!e->rep) {
-		r = execute(e);
-		e->rip = e->next_rip;
-		return r;
-	}
-	for (;;) {
-		count = e->regs[EMU_RCX] & mask;
-		if (!count)
-			break;
-		r = execute(e);
-		if (r != EMU_OK)
-			return r;
+	while (e->regs[EMU_RCX] & mask) {
+		execute(e);
+		if (stopped(e))
+			return;
 		/* A batch of INS or OUTS has already counted its others. */
 		count = (e->regs[EMU_RCX] - 1) & mask;
 		merge(&e->regs[EMU_RCX], count, e->addr_size);
-		stop = e->flags & REPCC &&
-		       !(e->rflags & FL_ZF) == (e->rep == 0xf3);
-		if (stop || !count)
+		if (!count || (e->flags & REPCC && e->rep == (e->rflags & FL_ZF ? 0xf2 : 0xf3)))
 			break;
 		emu_checkpoint(e);
 		log_clear(e);
-		e->iterations++;
-		if (e->iterations >= EMU_REP_MAX || e->rflags & FL_TF)
-			return EMU_OK;
+		if (++e->iterations >= EMU_REP_MAX || e->rflags & FL_TF)
+			return;
 	}
 	e->rip = e->next_rip;
-	return EMU_OK;
 }
 
 /* Begins an instruction, or goes on with one that was put off. */
 void emu_begin(struct emu *e)
 {
 	emu_checkpoint(e);
+	e->status = EMU_OK;
 	e->seg_cached = 0;
 	e->shadow = 0;
 	e->iterations = 0;
@@ -1074,49 +946,47 @@ void emu_begin(struct emu *e)
 }
 
 /* Ends it: whatever is not complete is undone. */
-int emu_end(struct emu *e, int r)
+int emu_end(struct emu *e)
 {
+	int r = e->status;
+
 	if (r == EMU_AGAIN && !e->pending)
 		r = EMU_UNHANDLED;	/* from an op that cannot be put off */
-	if (r != EMU_OK)
-		roll_back(e);
-	if (r == EMU_AGAIN) {
-		e->log_pos = 0;
-		e->writes_pos = 0;
-		e->keep_bytes = true;
-		return r;
+	if (r != EMU_OK) {
+		memcpy(e->regs, e->old_regs, sizeof(e->regs));
+		e->rip = e->old_rip;
+		e->rflags = e->old_rflags;
+		e->cpl = e->old_cpl;
+		e->shadow = 0;
 	}
-	log_clear(e);
+	e->keep_bytes = r == EMU_AGAIN;
+	if (r != EMU_AGAIN)
+		log_clear(e);
 	return r == EMU_RETRY ? EMU_OK : r;
 }
 
 int emu_decode(struct emu *e)
 {
-	int r;
-
 	emu_begin(e);
-	r = decode(e);
-	e->keep_bytes = r == EMU_OK;
-	return r;
+	decode(e);
+	e->keep_bytes = !stopped(e);
+	return e->status;
 }
 
 int emu_run(struct emu *e)
 {
-	int r;
-
 	emu_begin(e);
-	r = decode(e);
-	if (r == EMU_OK)
-		r = check_allowed(e);
-	if (r != EMU_OK)
-		return emu_end(e, r);
-	if (e->flags & STRING) {
-		r = execute_string(e);
+	decode(e);
+	check_allowed(e);
+	if (stopped(e))
+		return emu_end(e);
+	if (e->flags & STRING && e->rep) {
+		execute_string(e);
 	} else {
-		r = execute(e);
+		execute(e);
 		e->rip = e->next_rip;
 	}
-	return emu_end(e, r);
+	return emu_end(e);
 }
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)
@@ -1134,16 +1004,13 @@ void emu_supply(struct emu *e, const void *data, unsigned int size)
 
 void emu_prefill(struct emu *e, const u8 *bytes, unsigned int size)
 {
-	if (size > EMU_INSN_MAX)
-		size = EMU_INSN_MAX;
-	memcpy(e->bytes, bytes, size);
-	e->nbytes = size;
+	e->nbytes = size < EMU_INSN_MAX ? size : EMU_INSN_MAX;
+	memcpy(e->bytes, bytes, e->nbytes);
 	e->keep_bytes = true;
 }
 
 void emu_reset(struct emu *e)
 {
 	log_clear(e);
-	e->nbytes = 0;
 	e->keep_bytes = false;
 }

@@ -288,12 +288,13 @@ struct emu {
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
 	bool has_sib;
-	int (*run)(struct emu *e); /* NULL: not emulated */
+	void (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
 	struct emu_operand op[3];
 	u64 next_rip;		/* decoding clears what is above */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
+	int status;		/* enum emu_result, see emulate_priv.h */
 	u16 seg_cached;
 	struct emu_seg segs[EMU_NSEGS];
 	u64 old_regs[16];

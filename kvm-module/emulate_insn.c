@@ -8,9 +8,9 @@
  * RAW load and store for themselves. Instructions that differ in one detail
  * share a function, which looks at the opcode's bits as the manual's tables do.
  *
- * A function may change registers freely: they are put back unless it returns
- * EMU_OK. Anything else (segments, control registers, MSRs) cannot be put back
- * and is set last.
+ * A function may change registers freely: they are put back if the instruction
+ * stops. Anything else (segments, control registers, MSRs) cannot be put back;
+ * it is set last, and only if nothing has stopped it.
  */
 #include "emulate_priv.h"
 
@@ -34,8 +34,7 @@ static u64 flags_szp(u64 value, unsigned int size)
 /* In the order of their opcodes and of ModRM.reg (SDM 2D table A-6). */
 enum { ADD, OR, ADC, SBB, AND, SUB, XOR, CMP };
 
-static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b,
-		      unsigned int size)
+static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b, unsigned int size)
 {
 	u64 top = sign_bit(size), r, carries = 0, overflow = 0;
 	u64 carry = what == ADC || what == SBB ? e->rflags & FL_CF : 0;
@@ -58,52 +57,42 @@ static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b,
 		r = what == AND ? a & b : what == OR ? a | b : a ^ b;
 		break;
 	}
-	flags_change(e, FL_STATUS, flags_szp(r, size) |
-		     flag_if(carries & top, FL_CF) | flag_if(carries & 8, FL_AF) |
-		     flag_if(overflow & top, FL_OF));
+	flags_change(e, FL_STATUS, flags_szp(r, size) | flag_if(carries & top, FL_CF) |
+		     flag_if(carries & 8, FL_AF) | flag_if(overflow & top, FL_OF));
 	return r;
 }
 
 /* The eight by opcode, or by ModRM.reg in group 1. */
-static int op_arithmetic(struct emu *e)
+static void op_arithmetic(struct emu *e)
 {
 	unsigned int what = e->opcode < 0x40 ? e->opcode >> 3 : modrm_reg(e);
 
-	if (what == CMP)
-		e->flags |= NOWRITE;
-	e->op[0].val = arithmetic(e, what, e->op[0].val, e->op[1].val,
-				  e->op[0].size);
-	return EMU_OK;
+	e->op[0].val = arithmetic(e, what, e->op[0].val, e->op[1].val, e->op[0].size);
 }
 
-static int op_test(struct emu *e)
+static void op_test(struct emu *e)
 {
 	arithmetic(e, AND, e->op[0].val, e->op[1].val, e->op[0].size);
-	return EMU_OK;
 }
 
 /* INC and DEC, 40 to 4F or in groups 4 and 5: CF stays. */
-static int op_inc_dec(struct emu *e)
+static void op_inc_dec(struct emu *e)
 {
 	bool dec = (e->opcode < 0x50 ? e->opcode : e->modrm) & 8;
 	u64 carry = e->rflags & FL_CF;
 
-	e->op[0].val = arithmetic(e, dec ? SUB : ADD, e->op[0].val, 1,
-				  e->op[0].size);
+	e->op[0].val = arithmetic(e, dec ? SUB : ADD, e->op[0].val, 1, e->op[0].size);
 	flags_change(e, FL_CF, carry);
-	return EMU_OK;
 }
 
-static int op_not(struct emu *e)
+static void op_not(struct emu *e)
 {
 	e->op[0].val = ~e->op[0].val;
-	return EMU_OK;
 }
 
-static int op_neg(struct emu *e)
+static void op_neg(struct emu *e)
 {
 	e->op[0].val = arithmetic(e, SUB, 0, e->op[0].val, e->op[0].size);
-	return EMU_OK;
 }
 
 /* Shift count: 5 bits, or 6 for 64-bit operands. */
@@ -113,18 +102,16 @@ static unsigned int shift_count(const struct emu *e, unsigned int operand)
 }
 
 /* By zero: flags stay, and memory is not stored to again. */
-static int shift_nothing(struct emu *e)
+static void shift_nothing(struct emu *e)
 {
 	if (e->op[0].loc == LOC_MEM)
 		e->flags |= NOWRITE;
-	return EMU_OK;
 }
 
 /* ROL, ROR, RCL, RCR, SHL, SHR, SHL, SAR by ModRM.reg, bit after bit. */
-static int op_shift(struct emu *e)
+static void op_shift(struct emu *e)
 {
-	unsigned int what = modrm_reg(e), size = e->op[0].size;
-	unsigned int n = shift_count(e, 1);
+	unsigned int what = modrm_reg(e), size = e->op[0].size, n = shift_count(e, 1);
 	u64 top = sign_bit(size), v = e->op[0].val, in;
 	bool left = !(what & 1), carry = e->rflags & FL_CF, out;
 
@@ -133,24 +120,20 @@ static int op_shift(struct emu *e)
 	while (n--) {
 		out = v & (left ? top : 1);
 		in = what < 2 ? out : what < 4 ? carry : what == 7 && v & top;
-		v = left ? (v << 1 | in) & size_mask(size) :
-			   v >> 1 | (in ? top : 0);
+		v = left ? (v << 1 | in) & size_mask(size) : v >> 1 | (in ? top : 0);
 		carry = out;
 	}
 	if (what >= 4)
 		flags_change(e, FL_STATUS, flags_szp(v, size));
 	flags_change(e, FL_CF | FL_OF, flag_if(carry, FL_CF) |
-		     flag_if(left ? carry != !!(v & top) : (v ^ v << 1) & top,
-			     FL_OF));
+		     flag_if(left ? carry != !!(v & top) : (v ^ v << 1) & top, FL_OF));
 	e->op[0].val = v;
-	return EMU_OK;
 }
 
 /* SHLD and SHRD; 16 bits by more than 16 are undefined. */
-static int op_double_shift(struct emu *e)
+static void op_double_shift(struct emu *e)
 {
-	unsigned int n = shift_count(e, 2), size = e->op[0].size;
-	unsigned int bits = size * 8;
+	unsigned int n = shift_count(e, 2), size = e->op[0].size, bits = size * 8;
 	u64 v = e->op[0].val, fill = e->op[1].val, r;
 	bool right = e->opcode & 8;
 
@@ -162,7 +145,6 @@ static int op_double_shift(struct emu *e)
 		     flag_if(v >> (right ? n - 1 : bits - n) & 1, FL_CF) |
 		     flag_if((v ^ r) & sign_bit(size), FL_OF));
 	e->op[0].val = r;
-	return EMU_OK;
 }
 
 /* A double-width value in AX, DX:AX, EDX:EAX or RDX:RAX. */
@@ -176,15 +158,13 @@ static void wide_write(struct emu *e, u64 high, u64 low, unsigned int size)
 }
 
 /* CF and OF tell whether the low half is not the whole product. */
-static u64 multiply(struct emu *e, u64 a, u64 b, unsigned int size,
-		    bool with_sign, u64 *high)
+static u64 multiply(struct emu *e, u64 a, u64 b, unsigned int size, bool with_sign, u64 *high)
 {
 	unsigned __int128 r = (unsigned __int128)a * b;
 	u64 low, whole;
 
 	if (with_sign)
-		r = (__int128)(s64)sign_extend(a, size) *
-		    (s64)sign_extend(b, size);
+		r = (__int128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size);
 	low = (u64)r & size_mask(size);
 	*high = (u64)(r >> size * 8) & size_mask(size);
 	whole = with_sign && low & sign_bit(size) ? size_mask(size) : 0;
@@ -193,24 +173,22 @@ static u64 multiply(struct emu *e, u64 a, u64 b, unsigned int size,
 }
 
 /* MUL and IMUL of the accumulator: group 3 */
-static int op_mul(struct emu *e)
+static void op_mul(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	u64 high, low;
 
-	low = multiply(e, e->regs[EMU_RAX] & size_mask(size), e->op[0].val,
-		       size, e->modrm & 8, &high);
+	low = multiply(e, e->regs[EMU_RAX] & size_mask(size), e->op[0].val, size,
+		       e->modrm & 8, &high);
 	wide_write(e, high, low, size);
-	return EMU_OK;
 }
 
 /* IMUL with two operands, or three of which the first is only written */
-static int op_imul(struct emu *e)
+static void op_imul(struct emu *e)
 {
 	u64 by = e->op[2].loc ? e->op[2].val : e->op[0].val, high;
 
 	e->op[0].val = multiply(e, e->op[1].val, by, e->op[0].size, true, &high);
-	return EMU_OK;
 }
 
 /*
@@ -240,15 +218,14 @@ static u64 divide_wide(u64 high, u64 low, u64 by, u64 *rest)
 }
 
 /* DIV and IDIV: the magnitudes are divided, then the signs put back. */
-static int op_div(struct emu *e)
+static void op_div(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	bool with_sign = e->modrm & 8, negative, opposite;
-	u64 by = e->op[0].val, high, rest, quotient, limit;
+	u64 by = e->op[0].val, high, rest, quotient;
 	unsigned __int128 n;
 
-	high = size == 1 ? e->regs[EMU_RAX] >> 8 & 0xff :
-			   e->regs[EMU_RDX] & size_mask(size);
+	high = size == 1 ? e->regs[EMU_RAX] >> 8 & 0xff : e->regs[EMU_RDX] & size_mask(size);
 	n = high;
 	if (with_sign) {
 		by = sign_extend(by, size);
@@ -262,23 +239,19 @@ static int op_div(struct emu *e)
 	if (with_sign && by >> 63)
 		by = -by;
 	if ((u64)(n >> 64) >= by)	/* zero, or far too small */
-		return emu_fault(e, EX_DE, false, 0);
+		return emu_raise(e, EX_DE);
 	quotient = divide_wide((u64)(n >> 64), (u64)n, by, &rest);
-	limit = with_sign ? sign_bit(size) - !opposite : size_mask(size);
-	if (quotient > limit)
-		return emu_fault(e, EX_DE, false, 0);
-	wide_write(e, negative ? -rest : rest, opposite ? -quotient : quotient,
-		   size);
-	return EMU_OK;
+	if (quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)))
+		return emu_raise(e, EX_DE);
+	wide_write(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
 }
 
 /* Decimal adjustments (not in 64-bit mode). */
-static int op_daa_das(struct emu *e)
+static void op_daa_das(struct emu *e)
 {
 	u64 al = e->regs[EMU_RAX] & 0xff, old = al;
-	bool subtract = e->opcode == 0x2f, carry = e->rflags & FL_CF;
+	bool subtract = e->opcode == 0x2f, carry = e->rflags & FL_CF, out = false;
 	bool half = (al & 15) > 9 || e->rflags & FL_AF;
-	bool out = false;
 
 	if (half) {
 		out = carry || (subtract ? al < 6 : al > 0xf9);
@@ -289,12 +262,10 @@ static int op_daa_das(struct emu *e)
 		out = true;
 	}
 	merge(&e->regs[EMU_RAX], al, 1);
-	flags_change(e, FL_STATUS, flags_szp(al, 1) | flag_if(half, FL_AF) |
-		     flag_if(out, FL_CF));
-	return EMU_OK;
+	flags_change(e, FL_STATUS, flags_szp(al, 1) | flag_if(half, FL_AF) | flag_if(out, FL_CF));
 }
 
-static int op_aaa_aas(struct emu *e)
+static void op_aaa_aas(struct emu *e)
 {
 	u64 ax = e->regs[EMU_RAX] & 0xffff;
 	bool adjust = (ax & 15) > 9 || e->rflags & FL_AF;
@@ -302,79 +273,63 @@ static int op_aaa_aas(struct emu *e)
 	if (adjust)
 		ax = e->opcode == 0x37 ? ax + 0x106 : ax - 0x106;
 	merge(&e->regs[EMU_RAX], ax & 0xff0f, 2);
-	flags_change(e, FL_STATUS, flags_szp(ax & 15, 1) |
-		     flag_if(adjust, FL_CF | FL_AF));
-	return EMU_OK;
+	flags_change(e, FL_STATUS, flags_szp(ax & 15, 1) | flag_if(adjust, FL_CF | FL_AF));
 }
 
-static int op_aam(struct emu *e)
+static void op_aam(struct emu *e)
 {
 	u64 al = e->regs[EMU_RAX] & 0xff, by = e->op[0].val & 0xff;
 
 	if (!by)
-		return emu_fault(e, EX_DE, false, 0);
+		return emu_raise(e, EX_DE);
 	merge(&e->regs[EMU_RAX], al / by << 8 | al % by, 2);
 	flags_change(e, FL_STATUS, flags_szp(al % by, 1));
-	return EMU_OK;
 }
 
-static int op_aad(struct emu *e)
+static void op_aad(struct emu *e)
 {
 	u64 ax = e->regs[EMU_RAX], al;
 
 	al = (ax + (ax >> 8 & 0xff) * e->op[0].val) & 0xff;
 	merge(&e->regs[EMU_RAX], al, 2);
 	flags_change(e, FL_STATUS, flags_szp(al, 1));
-	return EMU_OK;
 }
 
 /* ------------------------------------------------------------------------
  * Moves, bits, conditions
  */
 
-static int op_mov(struct emu *e)
+static void op_mov(struct emu *e)
 {
 	e->op[0].val = e->op[1].val;
-	return EMU_OK;
 }
 
-static int op_movsx(struct emu *e)
+static void op_movsx(struct emu *e)
 {
 	e->op[0].val = sign_extend(e->op[1].val, e->op[1].size);
-	return EMU_OK;
 }
 
-static int op_lea(struct emu *e)
+static void op_lea(struct emu *e)
 {
-	if (e->op[1].loc != LOC_MEM)
-		return emu_ud(e);
 	e->op[0].val = e->ea;
-	return EMU_OK;
-}
-
-static u64 swap_bytes(u64 value, unsigned int size)
-{
-	u64 r = 0;
-	unsigned int i;
-
-	for (i = 0; i < size; i++, value >>= 8)
-		r = r << 8 | (value & 0xff);
-	return r;
 }
 
 /* BSWAP, MOVBE: operand 1 if there is one */
-static int op_swap(struct emu *e)
+static void op_swap(struct emu *e)
 {
 	struct emu_operand *from = e->op[1].loc ? &e->op[1] : &e->op[0];
+	u64 value = from->val, r = 0;
+	unsigned int i;
 
 	if (e->map == 2 && from->size == 2)
-		return EMU_UNHANDLED;	/* BSWAP of 16 bits is undefined */
-	e->op[0].val = swap_bytes(from->val, from->size);
-	return EMU_OK;
+		emu_stop(e, EMU_UNHANDLED);	/* BSWAP of 16 bits is undefined */
+	for (i = 0; i < from->size; i++, value >>= 8)
+		r = r << 8 | (value & 0xff);
+	e->op[0].val = r;
 }
 
 /* Operand 1 is a register: it is written here, operand 0 afterwards. */
-static int op_xchg(struct emu *e)
+static void op_xchg(struct emu *e)
 {
 	u64 old = e->op[0].val;
 
@@ -382,20 +337,18 @@ static int op_xchg(struct emu *e)
 		e->lock = true;
 	e->op[0].val = e->op[1].val;
 	emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
-	return EMU_OK;
 }
 
-static int op_xadd(struct emu *e)
+static void op_xadd(struct emu *e)
 {
 	u64 old = e->op[0].val;
 
 	e->op[0].val = arithmetic(e, ADD, old, e->op[1].val, e->op[0].size);
 	emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
-	return EMU_OK;
 }
 
 /* If they differ memory is written all the same, a register is not. */
-static int op_cmpxchg(struct emu *e)
+static void op_cmpxchg(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	u64 old = e->op[0].val;
@@ -403,43 +356,29 @@ static int op_cmpxchg(struct emu *e)
 	arithmetic(e, CMP, emu_gpr(e, EMU_RAX, size), old, size);
 	if (e->rflags & FL_ZF) {
 		e->op[0].val = e->op[1].val;
-		return EMU_OK;
+		return;
 	}
 	emu_set_gpr(e, EMU_RAX, size, old);
 	if (e->op[0].loc == LOC_GPR)
 		e->flags |= NOWRITE;
-	return EMU_OK;
 }
 
 /* CMPXCHG8B and CMPXCHG16B */
-static int op_cmpxchg_wide(struct emu *e)
+static void op_cmpxchg_wide(struct emu *e)
 {
-	unsigned int half = e->rex & 8 ? 8 : 4, i;
-	u64 old[2], new[2], value[2] = { 0, 0 };
+	unsigned int half = e->rex & 8 ? 8 : 4, size = half * 2, i;
+	u64 low = e->regs[EMU_RAX] & size_mask(half), high = e->regs[EMU_RDX] & size_mask(half);
+	u64 value[2] = { 0, 0 }, new[2] = { e->regs[EMU_RBX], e->regs[EMU_RCX] };
+	u64 linear = emu_linearize(e, e->seg, e->ea, size, true);
 	u8 was[16], want[16];
-	u64 linear;
-	int r;
 
-	if (e->op[0].loc != LOC_MEM)
-		return emu_ud(e);
-	r = emu_linearize(e, e->seg, e->ea, half * 2, true, &linear);
-	if (r != EMU_OK)
-		return r;
 	if (half == 8 && linear & 15)
-		return emu_gp(e, 0);
-	r = emu_lin_read(e, linear, was, half * 2, EMU_ACC_RMW);
-	if (r != EMU_OK)
-		return r;
+		emu_raise_code(e, EX_GP, 0);
+	emu_lin_read(e, linear, was, size, EMU_ACC_RMW);
 	for (i = 0; i < 2; i++)
 		memcpy(&value[i], was + i * half, half);
-	old[0] = e->regs[EMU_RAX] & size_mask(half);
-	old[1] = e->regs[EMU_RDX] & size_mask(half);
-	new[0] = e->regs[EMU_RBX];
-	new[1] = e->regs[EMU_RCX];
-	if (value[0] == old[0] && value[1] == old[1]) {
-		e->rflags |= FL_ZF;
-	} else {
-		e->rflags &= ~FL_ZF;
+	flags_change(e, FL_ZF, flag_if(value[0] == low && value[1] == high, FL_ZF));
+	if (!(e->rflags & FL_ZF)) {
 		memcpy(new, value, sizeof(new));
 		merge(&e->regs[EMU_RAX], value[0], half);
 		merge(&e->regs[EMU_RDX], value[1], half);
@@ -447,40 +386,27 @@ static int op_cmpxchg_wide(struct emu *e)
 	for (i = 0; i < 2; i++)
 		memcpy(want + i * half, &new[i], half);
 	if (e->lock)
-		return emu_lin_cmpxchg(e, linear, was, want, half * 2);
-	return emu_lin_write(e, linear, want, half * 2, 0);
+		emu_lin_cmpxchg(e, linear, was, want, size);
+	else
+		emu_lin_write(e, linear, want, size, 0);
 }
 
 /* BT, BTS, BTR, BTC, in this order by opcode and in group 8 */
-static int op_bit(struct emu *e)
+static void op_bit(struct emu *e)
 {
-	unsigned int what = e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3;
+	unsigned int what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 	u64 bit = 1ull << (e->op[1].val & (e->op[0].size * 8 - 1));
 	u64 old = e->op[0].val;
 
 	flags_change(e, FL_CF, flag_if(old & bit, FL_CF));
-	switch (what & 3) {
-	case 0:
-		e->flags |= NOWRITE;
-		break;
-	case 1:
-		e->op[0].val = old | bit;
-		break;
-	case 2:
-		e->op[0].val = old & ~bit;
-		break;
-	default:
-		e->op[0].val = old ^ bit;
-		break;
-	}
-	return EMU_OK;
+	e->op[0].val = what == 1 ? old | bit : what == 2 ? old & ~bit : old ^ bit;
 }
 
 /*
  * BSF, BSR, and with F3 TZCNT, LZCNT. BSF and BSR of zero leave the destination
  * as it is (AMD says so, Intel does so).
  */
-static int op_bit_scan(struct emu *e)
+static void op_bit_scan(struct emu *e)
 {
 	unsigned int bits = e->op[0].size * 8, n;
 	bool reverse = e->opcode == 0xbd;
@@ -489,53 +415,47 @@ static int op_bit_scan(struct emu *e)
 	for (n = 0; n < bits && !(v >> (reverse ? bits - 1 - n : n) & 1); n++)
 		;
 	if (e->rep == 0xf3) {
-		flags_change(e, FL_CF | FL_ZF, flag_if(n == bits, FL_CF) |
-			     flag_if(!n, FL_ZF));
+		flags_change(e, FL_CF | FL_ZF, flag_if(n == bits, FL_CF) | flag_if(!n, FL_ZF));
 		e->op[0].val = n;
-		return EMU_OK;
+		return;
 	}
 	flags_change(e, FL_ZF, flag_if(!v, FL_ZF));
 	if (!v)
 		e->flags |= NOWRITE;
 	e->op[0].val = reverse ? bits - 1 - n : n;
-	return EMU_OK;
 }
 
-static int op_popcnt(struct emu *e)
+static void op_popcnt(struct emu *e)
 {
 	u64 value = e->op[1].val;
 
 	if (e->rep != 0xf3)
-		return EMU_UNHANDLED;
+		emu_stop(e, EMU_UNHANDLED);
 	for (e->op[0].val = 0; value; value &= value - 1)
 		e->op[0].val++;
 	flags_change(e, FL_STATUS, flag_if(!e->op[0].val, FL_ZF));
-	return EMU_OK;
 }
 
-static int op_andn(struct emu *e)
+static void op_andn(struct emu *e)
 {
-	e->op[0].val = arithmetic(e, AND, ~e->op[1].val, e->op[2].val,
-				  e->op[0].size);
-	return EMU_OK;
+	e->op[0].val = arithmetic(e, AND, ~e->op[1].val, e->op[2].val, e->op[0].size);
 }
 
 /* BLSR, BLSMSK, BLSI by ModRM.reg; operand 0 is VEX.vvvv. */
-static int op_bls(struct emu *e)
+static void op_bls(struct emu *e)
 {
 	unsigned int what = modrm_reg(e);
 	u64 v = e->op[1].val, r;
 
 	if (what < 1 || what > 3)
-		return EMU_UNHANDLED;
+		emu_stop(e, EMU_UNHANDLED);
 	r = what == 1 ? v & (v - 1) : what == 2 ? v ^ (v - 1) : v & -v;
 	e->op[0].val = r;
 	flags_change(e, FL_STATUS, flags_szp(r, e->op[0].size) |
 		     flag_if(!v == (what != 3), FL_CF));
-	return EMU_OK;
 }
 
-static int op_bzhi(struct emu *e)
+static void op_bzhi(struct emu *e)
 {
 	unsigned int n = e->op[2].val & 0xff, size = e->op[0].size;
 	u64 r = e->op[1].val;
@@ -543,12 +463,10 @@ static int op_bzhi(struct emu *e)
 	if (n < size * 8)
 		r &= (1ull << n) - 1;
 	e->op[0].val = r;
-	flags_change(e, FL_STATUS, flags_szp(r, size) |
-		     flag_if(n >= size * 8, FL_CF));
-	return EMU_OK;
+	flags_change(e, FL_STATUS, flags_szp(r, size) | flag_if(n >= size * 8, FL_CF));
 }
 
-static int op_bextr(struct emu *e)
+static void op_bextr(struct emu *e)
 {
 	unsigned int start = e->op[2].val & 0xff, n = e->op[2].val >> 8 & 0xff;
 	u64 r = start < 64 ? e->op[1].val >> start : 0;
@@ -557,11 +475,10 @@ static int op_bextr(struct emu *e)
 		r &= (1ull << n) - 1;
 	e->op[0].val = r;
 	flags_change(e, FL_STATUS, flags_szp(r, e->op[0].size));
-	return EMU_OK;
 }
 
 /* SHLX, SHRX, SARX, RORX: no flags. */
-static int op_shift_x(struct emu *e)
+static void op_shift_x(struct emu *e)
 {
 	unsigned int n = shift_count(e, 2), size = e->op[0].size;
 	u64 v = e->op[1].val;
@@ -575,58 +492,46 @@ static int op_shift_x(struct emu *e)
 	else
 		v = (u64)((s64)sign_extend(v, size) >> n);
 	e->op[0].val = v;
-	return EMU_OK;
 }
 
-static int op_pdep(struct emu *e)
+/* PDEP (F2) and PEXT (F3) */
+static void op_pdep_pext(struct emu *e)
 {
-	u64 from = e->op[1].val, mask = e->op[2].val, r = 0;
+	u64 from = e->op[1].val, mask = e->op[2].val, r = 0, bit = 1, low;
+	bool deposit = e->vex_pp == 0xf2;
 
-	for (; mask; mask &= mask - 1, from >>= 1)
-		if (from & 1)
-			r |= mask & -mask;
+	for (; mask; mask &= mask - 1, bit <<= 1) {
+		low = mask & -mask;
+		if (from & (deposit ? bit : low))
+			r |= deposit ? low : bit;
+	}
 	e->op[0].val = r;
-	return EMU_OK;
-}
-
-static int op_pext(struct emu *e)
-{
-	u64 from = e->op[1].val, mask = e->op[2].val, r = 0, bit = 1;
-
-	for (; mask; mask &= mask - 1, bit <<= 1)
-		if (from & mask & -mask)
-			r |= bit;
-	e->op[0].val = r;
-	return EMU_OK;
 }
 
 /* The low half goes to VEX.vvvv first; flags stay. */
-static int op_mulx(struct emu *e)
+static void op_mulx(struct emu *e)
 {
 	u64 flags = e->rflags, size = e->op[0].size, low;
 
-	low = multiply(e, e->regs[EMU_RDX] & size_mask(size), e->op[2].val,
-		       size, false, &e->op[0].val);
+	low = multiply(e, e->regs[EMU_RDX] & size_mask(size), e->op[2].val, size, false,
+		       &e->op[0].val);
 	emu_set_gpr(e, e->op[1].reg, size, low);
 	e->rflags = flags;
-	return EMU_OK;
 }
 
 /* ADCX and ADOX: the carry chain runs through one flag only. */
-static int op_adx(struct emu *e)
+static void op_adx(struct emu *e)
 {
-	u64 flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
-	u64 mask = size_mask(e->op[0].size);
+	u64 flag = e->vex_pp == 0x66 ? FL_CF : FL_OF, mask = size_mask(e->op[0].size);
 	unsigned __int128 r = (unsigned __int128)e->op[0].val + e->op[1].val +
 			      !!(e->rflags & flag);
 
 	e->op[0].val = (u64)r & mask;
 	flags_change(e, flag, flag_if(r > mask, flag));
-	return EMU_OK;
 }
 
 /* CRC32: the Castagnoli polynomial, bits reflected. */
-static int op_crc32(struct emu *e)
+static void op_crc32(struct emu *e)
 {
 	u32 crc = (u32)e->op[0].val;
 	u64 data = e->op[1].val;
@@ -638,7 +543,6 @@ static int op_crc32(struct emu *e)
 			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
 	}
 	e->op[0].val = crc;
-	return EMU_OK;
 }
 
 /* SDM vol. 1 appendix B: condition codes, bit 0 negates. */
@@ -654,40 +558,33 @@ static bool condition(const struct emu *e, unsigned int code)
 	return r != (code & 1);
 }
 
-static int op_setcc(struct emu *e)
+static void op_setcc(struct emu *e)
 {
 	e->op[0].val = condition(e, e->opcode);
-	return EMU_OK;
 }
 
-static int op_cmovcc(struct emu *e)
+static void op_cmovcc(struct emu *e)
 {
 	if (condition(e, e->opcode))
 		e->op[0].val = e->op[1].val;
-	return EMU_OK;
 }
 
 /* CBW, CWDE, CDQE */
-static int op_cbw(struct emu *e)
+static void op_cbw(struct emu *e)
 {
-	unsigned int half = e->op_size / 2;
-
-	emu_set_gpr(e, EMU_RAX, e->op_size,
-		    sign_extend(e->regs[EMU_RAX], half));
-	return EMU_OK;
+	emu_set_gpr(e, EMU_RAX, e->op_size, sign_extend(e->regs[EMU_RAX], e->op_size / 2));
 }
 
 /* CWD, CDQ, CQO */
-static int op_cwd(struct emu *e)
+static void op_cwd(struct emu *e)
 {
-	u64 sign = e->regs[EMU_RAX] & sign_bit(e->op_size);
+	bool sign = e->regs[EMU_RAX] & sign_bit(e->op_size);
 
 	emu_set_gpr(e, EMU_RDX, e->op_size, sign ? ~0ull : 0);
-	return EMU_OK;
 }
 
 /* CMC, CLC, STC, CLD, STD */
-static int op_flag(struct emu *e)
+static void op_flag(struct emu *e)
 {
 	u64 flag = e->opcode >= 0xfc ? FL_DF : FL_CF;
 
@@ -695,320 +592,243 @@ static int op_flag(struct emu *e)
 		e->rflags ^= flag;
 	else
 		flags_change(e, flag, flag_if(e->opcode & 1, flag));
-	return EMU_OK;
 }
 
-static int op_sahf(struct emu *e)
+static void op_sahf(struct emu *e)
 {
 	flags_change(e, FL_STATUS & ~FL_OF, e->regs[EMU_RAX] >> 8);
-	return EMU_OK;
 }
 
-static int op_lahf(struct emu *e)
+static void op_lahf(struct emu *e)
 {
-	u64 ah = (e->rflags & FL_STATUS & ~FL_OF & 0xff) | FL_FIXED;
+	u64 ah = (e->rflags & FL_STATUS & ~FL_OF) | FL_FIXED;
 
 	e->regs[EMU_RAX] = (e->regs[EMU_RAX] & ~0xff00ull) | ah << 8;
-	return EMU_OK;
 }
 
-static int op_salc(struct emu *e)
+static void op_salc(struct emu *e)
 {
 	merge(&e->regs[EMU_RAX], e->rflags & FL_CF ? 0xff : 0, 1);
-	return EMU_OK;
 }
 
-static int op_xlat(struct emu *e)
+static void op_xlat(struct emu *e)
 {
 	u64 offset = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
-	u8 value = 0;
-	int r;
 
-	r = emu_read(e, e->seg, offset & size_mask(e->addr_size), &value, 1, 0);
-	merge(&e->regs[EMU_RAX], value, 1);
-	return r;
+	merge(&e->regs[EMU_RAX], emu_load(e, e->seg, offset & size_mask(e->addr_size), 1), 1);
 }
 
-static int op_nop(struct emu *e)
+static void op_nop(struct emu *e)
 {
 	(void)e;
-	return EMU_OK;
 }
 
 /* 90 is XCHG rAX, rAX, but as NOP it must not clear the upper half. */
-static int op_nop_pause(struct emu *e)
+static void op_nop_pause(struct emu *e)
 {
 	if (e->rex & 1)
 		return op_xchg(e);
 	e->flags |= NOWRITE;
 	if (e->rep == 0xf3 && e->ops->control)
-		return emu_control(e, EMU_CTL_PAUSE, 0, NULL);
-	return EMU_OK;
+		emu_control(e, EMU_CTL_PAUSE, 0, NULL);
 }
 
-static int op_ud(struct emu *e)
+static void op_ud(struct emu *e)
 {
-	return emu_ud(e);
+	emu_raise(e, EX_UD);
 }
 
 /* ------------------------------------------------------------------------
  * Stack and near transfers
  */
 
-static int op_push(struct emu *e)
+static void op_push(struct emu *e)
 {
-	return emu_push(e, e->op[0].val, e->op_size);
+	emu_push(e, e->op[0].val, e->op_size);
 }
 
-static int op_pop(struct emu *e)
+/* To memory the address, if based on RSP, is computed after RSP has moved. */
+static void op_pop(struct emu *e)
 {
-	return emu_pop(e, &e->op[0].val, e->op_size);
-}
-
-/* POP to memory computes an address based on RSP after RSP has moved. */
-static int op_pop_rm(struct emu *e)
-{
-	if (e->op[0].loc == LOC_MEM && e->has_sib && (e->sib & 7) == EMU_RSP &&
-	    !(e->rex & 1))
+	e->op[0].val = emu_pop(e, e->op_size);
+	if (e->op[0].loc == LOC_MEM && e->has_sib && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
 		e->ea = (e->ea + e->op_size) & size_mask(e->addr_size);
-	return emu_pop(e, &e->op[0].val, e->op_size);
 }
 
-static int op_pusha(struct emu *e)
+static void op_pusha(struct emu *e)
 {
 	u64 sp = e->regs[EMU_RSP];
 	unsigned int i;
-	int r = EMU_OK;
 
-	for (i = 0; i < 8 && r == EMU_OK; i++)
-		r = emu_push(e, i == EMU_RSP ? sp : e->regs[i], e->op_size);
-	return r;
+	for (i = 0; i < 8; i++)
+		emu_push(e, i == EMU_RSP ? sp : e->regs[i], e->op_size);
 }
 
-static int op_popa(struct emu *e)
+static void op_popa(struct emu *e)
 {
 	u64 value;
-	int i, r;
+	int i;
 
 	for (i = 7; i >= 0; i--) {
-		r = emu_pop(e, &value, e->op_size);
-		if (r != EMU_OK)
-			return r;
+		value = emu_pop(e, e->op_size);
 		if (i != EMU_RSP)
 			merge(&e->regs[i], value, e->op_size);
 	}
-	return EMU_OK;
 }
 
-static int op_pushf(struct emu *e)
+static void op_pushf(struct emu *e)
 {
-	if (e->mode == EMU_VM86 && iopl(e) < 3)
-		return emu_vm86_refuse(e);
-	return emu_push(e, (e->rflags & ~(FL_VM | FL_RF)) | FL_FIXED, e->op_size);
+	if (!emu_vm86_refuses(e))
+		emu_push(e, (e->rflags & ~(FL_VM | FL_RF)) | FL_FIXED, e->op_size);
 }
 
-static int op_popf(struct emu *e)
+static void op_popf(struct emu *e)
 {
-	u64 value;
-	int r;
+	u64 mask = emu_flags_writable(e, e->op_size);
 
-	if (e->mode == EMU_VM86 && iopl(e) < 3)
-		return emu_vm86_refuse(e);
-	r = emu_pop(e, &value, e->op_size);
-	if (r == EMU_OK)
-		flags_change(e, emu_flags_writable(e, e->op_size), value & ~FL_RF);
-	return r;
+	if (!emu_vm86_refuses(e))
+		flags_change(e, mask, emu_pop(e, e->op_size) & ~FL_RF);
 }
 
-static int op_enter(struct emu *e)
+static void op_enter(struct emu *e)
 {
 	unsigned int size = e->op_size, level = e->op[1].val & 31, i;
-	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, v;
-	int r;
+	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, linear;
 
-	r = emu_push(e, bp, size);
+	emu_push(e, bp, size);
 	frame = e->regs[EMU_RSP];
-	for (i = 1; i < level && r == EMU_OK; i++) {
+	for (i = 1; i < level; i++) {
 		bp -= size;
-		v = 0;
-		r = emu_read(e, EMU_SS, bp & mask, &v, size, 0);
-		if (r == EMU_OK)
-			r = emu_push(e, v, size);
+		emu_push(e, emu_load(e, EMU_SS, bp & mask, size), size);
 	}
-	if (level && r == EMU_OK)
-		r = emu_push(e, frame, size);
-	if (r != EMU_OK)
-		return r;
+	if (level)
+		emu_push(e, frame, size);
 	merge(&e->regs[EMU_RBP], frame, size);
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
-	r = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true, &v);
-	if (r == EMU_OK && e->ops->probe_write)
-		r = e->ops->probe_write(e, v, 1);
-	return r;
+	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
+	if (!stopped(e) && e->ops->probe_write)
+		emu_stop(e, e->ops->probe_write(e, linear, 1));
 }
 
-static int op_leave(struct emu *e)
+static void op_leave(struct emu *e)
 {
-	u64 value;
-	int r;
-
 	emu_move_stack(e, e->regs[EMU_RBP]);
-	r = emu_pop(e, &value, e->op_size);
-	merge(&e->regs[EMU_RBP], value, e->op_size);
-	return r;
+	merge(&e->regs[EMU_RBP], emu_pop(e, e->op_size), e->op_size);
 }
 
 /*
  * JMP near, relative or to the operand. 66 before a near branch in 64-bit mode
  * is honoured by AMD and not by Intel: not guessed.
  */
-static int op_jmp(struct emu *e)
+static void op_jmp(struct emu *e)
 {
-	u64 from = e->op[0].loc == LOC_REL ? e->next_rip : 0;
-
 	if (e->mode == EMU_LONG && e->opsize_prefix)
-		return EMU_UNHANDLED;
-	return emu_jump(e, from + e->op[0].val);
+		emu_stop(e, EMU_UNHANDLED);
+	emu_jump(e, (e->op[0].loc == LOC_REL ? e->next_rip : 0) + e->op[0].val);
 }
 
-static int op_jcc(struct emu *e)
+static void op_jcc(struct emu *e)
 {
-	return condition(e, e->opcode) ? op_jmp(e) : EMU_OK;
+	if (condition(e, e->opcode))
+		op_jmp(e);
 }
 
 /* LOOPNE, LOOPE, LOOP, JCXZ: the counter has the address size. */
-static int op_loop(struct emu *e)
+static void op_loop(struct emu *e)
 {
 	u64 count = e->regs[EMU_RCX] & size_mask(e->addr_size);
-	bool zero = e->rflags & FL_ZF, take;
+	bool zero = e->rflags & FL_ZF, take = !count;
 
-	if (e->opcode == 0xe3) {
-		take = !count;
-	} else {
+	if (e->opcode != 0xe3) {
 		merge(&e->regs[EMU_RCX], count - 1, e->addr_size);
-		take = count != 1 && (e->opcode == 0xe2 ||
-				      zero == (e->opcode == 0xe1));
+		take = count != 1 && (e->opcode == 0xe2 || zero == (e->opcode == 0xe1));
 	}
-	return take ? op_jmp(e) : EMU_OK;
+	if (take)
+		op_jmp(e);
 }
 
-static int op_call(struct emu *e)
+static void op_call(struct emu *e)
 {
 	u64 back = e->next_rip;
-	int r = op_jmp(e);
 
-	return r == EMU_OK ? emu_push(e, back, e->op_size) : r;
+	op_jmp(e);
+	emu_push(e, back, e->op_size);
 }
 
 /* RET and RET n; without n the operand is 0. */
-static int op_ret(struct emu *e)
+static void op_ret(struct emu *e)
 {
-	u64 target;
-	int r;
+	u64 release = e->op[0].val;
 
-	if (e->mode == EMU_LONG && e->opsize_prefix)
-		return EMU_UNHANDLED;
-	r = emu_pop(e, &target, e->op_size);
-	if (r != EMU_OK)
-		return r;
-	emu_move_stack(e, e->regs[EMU_RSP] + e->op[0].val);
-	return emu_jump(e, target);
+	e->op[0].val = emu_pop(e, e->op_size);
+	emu_move_stack(e, e->regs[EMU_RSP] + release);
+	op_jmp(e);
 }
 
-static int op_bound(struct emu *e)
+static void op_bound(struct emu *e)
 {
 	unsigned int size = e->op_size;
-	s64 index, bound[2];
-	unsigned int i;
-	u64 v;
-	int r;
+	s64 low = (s64)sign_extend(emu_operand(e, 0, size), size);
+	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
+	s64 index = (s64)sign_extend(emu_gpr(e, e->op[0].reg, size), size);
 
-	for (i = 0; i < 2; i++) {
-		v = 0;
-		r = emu_read_operand(e, i * size, &v, size);
-		if (r != EMU_OK)
-			return r;
-		bound[i] = (s64)sign_extend(v, size);
-	}
-	index = (s64)sign_extend(emu_gpr(e, e->op[0].reg, size), size);
-	if (index < bound[0] || index > bound[1])
-		return emu_fault(e, EX_BR, false, 0);
-	return EMU_OK;
+	if (index < low || index > high)
+		emu_raise(e, EX_BR);
 }
 
 /* ------------------------------------------------------------------------
  * Ports and strings
  */
 
-static int port_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		   unsigned int count)
+static void port_in(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count)
 {
-	int r;
-
-	if (emu_log_replay(e, buf, size * count, &r))
-		return r;
 	if (!e->ops->pio_in)
-		return EMU_UNHANDLED;
-	r = e->ops->pio_in(e, port, size, buf, count);
-	return emu_log_input(e, r, buf, size * count);
+		emu_stop(e, EMU_UNHANDLED);
+	if (!emu_replayed(e, buf, size * count))
+		emu_log_input(e, e->ops->pio_in(e, port, size, buf, count), buf, size * count);
 }
 
-static int port_out(struct emu *e, u16 port, unsigned int size,
-		    const void *buf, unsigned int count)
+static void port_out(struct emu *e, u16 port, unsigned int size, const void *buf,
+		     unsigned int count)
 {
-	if (emu_log_written(e))
-		return EMU_OK;
 	if (!e->ops->pio_out)
-		return EMU_UNHANDLED;
-	return emu_log_output(e, e->ops->pio_out(e, port, size, buf, count));
+		emu_stop(e, EMU_UNHANDLED);
+	if (!emu_written(e))
+		emu_log_output(e, e->ops->pio_out(e, port, size, buf, count));
 }
 
 /* SDM vol. 1 chapter 19: IOPL, else the bitmap in a 32- or 64-bit TSS. */
-static int port_check(struct emu *e, u16 port, unsigned int size)
+static void port_check(struct emu *e, u16 port, unsigned int size)
 {
-	const struct emu_seg *tr;
-	u16 offset, bits;
-	int r;
+	const struct emu_seg *tr = emu_segment(e, EMU_TR);
+	u32 at, bits;
 
-	if (e->mode == EMU_REAL ||
-	    (e->mode != EMU_VM86 && e->cpl <= iopl(e)))
-		return EMU_OK;
-	tr = emu_segment(e, EMU_TR);
-	if (tr->attr & EMU_SEG_UNUSABLE || (tr->attr & 13) != 9 ||
-	    tr->limit < 0x67)
-		return emu_gp(e, 0);
-	r = emu_lin_read(e, tr->base + 0x66, &offset, 2, EMU_ACC_SYSTEM);
-	if (r != EMU_OK)
-		return r;
-	if ((u32)offset + port / 8 + 1 > tr->limit)
-		return emu_gp(e, 0);
-	r = emu_lin_read(e, tr->base + offset + port / 8, &bits, 2, EMU_ACC_SYSTEM);
-	if (r != EMU_OK)
-		return r;
+	if (e->mode == EMU_REAL || (e->mode != EMU_VM86 && e->cpl <= iopl(e)))
+		return;
+	if (tr->attr & EMU_SEG_UNUSABLE || (tr->attr & 13) != 9 || tr->limit < 0x67)
+		emu_raise_code(e, EX_GP, 0);
+	at = emu_system_load(e, tr->base + 0x66, 2) + port / 8;
+	if (at + 1 > tr->limit)
+		emu_raise_code(e, EX_GP, 0);
+	bits = emu_system_load(e, tr->base + at, 2);
 	if (bits >> (port & 7) & ((1u << size) - 1))
-		return emu_gp(e, 0);
-	return EMU_OK;
+		emu_raise_code(e, EX_GP, 0);
 }
 
 /* IN and OUT: operand 0 is the accumulator, operand 1, if any, the port. */
-static int op_in_out(struct emu *e)
+static void op_in_out(struct emu *e)
 {
 	u16 port = e->opcode & 8 ? (u16)e->regs[EMU_RDX] : (u8)e->op[1].val;
 	unsigned int size = e->op[0].size;
-	u64 value = 0;
-	int r;
+	u64 value = e->regs[EMU_RAX] & size_mask(size);
 
-	r = port_check(e, port, size);
-	if (r != EMU_OK)
-		return r;
-	if (e->opcode & 2) {
-		value = e->regs[EMU_RAX] & size_mask(size);
+	port_check(e, port, size);
+	if (e->opcode & 2)
 		return port_out(e, port, size, &value, 1);
-	}
-	r = port_in(e, port, size, &value, 1);
+	value = 0;
+	port_in(e, port, size, &value, 1);
 	merge(&e->regs[EMU_RAX], value, size);
-	return r;
 }
 
 static void string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
@@ -1018,742 +838,617 @@ static void string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 	merge(&e->regs[reg], e->regs[reg] + step, e->addr_size);
 }
 
-static int string_read(struct emu *e, unsigned int seg, unsigned int reg,
-		       void *buf, unsigned int size)
-{
-	return emu_read(e, seg, e->regs[reg] & size_mask(e->addr_size), buf,
-			size, 0);
-}
-
-static int string_write(struct emu *e, const void *buf, unsigned int size)
-{
-	return emu_write(e, EMU_ES,
-			 e->regs[EMU_RDI] & size_mask(e->addr_size), buf, size);
-}
-
 /* MOVS, CMPS, STOS, LODS, SCAS: one element */
-static int op_string(struct emu *e)
+static void op_string(struct emu *e)
 {
 	unsigned int size = e->op[0].size, what = e->opcode & 0xfe;
-	u64 a = e->regs[EMU_RAX] & size_mask(size), b = 0;
-	int r = EMU_OK;
+	u64 mask = size_mask(e->addr_size), to = e->regs[EMU_RDI] & mask;
+	u64 a = e->regs[EMU_RAX] & size_mask(size);
 
 	if (what == 0xa4 || what == 0xa6 || what == 0xac) {
-		a = 0;
-		r = string_read(e, e->seg, EMU_RSI, &a, size);
-		if (r != EMU_OK)
-			return r;
+		a = emu_load(e, e->seg, e->regs[EMU_RSI] & mask, size);
 		string_advance(e, EMU_RSI, size);
 	}
-	if (what == 0xac) {
-		merge(&e->regs[EMU_RAX], a, size);
-		return EMU_OK;
-	}
-	if (what == 0xa4 || what == 0xaa) {
-		r = string_write(e, &a, size);
-	} else {
-		r = string_read(e, EMU_ES, EMU_RDI, &b, size);
-		arithmetic(e, CMP, a, b, size);
-	}
+	if (what == 0xac)
+		return merge(&e->regs[EMU_RAX], a, size);
+	if (what == 0xa4 || what == 0xaa)
+		emu_write(e, EMU_ES, to, &a, size);
+	else
+		arithmetic(e, CMP, a, emu_load(e, EMU_ES, to, size), size);
 	string_advance(e, EMU_RDI, size);
-	return r;
 }
 
 /*
  * How many items of a repeated INS or OUTS go in one batch: upwards, without
  * crossing a page, wrapping the index register or leaving the segment.
  */
-static unsigned int batch_count(struct emu *e, unsigned int seg,
-				unsigned int reg, unsigned int size,
-				u64 *linear, int *r)
+static unsigned int batch_count(struct emu *e, unsigned int seg, unsigned int reg,
+				unsigned int size, u64 *linear)
 {
 	u64 mask = size_mask(e->addr_size), offset = e->regs[reg] & mask;
 	u64 left = e->rep ? e->regs[EMU_RCX] & mask : 1, room;
 	bool write = reg == EMU_RDI;
 
-	*r = emu_linearize(e, seg, offset, size, write, linear);
-	if (*r != EMU_OK || e->rflags & (FL_DF | FL_TF))
+	*linear = emu_linearize(e, seg, offset, size, write);
+	if (stopped(e) || e->rflags & (FL_DF | FL_TF))
 		return 1;
 	room = 4096 - (*linear & 4095);
-	if (room > EMU_PIO_MAX)
-		room = EMU_PIO_MAX;
-	room /= size;
+	room = (room < EMU_PIO_MAX ? room : EMU_PIO_MAX) / size;
 	if (left > room)
 		left = room;
-	if (left <= 1)
+	if (left <= 1 || offset + left * size - 1 > mask)
 		return 1;
-	if (offset + left * size - 1 > mask ||
-	    emu_linearize(e, seg, offset, left * size, write, linear) != EMU_OK)
-		return 1;
-	return left;
+	emu_linearize(e, seg, offset, left * size, write);
+	if (!stopped(e))
+		return left;
+	e->status = EMU_OK;	/* all of them do not fit, but one does */
+	return 1;
 }
 
 /* INS and OUTS: a batch, which counts as one iteration. */
-static int op_ins_outs(struct emu *e)
+static void op_ins_outs(struct emu *e)
 {
 	bool out = e->opcode & 2;
 	unsigned int seg = out ? e->seg : EMU_ES, reg = out ? EMU_RSI : EMU_RDI;
 	unsigned int size = e->op[0].size, count;
 	u16 port = (u16)e->regs[EMU_RDX];
 	u64 linear;
-	int r;
 
-	r = port_check(e, port, size);
-	if (r != EMU_OK)
-		return r;
-	count = batch_count(e, seg, reg, size, &linear, &r);
-	if (r == EMU_OK && !out && e->ops->probe_write)
-		r = e->ops->probe_write(e, linear, size * count);
-	if (r != EMU_OK)
-		return r;
+	port_check(e, port, size);
+	count = batch_count(e, seg, reg, size, &linear);
 	if (out) {
-		r = emu_lin_read(e, linear, e->pio, size * count, 0);
-		if (r == EMU_OK)
-			r = port_out(e, port, size, e->pio, count);
+		emu_lin_read(e, linear, e->pio, size * count, 0);
+		port_out(e, port, size, e->pio, count);
 	} else {
-		r = port_in(e, port, size, e->pio, count);
-		if (r == EMU_OK)
-			r = emu_lin_write(e, linear, e->pio, size * count, 0);
+		if (!stopped(e) && e->ops->probe_write)
+			emu_stop(e, e->ops->probe_write(e, linear, size * count));
+		port_in(e, port, size, e->pio, count);
+		emu_lin_write(e, linear, e->pio, size * count, 0);
 	}
 	string_advance(e, reg, size * count);
 	if (e->rep)	/* execute_string() counts the last one */
-		merge(&e->regs[EMU_RCX], e->regs[EMU_RCX] - (count - 1),
-		      e->addr_size);
-	return r;
+		merge(&e->regs[EMU_RCX], e->regs[EMU_RCX] - (count - 1), e->addr_size);
 }
 
 /* ------------------------------------------------------------------------
  * System instructions
  */
 
-static int op_cli_sti(struct emu *e)
+static void op_cli_sti(struct emu *e)
 {
 	bool set = e->opcode == 0xfb;
 
-	if (e->mode == EMU_VM86 && iopl(e) < 3)
-		return emu_vm86_refuse(e);
+	if (emu_vm86_refuses(e))
+		return;
 	if (e->mode != EMU_REAL && e->cpl > iopl(e)) {
 		if (e->cpl == 3 && e->ops->get_cr(e, 4) & CR4_PVI)
-			return EMU_UNHANDLED;
-		return emu_gp(e, 0);
+			emu_stop(e, EMU_UNHANDLED);
+		emu_raise_code(e, EX_GP, 0);
 	}
 	if (set && !(e->rflags & FL_IF))
 		e->shadow = EMU_SHADOW_STI;
 	flags_change(e, FL_IF, set ? FL_IF : 0);
-	return EMU_OK;
 }
 
-static int op_hlt(struct emu *e)
+static void op_hlt(struct emu *e)
 {
-	return emu_control(e, EMU_CTL_HLT, 0, NULL);
+	emu_control(e, EMU_CTL_HLT, 0, NULL);
 }
 
-static int op_invd(struct emu *e)
+static void op_invd(struct emu *e)
 {
-	return emu_control(e, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0,
-		       NULL);
+	emu_control(e, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0, NULL);
 }
 
-static int set_cr(struct emu *e, unsigned int cr, u64 value)
+static void set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	if (!e->ops->set_cr)
-		return EMU_UNHANDLED;
-	return e->ops->set_cr(e, cr, value);
+		emu_stop(e, EMU_UNHANDLED);
+	if (!stopped(e))
+		emu_stop(e, e->ops->set_cr(e, cr, value));
 }
 
-static int op_clts(struct emu *e)
+static void op_clts(struct emu *e)
 {
-	return set_cr(e, 0, e->ops->get_cr(e, 0) & ~CR0_TS);
+	set_cr(e, 0, e->ops->get_cr(e, 0) & ~CR0_TS);
 }
 
-static int op_mov_from_cr(struct emu *e)
+static void op_mov_from_cr(struct emu *e)
 {
 	e->op[0].val = e->ops->get_cr(e, e->op[1].reg);
-	return EMU_OK;
 }
 
-static int op_mov_to_cr(struct emu *e)
+static void op_mov_to_cr(struct emu *e)
 {
-	return set_cr(e, e->op[0].reg, e->op[1].val);
+	set_cr(e, e->op[0].reg, e->op[1].val);
 }
 
 /* To or from DR n; DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
-static int op_mov_dr(struct emu *e)
+static void op_mov_dr(struct emu *e)
 {
 	bool from = e->opcode == 0x21;
 	unsigned int dr = e->op[from].reg;
 
 	if (dr == 4 || dr == 5) {
 		if (e->ops->get_cr(e, 4) & CR4_DE)
-			return emu_ud(e);
+			return emu_raise(e, EX_UD);
 		dr += 2;
 	}
 	if (!e->ops->get_dr || !e->ops->set_dr)
-		return EMU_UNHANDLED;
-	return from ? e->ops->get_dr(e, dr, &e->op[0].val) :
-		      e->ops->set_dr(e, dr, e->op[1].val);
+		emu_stop(e, EMU_UNHANDLED);
+	else
+		emu_stop(e, from ? e->ops->get_dr(e, dr, &e->op[0].val) :
+				   e->ops->set_dr(e, dr, e->op[1].val));
 }
 
-static int read_msr(struct emu *e, u32 index, u64 *value)
-{
-	int r;
-
-	*value = 0;
-	if (emu_log_replay(e, value, 8, &r))
-		return r;
-	if (!e->ops->rdmsr)
-		return EMU_UNHANDLED;
-	r = e->ops->rdmsr(e, index, value);
-	return emu_log_input(e, r, value, 8);
-}
-
-static int write_msr(struct emu *e, u32 index, u64 value)
-{
-	if (emu_log_written(e))
-		return EMU_OK;
-	if (!e->ops->wrmsr)
-		return EMU_UNHANDLED;
-	return emu_log_output(e, e->ops->wrmsr(e, index, value));
-}
-
-static int op_rdmsr(struct emu *e)
-{
-	u64 value;
-	int r = read_msr(e, (u32)e->regs[EMU_RCX], &value);
-
-	wide_write(e, value >> 32, value, 4);
-	return r;
-}
-
-static int op_wrmsr(struct emu *e)
-{
-	return write_msr(e, (u32)e->regs[EMU_RCX],
-			 e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX]);
-}
-
-static int op_rdtsc(struct emu *e)
-{
-	u64 tsc = 0, aux;
-	int r;
-
-	if (!e->ops->rdtsc)
-		return EMU_UNHANDLED;
-	if (e->cpl && e->ops->get_cr(e, 4) & CR4_TSD)
-		return emu_gp(e, 0);
-	if (e->opcode == 0x01) {	/* RDTSCP */
-		r = read_msr(e, MSR_TSC_AUX, &aux);
-		if (r != EMU_OK)
-			return r;
-		merge(&e->regs[EMU_RCX], aux, 4);
-	}
-	r = e->ops->rdtsc(e, &tsc);
-	wide_write(e, tsc >> 32, tsc, 4);
-	return r;
-}
-
-static int op_rdpmc(struct emu *e)
+static u64 read_msr(struct emu *e, u32 index)
 {
 	u64 value = 0;
-	int r;
 
-	if (e->cpl && !(e->ops->get_cr(e, 4) & CR4_PCE))
-		return emu_gp(e, 0);
-	r = emu_control(e, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
-	wide_write(e, value >> 32, value, 4);
-	return r;
+	if (!e->ops->rdmsr)
+		emu_stop(e, EMU_UNHANDLED);
+	if (!emu_replayed(e, &value, 8))
+		emu_log_input(e, e->ops->rdmsr(e, index, &value), &value, 8);
+	return value;
 }
 
-static int op_cpuid(struct emu *e)
+static void write_msr(struct emu *e, u32 index, u64 value)
+{
+	if (!e->ops->wrmsr)
+		emu_stop(e, EMU_UNHANDLED);
+	if (!emu_written(e))
+		emu_log_output(e, e->ops->wrmsr(e, index, value));
+}
+
+static u64 edx_eax(const struct emu *e)
+{
+	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
+}
+
+static void set_edx_eax(struct emu *e, u64 value)
+{
+	wide_write(e, value >> 32, value, 4);
+}
+
+static void op_rdmsr(struct emu *e)
+{
+	set_edx_eax(e, read_msr(e, (u32)e->regs[EMU_RCX]));
+}
+
+static void op_wrmsr(struct emu *e)
+{
+	write_msr(e, (u32)e->regs[EMU_RCX], edx_eax(e));
+}
+
+static void op_rdtsc(struct emu *e)
+{
+	u64 tsc = 0;
+
+	if (!e->ops->rdtsc)
+		emu_stop(e, EMU_UNHANDLED);
+	if (e->cpl && e->ops->get_cr(e, 4) & CR4_TSD)
+		emu_raise_code(e, EX_GP, 0);
+	if (e->opcode == 0x01)	/* RDTSCP */
+		merge(&e->regs[EMU_RCX], read_msr(e, MSR_TSC_AUX), 4);
+	if (!stopped(e))
+		emu_stop(e, e->ops->rdtsc(e, &tsc));
+	set_edx_eax(e, tsc);
+}
+
+static void op_rdpmc(struct emu *e)
+{
+	u64 value = 0;
+
+	if (e->cpl && !(e->ops->get_cr(e, 4) & CR4_PCE))
+		emu_raise_code(e, EX_GP, 0);
+	emu_control(e, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
+	set_edx_eax(e, value);
+}
+
+static void op_cpuid(struct emu *e)
 {
 	u32 r[4] = { (u32)e->regs[EMU_RAX], (u32)e->regs[EMU_RBX],
 		     (u32)e->regs[EMU_RCX], (u32)e->regs[EMU_RDX] };
-	int ret;
 
-	if (!e->ops->cpuid)
-		return EMU_UNHANDLED;
-	ret = e->ops->cpuid(e, r);
+	emu_stop(e, e->ops->cpuid ? e->ops->cpuid(e, r) : EMU_UNHANDLED);
 	e->regs[EMU_RAX] = r[0];
 	e->regs[EMU_RBX] = r[1];
 	e->regs[EMU_RCX] = r[2];
 	e->regs[EMU_RDX] = r[3];
-	return ret;
 }
 
 /* UMIP: SGDT, SIDT, SLDT, STR and SMSW are for CPL 0 only. */
 bool emu_umip_refuses(struct emu *e)
 {
-	return e->cpl && e->ops->get_cr(e, 4) & CR4_UMIP;
+	if (!e->cpl || !(e->ops->get_cr(e, 4) & CR4_UMIP))
+		return false;
+	emu_raise_code(e, EX_GP, 0);
+	return true;
 }
 
 /* SGDT and SIDT */
-static int store_table(struct emu *e, bool idt)
+static void store_table(struct emu *e, bool idt)
 {
-	unsigned int size = e->mode == EMU_LONG ? 8 : 4;
-	struct emu_table t;
+	void (*get)(struct emu *e, struct emu_table *t) = idt ? e->ops->get_idt : e->ops->get_gdt;
+	struct emu_table t = { 0, 0 };
 	u8 image[10];
 
 	if (emu_umip_refuses(e))
-		return emu_gp(e, 0);
-	if (!(idt ? e->ops->get_idt : e->ops->get_gdt))
-		return EMU_UNHANDLED;
-	if (idt)
-		e->ops->get_idt(e, &t);
-	else
-		e->ops->get_gdt(e, &t);
+		return;
+	if (!get)
+		return emu_stop(e, EMU_UNHANDLED);
+	get(e, &t);
 	memcpy(image, &t.limit, 2);
 	memcpy(image + 2, &t.base, 8);
-	return emu_write_operand(e, image, size + 2);
+	emu_set_operand(e, image, e->mode == EMU_LONG ? 10 : 6);
 }
 
 /* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
-static int load_table(struct emu *e, bool idt)
+static void load_table(struct emu *e, bool idt)
 {
-	unsigned int size = e->mode == EMU_LONG ? 8 : 4;
+	void (*set)(struct emu *e, const struct emu_table *t) =
+		idt ? e->ops->set_idt : e->ops->set_gdt;
 	struct emu_table t = { 0, 0 };
-	u8 image[10];
-	int r;
+	u8 image[10] = { 0 };
 
 	if (e->cpl)
-		return emu_gp(e, 0);
-	if (!(idt ? e->ops->set_idt : e->ops->set_gdt))
-		return EMU_UNHANDLED;
-	r = emu_read_operand(e, 0, image, size + 2);
-	if (r != EMU_OK)
-		return r;
+		emu_raise_code(e, EX_GP, 0);
+	if (!set)
+		emu_stop(e, EMU_UNHANDLED);
+	emu_read(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
 	memcpy(&t.limit, image, 2);
-	memcpy(&t.base, image + 2, size);
+	memcpy(&t.base, image + 2, 8);
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
-	if (e->mode == EMU_LONG && !emu_canonical(e, t.base))
-		return emu_gp(e, 0);
-	if (idt)
-		e->ops->set_idt(e, &t);
+	if (!emu_canonical(e, t.base))
+		emu_raise_code(e, EX_GP, 0);
+	if (!stopped(e))
+		set(e, &t);
+}
+
+/* SMSW: to memory always 16 bits */
+static void smsw(struct emu *e)
+{
+	u64 cr0 = e->ops->get_cr(e, 0);
+
+	if (emu_umip_refuses(e))
+		return;
+	if (e->op[0].loc == LOC_MEM)
+		emu_set_operand(e, &cr0, 2);
 	else
-		e->ops->set_gdt(e, &t);
-	return EMU_OK;
+		emu_set_gpr(e, e->op[0].reg, e->op_size, cr0);
 }
 
 /* LMSW sets PE, MP, EM and TS, but cannot clear PE. */
-static int lmsw(struct emu *e, u64 value)
+static void lmsw(struct emu *e)
 {
-	u64 cr0 = e->ops->get_cr(e, 0), mask = CR0_MP | CR0_EM | CR0_TS;
+	u64 cr0 = e->ops->get_cr(e, 0), mask = CR0_MP | CR0_EM | CR0_TS, value;
 
 	if (e->cpl)
-		return emu_gp(e, 0);
-	return set_cr(e, 0, (cr0 & ~mask) | (value & (mask | CR0_PE)));
+		return emu_raise_code(e, EX_GP, 0);
+	value = e->op[0].loc == LOC_MEM ? emu_operand(e, 0, 2) : emu_gpr(e, e->op[0].reg, 2);
+	set_cr(e, 0, (cr0 & ~mask) | (value & (mask | CR0_PE)));
 }
 
-static int swapgs(struct emu *e)
+static void swapgs(struct emu *e)
 {
 	struct emu_seg gs = *emu_segment(e, EMU_GS);
 	u64 base;
-	int r;
 
 	if (e->mode != EMU_LONG)
-		return emu_ud(e);
+		return emu_raise(e, EX_UD);
 	if (e->cpl)
-		return emu_gp(e, 0);
-	if (!e->ops->set_seg)
-		return EMU_UNHANDLED;
-	r = read_msr(e, MSR_KERNEL_GS_BASE, &base);
-	if (r == EMU_OK)
-		r = write_msr(e, MSR_KERNEL_GS_BASE, gs.base);
-	if (r != EMU_OK)
-		return r;
+		return emu_raise_code(e, EX_GP, 0);
+	base = read_msr(e, MSR_KERNEL_GS_BASE);
+	write_msr(e, MSR_KERNEL_GS_BASE, gs.base);
 	gs.base = base;
 	emu_set_segment(e, EMU_GS, &gs);
-	return EMU_OK;
 }
 
 /* XGETBV and XSETBV */
-static int extended_control(struct emu *e, bool set)
+static void extended_control(struct emu *e, bool set)
 {
-	u64 value = e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
-	u32 index = (u32)e->regs[EMU_RCX];
-	int r;
+	u64 value = edx_eax(e);
 
 	if (!(e->ops->get_cr(e, 4) & CR4_OSXSAVE))
-		return emu_ud(e);
-	if (set) {
-		if (e->cpl)
-			return emu_gp(e, 0);
-		return emu_control(e, EMU_CTL_XSETBV, index, &value);
-	}
-	r = emu_control(e, EMU_CTL_XGETBV, index, &value);
-	wide_write(e, value >> 32, value, 4);
-	return r;
+		return emu_raise(e, EX_UD);
+	if (set && e->cpl)
+		return emu_raise_code(e, EX_GP, 0);
+	emu_control(e, set ? EMU_CTL_XSETBV : EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
+	if (!set)
+		set_edx_eax(e, value);
 }
 
 /* 0F 01 with a register: every ModRM byte is an instruction of its own. */
-static int group7_register(struct emu *e)
+static void group7_register(struct emu *e)
 {
 	switch (e->modrm) {
 	case 0xc1:
 	case 0xd9:
 		return emu_control(e, EMU_CTL_HYPERCALL, 0, NULL);
 	case 0xc8:
-		if (e->cpl)
-			return emu_ud(e);
-		return emu_control(e, EMU_CTL_MONITOR, e->regs[EMU_RAX] &
-			       size_mask(e->addr_size), NULL);
 	case 0xc9:
 		if (e->cpl)
-			return emu_ud(e);
-		return emu_control(e, EMU_CTL_MWAIT, 0, NULL);
+			return emu_raise(e, EX_UD);
+		return emu_control(e, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
+				   e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
 	case 0xd0:
-		return extended_control(e, false);
 	case 0xd1:
-		return extended_control(e, true);
+		return extended_control(e, e->modrm & 1);
 	case 0xf8:
 		return swapgs(e);
 	case 0xf9:
 		return op_rdtsc(e);
 	default:
-		return EMU_UNHANDLED;
+		return emu_stop(e, EMU_UNHANDLED);
 	}
 }
 
-static int invlpg(struct emu *e)
+static void invlpg(struct emu *e)
 {
 	u64 linear = e->ea;
 
 	if (e->cpl)
-		return emu_gp(e, 0);
+		return emu_raise_code(e, EX_GP, 0);
 	if (e->mode != EMU_LONG || e->seg == EMU_FS || e->seg == EMU_GS)
 		linear += emu_segment(e, e->seg)->base;
 	if (e->mode != EMU_LONG)
 		linear = (u32)linear;
-	if (!emu_canonical(e, linear))
-		return EMU_OK;		/* SDM: a no-operation */
-	return emu_control(e, EMU_CTL_INVLPG, linear, NULL);
+	if (emu_canonical(e, linear))	/* SDM: else a no-operation */
+		emu_control(e, EMU_CTL_INVLPG, linear, NULL);
 }
 
-static int op_group7(struct emu *e)
+static void op_group7(struct emu *e)
 {
-	bool reg = e->op[0].loc != LOC_MEM;
-	u64 value;
-	int r;
+	unsigned int what = modrm_reg(e);
 
-	switch (modrm_reg(e)) {
-	case 4:			/* SMSW: memory always 16 bits */
-		if (emu_umip_refuses(e))
-			return emu_gp(e, 0);
-		value = e->ops->get_cr(e, 0);
-		if (!reg)
-			return emu_write_operand(e, &value, 2);
-		emu_set_gpr(e, e->op[0].reg, e->op_size, value);
-		return EMU_OK;
-	case 6:
-		if (reg)
-			return lmsw(e, emu_gpr(e, e->op[0].reg, 2));
-		value = 0;
-		r = emu_read_operand(e, 0, &value, 2);
-		return r == EMU_OK ? lmsw(e, value) : r;
-	default:
-		break;
-	}
-	if (reg)
+	if (what == 4)
+		return smsw(e);
+	if (what == 6)
+		return lmsw(e);
+	if (e->op[0].loc != LOC_MEM)
 		return group7_register(e);
-	switch (modrm_reg(e)) {
+	switch (what) {
 	case 0:
-		return store_table(e, false);
 	case 1:
-		return store_table(e, true);
+		return store_table(e, what == 1);
 	case 2:
-		return load_table(e, false);
 	case 3:
-		return load_table(e, true);
+		return load_table(e, what == 3);
 	case 7:
 		return invlpg(e);
 	default:
-		return EMU_UNHANDLED;
+		return emu_stop(e, EMU_UNHANDLED);
 	}
 }
 
-static int op_invpcid(struct emu *e)
+static void op_invpcid(struct emu *e)
 {
 	u8 descriptor[16];
-	int r;
 
-	r = emu_read_operand(e, 0, descriptor, 16);
-	if (r != EMU_OK)
-		return r;
-	return emu_control(e, EMU_CTL_INVPCID,
-		       emu_gpr(e, e->op[0].reg, e->mode == EMU_LONG ? 8 : 4),
-		       descriptor);
+	emu_read(e, e->seg, e->ea, descriptor, 16, 0);
+	emu_control(e, EMU_CTL_INVPCID, emu_gpr(e, e->op[0].reg, e->op[0].size), descriptor);
 }
 
 /* F3 0F AE with a register: RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE */
-static int fsgsbase(struct emu *e)
+static void fsgsbase(struct emu *e)
 {
 	unsigned int seg = e->modrm & 8 ? EMU_GS : EMU_FS;
 	struct emu_seg s = *emu_segment(e, seg);
 
-	if (e->mode != EMU_LONG ||
-	    !(e->ops->get_cr(e, 4) & CR4_FSGSBASE))
-		return emu_ud(e);
-	if (!(e->modrm & 0x10)) {
-		emu_set_gpr(e, e->op[0].reg, e->op_size, s.base);
-		return EMU_OK;
-	}
-	if (!e->ops->set_seg)
-		return EMU_UNHANDLED;
+	if (e->mode != EMU_LONG || !(e->ops->get_cr(e, 4) & CR4_FSGSBASE))
+		return emu_raise(e, EX_UD);
+	if (!(e->modrm & 0x10))
+		return emu_set_gpr(e, e->op[0].reg, e->op_size, s.base);
 	s.base = emu_gpr(e, e->op[0].reg, e->op_size);
 	if (!emu_canonical(e, s.base))
-		return emu_gp(e, 0);
+		emu_raise_code(e, EX_GP, 0);
 	emu_set_segment(e, seg, &s);
-	return EMU_OK;
 }
 
 /* ------------------------------------------------------------------------
  * x87, MMX, SSE and AVX: what moves data or control words
  */
 
-/* #UD and #NM of x87 (any bit of @nm in CR0), MMX, SSE, AVX, AVX-512 */
-static int fpu_check(struct emu *e, u64 nm)
+/* #NM of x87 (any bit of @nm in CR0), MMX, SSE, AVX, AVX-512 */
+static void fpu_check(struct emu *e, u64 nm)
 {
-	return e->ops->get_cr(e, 0) & nm ? emu_fault(e, EX_NM, false, 0) :
-					   EMU_OK;
+	if (e->ops->get_cr(e, 0) & nm)
+		emu_raise(e, EX_NM);
 }
 
-static int vector_check(struct emu *e, bool mmx)
+static void vector_check(struct emu *e, bool mmx)
 {
-	u64 cr4 = e->ops->get_cr(e, 4), xcr0 = 0;
-	u64 need = e->vex == 4 ? 0xe6 : 6;
-	int r;
+	u64 cr4 = e->ops->get_cr(e, 4), xcr0 = 0, need = e->vex == 4 ? 0xe6 : 6;
 
 	if (!e->vex) {
-		if (e->ops->get_cr(e, 0) & CR0_EM ||
-		    (!mmx && !(cr4 & CR4_OSFXSR)))
-			return emu_ud(e);
+		if (e->ops->get_cr(e, 0) & CR0_EM || (!mmx && !(cr4 & CR4_OSFXSR)))
+			emu_raise(e, EX_UD);
 		return fpu_check(e, CR0_TS);
 	}
 	if (real_or_vm86(e) || !(cr4 & CR4_OSXSAVE))
-		return emu_ud(e);
-	r = emu_control(e, EMU_CTL_XGETBV, 0, &xcr0);
-	if (r != EMU_OK)
-		return r;
+		emu_raise(e, EX_UD);
+	emu_control(e, EMU_CTL_XGETBV, 0, &xcr0);
 	if ((xcr0 & need) != need)
-		return emu_ud(e);
+		emu_raise(e, EX_UD);
 	/* Masked, zeroing and broadcasting moves are not known. */
 	if (e->vex == 4 && (e->evex_bits & 0x9f) != 8)
-		return EMU_UNHANDLED;
-	return fpu_check(e, CR0_TS);
+		emu_stop(e, EMU_UNHANDLED);
+	fpu_check(e, CR0_TS);
+}
+
+static void vec_read(struct emu *e, unsigned int reg, void *buf, unsigned int size)
+{
+	if (!e->ops->vec_read)
+		emu_stop(e, EMU_UNHANDLED);
+	if (!stopped(e))
+		emu_stop(e, e->ops->vec_read(e, reg, buf, size));
+}
+
+static void vec_write(struct emu *e, unsigned int reg, const void *buf, unsigned int size)
+{
+	if (!e->ops->vec_write)
+		emu_stop(e, EMU_UNHANDLED);
+	if (!stopped(e))
+		emu_stop(e, e->ops->vec_write(e, reg, buf, size, e->vex));
 }
 
 /* Reads an operand of any kind into e->buf. */
-static int wide_operand_read(struct emu *e, const struct emu_operand *o)
+static void wide_operand_read(struct emu *e, const struct emu_operand *o)
 {
-	u64 value;
+	u64 value = 0;
 
-	switch (o->loc) {
-	case LOC_MEM:
-		return emu_read_operand(e, 0, e->buf, o->size);
-	case LOC_VEC:
-		if (!e->ops->vec_read)
-			return EMU_UNHANDLED;
-		return e->ops->vec_read(e, o->reg, e->buf, o->size);
-	case LOC_MMX:
-		if (!e->ops->mmx_read)
-			return EMU_UNHANDLED;
-		return e->ops->mmx_read(e, o->reg, (u64 *)e->buf);
-	default:
+	memset(e->buf, 0, sizeof(e->buf));
+	if (o->loc == LOC_MEM)
+		return emu_read(e, e->seg, e->ea, e->buf, o->size, 0);
+	if (o->loc == LOC_VEC)
+		return vec_read(e, o->reg, e->buf, o->size);
+	if (o->loc == LOC_GPR)
 		value = emu_gpr(e, o->reg, o->size);
-		memcpy(e->buf, &value, 8);
-		return EMU_OK;
-	}
+	else if (!e->ops->mmx_read)
+		emu_stop(e, EMU_UNHANDLED);
+	else if (!stopped(e))
+		emu_stop(e, e->ops->mmx_read(e, o->reg, &value));
+	memcpy(e->buf, &value, 8);
 }
 
 /* Writes e->buf; a vector register gets zeroes above up to 16 bytes. */
-static int wide_operand_write(struct emu *e, const struct emu_operand *o)
+static void wide_operand_write(struct emu *e, const struct emu_operand *o)
 {
-	unsigned int size = o->size;
 	u64 value;
 
-	switch (o->loc) {
-	case LOC_MEM:
-		return emu_write_operand(e, e->buf, size);
-	case LOC_VEC:
-		if (!e->ops->vec_write)
-			return EMU_UNHANDLED;
-		if (size < 16) {
-			memset(e->buf + size, 0, 16 - size);
-			size = 16;
-		}
-		return e->ops->vec_write(e, o->reg, e->buf, size, e->vex);
-	case LOC_MMX:
-		if (!e->ops->mmx_write)
-			return EMU_UNHANDLED;
-		memcpy(&value, e->buf, 8);
-		if (size < 8)
-			value &= size_mask(size);
-		return e->ops->mmx_write(e, o->reg, value);
-	default:
-		memcpy(&value, e->buf, 8);
-		emu_set_gpr(e, o->reg, size, value);
-		return EMU_OK;
-	}
+	if (o->loc == LOC_MEM)
+		return emu_set_operand(e, e->buf, o->size);
+	if (o->loc == LOC_VEC)
+		return vec_write(e, o->reg, e->buf, o->size < 16 ? 16 : o->size);
+	memcpy(&value, e->buf, 8);
+	value &= size_mask(o->size);
+	if (o->loc == LOC_GPR)
+		emu_set_gpr(e, o->reg, o->size, value);
+	else if (!e->ops->mmx_write)
+		emu_stop(e, EMU_UNHANDLED);
+	else if (!stopped(e))
+		emu_stop(e, e->ops->mmx_write(e, o->reg, value));
 }
 
 /* Whole-operand moves, either direction, MMX or vector. */
-static int op_vec_move(struct emu *e)
+static void op_vec_move(struct emu *e)
 {
-	bool mmx = e->op[0].loc == LOC_MMX || e->op[1].loc == LOC_MMX;
-	int r;
-
 	if (e->vex && e->vex_reg)
-		return emu_ud(e);
-	r = vector_check(e, mmx);
-	if (r == EMU_OK)
-		r = wide_operand_read(e, &e->op[1]);
-	return r == EMU_OK ? wide_operand_write(e, &e->op[0]) : r;
+		emu_raise(e, EX_UD);
+	vector_check(e, e->op[0].loc == LOC_MMX || e->op[1].loc == LOC_MMX);
+	wide_operand_read(e, &e->op[1]);
+	wide_operand_write(e, &e->op[0]);
+}
+
+/* MOVSS and MOVSD: with two registers they are partial moves. */
+static void op_vec_scalar(struct emu *e)
+{
+	if (e->op[0].loc != LOC_MEM && e->op[1].loc != LOC_MEM)
+		emu_stop(e, EMU_UNHANDLED);
+	op_vec_move(e);
 }
 
 /*
  * MOVLPS, MOVLPD, MOVHPS and MOVHPD replace a part of a vector register; VEX
  * takes the rest from another one.
  */
-static int op_vec_part(struct emu *e)
+static void op_vec_part(struct emu *e)
 {
-	bool high = e->opcode == 0x16 || e->opcode == 0x17;
-	unsigned int at = high ? 8 : 0, size = e->op[0].size;
-	u8 whole[16];
-	int r;
+	unsigned int at = e->opcode >= 0x16 ? 8 : 0;
+	bool store = e->op[0].loc == LOC_MEM;
 
-	r = vector_check(e, false);
-	if (r != EMU_OK)
-		return r;
-	if (!e->ops->vec_read || !e->ops->vec_write)
-		return EMU_UNHANDLED;
-	if (e->op[0].loc == LOC_MEM) {
-		if (e->vex && e->vex_reg)
-			return emu_ud(e);
-		r = e->ops->vec_read(e, e->op[1].reg, whole, 16);
-		if (r != EMU_OK)
-			return r;
-		return emu_write_operand(e, whole + at, size);
-	}
-	if (e->op[1].loc != LOC_MEM)
-		return EMU_UNHANDLED;
-	r = e->ops->vec_read(e, e->vex ? e->vex_reg : e->op[0].reg, whole, 16);
-	if (r == EMU_OK)
-		r = emu_read_operand(e, 0, whole + at, size);
-	if (r != EMU_OK)
-		return r;
-	return e->ops->vec_write(e, e->op[0].reg, whole, 16, e->vex);
+	if (!store && e->op[1].loc != LOC_MEM)
+		emu_stop(e, EMU_UNHANDLED);	/* MOVHLPS, MOVLHPS */
+	if (store && e->vex && e->vex_reg)
+		emu_raise(e, EX_UD);
+	vector_check(e, false);
+	vec_read(e, store ? e->op[1].reg : e->vex ? e->vex_reg : e->op[0].reg, e->buf, 16);
+	if (store)
+		return emu_set_operand(e, e->buf + at, 8);
+	emu_read(e, e->seg, e->ea, e->buf + at, 8, 0);
+	vec_write(e, e->op[0].reg, e->buf, 16);
 }
 
-/* MOVSS and MOVSD: with two registers they are partial moves. */
-static int op_vec_scalar(struct emu *e)
-{
-	if (e->op[0].loc != LOC_MEM && e->op[1].loc != LOC_MEM)
-		return EMU_UNHANDLED;
-	return op_vec_move(e);
-}
-
-static int op_movnti(struct emu *e)
+static void op_movnti(struct emu *e)
 {
 	if (e->vex_pp)
-		return emu_ud(e);
-	return emu_write_operand(e, &e->regs[e->op[1].reg & 15],
-			 e->op[1].size);
+		emu_raise(e, EX_UD);
+	emu_set_operand(e, &e->regs[e->op[1].reg & 15], e->op[1].size);
 }
 
-static int x87_word(struct emu *e, enum emu_x87 what, u64 *value)
+static u64 x87_word(struct emu *e, enum emu_x87 what, u32 value)
 {
-	u32 word = (u32)*value;
-	int r;
-
 	if (!e->ops->x87)
-		return EMU_UNHANDLED;
-	r = e->ops->x87(e, what, &word);
-	*value = word;
-	return r;
+		emu_stop(e, EMU_UNHANDLED);
+	if (!stopped(e))
+		emu_stop(e, e->ops->x87(e, what, &value));
+	return value;
 }
 
 /* D8 to DF: control instructions only. */
-static int op_x87(struct emu *e)
+static void op_x87(struct emu *e)
 {
-	unsigned int reg = modrm_reg(e);
-	bool memory = e->op[0].loc == LOC_MEM;
-	u64 value = 0;
-	int r;
+	unsigned int what = e->opcode << 8 | e->modrm;
+	u64 value;
 
-	r = fpu_check(e, CR0_EM | CR0_TS);
-	if (r != EMU_OK)
-		return r;
-	if (e->opcode == 0xdb && e->modrm == 0xe3)
-		return x87_word(e, EMU_X87_INIT, &value);
-	if (e->opcode == 0xdb && e->modrm == 0xe2)
-		return x87_word(e, EMU_X87_CLEAR, &value);
-	if (e->opcode == 0xdf && e->modrm == 0xe0) {
-		r = x87_word(e, EMU_X87_READ_SW, &value);
-		merge(&e->regs[EMU_RAX], value, 2);
-		return r;
+	fpu_check(e, CR0_EM | CR0_TS);
+	if (e->op[0].loc == LOC_MEM)
+		what = e->opcode << 8 | modrm_reg(e);
+	switch (what) {
+	case 0xdbe3:		/* FNINIT */
+		x87_word(e, EMU_X87_INIT, 0);
+		break;
+	case 0xdbe2:		/* FNCLEX */
+		x87_word(e, EMU_X87_CLEAR, 0);
+		break;
+	case 0xdfe0:		/* FNSTSW AX */
+		merge(&e->regs[EMU_RAX], x87_word(e, EMU_X87_READ_SW, 0), 2);
+		break;
+	case 0xd905:		/* FLDCW */
+		x87_word(e, EMU_X87_WRITE_CW, emu_operand(e, 0, 2));
+		break;
+	case 0xd907:		/* FNSTCW */
+	case 0xdd07:		/* FNSTSW */
+		value = x87_word(e, e->opcode == 0xd9 ? EMU_X87_READ_CW : EMU_X87_READ_SW, 0);
+		emu_set_operand(e, &value, 2);
+		break;
+	default:
+		emu_stop(e, EMU_UNHANDLED);
+		break;
 	}
-	if (e->opcode == 0xd9 && memory && reg == 5) {
-		r = emu_read_operand(e, 0, &value, 2);
-		return r == EMU_OK ? x87_word(e, EMU_X87_WRITE_CW, &value) : r;
-	}
-	if (memory && reg == 7 && (e->opcode == 0xd9 || e->opcode == 0xdd)) {
-		r = x87_word(e, e->opcode == 0xd9 ? EMU_X87_READ_CW :
-			     EMU_X87_READ_SW, &value);
-		if (r != EMU_OK)
-			return r;
-		return emu_write_operand(e, &value, 2);
-	}
-	return EMU_UNHANDLED;
 }
 
-static int op_fwait(struct emu *e)
+static void op_fwait(struct emu *e)
 {
-	u64 cr0 = e->ops->get_cr(e, 0);
-
-	if ((cr0 & CR0_MP) && (cr0 & CR0_TS))
-		return emu_fault(e, EX_NM, false, 0);
-	return EMU_OK;
-}
-
-static int mxcsr(struct emu *e, bool load)
-{
-	u64 value = 0;
-	int r = vector_check(e, false);
-
-	if (r != EMU_OK)
-		return r;
-	if (!load) {
-		r = x87_word(e, EMU_X87_READ_MXCSR, &value);
-		if (r != EMU_OK)
-			return r;
-		return emu_write_operand(e, &value, 4);
-	}
-	r = emu_read_operand(e, 0, &value, 4);
-	return r == EMU_OK ? x87_word(e, EMU_X87_WRITE_MXCSR, &value) : r;
+	if (e->ops->get_cr(e, 0) & CR0_MP)
+		fpu_check(e, CR0_TS);
 }
 
 /* 0F AE: fences, cache lines, MXCSR, FS and GS bases */
-static int op_group15(struct emu *e)
+static void op_group15(struct emu *e)
 {
-	unsigned int reg = modrm_reg(e);
-	u64 linear;
-	int r;
+	unsigned int what = modrm_reg(e);
+	u64 value;
 
 	if (e->op[0].loc != LOC_MEM) {
-		if (e->rep == 0xf3 && reg < 4)
+		if (e->rep == 0xf3 && what < 4)
 			return fsgsbase(e);
-		return reg >= 5 && !e->rep && !e->opsize_prefix ? EMU_OK :
-								  EMU_UNHANDLED;
+		if (what < 5 || e->rep || e->opsize_prefix)
+			emu_stop(e, EMU_UNHANDLED);
+	} else if (what == 2 && !e->vex_pp) {		/* LDMXCSR */
+		vector_check(e, false);
+		x87_word(e, EMU_X87_WRITE_MXCSR, emu_operand(e, 0, 4));
+	} else if (what == 3 && !e->vex_pp) {		/* STMXCSR */
+		vector_check(e, false);
+		value = x87_word(e, EMU_X87_READ_MXCSR, 0);
+		emu_set_operand(e, &value, 4);
+	} else if (!e->rep && (what == 7 || (what == 6 && e->opsize_prefix))) {
+		value = emu_linearize(e, e->seg, e->ea, 1, false);
+		emu_control(e, EMU_CTL_CLFLUSH, value, NULL);
+	} else {
+		emu_stop(e, EMU_UNHANDLED);
 	}
-	if (e->rep)
-		return EMU_UNHANDLED;
-	if ((reg == 2 || reg == 3) && !e->opsize_prefix)
-		return mxcsr(e, reg == 2);
-	if (reg != 7 && !(reg == 6 && e->opsize_prefix))
-		return EMU_UNHANDLED;
-	r = emu_linearize(e, e->seg, e->ea, 1, false, &linear);
-	if (r != EMU_OK)
-		return r;
-	return emu_control(e, EMU_CTL_CLFLUSH, linear, NULL);
 }
 
 /* ------------------------------------------------------------------------
@@ -1827,7 +1522,7 @@ static const struct row group1[8] = {
 };
 
 static const struct row group1a[8] = {
-	{ op_pop_rm, { E_V }, NOREAD | D64 },
+	{ op_pop, { E_V }, NOREAD | D64 },
 };
 
 static const struct row group3_byte[8] = {
@@ -1861,9 +1556,9 @@ static const struct row group5[8] = {
 	{ op_inc_dec, { E_V }, LOCK },
 	{ op_inc_dec, { E_V }, LOCK },
 	{ op_call, { E_V }, NOWRITE | F64 },
-	{ emu_op_far_indirect, { E_V }, RAW },		/* CALL far */
+	{ emu_op_far_indirect, { E_V }, RAW | MEMORY },		/* CALL far */
 	{ op_jmp, { E_V }, NOWRITE | F64 },
-	{ emu_op_far_indirect, { E_V }, RAW },		/* JMP far */
+	{ emu_op_far_indirect, { E_V }, RAW | MEMORY },		/* JMP far */
 	{ op_push, { E_V }, NOWRITE | D64 },
 };
 
@@ -1873,7 +1568,7 @@ static const struct row group8[8] = {
 };
 
 static const struct row group9[8] = {
-	[1] = { op_cmpxchg_wide, { E_V }, RAW | LOCK },
+	[1] = { op_cmpxchg_wide, { E_V }, RAW | LOCK | MEMORY },
 };
 
 static const struct row group11_byte[8] = {
@@ -1926,7 +1621,7 @@ static const struct row one_byte[256] = {
 	[0x8a] = { op_mov, { G_B, E_B }, NOREAD },
 	[0x8b] = { op_mov, { G_V, E_V }, NOREAD },
 	[0x8c] = { emu_op_mov_from_sreg, { E_V, S_W }, NOREAD },
-	[0x8d] = { op_lea, { G_V, E_V }, NOREAD | NOLOAD },
+	[0x8d] = { op_lea, { G_V, E_V }, NOREAD | NOLOAD | MEMORY },
 	[0x8e] = { emu_op_mov_to_sreg, { S_W, E_W }, NOREAD | NOWRITE },
 	[0x8f] = { NULL, { E_V }, 0, group1a },
 	[0x90] = { op_nop_pause, { Z_V, A_V } },
@@ -2160,8 +1855,8 @@ static const struct searched_row searched[] = {
 	{ 3, 0xf2, 0x00, VEX | NO_EVEX, { op_andn, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
 	{ 3, 0xf3, 0x00, VEX | NO_EVEX, { op_bls, { B_Y, E_Y }, NOREAD | PROT } },
 	{ 3, 0xf5, 0x00, VEX | NO_EVEX, { op_bzhi, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 3, 0xf5, 0xf2, VEX | NO_EVEX, { op_pdep, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf5, 0xf3, VEX | NO_EVEX, { op_pext, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
+	{ 3, 0xf5, 0xf2, VEX | NO_EVEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
+	{ 3, 0xf5, 0xf3, VEX | NO_EVEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
 	{ 3, 0xf6, 0xf2, VEX | NO_EVEX, { op_mulx, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
 	{ 3, 0xf7, 0x00, VEX | NO_EVEX, { op_bextr, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
 	{ 3, 0xf7, 0x66, VEX | NO_EVEX, { op_shift_x, { G_Y, E_Y, B_Y }, NOREAD | PROT } },

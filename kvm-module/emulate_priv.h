@@ -31,6 +31,7 @@
 #define FL_VIP		0x00100000ull
 #define FL_ID		0x00200000ull
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
+#define FL_DEFINED	0x003f7fd5ull
 
 /* Control register bits that instructions look at. */
 #define CR0_PE		0x00000001ull
@@ -114,7 +115,7 @@ enum {
 };
 
 struct row {
-	int (*run)(struct emu *e);
+	void (*run)(struct emu *e);
 	u16 kind[3];
 	u32 flags;
 	const struct row *group; /* eight rows, by ModRM.reg */
@@ -124,68 +125,77 @@ struct row {
 const struct row *emu_row_one_byte(const struct emu *e);
 const struct row *emu_row_two_byte(const struct emu *e);
 const struct row *emu_search(const struct emu *e);
+bool emu_umip_refuses(struct emu *e);
 
-/* emulate.c: the transaction, faults */
+/*
+ * The sticky result. e->status is EMU_OK until something goes wrong; the first
+ * cause stays. From then on every access and every setter below does nothing,
+ * and loads give 0: so instructions are written straight on, without a check
+ * after each step, and emu_end() puts the registers back.
+ */
+static inline bool stopped(const struct emu *e)
+{
+	return e->status != EMU_OK;
+}
+
+void emu_stop(struct emu *e, int result);
+void emu_raise(struct emu *e, u8 vector);
+void emu_raise_code(struct emu *e, u8 vector, u32 error);
+
+/* emulate.c: the transaction */
 void emu_begin(struct emu *e);
 void emu_checkpoint(struct emu *e);
-int emu_end(struct emu *e, int r);
-int emu_ud(struct emu *e);
-int emu_gp(struct emu *e, u32 error);
+int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
 const struct emu_seg *emu_segment(struct emu *e, unsigned int seg);
 void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s);
 bool emu_canonical(const struct emu *e, u64 address);
-int emu_linearize(struct emu *e, unsigned int seg, u64 offset,
-		  unsigned int size, bool write, u64 *linear);
-int emu_log_input(struct emu *e, int r, const void *buf, unsigned int size);
-bool emu_log_replay(struct emu *e, void *buf, unsigned int size, int *r);
-int emu_log_output(struct emu *e, int r);
-bool emu_log_written(struct emu *e);
-int emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size,
-		 unsigned int access);
-int emu_lin_write(struct emu *e, u64 linear, const void *buf,
-		  unsigned int size, unsigned int access);
-int emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old,
-		    const void *new, unsigned int size);
-int emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf,
-	     unsigned int size, unsigned int access);
-int emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf,
-	      unsigned int size);
-/* … at the memory operand, @at bytes further */
-int emu_read_operand(struct emu *e, unsigned int at, void *buf,
+u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
+bool emu_replayed(struct emu *e, void *buf, unsigned int size);
+void emu_log_input(struct emu *e, int r, const void *buf, unsigned int size);
+bool emu_written(struct emu *e);
+void emu_log_output(struct emu *e, int r);
+void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
+void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
+		   unsigned int access);
+void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size);
-int emu_write_operand(struct emu *e, const void *buf, unsigned int size);
-int emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2);
+void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+	      unsigned int access);
+void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size);
+u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size);
+u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
+void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
+u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
+void emu_set_operand(struct emu *e, const void *buf, unsigned int size);
+void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
 /* emulate.c: registers and the stack */
 u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size);
 void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value);
 unsigned int emu_stack_size(struct emu *e);
 void emu_move_stack(struct emu *e, u64 sp);
-int emu_push(struct emu *e, u64 value, unsigned int size);
-int emu_pop(struct emu *e, u64 *value, unsigned int size);
-int emu_jump(struct emu *e, u64 target);
+void emu_push(struct emu *e, u64 value, unsigned int size);
+u64 emu_pop(struct emu *e, unsigned int size);
+void emu_jump(struct emu *e, u64 target);
 u64 emu_flags_writable(const struct emu *e, unsigned int size);
-int emu_vm86_refuse(struct emu *e);
-
-/* emulate_insn.c */
-bool emu_umip_refuses(struct emu *e);
+bool emu_vm86_refuses(struct emu *e);
 
 /* emulate_far.c */
-int emu_op_mov_from_sreg(struct emu *e);
-int emu_op_mov_to_sreg(struct emu *e);
-int emu_op_push_sreg(struct emu *e);
-int emu_op_pop_sreg(struct emu *e);
-int emu_op_load_far_pointer(struct emu *e);
-int emu_op_far_direct(struct emu *e);
-int emu_op_far_indirect(struct emu *e);
-int emu_op_ret_far(struct emu *e);
-int emu_op_iret(struct emu *e);
-int emu_op_int(struct emu *e);
-int emu_op_group6(struct emu *e);
-int emu_op_lar_lsl(struct emu *e);
-int emu_op_arpl(struct emu *e);
+void emu_op_mov_from_sreg(struct emu *e);
+void emu_op_mov_to_sreg(struct emu *e);
+void emu_op_push_sreg(struct emu *e);
+void emu_op_pop_sreg(struct emu *e);
+void emu_op_load_far_pointer(struct emu *e);
+void emu_op_far_direct(struct emu *e);
+void emu_op_far_indirect(struct emu *e);
+void emu_op_ret_far(struct emu *e);
+void emu_op_iret(struct emu *e);
+void emu_op_int(struct emu *e);
+void emu_op_group6(struct emu *e);
+void emu_op_lar_lsl(struct emu *e);
+void emu_op_arpl(struct emu *e);
 
 static inline bool real_or_vm86(const struct emu *e)
 {
