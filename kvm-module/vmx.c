@@ -1533,7 +1533,7 @@ static int vmx_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, u64 value)
 	case 8:
 		r = vmx_finish_set(vcpu, kvm_set_cr8(vcpu, value));
 		/* User space's APIC may have something for a lower priority. */
-		if (r > 0 && vcpu->cr8 < old_cr8) {
+		if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
 			vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 			return 0;
 		}
