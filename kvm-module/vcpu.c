@@ -291,7 +291,8 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 /* Unless the PIC is ours, user space injects its interrupts when it can. */
 static bool wants_irq_window(struct kvm_vcpu *vcpu)
 {
-	return vcpu->run->request_interrupt_window && !vcpu->kvm->pic;
+	return vcpu->run->request_interrupt_window && !vcpu->kvm->pic &&
+	       (!vcpu->lapic || kvm_apic_accepts_extint(vcpu));
 }
 
 /* At most one event goes in; ask for an exit when the next one can. */
