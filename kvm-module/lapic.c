@@ -165,6 +165,8 @@ static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
 	else
 		clear_vector(apic, APIC_TMR, vector);
 	was_set = set_vector(apic, APIC_IRR, vector);
+	/* On its way into the guest it may have looked at the IRR already. */
+	kvm_request(apic->vcpu, REQ_EVENT);
 	kvm_kick(apic->vcpu);
 	return was_set ? IRQ_COALESCED : IRQ_DELIVERED;
 }
