@@ -260,6 +260,11 @@ static enum hrtimer_restart pit_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+bool kvm_pit_wants_ack(struct kvm *kvm)
+{
+	return kvm->pit && READ_ONCE(kvm->pit->pending);
+}
+
 void kvm_pit_acked(struct kvm *kvm)
 {
 	struct kvm_pit *pit = kvm->pit;

@@ -53,6 +53,7 @@ struct kvm_pic {
 	bool intr;			/* the master's output */
 	bool single[2];			/* ICW1 said that no ICW3 follows */
 	unsigned long acked;		/* to be reported: bit 8 * chip + pin */
+	unsigned long sources[PIC_PINS]; /* who holds the line: bit of its enum */
 	struct kvm_pic_state chip[2];
 };
 
@@ -150,7 +151,8 @@ static void pic_accept(struct kvm_pic *pic, int n, unsigned int pin)
 
 /* ---- lines and INTA ------------------------------------------------------ */
 
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, bool level)
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
+		    bool level)
 {
 	struct kvm_pic *pic = kvm->pic;
 	struct kvm_pic_state *c;
@@ -165,6 +167,8 @@ int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, bool level)
 	bit = BIT(pin & 7);
 
 	raw_spin_lock_irqsave(&pic->lock, flags);
+	__assign_bit(source, &pic->sources[pin], level);
+	level = pic->sources[pin];
 	irr = c->irr;
 	if (level) {
 		if (c->elcr & bit || !(c->last_irr & bit))

@@ -62,6 +62,7 @@ struct kvm_ioapic {
 	u32 lines;			/* bit n: pin n is high */
 	u32 delayed;			/* bit n: the timer will send it */
 	u16 repeats[KVM_IRQ_PINS];	/* EOIs since the line was low */
+	unsigned long sources[KVM_IRQ_PINS]; /* who holds the line: bit of its enum */
 	u64 table[KVM_IRQ_PINS];
 	struct hrtimer timer;
 };
@@ -141,7 +142,8 @@ static enum hrtimer_restart ioapic_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, bool level)
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
+		       bool level)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
 	int r = IRQ_COALESCED;
@@ -153,6 +155,8 @@ int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, bool level)
 	pin = array_index_nospec(pin, KVM_IRQ_PINS);
 
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	__assign_bit(source, &ioapic->sources[pin], level);
+	level = ioapic->sources[pin];
 	was = ioapic->lines & BIT(pin);
 	if (!level) {
 		ioapic->lines &= ~BIT(pin);
@@ -177,10 +181,7 @@ static void ioapic_notify(struct kvm *kvm, unsigned long acked)
 		kvm_notify_acked(kvm, KVM_IRQCHIP_IOAPIC, pin);
 }
 
-/*
- * Edge-triggered pins need no EOI, but whoever listens for the timer's wants
- * to know it, should the local APIC tell.
- */
+/* Edge-triggered pins need no EOI, but the PIT may have asked for it. */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 {
 	unsigned long flags, acked = 0, ended = 0;

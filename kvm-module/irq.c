@@ -82,20 +82,14 @@ static const struct kvm_route *first_route(const struct kvm_routing *routing, u3
 static int set_pin(struct kvm *kvm, enum kvm_irq_source source,
 		   const struct kvm_route *route, bool level)
 {
-	unsigned long *sources;
-	bool ioapic = route->irqchip == KVM_IRQCHIP_IOAPIC;
-	unsigned int pin = route->pin;
-
-	if (route->irqchip == KVM_IRQCHIP_PIC_SLAVE)
-		pin += 8;
-	sources = ioapic ? &kvm->ioapic_sources[pin] : &kvm->pic_sources[pin];
-	if (level)
-		set_bit(source, sources);
-	else
-		clear_bit(source, sources);
-	level = READ_ONCE(*sources);
-	return ioapic ? kvm_ioapic_set_irq(kvm, pin, level) :
-			kvm_pic_set_irq(kvm, pin, level);
+	switch (route->irqchip) {
+	case KVM_IRQCHIP_PIC_MASTER:
+		return kvm_pic_set_irq(kvm, route->pin, source, level);
+	case KVM_IRQCHIP_PIC_SLAVE:
+		return kvm_pic_set_irq(kvm, 8 + route->pin, source, level);
+	default:
+		return kvm_ioapic_set_irq(kvm, route->pin, source, level);
+	}
 }
 
 int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level)
@@ -557,16 +551,14 @@ void kvm_irq_destroy(struct kvm *kvm)
 		cancel_work_sync(&irqfd->closed);
 		free_irqfd(irqfd);
 	}
-	if (kvm->pit)
-		kvm_pit_destroy(kvm);
+	/* Their timers reach vCPUs. */
+	kvm_pit_destroy(kvm);
+	kvm_ioapic_destroy(kvm);
 }
 
 /* After the vCPUs. */
 void kvm_irq_free(struct kvm *kvm)
 {
-	if (kvm->ioapic)
-		kvm_ioapic_destroy(kvm);
-	if (kvm->pic)
-		kvm_pic_destroy(kvm);
+	kvm_pic_destroy(kvm);
 	kfree(rcu_dereference_protected(kvm->routing, true));
 }

@@ -316,7 +316,6 @@ struct kvm {
 	struct kvm_pic *pic;
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
-	unsigned long pic_sources[16], ioapic_sources[KVM_IRQ_PINS];
 	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
 	struct mutex irqfd_lock;
 	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
@@ -602,8 +601,8 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
 
 int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
 void kvm_pic_destroy(struct kvm *kvm);
-/* level: what all sources together say. */
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, bool level);
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
+		    bool level);
 bool kvm_pic_has_interrupt(struct kvm *kvm);	/* INTR is high; no lock */
 int kvm_pic_acknowledge(struct kvm *kvm);	/* INTA: the vector */
 /* Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, one byte; false: not mine. */
@@ -616,8 +615,9 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
 int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
 void kvm_ioapic_destroy(struct kvm *kvm);
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, bool level);
-/* A local APIC ended a level-triggered vector. */
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
+		       bool level);
+/* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
 bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data);
@@ -635,6 +635,8 @@ bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value);
 void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state);
 int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state);
 void kvm_pit_set_reinject(struct kvm *kvm, bool reinject);
+/* Ticks are waiting for the end of one, even if it is edge triggered; no lock. */
+bool kvm_pit_wants_ack(struct kvm *kvm);
 /* The guest acknowledged the timer's interrupt (kvm_notify_acked). */
 void kvm_pit_acked(struct kvm *kvm);
 

@@ -504,8 +504,13 @@ static int access_irqchip(struct kvm *kvm, void __user *argp, bool set)
 	bool slave;
 	int r = 0;
 
+	/* Under the lock: a creation that fails takes them away again. */
+	mutex_lock(&kvm->lock);
 	if (!kvm->pic)
-		return -ENXIO;
+		r = -ENXIO;
+	mutex_unlock(&kvm->lock);
+	if (r)
+		return r;
 	chip = memdup_user(argp, sizeof(*chip));
 	if (IS_ERR(chip))
 		return PTR_ERR(chip);

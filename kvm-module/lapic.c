@@ -297,7 +297,7 @@ static int end_of_interrupt(struct kvm_lapic *apic)
 		return 1;
 	clear_vector(apic, APIC_ISR, vector);
 	update_ppr(apic);
-	if (!test_vector(apic, APIC_TMR, vector))
+	if (!test_vector(apic, APIC_TMR, vector) && !kvm_pit_wants_ack(vcpu->kvm))
 		return 1;
 	if (vcpu->kvm->ioapic) {
 		kvm_ioapic_eoi(vcpu->kvm, vector);

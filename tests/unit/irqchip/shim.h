@@ -53,6 +53,7 @@ typedef __s64 s64;
 #define smp_mb__after_atomic() ((void)0)
 #define set_bit(n, p)	(*(p) |= BIT(n))
 #define clear_bit(n, p)	(*(p) &= ~BIT(n))
+#define __assign_bit(n, p, v) ((v) ? set_bit(n, p) : clear_bit(n, p))
 #define test_bit(n, p)	(*(p) & BIT(n))
 #define __ffs(x)	((unsigned int)__builtin_ctzl(x))
 #define for_each_set_bit(b, p, n) \

@@ -106,9 +106,9 @@ int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level
 
 	assert(source == IRQ_SOURCE_PIT && gsi == 0);
 	ticks += level;
-	r = kvm_pic_set_irq(kvm, 0, level);
+	r = kvm_pic_set_irq(kvm, 0, source, level);
 	if (route_ioapic) {
-		r2 = kvm_ioapic_set_irq(kvm, 2, level);
+		r2 = kvm_ioapic_set_irq(kvm, 2, source, level);
 		if (r2 > r)
 			r = r2;
 	}
@@ -132,7 +132,7 @@ void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 	    (irqchip == KVM_IRQCHIP_IOAPIC && pin == 2))
 		kvm_pit_acked(kvm);
 	if (irqchip == KVM_IRQCHIP_IOAPIC && (int)pin == lower_on_ack)
-		kvm_ioapic_set_irq(kvm, pin, false);
+		kvm_ioapic_set_irq(kvm, pin, IRQ_SOURCE_USER, false);
 }
 
 int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
@@ -202,7 +202,7 @@ static void pic_init(u8 icw4)
 
 static int irq(unsigned int pin, bool level)
 {
-	return kvm_pic_set_irq(&vm, pin, level);
+	return kvm_pic_set_irq(&vm, pin, IRQ_SOURCE_USER, level);
 }
 
 static int pulse(unsigned int pin)
@@ -408,6 +408,12 @@ static void test_pic_level(void)
 	out(0x20, 0x20);
 	ok(!intr(), "level: not when it fell");
 	is(acks[1][3], 2, "level: both acknowledged");
+	kvm_pic_set_irq(&vm, 10, IRQ_SOURCE_IRQFD, true);
+	irq(10, true);
+	irq(10, false);
+	ok(intr(), "level: high while any source holds it");
+	kvm_pic_set_irq(&vm, 10, IRQ_SOURCE_IRQFD, false);
+	ok(!intr(), "level: low when the last one let go");
 	out(0x4d1, 0);
 	irq(9, true);
 	is(inta(), 0x29, "an edge");
@@ -603,13 +609,15 @@ static void redirect(unsigned int pin, u64 entry)
 
 static int line(unsigned int pin, bool level)
 {
-	return kvm_ioapic_set_irq(&vm, pin, level);
+	return kvm_ioapic_set_irq(&vm, pin, IRQ_SOURCE_USER, level);
 }
 
+/* As lapic.c does it: edges only when the timer asks. */
 static void eoi(u8 vector)
 {
 	apic_pending[vector] = false;
-	kvm_ioapic_eoi(&vm, vector);
+	if (last_message.level_triggered || kvm_pit_wants_ack(&vm))
+		kvm_ioapic_eoi(&vm, vector);
 }
 
 #define E_LEVEL		0x8000
@@ -686,7 +694,8 @@ static void test_ioapic_edge(void)
 	line(4, false);
 	is(messages, 2, "edge: but it was sent");
 	is(reg_read(0x18) & E_REMOTE, 0, "edge: no remote IRR");
-	eoi(0x34);
+	kvm_ioapic_eoi(&vm, 0x34);
+	apic_pending[0x34] = false;
 	is(acks[2][4], 1, "edge: an EOI that is told is passed on");
 	is(messages, 2, "edge: and sends nothing");
 
@@ -732,6 +741,18 @@ static void test_ioapic_level(void)
 	eoi(0x40);
 	is(messages, 3, "level: a listener that lowers the line at EOI is in time");
 	lower_on_ack = -1;
+
+	/* Several sources */
+	messages = 2;
+	line(11, true);
+	kvm_ioapic_set_irq(&vm, 11, IRQ_SOURCE_IRQFD, true);
+	line(11, false);
+	eoi(0x40);
+	is(messages, 4, "level: high while any source holds it");
+	kvm_ioapic_set_irq(&vm, 11, IRQ_SOURCE_IRQFD, false);
+	eoi(0x40);
+	is(messages, 4, "level: low when the last one let go");
+	messages = 3;
 
 	/* Masks */
 	redirect(10, E_LEVEL | E_MASK | 0x40);
@@ -1429,8 +1450,8 @@ static void test_life(void)
 	kvm_pic_destroy(&vm);
 	ok(!timers && !vm.pit && !vm.ioapic && !vm.pic, "everything is gone");
 	ok(!kvm_pic_has_interrupt(&vm), "no PIC: no interrupt");
-	is(kvm_pic_set_irq(&vm, 1, true), IRQ_NOBODY, "no PIC: nobody");
-	is(kvm_ioapic_set_irq(&vm, 1, true), IRQ_NOBODY, "no I/O APIC: nobody");
+	is(irq(1, true), IRQ_NOBODY, "no PIC: nobody");
+	is(line(1, true), IRQ_NOBODY, "no I/O APIC: nobody");
 	kvm_ioapic_eoi(&vm, 1);
 	kvm_pit_acked(&vm);
 	kvm_pit_destroy(&vm);
