@@ -7,3 +7,9 @@ include tests/unit/build.mk
 # tests/unit/*.t that prints TAP takes part.
 check-unit: userland
 	prove --timer tests/unit/*.t
+
+check:
+	$(MAKE) check-unit
+	$(MAKE) check-module
+	$(MAKE) check-packages
+	$(MAKE) check-appliance
