@@ -16,9 +16,9 @@ make run              build what is missing, boot the live ISO in this terminal
 make check            set up everything and run the tests that CI runs
 make check-unit       user-space tests: emulator, library, menu, detection
 make check-module     the module on emulated AMD and Intel processors
+make check-packages   the packages on a plain Debian 13
 make check-appliance  the live ISO, by keystrokes, from power-on to a guest
 make check-long       the slow proofs that CI leaves out
-make bench            instructions per exit and per boot, ours and stock's
 make iso              the live image: build/iso/kvm-live.iso
 make debs             the Debian packages: build/debs/
 make kernel           the patched kernel's packages: build/kernel/
@@ -67,7 +67,7 @@ include debian/build.mk
 include live-config/build.mk
 include tests/build.mk
 
-.PHONY: all shell run check check-unit check-module check-appliance check-long \
+.PHONY: all shell run check check-unit check-module check-appliance check-long check-packages \
 	bench iso debs kernel module userland images
 
 endif
