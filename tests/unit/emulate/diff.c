@@ -1017,9 +1017,10 @@ static bool compare(const struct variant *v, const struct test_case *t, int r)
 	}
 	/*
 	 * No manual orders the two reads of CMPS, nor the limit and alignment
-	 * checks of a vector operand: that both fault is enough.
+	 * checks of a vector operand, and of CALL's target and stack the vendors
+	 * check another one first: that both fault is enough.
 	 */
-	order = (v->form->bytes[0] & 0xfe) == 0xa6 ||
+	order = (v->form->bytes[0] & 0xfe) == 0xa6 || v->form->stack_jump ||
 		(uses_vectors(v->form) && v->mode == 16);
 	if (order && r == EMU_FAULT && trapped.trap >= 0)
 		return true;
