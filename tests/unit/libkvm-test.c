@@ -527,6 +527,14 @@ static void test_run(void)
 	is(kvm_run(kvm, 0), -EINTR, "kvm_run: a signal is -EINTR");
 	fake.run_errno = EFAULT;
 	is(kvm_run(kvm, 0), -EFAULT, "kvm_run: memory that is gone is -EFAULT");
+	fake.run_errno = 0;
+	fake.script[8] = play_hlt;
+	fake.fail_request = KVM_RUN;
+	fake.fail_errno = EAGAIN;
+	fake.fail_times = 2;
+	fake.fail_after = 0;
+	is(kvm_run(kvm, 0), 0, "kvm_run: EAGAIN is tried again");
+	is(fake.step, 9, "kvm_run: until the guest ran");
 	is(kvm_run(kvm, 1), -EINVAL, "kvm_run: a vCPU that does not exist is -EINVAL");
 	kvm_finalize(kvm);
 

@@ -272,7 +272,7 @@ static bool load(struct kvm_context *kvm, const struct options *o)
 {
 	static const unsigned long places[] = { 0xf0000, 0x100000 };
 
-	for (int i = 0; i < o->nfiles; i++) {
+	for (int i = 0; i < o->nfiles && i + o->mode32 < 2; i++) {
 		long n = kvm_load_file(kvm, places[i + o->mode32], o->files[i]);
 
 		if (n < 0) {

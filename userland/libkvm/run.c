@@ -259,7 +259,7 @@ static int run_failed(struct kvm_context *kvm, int vcpu, struct vcpu *v, int err
 int kvm_run(struct kvm_context *kvm, int vcpu)
 {
 	struct vcpu *v = kvm__vcpu(kvm, vcpu);
-	struct verdict verdict;
+	struct verdict verdict = go_on;
 
 	if (!v)
 		return -EINVAL;

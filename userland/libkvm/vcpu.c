@@ -223,15 +223,19 @@ int kvm_set_fpu(struct kvm_context *kvm, int vcpu, const struct kvm_fpu *fpu)
 	return VCPU_IOCTL(kvm, vcpu, KVM_SET_FPU, fpu);
 }
 
-struct one_msr {
+/* struct kvm_msrs with room for one entry. */
+union one_msr {
 	struct kvm_msrs header;
-	struct kvm_msr_entry entry;
+	struct {
+		uint32_t nmsrs, pad;
+		struct kvm_msr_entry entry;
+	};
 };
 
 int kvm_get_msr(struct kvm_context *kvm, int vcpu, uint32_t index,
 		uint64_t *value)
 {
-	struct one_msr msr = { .header.nmsrs = 1, .entry.index = index };
+	union one_msr msr = { .nmsrs = 1, .entry.index = index };
 	int r = VCPU_IOCTL(kvm, vcpu, KVM_GET_MSRS, &msr);
 
 	if (r < 0)
@@ -245,8 +249,8 @@ int kvm_get_msr(struct kvm_context *kvm, int vcpu, uint32_t index,
 int kvm_set_msr(struct kvm_context *kvm, int vcpu, uint32_t index,
 		uint64_t value)
 {
-	struct one_msr msr = {
-		.header.nmsrs = 1, .entry.index = index, .entry.data = value,
+	union one_msr msr = {
+		.nmsrs = 1, .entry.index = index, .entry.data = value,
 	};
 	int r = VCPU_IOCTL(kvm, vcpu, KVM_SET_MSRS, &msr);
 
