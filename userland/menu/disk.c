@@ -101,7 +101,7 @@ struct create_job {
 	char *path, *error;
 };
 
-static int create_work(void *arg)
+static void create_work(void *arg)
 {
 	struct create_job *job = arg;
 	virStorageVolPtr vol;
@@ -110,31 +110,59 @@ static int create_work(void *arg)
 				     VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA : 0);
 	if (!vol) {
 		job->error = virt_error();
-		return -1;
+		return;
 	}
 	job->path = virStorageVolGetPath(vol);
 	virStorageVolFree(vol);
-	return 0;
+}
+
+static void create_discard(void *arg)
+{
+	struct create_job *job = arg;
+
+	virStoragePoolFree(job->pool);
+	free(job->xml);
+	free(job->path);
+	free(job->error);
+	free(job);
+}
+
+static struct create_job *create_job(virStoragePoolPtr pool, const char *name,
+				     const struct disk_spec *spec)
+{
+	struct create_job *job = xrealloc(NULL, sizeof(*job));
+	bool preallocate = spec->preallocate && !strcmp(spec->format, "qcow2");
+
+	virStoragePoolRef(pool);
+	*job = (struct create_job){ .pool = pool, .preallocate = preallocate,
+		.xml = xml_volume(name, spec->format, spec->size, preallocate) };
+	return job;
 }
 
 char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 {
-	struct create_job job = { .pool = pool };
 	char *name = disk_volume_name(spec->name, spec->format);
-	char *text = xasprintf("The disk %s is being made.", name);
+	struct create_job *job = create_job(pool, name, spec);
+	char *text = xasprintf("The disk %s is being made.", name), *path = NULL;
 
-	job.preallocate = spec->preallocate && !strcmp(spec->format, "qcow2");
-	job.xml = xml_volume(name, spec->format, spec->size, job.preallocate);
-	ui_busy("Create a disk", text, create_work, &job);
-	free(text);
-	if (job.error) {
-		text = xasprintf("The disk %s was not created.", name);
-		virt_failed("Create a disk", text, job.error);
+	if (!ui_busy("Create a disk", text, create_work, create_discard, job)) {
+		ui_message("Create a disk", "The disk %s is still being made. It appears under Disks when it is done.",
+			   name);
+		job = NULL;
+	} else if (job->error) {
 		free(text);
+		text = xasprintf("The disk %s was not created.", name);
+		virt_failed("Create a disk", text, job->error);
+		job->error = NULL;
+	} else {
+		path = job->path;
+		job->path = NULL;
 	}
-	free(job.xml);
+	if (job)
+		create_discard(job);
+	free(text);
 	free(name);
-	return job.path;
+	return path;
 }
 
 bool disk_choose_format(const char **format)

@@ -445,39 +445,62 @@ static bool network_is_fine(struct sheet *s, virConnectPtr conn)
 	return answer;
 }
 
+/*
+ * May the chosen volume be used, and is it blank? A disk that holds something
+ * might boot, so the CD has to come first once.
+ */
+static bool volume_is_fine(virConnectPtr conn, virStorageVolPtr vol,
+			   const char *path, bool *used)
+{
+	char *user = virt_disk_user(conn, path, NULL);
+	virStorageVolInfo info;
+
+	if (user) {
+		ui_message("Disk", "The disk %s belongs to the guest %s by now. Choose another with D.",
+			   virStorageVolGetName(vol), user);
+		free(user);
+		return false;
+	}
+	*used = virStorageVolGetInfo(vol, &info) == 0 && info.allocation > MIB;
+	return !*used ||
+		ui_confirm("The disk is not empty", "Use it",
+			   "The disk %s may hold data, which the installer may erase. The guest will boot from the CD this once, and when the installer restarts it, it is started from the disk here. Use this disk?",
+			   virStorageVolGetName(vol));
+}
+
 /* Takes the path and format of the volume the user chose. */
 static bool use_volume(virConnectPtr conn, virStoragePoolPtr pool,
-		       const struct sheet *s, struct guest *g)
+		       const struct sheet *s, struct guest *g, bool *used)
 {
 	virStorageVolPtr vol = virStorageVolLookupByName(pool, s->volume);
-	char *user;
+	char *path;
+	bool fine;
 
 	if (!vol) {
 		virt_failed("Disk", "The chosen disk is not there any more.",
 			    virt_error());
 		return false;
 	}
-	g->disk = virStorageVolGetPath(vol);
-	g->format = disk_format(vol);
+	path = virStorageVolGetPath(vol);
+	fine = path && volume_is_fine(conn, vol, path, used);
+	if (fine) {
+		g->disk = path;
+		g->format = disk_format(vol);
+	} else {
+		free(path);
+	}
 	virStorageVolFree(vol);
-	user = virt_disk_user(conn, g->disk, NULL);
-	if (!user)
-		return true;
-	ui_message("Disk", "The disk %s belongs to the guest %s by now. Choose another with D.",
-		   s->volume, user);
-	free(user);
-	free((char *)g->disk);
-	free((char *)g->format);
-	return false;
+	return fine;
 }
 
 static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
-		      const struct sheet *s, struct guest *g)
+		      const struct sheet *s, struct guest *g, bool *used)
 {
 	struct disk_spec spec = { .name = s->name, .format = s->format };
 
+	*used = false;
 	if (s->volume)
-		return use_volume(conn, pool, s, g);
+		return use_volume(conn, pool, s, g, used);
 	parse_disk_size(s->size, &spec.size);
 	if (!disk_may_create(pool, &spec))
 		return false;
@@ -491,23 +514,81 @@ static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
 struct start_job {
 	virConnectPtr conn;
 	char *xml;
-	bool paused;
+	struct guest guest;	/* only read when cd_once; its strings stay */
+	bool cd_once, paused;
 	virDomainPtr dom;
 	bool started;
 	char *error;
 };
 
-static int start_work(void *arg)
+/* Starts the guest with another description than the one that is kept. */
+static bool start_once(struct start_job *job, unsigned int flags)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	virDomainPtr dom;
+	char *xml;
+
+	if (virDomainGetUUIDString(job->dom, uuid) < 0)
+		return false;
+	job->guest.once = uuid;
+	xml = xml_domain(&job->guest);
+	dom = virDomainCreateXML(job->conn, xml, flags);
+	free(xml);
+	if (dom)
+		virDomainFree(dom);
+	return dom;
+}
+
+static void start_work(void *arg)
 {
 	struct start_job *job = arg;
+	unsigned int flags = job->paused ? VIR_DOMAIN_START_PAUSED : 0;
 
 	job->dom = virDomainDefineXML(job->conn, job->xml);
 	if (job->dom)
-		job->started = !virDomainCreateWithFlags(job->dom, job->paused ?
-							 VIR_DOMAIN_START_PAUSED : 0);
+		job->started = job->cd_once ? start_once(job, flags) :
+			!virDomainCreateWithFlags(job->dom, flags);
 	if (!job->started)
 		job->error = virt_error();
-	return 0;
+}
+
+static void start_free(struct start_job *job)
+{
+	if (job->dom)
+		virDomainFree(job->dom);
+	virConnectClose(job->conn);
+	free((char *)job->guest.name);
+	free((char *)job->guest.iso);
+	free((char *)job->guest.disk);
+	free((char *)job->guest.format);
+	free(job->xml);
+	free(job->error);
+	free(job);
+}
+
+/* The user did not wait: let the guest go on without a console. */
+static void start_discard(void *arg)
+{
+	struct start_job *job = arg;
+
+	if (job->started && job->paused)
+		virDomainResume(job->dom);
+	start_free(job);
+}
+
+static struct start_job *start_job(virConnectPtr conn, const struct guest *g,
+				   bool cd_once)
+{
+	struct start_job *job = xrealloc(NULL, sizeof(*job));
+
+	virConnectRef(conn);
+	*job = (struct start_job){ .conn = conn, .xml = xml_domain(g),
+		.guest = *g, .cd_once = cd_once, .paused = g->virt != VIRT_TEST };
+	job->guest.name = xstrdup(g->name);
+	job->guest.iso = xstrdup(g->iso);
+	job->guest.disk = xstrdup(g->disk);
+	job->guest.format = xstrdup(g->format);
+	return job;
 }
 
 static void delete_volume(virConnectPtr conn, const char *path)
@@ -540,27 +621,46 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 		delete_volume(job->conn, g->disk);
 }
 
-/* True: the guest was started. */
-static bool start_guest(virConnectPtr conn, const struct sheet *s,
-			struct guest *g)
+/* After the installer's restart a guest that booted the CD first is off. */
+static void offer_disk_start(virDomainPtr dom)
 {
-	struct start_job job = { .conn = conn, .xml = xml_domain(g),
-				 .paused = s->virt != VIRT_TEST };
+	if (virDomainIsActive(dom) != 0 ||
+	    !ui_confirm("The guest has stopped", "Start it",
+			"The guest %s has stopped. If the installer has finished, start the guest from its disk now?",
+			virDomainGetName(dom)))
+		return;
+	if (virDomainCreateWithFlags(dom, VIR_DOMAIN_START_PAUSED) < 0)
+		virt_failed("Start", "The guest did not start.", virt_error());
+	else
+		console_run(dom, true);
+}
 
-	ui_busy("Install a guest", "The guest is being started.", start_work,
-		&job);
-	free(job.xml);
-	if (job.started) {
-		console_run(job.dom, job.paused);
-	} else {
-		virt_failed("Install a guest", job.dom ?
-			    "The guest was defined but did not start." :
-			    "The guest was not accepted.", job.error);
-		offer_removal(&job, s, g);
+/* True: the guest was started, or is still being started. */
+static bool start_guest(virConnectPtr conn, const struct sheet *s,
+			const struct guest *g, bool cd_once)
+{
+	struct start_job *job = start_job(conn, g, cd_once);
+	bool started;
+
+	if (!ui_busy("Install a guest", "The guest is being started.", start_work,
+		     start_discard, job)) {
+		ui_message("Install a guest", "The guest %s is still being started. Look under Guests.",
+			   s->name);
+		return true;
 	}
-	if (job.dom)
-		virDomainFree(job.dom);
-	return job.started;
+	started = job->started;
+	if (started) {
+		console_run(job->dom, job->paused);
+		if (cd_once)
+			offer_disk_start(job->dom);
+	} else {
+		virt_failed("Install a guest", job->dom ?
+			    "The guest was defined but did not start." :
+			    "The guest was not accepted.", xstrdup(job->error));
+		offer_removal(job, s, g);
+	}
+	start_free(job);
+	return started;
 }
 
 /* Checks all, asks where in doubt, and goes. True: leave the sheet. */
@@ -570,14 +670,14 @@ static bool install(virConnectPtr conn, virStoragePoolPtr pool, struct sheet *s)
 			   .cpus = s->cpus, .uefi = s->uefi, .virt = s->virt,
 			   .devices = s->devices,
 			   .no_apic = s->virt == VIRT_KVM && !host_has_apic() };
-	bool started;
+	bool started, used;
 
 	if (!name_is_free(conn, s->name) || !iso_is_fine(s, &g) ||
 	    !acceleration_is_fine(s) || !memory_is_fine(s) ||
-	    !network_is_fine(s, conn) || !make_disk(conn, pool, s, &g))
+	    !network_is_fine(s, conn) || !make_disk(conn, pool, s, &g, &used))
 		return false;
 	g.network = s->network;
-	started = start_guest(conn, s, &g);
+	started = start_guest(conn, s, &g, used);
 	free((char *)g.disk);
 	free((char *)g.format);
 	return started;

@@ -159,11 +159,13 @@ static void test_xml_write(void)
 	free(xml);
 	plain.iso = "/dev/sr0";
 	plain.iso_block = true;
-	plain.cd_first = true;
+	plain.once = "u-u-i-d";
 	xml = xml_domain(&plain);
 	ok(strstr(xml, "<source dev='/dev/sr0'") && strstr(xml, "type='block'"),
 	   "a CD drive is a block device");
-	ok(strstr(xml, "<readonly/><boot order='1'/>"), "the CD can boot first");
+	ok(strstr(xml, "<readonly/><boot order='1'/>") &&
+	   strstr(xml, "<uuid>u-u-i-d</uuid>") &&
+	   strstr(xml, "<on_reboot>destroy"), "the CD can boot first, once");
 	free(xml);
 	ok(is(xml_volume("x&y", "qcow", 5, false),
 	      "<volume><name>x&amp;y</name><capacity unit='bytes'>5</capacity><allocation unit='bytes'>0</allocation><target><format type='qcow'/></target></volume>"),

@@ -17,7 +17,6 @@
 #include <pthread.h>
 #include <slang.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -443,6 +442,11 @@ bool ui_input(const char *title, const char *text, char **value)
 	return done;
 }
 
+static void add_more_hint(newtComponent form, int row)
+{
+	newtFormAddComponent(form, newtLabel(2, row, "Up/Down: more"));
+}
+
 /* A window with the text and one or two buttons; true for the first one. */
 static bool ask(const char *title, const char *text, const char *yes,
 		const char *no)
@@ -451,25 +455,28 @@ static bool ask(const char *title, const char *text, const char *yes,
 	struct newtExitStruct es;
 	char *flowed;
 	int h = reflow(text, &flowed), max = max_height() - 4, key;
-	bool answer;
+	bool answer, scroll = h > max;
 
-	open_window((h < max ? h : max) + 4, title);
+	if (scroll)
+		h = max;
+	open_window(h + 4, title);
 	form = new_form(true);
-	if (h > max)
-		add_hotkey(form, '\r');
-	add_text(form, flowed, h < max ? h : max, h > max ? NEWT_FLAG_SCROLL : 0);
-	h = h < max ? h : max;
+	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
 	if (yes) {
-		first = newtCompactButton(14, h + 2, yes);
+		first = newtCompactButton(17, h + 2, yes);
 		add_letter(form, 'y');
+	} else if (scroll) {
+		add_hotkey(form, '\r');
 	}
 	add_letter(form, 'n');
-	last = newtCompactButton(yes ? 46 : 31, h + 2, no);
+	last = newtCompactButton(yes ? 50 : 31, h + 2, no);
 	newtFormAddComponent(form, last);
 	if (first)
 		newtFormAddComponent(form, first);
+	if (scroll)
+		add_more_hint(form, h + 2);
 	key = run_form(form, &es);
-	answer = key == 'y' || key == 'Y' || (key == 0 && es.u.co == first);
+	answer = key == 'y' || key == 'Y' || (key == 0 && first && es.u.co == first);
 	close_form(form);
 	free(flowed);
 	return answer;
@@ -519,31 +526,62 @@ void ui_view(const char *title, const char *text)
 	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
 	back = newtCompactButton(31, h + 2, "Back");
 	newtFormAddComponent(form, back);
+	if (scroll)
+		add_more_hint(form, h + 2);
 	run_form(form, &es);
 	close_form(form);
 	free(flowed);
 	free(clean);
 }
 
+/*
+ * A wait, shared by the thread that works and the one that watches. Whoever
+ * comes last frees it.
+ */
 struct busy {
-	int (*work)(void *arg);
+	void (*work)(void *arg);
+	void (*discard)(void *arg);
 	void *arg;
-	int result;
-	atomic_bool done;
+	pthread_mutex_t lock;	/* guards done and left */
+	bool done, left;
 };
+
+static bool busy_set(struct busy *b, bool *mine, const bool *other)
+{
+	bool last;
+
+	pthread_mutex_lock(&b->lock);
+	*mine = true;
+	last = *other;
+	pthread_mutex_unlock(&b->lock);
+	return last;
+}
+
+static bool busy_done(struct busy *b)
+{
+	bool done;
+
+	pthread_mutex_lock(&b->lock);
+	done = b->done;
+	pthread_mutex_unlock(&b->lock);
+	return done;
+}
 
 static void *busy_thread(void *data)
 {
 	struct busy *b = data;
 
-	b->result = b->work(b->arg);
-	b->done = true;
+	b->work(b->arg);
+	if (busy_set(b, &b->done, &b->left)) {
+		b->discard(b->arg);
+		free(b);
+	}
 	return NULL;
 }
 
 static void busy_sleep(void)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = 25000000 }, NULL);
 }
 
 /* The work has no known end, so a mark runs to and fro and the seconds count. */
@@ -556,44 +594,55 @@ static void busy_tick(newtComponent bar, newtComponent label, int tick)
 	text[sizeof(text) - 1] = '\0';
 	memcpy(text + (at < span ? at : 2 * span - at), "=====", 5);
 	newtLabelSetText(bar, text);
-	snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 20);
+	snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 4);
 	newtLabelSetText(label, elapsed);
 }
 
+/* Until the work is done or the user leaves. */
 static void busy_show(struct busy *b, const char *title, const char *text)
 {
-	newtComponent form, bar, label;
+	newtComponent form, bar, label, leave;
+	struct newtExitStruct es = { .reason = NEWT_EXIT_TIMER };
 	char *flowed;
-	int h = reflow(text, &flowed);
+	int h = reflow(text, &flowed), key = 0;
 
-	open_window(h + 6, title);
-	form = newtForm(NULL, NULL, 0);
+	open_window(h + 8, title);
+	form = new_form(true);
 	add_text(form, flowed, h, 0);
 	bar = newtLabel(2, h + 2, "");
 	label = newtLabel(2, h + 4, "");
-	newtFormAddComponents(form, bar, label, NULL);
-	for (int tick = 0; !b->done; tick++) {
+	leave = newtCompactButton(21, h + 6, "Back, without waiting");
+	newtFormAddComponents(form, bar, label, leave, NULL);
+	newtFormSetTimer(form, 250);
+	for (int tick = 0; key >= 0 && es.reason == NEWT_EXIT_TIMER &&
+	     !busy_done(b); tick++) {
 		busy_tick(bar, label, tick);
-		newtDrawForm(form);
-		newtRefresh();
-		busy_sleep();
+		key = run_form(form, &es);
 	}
 	close_form(form);
 	free(flowed);
 }
 
-int ui_busy(const char *title, const char *text, int (*work)(void *arg),
-	    void *arg)
+bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
+	     void (*discard)(void *arg), void *arg)
 {
-	struct busy b = { .work = work, .arg = arg };
+	struct busy *b = xrealloc(NULL, sizeof(*b));
 	pthread_t thread;
 
-	if (pthread_create(&thread, NULL, busy_thread, &b))
-		return work(arg);
-	for (int i = 0; i < 8 && !b.done; i++)
+	*b = (struct busy){ .work = work, .discard = discard, .arg = arg };
+	pthread_mutex_init(&b->lock, NULL);
+	if (pthread_create(&thread, NULL, busy_thread, b)) {
+		work(arg);
+		free(b);
+		return true;
+	}
+	pthread_detach(thread);
+	for (int i = 0; i < 16 && !busy_done(b); i++)
 		busy_sleep();
-	if (!b.done)
-		busy_show(&b, title, text);
-	pthread_join(thread, NULL);
-	return b.result;
+	if (!busy_done(b))
+		busy_show(b, title, text);
+	if (!busy_set(b, &b->left, &b->done))
+		return false;
+	free(b);
+	return true;
 }

@@ -50,8 +50,13 @@ void ui_message(const char *title, const char *fmt, ...)
 bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void ui_view(const char *title, const char *text);
-/* Runs work(arg) in a thread; shows title and text while it lasts. */
-int ui_busy(const char *title, const char *text, int (*work)(void *arg),
-	    void *arg);
+/*
+ * Runs work(arg) in a thread and shows title and text while it lasts. The user
+ * may leave: then the answer is false, the work goes on by itself, and arg
+ * belongs to the thread, which calls discard(arg) at its end. Else the answer is
+ * true and arg is the caller's again.
+ */
+bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
+	     void (*discard)(void *arg), void *arg);
 
 #endif

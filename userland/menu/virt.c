@@ -101,13 +101,22 @@ struct open_job {
 	char *error;
 };
 
-static int open_work(void *arg)
+static void open_work(void *arg)
 {
 	struct open_job *job = arg;
 
 	job->conn = virConnectOpen(options.uri);
 	job->error = job->conn ? NULL : virt_error();
-	return 0;
+}
+
+static void open_discard(void *arg)
+{
+	struct open_job *job = arg;
+
+	if (job->conn)
+		virConnectClose(job->conn);
+	free(job->error);
+	free(job);
 }
 
 static bool still_alive(void)
@@ -127,11 +136,23 @@ virConnectPtr virt_quiet(void)
 	return connection;
 }
 
-static int start_service(void *arg)
+static void start_service(void *status)
 {
-	(void)arg;
-	return run_quiet((char *[]){ "systemctl", "start", "libvirtd.service",
-				     NULL });
+	*(int *)status = run_quiet((char *[]){ "systemctl", "start",
+					       "libvirtd.service", NULL });
+}
+
+static void offer_service(void)
+{
+	int *status = xrealloc(NULL, sizeof(*status));
+
+	*status = 0;
+	if (!ui_busy("Starting libvirt", "The service libvirt is being started.",
+		     start_service, free, status))
+		return;
+	if (*status)
+		ui_message("Starting libvirt", "The service libvirt did not start. Choose Shell in the main menu and look at: systemctl status libvirtd");
+	free(status);
 }
 
 /* Tells that libvirt does not answer. False: the user went back. */
@@ -147,27 +168,33 @@ static bool offer_retry(const char *error)
 	choice = ui_menu(&menu);
 	ui_menu_clear(&menu);
 	free((char *)menu.text);
-	if (choice == 0 && ui_busy("Starting libvirt", "The service libvirt is being started.",
-				   start_service, NULL))
-		ui_message("Starting libvirt", "The service libvirt did not start. Choose Shell in the main menu and look at: systemctl status libvirtd");
+	if (choice == 0)
+		offer_service();
 	return choice >= 0;
+}
+
+/* One try behind a window. False: the user went back. */
+static bool try_open(void)
+{
+	struct open_job *job = xrealloc(NULL, sizeof(*job));
+	bool again = true;
+
+	if (!ui_busy("Connecting", "Waiting for libvirt to answer.", open_work,
+		     open_discard, job))
+		return false;
+	connection = job->conn;
+	if (job->error)
+		again = offer_retry(job->error);
+	free(job->error);
+	free(job);
+	return again;
 }
 
 virConnectPtr virt(void)
 {
-	while (!still_alive()) {
-		struct open_job job = { NULL, NULL };
-		bool again = true;
-
-		ui_busy("Connecting", "Waiting for libvirt to answer.",
-			open_work, &job);
-		connection = job.conn;
-		if (job.error)
-			again = offer_retry(job.error);
-		free(job.error);
-		if (!again)
+	while (!still_alive())
+		if (!try_open())
 			return NULL;
-	}
 	return connection;
 }
 

@@ -126,7 +126,7 @@ static char *xml_disk(const struct guest *g)
 			"<driver name='qemu' type='%s'/><source file='%s'/>"
 			"<target dev='%s' bus='%s'/><boot order='%u'/></disk>",
 			g->format, g->disk, kinds[g->devices].disk_dev,
-			kinds[g->devices].disk, g->cd_first ? 2u : 1u);
+			kinds[g->devices].disk, g->once ? 2u : 1u);
 }
 
 static char *xml_cd(const struct guest *g)
@@ -144,7 +144,7 @@ static char *xml_cd(const struct guest *g)
 			g->iso_block ? "dev" : "file", g->iso,
 			g->iso_relabel || g->virt == VIRT_TEST ? "" : keep,
 			kinds[g->devices].cd_dev, kinds[g->devices].cd,
-			g->cd_first ? 1u : 2u);
+			g->once ? 1u : 2u);
 }
 
 static char *xml_network(const struct guest *g)

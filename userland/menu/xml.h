@@ -18,7 +18,11 @@ struct guest {
 	const char *iso;	/* NULL: no CD */
 	bool iso_block;
 	bool iso_relabel;	/* lend the file to the guest's user */
-	bool cd_first;		/* boot from the CD before the disk */
+	/*
+	 * The UUID of a guest defined before: this is its description for one
+	 * start, that boots the CD first and ends with the first reboot.
+	 */
+	const char *once;
 	const char *disk;	/* path of the volume */
 	const char *format;	/* "qcow2" or "qcow" */
 	uint64_t memory_mib;
