@@ -19,7 +19,7 @@ if os.environ.get("WITH_LIBVIRT") != "1":
         print("1..0 # SKIP needs root for namespaces and libvirtd")
         sys.exit(0)
     os.environ["WITH_LIBVIRT"] = "1"
-    os.execv(HERE + "/with-libvirt", ["with-libvirt", sys.executable, __file__])
+    os.execv(HERE + "/with-libvirt", ["with-libvirt", sys.executable, __file__, *sys.argv[1:]])
 
 sys.path.insert(0, HERE)
 from menudriver import CTRL_RBRACKET, ENTER, Menu
@@ -36,6 +36,8 @@ def check(what):
     def run(function):
         global tests, failures
         tests += 1
+        if len(sys.argv) > 1 and str(tests) not in sys.argv[1:]:
+            return
         try:
             function()
             print(f"ok {tests} - {what}", flush=True)
@@ -210,7 +212,7 @@ def _():
     m.key("s", "The disk is not empty")
     m.key("n", "Start the installation")
     m.key("s", "The disk is not empty")
-    m.key("y", "Console of guest two", "CD-BOOT", "WRITTEN", "has closed")
+    m.key("y", "Console of guest two", "CD-BOOT", "has closed")
     assert "DISK-BOOT" not in m.text(), m.text()
     m.key(ENTER, "start the guest from its disk now?")
     m.key("y", "Console of guest two", "DISK-BOOT")
@@ -246,7 +248,9 @@ def _():
     m.key("f", "Cut the power")
     m.key("y", "shut off")
     m.key("d", "Delete the guest old?")
-    m.key("d", "There is no guest yet")
+    m.key("d")
+    m.gone("Delete the guest old?")
+    assert "old" not in sh("virsh list --all"), "the guest is still there"
 
 
 @check("when the start fails, what was made is named and removed on request")
@@ -269,10 +273,11 @@ def _():
     with open("/run/libvirtd.pid") as f:
         pid = int(f.read())
     os.kill(pid, signal.SIGKILL)
-    m.key("g", "libvirt does not answer", "systemctl start libvirtd")
+    m.key("g", "libvirt does not answer", "start the service here")
     m.key("r", "libvirt does not answer")
     sh("rm -f /run/libvirtd.pid; libvirtd -d")
-    m.key("r", "There is no guest yet")
+    m.key("r", "Guests")
+    m.gone("does not answer")
     m.key("b", MAIN)
 
 

@@ -166,10 +166,11 @@ static void wait_for_enter(void)
 			return;
 }
 
-/* The stream is open: give it the terminal. */
-static void converse(virDomainPtr dom, struct console *c, bool resume)
+/* The stream is open: give it the terminal. True: the guest ended it. */
+static bool converse(virDomainPtr dom, struct console *c, bool resume)
 {
 	struct termios saved;
+	bool left;
 
 	ui_suspend();
 	raw_terminal(&saved);
@@ -179,25 +180,28 @@ static void converse(virDomainPtr dom, struct console *c, bool resume)
 				  VIR_STREAM_EVENT_HANGUP, on_stream, c, NULL);
 	if (resume)
 		virDomainResume(dom);
-	if (!pump(c))
+	left = pump(c);
+	if (!left)
 		wait_for_enter();
 	virStreamEventRemoveCallback(c->stream);
 	tcsetattr(STDIN_FILENO, TCSANOW, &saved);
 	/* leave no colour or scroll region of the guest's behind */
 	say("\033[m\033[r\033[?7h\033[?25h\033[2J\033[H");
 	ui_resume();
+	return !left;
 }
 
-void console_run(virDomainPtr dom, bool resume)
+bool console_run(virDomainPtr dom, bool resume)
 {
 	struct console c;
+	bool ended = false;
 
 	if (pipe2(c.wake, O_CLOEXEC))
-		return;
+		return false;
 	c.stream = virStreamNew(virDomainGetConnect(dom), VIR_STREAM_NONBLOCK);
 	if (c.stream && !virDomainOpenConsole(dom, NULL, c.stream,
 					      VIR_DOMAIN_CONSOLE_FORCE)) {
-		converse(dom, &c, resume);
+		ended = converse(dom, &c, resume);
 		virStreamAbort(c.stream);
 	} else {
 		virt_failed("Console", "The console of the guest could not be opened.",
@@ -209,4 +213,5 @@ void console_run(virDomainPtr dom, bool resume)
 		virStreamFree(c.stream);
 	close(c.wake[0]);
 	close(c.wake[1]);
+	return ended;
 }

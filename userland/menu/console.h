@@ -10,8 +10,8 @@
 /*
  * Connects the terminal to the guest's serial console until Ctrl-] or until the
  * guest ends. With resume, a paused guest goes on once we listen, so that none
- * of its first words are lost.
+ * of its first words are lost. True: the guest ended, not the user.
  */
-void console_run(virDomainPtr dom, bool resume);
+bool console_run(virDomainPtr dom, bool resume);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "console.h"
 #include "disk.h"
@@ -286,16 +287,26 @@ static void edit_memory(struct sheet *s)
 	free(text);
 }
 
-static void edit_cpus(struct sheet *s, virConnectPtr conn)
+/* Several processors need APICs to talk to each other. */
+static unsigned int max_cpus(const struct sheet *s, virConnectPtr conn)
 {
 	int max = virConnectGetMaxVcpus(conn, s->virt == VIRT_KVM ? "kvm" : NULL);
+
+	if (s->virt == VIRT_KVM && !host_has_apic())
+		return 1;
+	return max > 0 ? max : 64;
+}
+
+static void edit_cpus(struct sheet *s, virConnectPtr conn)
+{
+	unsigned int max = max_cpus(s, conn);
 	char *value = xasprintf("%u", s->cpus);
-	char *text = xasprintf("Number of processors of the guest. The host has %u.",
-			       host_cpus());
+	char *text = xasprintf("Number of processors of the guest, at most %u. The host has %u.",
+			       max, host_cpus());
 	const char *problem;
 
 	while (ui_input("CPUs", text, &value)) {
-		problem = parse_count(value, max > 0 ? max : 64, &s->cpus);
+		problem = parse_count(value, max, &s->cpus);
 		if (!problem)
 			break;
 		ui_message("CPUs", "%s", problem);
@@ -621,9 +632,14 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 		delete_volume(job->conn, g->disk);
 }
 
-/* After the installer's restart a guest that booted the CD first is off. */
+/*
+ * After the installer's restart a guest that booted the CD first is off, as soon
+ * as libvirt has noticed it.
+ */
 static void offer_disk_start(virDomainPtr dom)
 {
+	for (int i = 0; i < 100 && virDomainIsActive(dom) == 1; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	if (virDomainIsActive(dom) != 0 ||
 	    !ui_confirm("The guest has stopped", "Start it",
 			"The guest %s has stopped. If the installer has finished, start the guest from its disk now?",
@@ -650,8 +666,7 @@ static bool start_guest(virConnectPtr conn, const struct sheet *s,
 	}
 	started = job->started;
 	if (started) {
-		console_run(job->dom, job->paused);
-		if (cd_once)
+		if (console_run(job->dom, job->paused) && cd_once)
 			offer_disk_start(job->dom);
 	} else {
 		virt_failed("Install a guest", job->dom ?

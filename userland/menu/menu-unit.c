@@ -157,6 +157,12 @@ static void test_xml_write(void)
 	   "an emulated guest with old devices and a qcow disk");
 	ok(!strstr(xml, "cdrom") && !strstr(xml, "<interface"), "no CD, no network");
 	free(xml);
+	plain.virt = VIRT_KVM;
+	plain.no_apic = true;
+	xml = xml_domain(&plain);
+	ok(strstr(xml, "policy='disable' name='apic'") && !strstr(xml, "<apic/>"),
+	   "no APIC where the hypervisor has none");
+	free(xml);
 	plain.iso = "/dev/sr0";
 	plain.iso_block = true;
 	plain.once = "u-u-i-d";

@@ -193,19 +193,22 @@ char *xml_domain(const struct guest *g)
 		"<cpu mode='maximum'/>", "" };
 	const char *processor = cpu[g->virt];
 	char *os = xml_os(g), *devices = xml_devices(g), *text;
+	char *uuid = g->once ? xml_text("<uuid>%s</uuid>", g->once) : xstrdup("");
 
 	if (g->no_apic && g->virt == VIRT_KVM)
 		processor = "<cpu mode='host-passthrough' migratable='on'>"
 			    "<feature policy='disable' name='apic'/></cpu>";
-	text = xml_text("<domain type='%r'><name>%s</name>"
+	text = xml_text("<domain type='%r'><name>%s</name>%r"
 			"<memory unit='MiB'>%U</memory><vcpu>%u</vcpu>%r"
 			"<features><acpi/>%r</features>%r"
 			"<clock offset='utc'><timer name='hpet' present='no'/></clock>"
 			"<on_poweroff>destroy</on_poweroff>"
-			"<on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
-			"%r</domain>", type[g->virt], g->name, g->memory_mib,
-			g->cpus, os, g->no_apic ? "" : "<apic/>", processor,
-			devices);
+			"<on_reboot>%r</on_reboot><on_crash>destroy</on_crash>"
+			"%r</domain>", type[g->virt], g->name, uuid,
+			g->memory_mib, g->cpus, os,
+			g->no_apic ? "" : "<apic/>", processor,
+			g->once ? "destroy" : "restart", devices);
+	free(uuid);
 	free(os);
 	free(devices);
 	return text;
