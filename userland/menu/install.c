@@ -463,7 +463,7 @@ static bool network_is_fine(struct sheet *s, virConnectPtr conn)
 static bool volume_is_fine(virConnectPtr conn, virStorageVolPtr vol,
 			   const char *path, bool *used)
 {
-	char *user = virt_disk_user(conn, path, NULL);
+	char *user = virt_disk_user(conn, path, NULL), *format;
 	virStorageVolInfo info;
 
 	if (user) {
@@ -472,7 +472,10 @@ static bool volume_is_fine(virConnectPtr conn, virStorageVolPtr vol,
 		free(user);
 		return false;
 	}
-	*used = virStorageVolGetInfo(vol, &info) == 0 && info.allocation > MIB;
+	format = disk_format(vol);
+	*used = virStorageVolGetInfo(vol, &info) == 0 &&
+		info.allocation > blank_allocation(format, info.capacity);
+	free(format);
 	return !*used ||
 		ui_confirm("The disk is not empty", "Use it",
 			   "The disk %s may hold data, which the installer may erase. The guest will boot from the CD this once, and when the installer restarts it, it is started from the disk here. Use this disk?",

@@ -108,6 +108,22 @@ static void test_numbers(void)
 	ok(parse_count("4294967297", 4, &count), "more CPUs than fit an int are refused");
 }
 
+/* Measured with qemu-img create and one sector written by qemu-io. */
+static void test_blank(void)
+{
+	static const struct { const char *format; uint64_t size, blank, written; } rows[] = {
+		{ "qcow2", 20 * MIB, 200704, 331776 }, { "qcow2", 4 * TIB, 262144, 393216 },
+		{ "qcow", 20 * MIB, 4096, 12288 }, { "qcow", GIB, 8192, 16384 },
+		{ "qcow", 100 * GIB, 413696, 421888 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t n = blank_allocation(rows[i].format, rows[i].size);
+
+		ok(rows[i].blank <= n && n < rows[i].written,
+		   "a blank %s disk differs from one with a sector written", rows[i].format);
+	}
+}
+
 static void test_text(void)
 {
 	char *s;
@@ -322,6 +338,7 @@ int main(int argc, char **argv)
 	test_names();
 	test_disk_sizes();
 	test_numbers();
+	test_blank();
 	test_text();
 	test_xml_write();
 	test_xml_read();

@@ -121,3 +121,16 @@ const char *parse_count(const char *text, unsigned int max,
 	*count = (unsigned int)n;
 	return NULL;
 }
+
+/*
+ * Header and tables: a first-level entry of 8 bytes covers 512 MiB in qcow2,
+ * 2 MiB in qcow. The first sector written adds at least 128 KiB and 8 KiB.
+ */
+uint64_t blank_allocation(const char *format, uint64_t capacity)
+{
+	if (!strcmp(format, "qcow2"))
+		return 256 * 1024 + capacity / (64 * MIB);
+	if (!strcmp(format, "qcow"))
+		return 4096 + capacity / (256 * 1024);
+	return 0;
+}

@@ -20,5 +20,10 @@ const char *parse_disk_size(const char *text, uint64_t *bytes);
 const char *parse_memory(const char *text, uint64_t *mib);
 const char *parse_count(const char *text, unsigned int max,
 			unsigned int *count);
+/*
+ * The most bytes that a disk of this format and capacity, never written to, takes
+ * of its file system.
+ */
+uint64_t blank_allocation(const char *format, uint64_t capacity);
 
 #endif
