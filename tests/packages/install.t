@@ -132,6 +132,12 @@ rm "$root$net"
 in_root /usr/libexec/kvm-live/setup-libvirt >/dev/null 2>&1
 [ ! -e "$root$net" ]; ok $? "an administrator who turned the network off is respected"
 
+# The live image's package is for live images
+check "getty stays on an installed machine" \
+	sh_root "! systemctl --root=/ is-enabled getty@tty1.service | grep -q masked"
+check "libvirtd stays enabled on an installed machine" \
+	in_root systemctl --root=/ is-enabled libvirtd.service
+
 # And away again
 check "apt purges our packages" \
 	sh_root "apt-get -qy purge $ours linux-image-$kernel linux-headers-$kernel"
