@@ -602,7 +602,8 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		local_irq_restore(flags);
 	}
 	if (__this_cpu_read(current_vmcs) != vmx->vmcs) {
-		if (vmx_load(__pa(vmx->vmcs)))
+		/* In a restart VMX may be off already, and the vCPU dead. */
+		if (vmx_load(__pa(vmx->vmcs)) && cr4_read_shadow() & X86_CR4_VMXE)
 			pr_err_ratelimited("kvm-live: VMPTRLD failed\n");
 		__this_cpu_write(current_vmcs, vmx->vmcs);
 		/* What another guest trained must not steer this one. */

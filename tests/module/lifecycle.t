@@ -5,5 +5,5 @@
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --kernel debug --modules "$modules" \
-	--keep "$logs" --no-load --kmemleak --file "$programs/smoke" --timeout 900 \
+	--keep "$logs" --no-load --kmemleak --timeout 900 \
 	"$here/in-vm/lifecycle" $(programs) "$here/in-vm/unload"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The flat guests and the ioctl tests on SVM with nested paging.
+# The flat guests, the ioctl tests and the host's processors on SVM with nested
+# paging; in the end the host restarts while guests run.
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --modules "$modules" --keep "$logs" \
-	--timeout 300 $(flat_files) $(flat_tests)
+	--timeout 400 $(flat_files) $(flat_tests) "$here/in-vm/reboot"

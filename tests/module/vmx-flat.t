@@ -1,7 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The flat guests and the ioctl tests on VMX with EPT and unrestricted guest.
+# kvm-intel's parameters, then what svm-flat.t does, on VMX with EPT and
+# unrestricted guest.
 . "$(dirname "$0")/common.sh"
+options=$here/in-vm/vmx-options
+[ "$modules" = ours ] || options=$here/in-vm/load
 # shellcheck disable=SC2046
-exec "$here/run-vm" --emulator bochs --modules "$modules" --keep "$logs" \
-	--timeout 300 $(flat_files) $(flat_tests)
+exec "$here/run-vm" --emulator bochs --smp 2 --modules "$modules" --keep "$logs" \
+	--no-load --timeout 600 $(flat_files) "$options" $(flat_tests) "$here/in-vm/reboot"

@@ -5,5 +5,5 @@
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator bochs --smp 2 --memory 1024 --kernel debug \
 	--modules "$modules" --keep "$logs" --no-load --kmemleak \
-	--file "$programs/smoke" --timeout 1800 \
+	--timeout 1800 \
 	"$here/in-vm/lifecycle" $(programs) "$here/in-vm/unload"
