@@ -408,12 +408,15 @@ static u64 fetch(struct emu *e, unsigned int size)
 {
 	u64 value = 0;
 
-	while (!stopped(e) && e->nbytes - e->length < (int)size)
+	while (e->nbytes - e->length < (int)size) {
+		if (stopped(e))
+			return 0;
 		fetch_more(e);
-	if (!stopped(e)) {
-		memcpy(&value, e->bytes + e->length, size);
-		e->length += size;
 	}
+	if (size == 1)
+		return e->bytes[e->length++];
+	memcpy(&value, e->bytes + e->length, size);
+	e->length += size;
 	return value;
 }
 
@@ -962,7 +965,7 @@ int emu_end(struct emu *e)
 	e->keep_bytes = r == EMU_AGAIN;
 	if (r != EMU_AGAIN)
 		log_clear(e);
-	return r == EMU_RETRY ? EMU_OK : r;
+	return r;
 }
 
 int emu_decode(struct emu *e)
@@ -973,7 +976,7 @@ int emu_decode(struct emu *e)
 	return e->status;
 }
 
-int emu_run(struct emu *e)
+static int run_once(struct emu *e)
 {
 	emu_begin(e);
 	decode(e);
@@ -987,6 +990,18 @@ int emu_run(struct emu *e)
 		e->rip = e->next_rip;
 	}
 	return emu_end(e);
+}
+
+/* A LOCKed access that lost its race is tried again, but not forever. */
+int emu_run(struct emu *e)
+{
+	unsigned int tries = 8;
+	int r;
+
+	do {
+		r = run_once(e);
+	} while (r == EMU_RETRY && --tries);
+	return r == EMU_RETRY ? EMU_OK : r;
 }
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)

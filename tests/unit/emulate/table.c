@@ -238,7 +238,21 @@ static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	return EMU_OK;
 }
 
+static u32 x87[7];
+
+static int t_x87(struct emu *e, enum emu_x87 what, u32 *value)
+{
+	(void)e;
+	if (what == EMU_X87_WRITE_CW || what == EMU_X87_WRITE_MXCSR)
+		x87[what - 1] = *value;
+	else
+		*value = x87[what];
+	x87[EMU_X87_INIT] = what;
+	return EMU_OK;
+}
+
 static const struct emu_ops ops = {
+	.x87 = t_x87,
 	.fetch = t_fetch,
 	.read = t_read,
 	.write = t_write,
@@ -1024,6 +1038,66 @@ static void test_far(void)
 	ok(faulted(RUN("\x48\xcf"), 13), "IRETQ with NT is #GP");
 }
 
+static void test_far_pointers(void)
+{
+	reset(EMU_REAL);
+	RUN("\x0e");
+	ok(word(0x8ffe) == 0x100 && emu.regs[EMU_RSP] == 0xffe, "PUSH CS");
+	RUN("\x07");
+	ok(segs[EMU_ES].base == 0x1000 && emu.regs[EMU_RSP] == 0x1000, "POP ES");
+	RUN("\x1e\x17");
+	is(RUN("\x17"), EMU_OK, "POP SS");
+	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == EMU_SHADOW_MOV_SS,
+	   "blocks interrupts once");
+	memcpy(ram + 0x2010, "\x78\x56\x34\x12\xcd\xab", 6);
+	RUN("\xc4\x1e\x10\x00");
+	ok(emu.regs[EMU_RBX] == 0x5678 && segs[EMU_ES].base == 0x12340, "LES");
+	RUN("\x66\x0f\xb5\x1e\x10\x00");
+	ok(emu.regs[EMU_RBX] == 0x12345678 && segs[EMU_GS].base == 0xabcd0,
+	   "LGS with a 32-bit offset");
+	RUN("\x0f\xb4\x1e\x10\x00");
+	is(segs[EMU_FS].base, 0x12340, "LFS");
+	is(RUN("\xff\x1e\x10\x00"), EMU_OK, "CALL far [10]");
+	ok(emu.rip == 0x5678 && segs[EMU_CS].base == 0x12340, "goes there");
+	is(RUN("\xff\xe8"), EMU_FAULT, "JMP far to a register");
+	is(emu.fault.vector, 6, "is #UD");
+
+	reset_gdt(EMU_PROT32);
+	emu.regs[EMU_RAX] = 0;
+	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT of null");
+	ok(segs[EMU_LDTR].attr & EMU_SEG_UNUSABLE, "leaves no LDT");
+	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0), "LTR of null is #GP(0)");
+	emu.regs[EMU_RBX] = 0x70;
+	RUN("\x0f\x03\xc3");
+	ok(!(emu.rflags & 0x40), "LSL beyond the table clears ZF");
+	emu.regs[EMU_RBX] = 0x28;
+	RUN("\x0f\x03\xc3");
+	ok(emu.regs[EMU_RAX] == 0x67, "LSL of a TSS");
+
+	reset_gdt(EMU_LONG);
+	describe(0x60, 0x5800, 0x67, 0x0089);
+	ram[GDT + 0x68] = 0xff;
+	emu.regs[EMU_RAX] = 0x60;
+	is(RUN("\x0f\x00\xd8"), EMU_OK, "64-bit LTR");
+	is(segs[EMU_TR].base, 0xff00005800,
+	   "takes the upper half of the base");
+	gdt.limit = 0x67;
+	describe(0x60, 0x5800, 0x67, 0x0089);
+	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0x60),
+	   "a half descriptor is #GP");
+	memset(ram + 0x9000, 0, 40);
+	ram[0x9001] = 0x44;
+	ram[0x9008] = 0x1b;
+	ram[0x9010] = 2;
+	ram[0x9019] = 0x70;
+	emu.regs[EMU_RSP] = 0x9000;
+	ok(selector_fault(RUN("\x48\xcf"), 13, 0), "IRETQ to ring 3 with a null SS");
+	ram[0x9020] = 0x23;
+	is(RUN("\x48\xcf"), EMU_OK, "IRETQ to 32-bit code of ring 3");
+	ok(emu.cpl == 3 && emu.rip == 0x4400 && emu.regs[EMU_RSP] == 0x7000,
+	   "enters compatibility mode");
+}
+
 static void put32(u32 at, u32 value)
 {
 	memcpy(ram + at, &value, 4);
@@ -1066,6 +1140,24 @@ static void test_task_switch(void)
 	   "the old state; the other is free and not nested");
 
 	reset_gdt(EMU_PROT32);
+	describe(0x30, 0x5800, 0x2b, 0x0081);
+	memcpy(ram + 0x580e, "\x21\x43\x02\x02", 4);
+	memcpy(ram + 0x5822, "\x10\0\x08\0\x10\0\x10\0", 8);
+	is(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0), EMU_OK,
+	   "task switch to a 16-bit TSS");
+	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[EMU_ES].base == 0x20000 &&
+	   segs[EMU_FS].attr & EMU_SEG_UNUSABLE, "FS and GS become null");
+
+	reset_gdt(EMU_PROT32);
+	put32(0x5820, 0x77);
+	put32(0x5824, 0x23202);
+	put32(0x584c, 0x2000);
+	is(emu_task_switch(&emu, 0x30, EMU_TASK_GATE, false, 0), EMU_OK,
+	   "task switch to vm86 mode");
+	ok(emu.rip == 0x77 && emu.cpl == 3 && segs[EMU_CS].base == 0x20000 &&
+	   segs[EMU_CS].attr == 0xf3, "selectors are addresses there");
+
+	reset_gdt(EMU_PROT32);
 	ok(selector_fault(emu_task_switch(&emu, 0x28, EMU_TASK_JMP, false, 0),
 			  13, 0x28), "a busy task is #GP");
 	describe(0x30, 0x5800, 0x66, 0x0089);
@@ -1081,6 +1173,104 @@ static void test_task_switch(void)
 	   "JMP frees the old task");
 }
 
+/* The instructions of groups 7 and 15, and others that are one of a kind. */
+static void test_rare(void)
+{
+	reset(EMU_LONG);
+	is(RUN("\x0f\x01\xd0"), EMU_OK, "XGETBV");
+	ok(emu.regs[EMU_RAX] == 7 && !emu.regs[EMU_RDX], "answers in EDX:EAX");
+	is(RUN("\x0f\x01\xd1"), EMU_OK, "XSETBV");
+	is(control_last, EMU_CTL_XSETBV, "is the owner's to check");
+	emu.cpl = 3;
+	ok(faulted(RUN("\x0f\x01\xd1"), 13), "XSETBV at CPL 3 is #GP");
+	ok(faulted(RUN("\x0f\x01\xc8"), 6), "MONITOR at CPL 3 is #UD");
+	ok(faulted(RUN("\x0f\x01\xf8"), 13), "SWAPGS at CPL 3 is #GP");
+	ok(faulted(RUN("\x0f\x33"), 13), "RDPMC at CPL 3 is #GP");
+	RUN("\x0f\x01\xc1");
+	is(control_last, EMU_CTL_HYPERCALL, "VMCALL is the owner's");
+	cr[4] &= ~0x40000ull;
+	ok(faulted(RUN("\x0f\x01\xd0"), 6), "XGETBV without OSXSAVE is #UD");
+	ok(faulted(RUN("\xc5\xf8\x10\x03"), 6), "so is AVX");
+
+	reset(EMU_LONG);
+	emu.regs[EMU_RAX] = 0x3000;
+	RUN("\x0f\x01\xc8");
+	ok(control_last == EMU_CTL_MONITOR && control_arg == 0x3000, "MONITOR");
+	RUN("\x0f\x01\xc9");
+	is(control_last, EMU_CTL_MWAIT, "MWAIT");
+	RUN("\x0f\x08");
+	is(control_last, EMU_CTL_INVD, "INVD");
+	RUN("\x0f\x09");
+	is(control_last, EMU_CTL_WBINVD, "WBINVD");
+	RUN("\x66\x0f\x38\x82\x00");
+	is(control_last, EMU_CTL_INVPCID, "INVPCID");
+	msr_value = 0x123456000;
+	segs[EMU_GS].base = 0x777000;
+	is(RUN("\x0f\x01\xf8"), EMU_OK, "SWAPGS");
+	ok(segs[EMU_GS].base == 0x123456000 && msr_value == 0x777000 &&
+	   msr_index == 0xc0000102, "exchanges GS and KERNEL_GS_BASE");
+	msr_value = 9;
+	is(RUN("\x0f\x01\xf9"), EMU_OK, "RDTSCP");
+	ok(emu.regs[EMU_RCX] == 9 && emu.regs[EMU_RDX] == 0x11223344,
+	   "has TSC_AUX in ECX");
+	ok(faulted(RUN("\xf3\x0f\xae\xd0"), 6), "WRFSBASE needs CR4.FSGSBASE");
+	cr[4] |= 0x10000;
+	emu.regs[EMU_RAX] = 0x1122334455;
+	is(RUN("\xf3\x48\x0f\xae\xd0"), EMU_OK, "WRFSBASE");
+	is(segs[EMU_FS].base, 0x1122334455, "sets the base");
+	RUN("\xf3\x48\x0f\xae\xc3");
+	is(emu.regs[EMU_RBX], 0x1122334455, "RDFSBASE reads it");
+	emu.regs[EMU_RAX] = 0x800000000000;
+	ok(faulted(RUN("\xf3\x48\x0f\xae\xd0"), 13), "non-canonical is #GP");
+	is(RUN("\x66\x0f\xc8"), EMU_UNHANDLED, "BSWAP of 16 bits is not guessed");
+	ram[0x9000] = 0x5c;
+	emu.regs[EMU_RSP] = 0x9000;
+	is(RUN("\x8f\x44\x24\x10"), EMU_OK, "POP [RSP + 10]");
+	is(ram[0x9018], 0x5c, "goes by the new RSP");
+	emu.regs[EMU_RSP] = 0x9000;
+	is(RUN("\x5c"), EMU_OK, "POP RSP");
+	is(emu.regs[EMU_RSP], 0x5c, "leaves what was popped");
+
+	reset(EMU_REAL);
+	cr[0] = 0x60000010;
+	RUN("\x0f\x01\xe0");
+	is(emu.regs[EMU_RAX], 0x10, "SMSW AX");
+	emu.regs[EMU_RAX] = 0xfff1;
+	is(RUN("\x0f\x01\xf0"), EMU_OK, "LMSW");
+	is(cr[0], 0x60000011, "sets PE and leaves what it may not touch");
+	emu.regs[EMU_RAX] = 0;
+	RUN("\x0f\x01\xf0");
+	is(cr[0], 0x60000011, "and cannot clear PE");
+	emu.regs[EMU_RBX] = 0x10;
+	x87[EMU_X87_READ_CW] = 0x37f;
+	RUN("\xd9\x3f");
+	is(word(0x2010), 0x37f, "FNSTCW");
+	ram[0x2010] = 0x72;
+	RUN("\xd9\x2f");
+	is(x87[EMU_X87_READ_CW], 0x372, "FLDCW");
+	x87[EMU_X87_READ_SW] = 0x4100;
+	RUN("\xdf\xe0");
+	is(emu.regs[EMU_RAX], 0x4100, "FNSTSW AX");
+	RUN("\xdd\x3f");
+	is(word(0x2010), 0x4100, "FNSTSW");
+	is(RUN("\xdb\xe3"), EMU_OK, "FNINIT");
+	RUN("\xdb\xe2");
+	is(x87[EMU_X87_INIT], EMU_X87_CLEAR, "FNCLEX");
+	x87[EMU_X87_READ_MXCSR] = 0x1f80;
+	RUN("\x0f\xae\x1f");
+	is(word(0x2010), 0x1f80, "STMXCSR");
+	ram[0x2010] = 0x81;
+	RUN("\x0f\xae\x17");
+	is(x87[EMU_X87_READ_MXCSR], 0x1f81, "LDMXCSR");
+	is(RUN("\x9b"), EMU_OK, "FWAIT");
+	cr[0] |= 0xa;
+	ok(faulted(RUN("\x9b"), 7), "FWAIT with MP and TS is #NM");
+	ok(faulted(RUN("\xdb\xe3"), 7), "FNINIT with TS is #NM");
+	is(RUN("\x66\x0f\xae\x3f"), EMU_OK, "CLFLUSHOPT");
+	ok(control_last == EMU_CTL_CLFLUSH && control_arg == 0x2010,
+	   "reports the line");
+}
+
 int main(void)
 {
 	test_real_mode();
@@ -1090,8 +1280,10 @@ int main(void)
 	test_restart();
 	test_decoder();
 	test_system();
+	test_rare();
 	test_segment_loads();
 	test_far();
+	test_far_pointers();
 	test_task_switch();
 	return done();
 }
