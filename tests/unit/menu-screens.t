@@ -8,6 +8,7 @@ go back. Wrong input must be answered with a sentence and lose nothing.
 import concurrent.futures
 import os
 import signal
+import socket
 import sys
 import tempfile
 
@@ -367,6 +368,39 @@ def _():
         m.key("b", MAIN)
     m.key("h", "unknown, libvirt does not answer")
     m.key("b", MAIN)
+
+
+@check("libvirt that hangs strands nobody")
+def _():
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{DIR}/hangs")
+    listener.listen()
+    m = menu(extra=["--connect", f"qemu+unix:///system?socket={DIR}/hangs"])
+    for key in "igd":
+        m.key(key, "Waiting for libvirt to answer", "seconds")
+        m.key("b", MAIN)
+    m.key("h", "Waiting for libvirt to answer")
+    m.key(ESC, "unknown, libvirt does not answer")
+    m.key("b", MAIN)
+
+
+@check("without persistence every screen says that changes will be lost")
+def _():
+    if "KVM_LIVE_IN_ROOT" not in os.environ or os.path.exists("/run/live"):
+        return  # /run is the machine's own
+    os.mkdir("/run/live")
+    try:
+        m = menu()
+        for key in "ihp":
+            m.see("changes and guests will be lost")
+            m.key(key)
+            m.gone(MAIN)
+            m.see("changes and guests will be lost")
+            m.key("b", MAIN)
+    finally:
+        os.rmdir("/run/live")
+    m = menu()
+    assert "lost" not in m.text(), m.text()
 
 
 @check("a storage pool that is missing is answered")

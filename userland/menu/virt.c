@@ -129,13 +129,6 @@ static bool still_alive(void)
 	return false;
 }
 
-virConnectPtr virt_quiet(void)
-{
-	if (!still_alive())
-		connection = virConnectOpen(options.uri);
-	return connection;
-}
-
 static void start_service(void *status)
 {
 	*(int *)status = run_quiet((char *[]){ "systemctl", "start",
@@ -173,28 +166,48 @@ static bool offer_retry(const char *error)
 	return choice >= 0;
 }
 
-/* One try behind a window. False: the user went back. */
-static bool try_open(void)
+/*
+ * One try behind a window, that the user may leave. The error, if it failed, to
+ * be freed; *left: nobody waited for it.
+ */
+static char *try_open(bool *left)
 {
 	struct open_job *job = xrealloc(NULL, sizeof(*job));
-	bool again = true;
+	char *error;
 
-	if (!ui_busy("Connecting", "Waiting for libvirt to answer.", open_work,
-		     open_discard, job))
-		return false;
+	*left = !ui_busy("Connecting", "Waiting for libvirt to answer.",
+			 open_work, open_discard, job);
+	if (*left)
+		return NULL;
 	connection = job->conn;
-	if (job->error)
-		again = offer_retry(job->error);
-	free(job->error);
+	error = job->error;
 	free(job);
-	return again;
+	/* a daemon that hangs later ends its calls after 20 s */
+	if (connection)
+		virConnectSetKeepAlive(connection, 5, 3);
+	return error;
+}
+
+virConnectPtr virt_quiet(void)
+{
+	bool left;
+
+	if (!still_alive())
+		free(try_open(&left));
+	return connection;
 }
 
 virConnectPtr virt(void)
 {
-	while (!still_alive())
-		if (!try_open())
-			return NULL;
+	bool left = false, again = true;
+
+	while (!left && again && !still_alive()) {
+		char *error = try_open(&left);
+
+		if (error)
+			again = offer_retry(error);
+		free(error);
+	}
 	return connection;
 }
 

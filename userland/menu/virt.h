@@ -25,7 +25,7 @@ extern struct options options;
 void virt_init(void);
 /* The open connection; asks and retries, NULL when the user went back. */
 virConnectPtr virt(void);
-/* The same without a word: NULL when there is none. */
+/* The same without questions: NULL when there is none. */
 virConnectPtr virt_quiet(void);
 bool virt_is_test(virConnectPtr conn);
 /* What libvirt said last in this thread, to be freed. */
