@@ -208,12 +208,15 @@ void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size
 void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size)
 {
+	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
+	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
+			unsigned int size) = e->ops->cmpxchg;
+
 	check_wrap(e, linear, size);
-	if (!e->ops->cmpxchg)
+	if (!exchange)
 		emu_stop(e, EMU_UNHANDLED);
-	/* In parentheses, because linux/atomic.h has a macro of that name. */
 	if (!emu_written(e))
-		emu_log_output(e, (e->ops->cmpxchg)(e, linear, old, new, size));
+		emu_log_output(e, exchange(e, linear, old, new, size));
 }
 
 static void check_alignment(struct emu *e, u64 linear, unsigned int size)
