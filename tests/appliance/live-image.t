@@ -22,8 +22,8 @@ from vm import TOP, Failure, Tap, Vm
 ISO = os.environ.get("ISO", os.path.join(TOP, "build/iso/kvm-live.iso"))
 REPORT = os.path.join(TOP, "build/reports/footprint.tsv")
 MAIN = "What do you want to do"
-BOOT = 240		# seconds from the boot menu to ours at most, on a busy machine
-SLOW = 240		# for whatever starts libvirt or QEMU, and for the guest
+BOOT = 600		# seconds from the boot menu to ours at most, on a busy machine
+SLOW = 600		# for whatever starts libvirt or QEMU, and for the guest
 tap = Tap()
 figures = {}
 
