@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The live image.
+#
+# make iso   build/iso/kvm-live.iso: live-build's image with our packages, which
+#            come from a package repository made of build/debs
+# make run   boots it in this terminal
+
+LIVE_INPUTS := live-config/auto live-config/config live-config/build
 
 iso: debs mini-guest
-	scripts/cached iso live-config/auto live-config/config live-config/build \
-		build/debs build/images/mini-guest-iso/mini-guest.iso -- \
+	@scripts/cached iso $(LIVE_INPUTS) build/debs \
+		build/images/mini-guest-iso/mini-guest.iso -- \
 		live-config/build build/debs build/images/mini-guest.iso
+	@ls -sh --color=never build/iso/kvm-live.iso
+
+run: iso
+	@live-config/run

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Tests of what people boot: the mini guest's ISO and the live image.
+# Tests of what people boot: the live image and the mini guest's ISO.
+
+# The whole job on the live image, by BIOS and by UEFI; minutes, because the
+# processor of the host is emulated. Writes build/reports/footprint.tsv.
+check-appliance: iso
+	prove -v --timer tests/appliance/live-image.t
 
 # The mini guest alone, on plain emulation.
 check-images: mini-guest

@@ -189,7 +189,7 @@ def main_job(firmware, fmt):
             tap.note("exits: %d, a little later %d" % (first, second))
 
         def quiet():
-            bad = host.run("dmesg | grep -E 'WARNING|BUG:|Oops|Call Trace' | head -5")
+            bad = host.run("dmesg | grep -E 'WARNING: CPU|BUG:|Oops|Call Trace|cut here' | head -5")
             if bad:
                 raise Failure(bad)
 
