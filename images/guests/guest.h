@@ -6,6 +6,7 @@
 /* Ports and addresses by which a guest tells a test what it sees. */
 #define PORT_VALUE	0x10	/* a value: 1, 2 or 4 bytes */
 #define PORT_VECTOR	0x20	/* the vector of an interrupt or exception */
+#define PORT_IRQ	0x18	/* the same where the PIC (0x20) is real */
 #define PORT_READ	0x30	/* the test supplies a value */
 #define PORT_STRING	0x40	/* string I/O */
 

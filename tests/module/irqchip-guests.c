@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Interrupt controllers in the kernel, where the module has them: PIC and PIT
+ * driven by a real-mode guest, the local APIC and a second processor by a
+ * protected-mode one, and the ioctls around them. Without the capability
+ * everything here is skipped; ioctl-errors says what must fail then.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "vm.h"
+
+static void pause_ms(int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/* As vm_create(), with irqchip and PIT before the first vCPU. */
+static void create(struct vm *vm)
+{
+	struct kvm_pit_config pit = { .flags = 0 };
+	uint64_t identity = 0xfffbc000;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->kvm = vm_open();
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	vm->run_size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	vm->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	vm_slot(vm, 0, 0, 0, MEMORY, vm->mem);
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		bail_out("KVM_CREATE_IRQCHIP: %s", strerror(errno));
+	if (vm_has(vm->fd, KVM_CAP_PIT2) > 0 &&
+	    ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
+		bail_out("KVM_CREATE_PIT2: %s", strerror(errno));
+	vm->vcpu = vm_add_vcpu(vm, 0, &vm->run);
+}
+
+/* Firmware's part: the PIC's output goes through the local APIC's LINT0. */
+static void virtual_wire(struct vm *vm)
+{
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(vm->vcpu, KVM_GET_LAPIC, &lapic) < 0)
+		bail_out("KVM_GET_LAPIC: %s", strerror(errno));
+	*(uint32_t *)(lapic.regs + 0xf0) = 0x1ff;
+	*(uint32_t *)(lapic.regs + 0x350) = 0x700;
+	if (ioctl(vm->vcpu, KVM_SET_LAPIC, &lapic) < 0)
+		bail_out("KVM_SET_LAPIC: %s", strerror(errno));
+}
+
+struct raiser {
+	struct vm *vm;
+	int event;		/* an irqfd, or -1: by ioctl */
+};
+
+static void *raise_irq4(void *arg)
+{
+	struct raiser *r = arg;
+	struct kvm_irq_level up = { .irq = 4, .level = 1 };
+	struct kvm_irq_level down = { .irq = 4, .level = 0 };
+	uint64_t one = 1;
+
+	pause_ms(50);		/* the vCPU sleeps in HLT by now */
+	if (r->event >= 0) {
+		if (write(r->event, &one, 8) != 8)
+			note("eventfd: %s", strerror(errno));
+		return NULL;
+	}
+	ioctl(r->vm->fd, KVM_IRQ_LINE, &up);
+	ioctl(r->vm->fd, KVM_IRQ_LINE, &down);
+	return NULL;
+}
+
+static struct raiser by_ioctl, by_eventfd;
+static pthread_t threads[2];
+
+static void pic_hook(struct vm *vm, int n)
+{
+	const struct act *last = &vm_acts[n - 1];
+
+	(void)vm;
+	if (last->where == PORT_EXIT)
+		vm_stop_now = true;
+	if (last->where == PORT_VALUE && last->value == 1)
+		pthread_create(&threads[0], NULL, raise_irq4, &by_ioctl);
+	if (last->where == PORT_VALUE && last->value == 2)
+		pthread_create(&threads[1], NULL, raise_irq4, &by_eventfd);
+}
+
+static void test_pic(void)
+{
+	struct kvm_irqfd irqfd = { .gsi = 4 };
+	struct vm vm;
+
+	create(&vm);
+	memcpy(vm.mem + 0x1000, guest_real_pic, guest_real_pic_end - guest_real_pic);
+	vm_mode_of(&vm, vm.vcpu, 16);
+	virtual_wire(&vm);
+	irqfd.fd = eventfd(0, EFD_CLOEXEC);
+	by_ioctl = (struct raiser){ &vm, -1 };
+	by_eventfd = (struct raiser){ &vm, -1 };
+	if (vm_has(vm.fd, KVM_CAP_IRQFD) > 0) {
+		is(ioctl(vm.fd, KVM_IRQFD, &irqfd), 0, "KVM_IRQFD works");
+		by_eventfd.event = irqfd.fd;
+	}
+	vm.hook = pic_hook;
+	vm_expect(&vm, ACTS(
+		{ OUT, PORT_VALUE, 1, 0xef },
+		{ OUT, PORT_VALUE, 1, 1 }, { OUT, PORT_IRQ, 1, 0x24 },
+		{ OUT, PORT_VALUE, 1, 2 }, { OUT, PORT_IRQ, 1, 0x24 },
+		{ OUT, PORT_VALUE, 1, 3 }, { OUT, PORT_EXIT, 1, 3 }),
+		"PIC and PIT: HLT sleeps in the kernel, KVM_IRQ_LINE, an eventfd and the timer wake it");
+	for (int i = 0; i < 2; i++)
+		if (threads[i])
+			pthread_join(threads[i], NULL);
+	close(irqfd.fd);
+	vm_destroy(&vm);
+}
+
+static volatile bool second_ends;
+
+static void *run_second(void *arg)
+{
+	struct vm *vm = arg;
+
+	while (!second_ends && (ioctl(vm->vcpu, KVM_RUN, 0) == 0 ||
+				errno == EAGAIN || errno == EINTR))
+		;
+	return NULL;
+}
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+static void exit_hook(struct vm *vm, int n)
+{
+	(void)vm;
+	vm_stop_now = vm_acts[n - 1].where == PORT_EXIT;
+}
+
+static void test_apic(void)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct kvm_mp_state mp;
+	struct vm vm, second;
+	pthread_t thread;
+
+	create(&vm);
+	memcpy(vm.mem + 0x100000, guest_prot_apic, guest_prot_apic_end - guest_prot_apic);
+	second = vm;
+	second.vcpu = vm_add_vcpu(&vm, 1, &second.run);
+	ioctl(second.vcpu, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_UNINITIALIZED,
+	   "a second vCPU waits for its INIT and SIPI");
+	sigaction(SIGUSR1, &action, NULL);
+	pthread_create(&thread, NULL, run_second, &second);
+	vm_mode_of(&vm, vm.vcpu, 32);
+	vm.hook = exit_hook;
+	vm_go(&vm);
+	/* The version's number of registers is the module's choice. */
+	ok(vm_nacts > 0 && (vm_acts[0].value & 0xf0) == 0x10,
+	   "the local APIC's version is that of an integrated one");
+	vm_acts[0].value = 0;
+	vm_compare(&vm, ACTS(
+		{ OUT, PORT_VALUE, 4, 0 },
+		{ OUT, PORT_IRQ, 1, 0x41 },
+		{ OUT, PORT_IRQ, 1, 0x40 },
+		{ OUT, PORT_VALUE, 4, 0x200 },
+		{ OUT, PORT_EXIT, 1, 0 }),
+		"local APIC: an interrupt to itself, the timer, a second processor by SIPI");
+	second_ends = true;
+	second.run->immediate_exit = 1;
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, NULL);
+	ok(true, "a vCPU that sleeps in the kernel is woken by a signal");
+	munmap(second.run, second.run_size);
+	close(second.vcpu);
+	vm_destroy(&vm);
+}
+
+static void fails(int fd, unsigned long request, const void *arg, int want,
+		  const char *name)
+{
+	int r = ioctl(fd, request, arg), err = r < 0 ? errno : 0;
+
+	if (!ok(r < 0 && err == want, "%s: %s", name, strerrorname_np(want)))
+		note("returned %d, errno %s", r, err ? strerrorname_np(err) : "0");
+}
+
+static void test_ioctls(void)
+{
+	struct kvm_interrupt irq = { .irq = 32 };
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_HALTED };
+	struct kvm_lapic_state a, b;
+	struct kvm_irqchip chip = { .chip_id = 7 };
+	struct kvm_pit_config pit = { 0 };
+	struct kvm_irqfd irqfd = { .fd = -1, .gsi = 4 };
+	struct kvm_pit_state2 p;
+	struct vm vm;
+
+	create(&vm);
+	fails(vm.fd, KVM_CREATE_IRQCHIP, NULL, EEXIST, "KVM_CREATE_IRQCHIP twice");
+	if (vm_has(vm.fd, KVM_CAP_PIT2) > 0) {
+		fails(vm.fd, KVM_CREATE_PIT2, &pit, EEXIST, "KVM_CREATE_PIT2 twice");
+		is(ioctl(vm.fd, KVM_GET_PIT2, &p), 0, "KVM_GET_PIT2 works");
+		is(ioctl(vm.fd, KVM_SET_PIT2, &p), 0, "KVM_SET_PIT2 takes it back");
+		fails(vm.fd, KVM_GET_PIT2, NULL, EFAULT, "KVM_GET_PIT2 of NULL");
+	}
+	fails(vm.vcpu, KVM_INTERRUPT, &irq, ENXIO, "KVM_INTERRUPT with the PIC in the kernel");
+	fails(vm.fd, KVM_GET_IRQCHIP, &chip, EINVAL, "KVM_GET_IRQCHIP of no chip");
+	fails(vm.fd, KVM_SET_IRQCHIP, &chip, EINVAL, "KVM_SET_IRQCHIP of no chip");
+	for (uint32_t i = 0; i < 3; i++) {
+		chip.chip_id = i;
+		is(ioctl(vm.fd, KVM_GET_IRQCHIP, &chip), 0, "KVM_GET_IRQCHIP %u works", i);
+		is(ioctl(vm.fd, KVM_SET_IRQCHIP, &chip), 0,
+		   "KVM_SET_IRQCHIP %u takes it back", i);
+	}
+	is(ioctl(vm.vcpu, KVM_GET_LAPIC, &a), 0, "KVM_GET_LAPIC works");
+	*(uint32_t *)(a.regs + 0x80) = 0x20;	/* task priority */
+	is(ioctl(vm.vcpu, KVM_SET_LAPIC, &a), 0, "KVM_SET_LAPIC works");
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &b);
+	is(*(uint32_t *)(b.regs + 0x80), 0x20, "and KVM_GET_LAPIC gives it back");
+	fails(vm.vcpu, KVM_GET_LAPIC, NULL, EFAULT, "KVM_GET_LAPIC of NULL");
+	is(ioctl(vm.vcpu, KVM_SET_MP_STATE, &mp), 0, "KVM_SET_MP_STATE to halted works");
+	ioctl(vm.vcpu, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_HALTED, "and KVM_GET_MP_STATE gives it back");
+	if (vm_has(vm.fd, KVM_CAP_IRQFD) > 0)
+		fails(vm.fd, KVM_IRQFD, &irqfd, EBADF, "KVM_IRQFD with a closed descriptor");
+	vm_destroy(&vm);
+}
+
+int main(void)
+{
+	int kvm = vm_open(), has = vm_has(kvm, KVM_CAP_IRQCHIP);
+
+	close(kvm);
+	if (has <= 0) {
+		puts("1..0 # SKIP KVM_CAP_IRQCHIP is 0: no interrupt controllers in the kernel");
+		return 0;
+	}
+	test_ioctls();
+	test_pic();
+	test_apic();
+	return done();
+}
