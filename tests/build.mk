@@ -4,9 +4,17 @@ include tests/appliance/build.mk
 include tests/unit/build.mk
 
 # User-space tests that need no processor with VT. Any executable
-# tests/unit/*.t that prints TAP takes part.
+# tests/unit/*.t that prints TAP takes part; the menu on a real libvirt takes
+# minutes and is for check-long.
+LONG_UNIT_TESTS := tests/unit/menu-libvirt.t
+
 check-unit: userland
-	prove --timer tests/unit/*.t
+	prove --timer $(filter-out $(LONG_UNIT_TESTS),$(wildcard tests/unit/*.t))
+
+check-long: check-unit-long
+check-unit-long: userland
+	prove --timer $(LONG_UNIT_TESTS)
+.PHONY: check-unit-long
 
 check:
 	$(MAKE) check-unit

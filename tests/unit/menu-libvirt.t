@@ -173,15 +173,14 @@ def _():
     m.key("s", "was started")
     m.key("b", "Guest one: running")
     m.key("c", "Console of guest one")
-    m.key("d")
-    m.pump(3)
     with open(f"{IMAGES}/filler", "wb") as f:
         try:
             while True:
                 f.write(b"x" * 65536)
         except OSError:
             pass
-    m.pump(1)
+    m.key("d")
+    m.pump(4)
     m.key(CTRL_RBRACKET, "paused: disk error or no space")
     m.key("b", "Choose a guest", "paused: disk")
     m.key("b", MAIN)
