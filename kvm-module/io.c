@@ -635,6 +635,34 @@ static int op_vec_write(struct emu *e, unsigned int reg, const void *buf,
 	return EMU_OK;
 }
 
+/* Only what cannot trap here with an exception that the guest has pending. */
+static int op_x87(struct emu *e, enum emu_x87 what, u32 *value)
+{
+	u16 word = 0;
+	int r = EMU_OK;
+
+	vec_begin();
+	switch (what) {
+	case EMU_X87_INIT:
+		asm volatile("fninit");
+		break;
+	case EMU_X87_CLEAR:
+		asm volatile("fnclex");
+		break;
+	case EMU_X87_READ_CW:
+		asm volatile("fnstcw %0" : "=m" (word));
+		break;
+	case EMU_X87_READ_SW:
+		asm volatile("fnstsw %0" : "=m" (word));
+		break;
+	default:
+		r = EMU_UNHANDLED;
+	}
+	fpregs_unlock();
+	*value = word;
+	return r;
+}
+
 const struct emu_ops kvm_emu_ops = {
 	.fetch = op_fetch,
 	.read = op_read,
@@ -660,6 +688,7 @@ const struct emu_ops kvm_emu_ops = {
 	.control = op_control,
 	.vec_read = op_vec_read,
 	.vec_write = op_vec_write,
+	.x87 = op_x87,
 };
 
 /* ---- running the emulator ------------------------------------------------------------------------ */
@@ -752,6 +781,23 @@ static int emu_failed(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+static int emu_queue_fault(struct kvm_vcpu *vcpu)
+{
+	struct emu *e = &vcpu->emu;
+
+	emu_store_regs(vcpu);
+	if (e->fault.software)
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
+					  e->fault.vector, 0);
+	if (e->fault.has_cr2)
+		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
+	else if (e->fault.has_error)
+		kvm_queue_exception_e(vcpu, e->fault.vector, e->fault.error);
+	else
+		kvm_queue_exception(vcpu, e->fault.vector);
+	return 1;
+}
+
 static int resume_emulation(struct kvm_vcpu *vcpu);
 
 static int run_emulator(struct kvm_vcpu *vcpu)
@@ -766,17 +812,7 @@ static int run_emulator(struct kvm_vcpu *vcpu)
 	case EMU_OK:
 		return emu_retire(vcpu, old_rflags);
 	case EMU_FAULT:
-		emu_store_regs(vcpu);
-		if (e->fault.software)
-			return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
-						  e->fault.vector, 0);
-		if (e->fault.has_cr2)
-			kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
-		else if (e->fault.has_error)
-			kvm_queue_exception_e(vcpu, e->fault.vector, e->fault.error);
-		else
-			kvm_queue_exception(vcpu, e->fault.vector);
-		return 1;
+		return emu_queue_fault(vcpu);
 	case EMU_AGAIN:
 		emu_store_regs(vcpu);
 		vcpu->io.rip = e->rip;
@@ -821,10 +857,36 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 
 int kvm_emulate(struct kvm_vcpu *vcpu)
 {
-	emu_reset(&vcpu->emu);
+	struct emu *e = &vcpu->emu;
+
+	emu_reset(e);
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)) {
+		emu_load(vcpu);
+		if (emu_decode(e) == EMU_OK && e->map == 1 && e->opcode == 0xcc)
+			return kvm_handle_breakpoint(vcpu);
+	}
 	return run_emulator(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate);
+
+int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector)
+{
+	struct emu *e = &vcpu->emu;
+
+	emu_reset(e);
+	emu_load(vcpu);
+	switch (emu_real_interrupt(e, vector)) {
+	case EMU_OK:
+		return emu_retire(vcpu, 0);
+	case EMU_FAULT:
+		return emu_queue_fault(vcpu);
+	default:
+		/* The stack is no memory, or the mode is not real mode. */
+		emu_reset(e);
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
+					  vector, e->rip);
+	}
+}
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {

@@ -357,6 +357,8 @@ struct kvm_x86_ops {
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
 	void (*vcpu_put)(struct kvm_vcpu *vcpu);
 
+	/* The processor cannot be in the guest's state; NULL: it always can. */
+	bool (*must_emulate)(struct kvm_vcpu *vcpu);
 	/*
 	 * One trip into the guest. Called with preemption and interrupts off;
 	 * returns so, too. handle_exit() is called with both on.
@@ -515,6 +517,8 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 extern const struct emu_ops kvm_emu_ops;
 /* Emulate the instruction at RIP; result as a handler. */
 int kvm_emulate(struct kvm_vcpu *vcpu);
+/* Deliver an event in real mode; RIP is what it returns to. */
+int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector);
 /* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */
@@ -664,6 +668,8 @@ void kvm_mmu_destroy_vm(struct kvm *kvm);
 void kvm_mmu_free_cache(struct kvm_vcpu *vcpu);
 /* FAULT_* or an errno. */
 int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+/* Show the guest a page of ours, read-only; 1 or an errno, for handlers. */
+int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
 void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot);
 /* Take the write permission away, so that the next write is noticed. */
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,

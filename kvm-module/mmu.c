@@ -436,6 +436,21 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
 	return FAULT_MAPPED;
 }
 
+int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page)
+{
+	struct host_page host = { .pfn = __pa(page) >> PAGE_SHIFT, .ram = true };
+	int r = fill_cache(&vcpu->mmu_cache);
+
+	if (r)
+		return r;
+	spin_lock(&vcpu->kvm->mmu_lock);
+	if (vcpu->kvm->tdp_root != KVM_INVALID_PAGE)
+		map_leaf(vcpu, gpa >> PAGE_SHIFT, 1, &host, false);
+	spin_unlock(&vcpu->kvm->mmu_lock);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_map_own);
+
 /* ---- the kernel changes the process's page tables ----------------------------- */
 
 static struct kvm *notifier_kvm(struct mmu_notifier *mn)

@@ -748,6 +748,37 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 		hw_breakpoint_restore();
 }
 
+/*
+ * One instruction, or the delivery of one event, of a guest in a state that the
+ * processor cannot be in: real mode, or on its way from there to protected mode,
+ * where it has no interrupt table yet and so interrupts have to wait.
+ */
+static int run_emulated(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+	int vector = -1;
+
+	/* Who changes memory slots waits for the end of one instruction. */
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+
+	if (ev->exception.pending || !(vcpu->cr0 & X86_CR0_PE)) {
+		/* As for the processor, and then taken back from it. */
+		inject_events(vcpu);
+		kvm_ops->cancel_injection(vcpu);
+	}
+	if (ev->exception.injected) {
+		vector = ev->exception.nr;
+	} else if (ev->nmi.injected) {
+		vector = X86_TRAP_NMI;
+		kvm_ops->set_nmi_mask(vcpu, true);
+	} else if (ev->irq.injected) {
+		vector = ev->irq.nr;
+	}
+	ev->exception.injected = ev->nmi.injected = ev->irq.injected = false;
+	return vector < 0 ? kvm_emulate(vcpu) : kvm_emulate_event(vcpu, vector);
+}
+
 static int run_once(struct kvm_vcpu *vcpu)
 {
 	int r;
@@ -757,6 +788,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
+	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
+		return run_emulated(vcpu);
 	inject_events(vcpu);
 
 	preempt_disable();

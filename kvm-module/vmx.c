@@ -8,17 +8,21 @@
  * hotplug, suspend and crash can flush them; the list is changed with interrupts
  * off on that CPU and read from NMI context in a crash.
  *
- * Memory is translated by EPT, whose tables mmu.c builds after ept_format, and
- * real mode and unpaged protected mode run as such ("unrestricted guest").
+ * Memory is translated by EPT, whose tables mmu.c builds after ept_format. Real
+ * mode and unpaged protected mode run as such ("unrestricted guest"). Processors
+ * without that feature run unpaged protected mode on a page table of ours, and
+ * every state that they cannot enter, real mode first of all, is emulated
+ * (vmx_must_emulate) until the guest has left it.
  *
  * What the guest has of its own
  *   in the VMCS: CR0, CR3, CR4, DR7, RSP, RIP, RFLAGS, segments, descriptor
- *     tables, SYSENTER_*, FS and GS base, EFER, PAT: switched by the processor;
+ *     tables, SYSENTER_*, FS and GS base, EFER: switched by the processor;
  *   KERNEL_GS_BASE, the host's segment registers: switched when the vCPU first
  *     enters after it was loaded, and back when it is put (host_save/restore);
  *   STAR, LSTAR, CSTAR, FMASK: the kernel does not use them, so they stay until
  *     the CPU returns to user space (user_msrs);
- *   SPEC_CTRL: switched by the entry code, only when it differs.
+ *   SPEC_CTRL: switched by the entry code, only when it differs;
+ *   PAT: not at all, since our leaves say the memory type and no more is asked.
  *
  * All bits of CR0 and CR4 are ours ("guest/host mask"): vcpu->cr0 and cr4 are the
  * truth, a write that changes a bit exits.
@@ -89,7 +93,12 @@ struct vmx_vcpu {
 	/* What the VMCS holds, so that it is written only on change. */
 	u32 primary;
 	u64 host_cr3, host_cr4;
-	u64 pat;
+	u64 cr3;			/* the guest's, while flat */
+	bool flat;			/* on the identity table */
+
+	/* Can the processor be in the guest's state at all? */
+	bool invalid;
+	bool state_changed;		/* look again */
 
 	/* The host's state that the vCPU displaces. */
 	bool host_saved;
@@ -217,16 +226,14 @@ static int __init vmx_setup_controls(void)
 				  MSR_IA32_VMX_TRUE_EXIT_CTLS,
 			    VM_EXIT_HOST_ADDR_SPACE_SIZE |
 			    VM_EXIT_SAVE_DEBUG_CONTROLS |
-			    VM_EXIT_LOAD_IA32_EFER | VM_EXIT_LOAD_IA32_PAT,
-			    0, &caps.exit);
+			    VM_EXIT_LOAD_IA32_EFER, 0, &caps.exit);
 	if (r)
 		return r;
 	return adjust_controls("VM-entry",
 			       old ? MSR_IA32_VMX_ENTRY_CTLS :
 				     MSR_IA32_VMX_TRUE_ENTRY_CTLS,
 			       VM_ENTRY_LOAD_DEBUG_CONTROLS |
-			       VM_ENTRY_LOAD_IA32_EFER | VM_ENTRY_LOAD_IA32_PAT,
-			       0, &caps.entry);
+			       VM_ENTRY_LOAD_IA32_EFER, 0, &caps.entry);
 }
 
 static int __init vmx_setup_ept(void)
@@ -241,10 +248,8 @@ static int __init vmx_setup_ept(void)
 	}
 	if (!(caps.secondary & SECONDARY_EXEC_UNRESTRICTED_GUEST))
 		use_unrestricted = false;
-	if (!use_unrestricted) {
-		pr_err("kvm-live: unrestricted guest is switched off or missing; real mode by emulation is not implemented yet, so kvm-intel cannot run\n");
-		return -EOPNOTSUPP;
-	}
+	if (!use_unrestricted)
+		caps.secondary &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 
 	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 	caps.invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
@@ -257,7 +262,8 @@ static int __init vmx_setup_ept(void)
 		return -EOPNOTSUPP;
 	}
 	caps.eptp_bits = VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
-	if (cap & VMX_EPT_AD_BIT) {
+	/* They make writes of all page walks, and the identity table read-only. */
+	if (cap & VMX_EPT_AD_BIT && use_unrestricted) {
 		caps.eptp_bits |= VMX_EPTP_AD_ENABLE_BIT;
 		ept_format.accessed = VMX_EPT_ACCESS_BIT;
 	}
@@ -583,8 +589,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(HOST_IA32_SYSENTER_EIP, value);
 	rdmsrl(MSR_EFER, value);
 	vmcs_write(HOST_IA32_EFER, value);
-	rdmsrl(MSR_IA32_CR_PAT, value);
-	vmcs_write(HOST_IA32_PAT, value);
 }
 
 static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
@@ -711,6 +715,40 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 
 /* ---- control registers ------------------------------------------------------------------ */
 
+/*
+ * Without unrestricted guest, VMX operation wants CR0.PE and PG set (A.7). A
+ * guest without PE is emulated. One without PG runs on a page table of ours that
+ * maps every address to itself; the guest's CR3 is out of its reach meanwhile.
+ * All guests share that page: EPT shows it read-only at the address that user
+ * space keeps free for it (KVM_SET_IDENTITY_MAP_ADDR).
+ */
+static u32 *identity_table;
+
+static u64 vmx_identity_gpa(struct kvm_vcpu *vcpu)
+{
+	return (u32)vcpu->kvm->identity_map_addr & PAGE_MASK;
+}
+
+static int __init vmx_identity_init(void)
+{
+	u32 i, bits = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED |
+		      _PAGE_DIRTY | _PAGE_PSE;
+
+	identity_table = (u32 *)__get_free_page(GFP_KERNEL);
+	if (!identity_table)
+		return -ENOMEM;
+	for (i = 0; i < PAGE_SIZE / sizeof(u32); i++)
+		identity_table[i] = i << 22 | bits;
+	return 0;
+}
+
+static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	return vmx->flat ? vmx->cr3 : vmcs_read(GUEST_CR3);
+}
+
 /* With PAE paging, an entry loads the four directory pointers from the VMCS. */
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
@@ -721,7 +759,7 @@ static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 	    kvm_is_long_mode(vcpu))
 		return;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	if (kvm_read_guest(vcpu->kvm, vmcs_read(GUEST_CR3) & 0xffffffe0,
+	if (kvm_read_guest(vcpu->kvm, vmx_get_cr3(vcpu) & 0xffffffe0,
 			   pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
@@ -729,53 +767,69 @@ static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
 
-static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
+/* What the processor gets for the guest's CR0, CR3, CR4 and EFER. */
+static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 {
-	return vmcs_read(GUEST_CR3);
-}
-
-static void vmx_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
-{
-	vmcs_write(GUEST_CR3, cr3);
-	vmx_update_pdptrs(vcpu);
-	to_vmx(vcpu)->flush_vpid = true;
-}
-
-static void vmx_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
-{
-	/* Unrestricted guest frees PE and PG; an entry leaves CD and NW alone. */
-	u64 fixed0 = caps.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
-	u64 hw = cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
-
-	vmcs_write(GUEST_CR0, (hw | fixed0) & caps.cr0_fixed1);
-	vmcs_write(CR0_READ_SHADOW, cr0);
-	vcpu->cr0 = cr0;
-	vmx_update_pdptrs(vcpu);
-	to_vmx(vcpu)->flush_vpid = true;
-}
-
-static void vmx_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
-{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u64 fixed0 = caps.cr0_fixed0, efer = vcpu->efer;
 	/* A machine check with CR4.MCE clear would shut the host down. */
-	u64 hw = cr4 | caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
+	u64 cr4 = vcpu->cr4 | caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
 
-	vmcs_write(GUEST_CR4, hw);
-	vmcs_write(CR4_READ_SHADOW, cr4);
-	vcpu->cr4 = cr4;
-	vmx_update_pdptrs(vcpu);
-	to_vmx(vcpu)->flush_vpid = true;
-}
-
-static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	vcpu->efer = efer;
+	if (use_unrestricted)
+		fixed0 &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
+	vmx->flat = !use_unrestricted && !(vcpu->cr0 & X86_CR0_PG);
+	vmx->cr3 = cr3;
+	if (vmx->flat) {
+		cr3 = vmx_identity_gpa(vcpu);
+		cr4 &= ~(u64)(X86_CR4_PAE | X86_CR4_PCIDE | X86_CR4_SMEP |
+			      X86_CR4_SMAP | X86_CR4_LA57);
+		cr4 |= X86_CR4_PSE;
+		efer &= ~(u64)EFER_LME;	/* with PG it would mean LMA */
+		vmx_set_primary(vmx, CPU_BASED_CR3_LOAD_EXITING |
+				     CPU_BASED_CR3_STORE_EXITING, 0);
+	} else {
+		vmx_set_primary(vmx, 0, (CPU_BASED_CR3_LOAD_EXITING |
+					 CPU_BASED_CR3_STORE_EXITING) &
+					~caps.primary);
+	}
+	/* An entry leaves CD and NW alone. */
+	vmcs_write(GUEST_CR0, ((vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
+			       fixed0) & caps.cr0_fixed1);
+	vmcs_write(GUEST_CR3, cr3);
+	vmcs_write(GUEST_CR4, cr4);
 	vmcs_write(GUEST_IA32_EFER, efer);
 	if (efer & EFER_LMA)
 		vmcs_set_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
 	else
 		vmcs_clear_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
 	vmx_update_pdptrs(vcpu);
-	to_vmx(vcpu)->flush_vpid = true;
+	vmx->flush_vpid = true;
+	vmx->state_changed = true;
+}
+
+static void vmx_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
+{
+	vmx_load_paging(vcpu, cr3);
+}
+
+static void vmx_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
+{
+	vmcs_write(CR0_READ_SHADOW, cr0);
+	vcpu->cr0 = cr0;
+	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
+}
+
+static void vmx_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
+{
+	vmcs_write(CR4_READ_SHADOW, cr4);
+	vcpu->cr4 = cr4;
+	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
+}
+
+static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	vcpu->efer = efer;
+	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
 }
 
 /* ---- general registers, segments, tables --------------------------------------------- */
@@ -852,6 +906,7 @@ static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg,
 	vmcs_write(GUEST_ES_LIMIT + i, s->limit);
 	vmcs_write(GUEST_ES_SELECTOR + i, s->selector);
 	vmcs_write(GUEST_ES_AR_BYTES + i, ar);
+	to_vmx(vcpu)->state_changed = true;
 }
 
 static int vmx_get_cpl(struct kvm_vcpu *vcpu)
@@ -886,6 +941,74 @@ static void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
 {
 	vmcs_write(GUEST_GDTR_BASE, dt->base);
 	vmcs_write(GUEST_GDTR_LIMIT, dt->limit);
+}
+
+/*
+ * May a segment be as it is (27.3.1.2, not in virtual-8086 mode)? What the
+ * processor has loaded itself always may. A guest that has just set CR0.PE has
+ * segments of real mode, which may not.
+ */
+static bool vmx_segment_valid(int seg, const struct kvm_segment *s,
+			      const struct kvm_segment *cs,
+			      const struct kvm_segment *ss)
+{
+	/* The types that each may have, one bit a type. */
+	static const u16 types[NR_SEGS] = {
+		[SEG_ES ... SEG_GS] = 0x88aa,	/* accessed, and readable if code */
+		[SEG_CS] = 0xaa00,
+		[SEG_SS] = 0x0088,
+		[SEG_LDTR] = 0x0004,
+		[SEG_TR] = 0x0808,
+	};
+	int rpl = s->selector & 3;
+
+	if (s->unusable || !s->present)
+		return seg != SEG_CS && seg != SEG_TR;
+	if (!(types[seg] & BIT(s->type)) || s->s == (seg >= SEG_LDTR) ||
+	    (s->g ? ~s->limit & 0xfff : s->limit >> 20))
+		return false;
+	switch (seg) {
+	case SEG_CS:
+		return s->type & 4 ? s->dpl <= ss->dpl : s->dpl == ss->dpl;
+	case SEG_SS:
+		return rpl == (cs->selector & 3) && s->dpl == rpl;
+	case SEG_LDTR:
+	case SEG_TR:
+		return !(s->selector & 4);
+	default:
+		return s->type > 11 || s->dpl >= rpl;
+	}
+}
+
+static bool vmx_state_valid(struct kvm_vcpu *vcpu)
+{
+	struct kvm_segment s[NR_SEGS];
+	bool vm86 = vmx_get_rflags(vcpu) & X86_EFLAGS_VM;
+	int i;
+
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		return false;
+	for (i = 0; i < NR_SEGS; i++)
+		vmx_get_segment(vcpu, i, &s[i]);
+	for (i = 0; i < NR_SEGS; i++) {
+		if (vm86 && i < SEG_LDTR ?
+		    s[i].base != s[i].selector << 4 || s[i].limit != 0xffff ||
+		    vmcs_read(GUEST_ES_AR_BYTES + 2 * i) != 0xf3 :
+		    !vmx_segment_valid(i, &s[i], &s[SEG_CS], &s[SEG_SS]))
+			return false;
+	}
+	return true;
+}
+
+static bool vmx_must_emulate(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (unlikely(vmx->state_changed)) {
+		vmx->state_changed = false;
+		vmx->invalid = !use_unrestricted && !vmx_state_valid(vcpu);
+	}
+	return vmx->invalid;
 }
 
 /* ---- debug registers, TSC, CPUID, MSRs --------------------------------------------------- */
@@ -1015,7 +1138,7 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmcs_write(GUEST_SYSENTER_EIP, value);
 		return 0;
 	case MSR_IA32_CR_PAT:
-		vcpu->pat = value;	/* vmx_enter() brings it in */
+		vcpu->pat = value;
 		return 0;
 	case MSR_IA32_SPEC_CTRL:
 		/*
@@ -1314,10 +1437,6 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	if (vcpu->regs_dirty & BIT(REG_RIP))
 		vmcs_write(GUEST_RIP, vcpu->regs[REG_RIP]);
 	vmx_load_host_fields(vmx);
-	if (unlikely(vmx->pat != vcpu->pat)) {
-		vmx->pat = vcpu->pat;
-		vmcs_write(GUEST_IA32_PAT, vcpu->pat);
-	}
 	user_msrs_load(vmx);
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
 		vmx_do_flushes(vmx);
@@ -1468,14 +1587,17 @@ static int vmx_handle_io(struct kvm_vcpu *vcpu)
 static int vmx_handle_ept_violation(struct kvm_vcpu *vcpu)
 {
 	u64 q = vmcs_read(EXIT_QUALIFICATION);
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	u32 access = 0;
 
+	if (identity_table && (gpa & PAGE_MASK) == vmx_identity_gpa(vcpu) &&
+	    !(q & EPT_VIOLATION_ACC_WRITE))
+		return kvm_mmu_map_own(vcpu, gpa, identity_table);
 	if (q & EPT_VIOLATION_ACC_WRITE)
 		access |= ACCESS_WRITE;
 	if (q & EPT_VIOLATION_ACC_INSTR)
 		access |= ACCESS_EXEC;
-	return kvm_handle_tdp_fault(vcpu, vmcs_read(GUEST_PHYSICAL_ADDRESS),
-				    access);
+	return kvm_handle_tdp_fault(vcpu, gpa, access);
 }
 
 /* An entry of ours that the processor does not like: a bug. */
@@ -1707,6 +1829,7 @@ static const struct kvm_x86_ops vmx_ops = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
+	.must_emulate = vmx_must_emulate,
 	.enter = vmx_enter,
 	.handle_exit_irqoff = vmx_handle_exit_irqoff,
 	.handle_exit = vmx_handle_exit,
@@ -1785,6 +1908,7 @@ static void vmx_free(void)
 	}
 	free_page((unsigned long)msr_bitmap);
 	free_page((unsigned long)msr_bitmap_spec);
+	free_page((unsigned long)identity_table);
 }
 
 static int __init vmx_init(void)
@@ -1812,6 +1936,8 @@ static int __init vmx_init(void)
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);
 	r = msr_bitmaps_init();
+	if (!r && !use_unrestricted)
+		r = vmx_identity_init();
 	if (r)
 		goto free;
 	for_each_possible_cpu(cpu) {
@@ -1826,10 +1952,11 @@ static int __init vmx_init(void)
 	r = kvm_register_vendor(&vmx_ops, THIS_MODULE);
 	if (r)
 		goto reset_l1tf;
-	pr_info("kvm-live: VMX with EPT (leaves up to %s%s), unrestricted guest%s\n",
+	pr_info("kvm-live: VMX with EPT (leaves up to %s%s)%s%s\n",
 		ept_format.max_level == 3 ? "1 GiB" :
 		ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
 		ept_format.accessed ? ", accessed bits" : "",
+		use_unrestricted ? ", unrestricted guest" : "",
 		use_vpid ? ", VPID" : "");
 	return 0;
 
