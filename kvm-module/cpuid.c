@@ -274,7 +274,7 @@ static int add_leaf(struct cpuid_list *list, u32 function)
 	case 0x80000008:
 		e->eax = (e->eax & 0xff00) |
 			 min_t(u32, boot_cpu_data.x86_phys_bits,
-			       PAGE_SHIFT + 9 * kvm_ops->tdp->levels);
+			       ilog2(kvm_mmu_max_gfn()) + PAGE_SHIFT);
 		e->ebx = supported(CPUID_8000_0008_EBX);
 		e->ecx = e->edx = 0;
 		break;

@@ -518,7 +518,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 		vcpu->io.halt = true;
 		return EMU_OK;
 	case EMU_CTL_INVLPG:
-		kvm_request(vcpu, REQ_TLB_FLUSH);
+		kvm_mmu_invlpg(vcpu, arg);
 		return EMU_OK;
 	case EMU_CTL_INVD:
 	case EMU_CTL_WBINVD:
@@ -901,10 +901,11 @@ int kvm_instruction_length(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_instruction_length);
 
-int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
+int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
+			    const struct kvm_walk *walk)
 {
 	const struct kvm_events *ev = &vcpu->events;
-	int r = kvm_mmu_fault(vcpu, gpa, access);
+	int r = kvm_mmu_fault(vcpu, gpa, access, gva, walk);
 
 	vcpu->stat[STAT_second_level_fault]++;
 	if (r == FAULT_MAPPED)
@@ -920,4 +921,4 @@ int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
 					  gpa, access);
 	return kvm_emulate(vcpu);
 }
-EXPORT_SYMBOL_GPL(kvm_handle_tdp_fault);
+EXPORT_SYMBOL_GPL(kvm_handle_memory_fault);

@@ -97,6 +97,7 @@ struct kvm_memslot {
 	u64 npages;
 	unsigned long hva;	/* where user space has it mapped */
 	unsigned long *dirty;	/* one bit a page, or NULL when not logged */
+	struct hlist_head *rmap; /* shadow paging: a page's leaves, or NULL */
 	u32 flags;		/* KVM_MEM_* */
 	u16 id;
 };
@@ -125,6 +126,9 @@ struct kvm_tdp_format {
 	u8 max_level;		/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 };
 
+struct kvm_walk;
+struct shadow_page;
+
 /* Access bits, for the second level and for the guest's own page tables. */
 #define ACCESS_WRITE	BIT(0)
 #define ACCESS_USER	BIT(1)
@@ -134,6 +138,34 @@ struct kvm_tdp_format {
 struct kvm_mmu_cache {
 	unsigned int count;
 	void *page[5];
+};
+
+/* What the host has behind a guest's page. */
+struct host_page {
+	u64 pfn;
+	bool writable;
+	bool ram;
+};
+
+/* Shadow paging (shadow.c); under mmu_lock unless said otherwise. */
+struct kvm_shadow {
+	struct hlist_head *hash;	/* tables by the guest frame they stand for */
+	struct list_head pages;		/* all of them */
+	struct list_head compare;	/* those that may differ from the guest's */
+	void *copy;			/* a page, for comparing */
+	unsigned int count, limit;
+	u64 generation;			/* rises when all tables go */
+	u64 removals, flushed;		/* entries taken out; as of the last flush */
+};
+
+struct kvm_shadow_vcpu {		/* the vCPU's own thread only */
+	struct shadow_page *root[4];
+	u64 generation;			/* ... that the roots belong to */
+	u64 cr3;			/* what the processor runs with */
+	u64 *pdpt;			/* outside of long mode */
+	u64 pdpte[4];			/* the guest's, in PAE mode */
+	struct shadow_page *spare[4];
+	unsigned int spares;
 };
 
 /* What a second-level fault turned out to be. */
@@ -197,6 +229,7 @@ struct kvm_events {
 enum kvm_request {
 	REQ_EVENT,		/* look at the events before entering */
 	REQ_TLB_FLUSH,		/* drop everything cached of the address space */
+	REQ_MMU_RELOAD,		/* shadow paging: find new roots */
 	REQ_TRIPLE_FAULT,
 	REQ_VM_DEAD,
 	REQ_NMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
@@ -263,6 +296,7 @@ struct kvm_vcpu {
 	int (*resume)(struct kvm_vcpu *vcpu);	/* after user space's answer */
 	struct emu emu;
 	struct kvm_mmu_cache mmu_cache;
+	struct kvm_shadow_vcpu shadow;
 
 	struct fpu_guest fpu;
 	u32 guest_pkru, host_pkru;
@@ -323,6 +357,8 @@ struct kvm {
 	spinlock_t mmu_lock;
 	hpa_t tdp_root;
 	unsigned long tdp_pages;	/* table pages in use */
+	struct kvm_shadow shadow;
+	struct kvm_memslot *retiring;	/* mmu_lock; unpublished, still mapped */
 	struct mmu_notifier notifier;
 	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
 	long invalidate_count;		/* mmu_lock; invalidations going on */
@@ -344,7 +380,7 @@ struct kvm {
 struct kvm_x86_ops {
 	const char *name;		/* "SVM" or "VMX" */
 	unsigned int vcpu_size;		/* of the structure that embeds kvm_vcpu */
-	const struct kvm_tdp_format *tdp;
+	const struct kvm_tdp_format *tdp;	/* NULL: shadow paging */
 
 	/* Host processors. cpu_enable/disable run on the CPU, preemption off. */
 	int (*cpu_enable)(void);	/* -EBUSY: somebody else is in there */
@@ -523,8 +559,12 @@ int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector);
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
-/* A second-level fault; error: ACCESS_*; result as a handler. */
-int kvm_handle_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+/*
+ * A fault of the second level, or of shadow paging (then with the guest's
+ * linear address and walk); access: ACCESS_*; result as a handler.
+ */
+int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
+			    const struct kvm_walk *walk);
 
 /* ---- eventfd.c ---------------------------------------------------------------- */
 
@@ -666,22 +706,64 @@ gfn_t kvm_mmu_max_gfn(void);
 int kvm_mmu_init_vm(struct kvm *kvm);
 void kvm_mmu_destroy_vm(struct kvm *kvm);
 void kvm_mmu_free_cache(struct kvm_vcpu *vcpu);
-/* FAULT_* or an errno. */
-int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access);
+/* FAULT_* or an errno. gva and walk: as for kvm_handle_memory_fault(). */
+int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
+		  const struct kvm_walk *walk);
 /* Show the guest a page of ours, read-only; 1 or an errno, for handlers. */
 int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
-void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot);
+/*
+ * Around the replacement of a slot: from the first call to the second the
+ * notifier looks after its mappings, though no vCPU finds it any more.
+ */
+void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
+void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
+/* The guest flushes its TLB, by CR3, CR0, CR4 or EFER. */
+void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
 /* Take the write permission away, so that the next write is noticed. */
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 			   const unsigned long *pages);
 
+/* ---- shadow.c ------------------------------------------------------------------ */
+
+int kvm_shadow_init_vm(struct kvm *kvm);
+void kvm_shadow_destroy_vm(struct kvm *kvm);
+int kvm_shadow_create_vcpu(struct kvm_vcpu *vcpu);
+void kvm_shadow_destroy_vcpu(struct kvm_vcpu *vcpu);
+void kvm_shadow_set_limit(struct kvm *kvm, u64 tables);
+int kvm_shadow_fill_cache(struct kvm_vcpu *vcpu);
+void kvm_shadow_reset(struct kvm *kvm);
+int kvm_shadow_load(struct kvm_vcpu *vcpu);	/* REQ_MMU_RELOAD; 0 or errno */
+void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
+		    const struct kvm_walk *w, const struct host_page *host, bool write);
+/* Vendor code: a #PF of the guest; result as a handler. */
+int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 error_code);
+void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva);
+void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn);
+void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end);
+bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
+		    gfn_t end, bool clear);
+void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
+			      const unsigned long *pages);
+
 /* ---- walk.c: the guest's own page tables ------------------------------------ */
+
+struct kvm_walk {
+	gpa_t gpa;
+	u32 error_code;		/* of the page fault to be raised */
+	u32 granted;		/* ACCESS_*, by all levels together */
+	u32 granted_at[6];	/* ... from the root to this level */
+	u64 entry[6];		/* by level, accessed and dirty bits included */
+	u8 levels, leaf;	/* 0: paging is off */
+	bool dirty;		/* the leaf's dirty bit */
+};
 
 /*
  * Translate a linear address with the guest's page tables and set accessed and
- * dirty bits. 0: *gpa is set. 1: *error_code is that of the page fault to be
- * raised. -EFAULT: a page table lies outside of memory.
+ * dirty bits. 0: done. 1: a page fault, only error_code is set. -EFAULT: a page
+ * table lies outside of memory.
  */
+int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w);
 int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 		  u32 *error_code);
 

@@ -104,7 +104,6 @@ static int hardware_get(void)
 		return atomic_read(&error);
 	}
 	hardware_users = 1;
-	preempt_notifier_inc();
 	return 0;
 }
 
@@ -114,7 +113,6 @@ static void hardware_put(void)
 	if (--hardware_users)
 		return;
 	on_each_cpu(disable_on_cpu, NULL, 1);
-	preempt_notifier_dec();
 }
 
 static int cpu_online_callback(unsigned int cpu)
@@ -270,6 +268,8 @@ static struct kvm *create_vm(void)
 	kvm->dead = shutting_down;
 	mutex_unlock(&kvm_lock);
 	__module_get(vendor_module);
+	/* Takes the CPU hotplug lock, whose holders want kvm_lock. */
+	preempt_notifier_inc();
 	return kvm;
 
 put_hardware:
@@ -306,6 +306,7 @@ void kvm_put(struct kvm *kvm)
 	mutex_lock(&kvm_lock);
 	hardware_put();
 	mutex_unlock(&kvm_lock);
+	preempt_notifier_dec();
 	mmdrop(kvm->mm);
 	kfree(kvm);
 	module_put(vendor_module);

@@ -71,8 +71,10 @@ static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 
 static void free_slot(struct kvm_memslot *slot)
 {
-	if (slot)
+	if (slot) {
 		kvfree(slot->dirty);
+		kvfree(slot->rmap);
+	}
 	kfree(slot);
 }
 
@@ -155,6 +157,18 @@ static bool overlaps_other(struct kvm_memslots *slots,
 	return false;
 }
 
+/* Shadow paging may use a table for each fifty pages of the guest's memory. */
+static void set_table_limit(struct kvm *kvm)
+{
+	struct kvm_memslots *slots = slots_locked(kvm);
+	u64 pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++)
+		pages += slots->slot[i]->npages;
+	kvm_shadow_set_limit(kvm, pages / 50);
+}
+
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region)
 {
@@ -202,16 +216,29 @@ int kvm_set_memory_region(struct kvm *kvm,
 			memcpy(new->dirty, old->dirty, dirty_bytes(new));
 	}
 
+	if (!kvm_ops->tdp) {
+		r = -ENOMEM;
+		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap),
+				     GFP_KERNEL_ACCOUNT);
+		if (!new->rmap)
+			goto out;
+	}
+
 publish:
+	kvm_mmu_retire_slot(kvm, old);
 	r = replace_slot(kvm, old, new);
-	if (r)
+	if (r) {
+		kvm_mmu_retire_slot(kvm, NULL);
 		goto out;
+	}
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
 	 * logging begins they come back page by page and write-protected.
 	 */
 	if (old)
 		kvm_mmu_zap_slot(kvm, old);
+	if (!kvm_ops->tdp)
+		set_table_limit(kvm);
 	new = old;
 out:
 	free_slot(new);
@@ -312,6 +339,8 @@ int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int le
 		if (!hva || copy_to_user(hva, buf, n))
 			return -EFAULT;
 		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		if (slot->rmap)
+			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;

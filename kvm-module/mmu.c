@@ -38,7 +38,7 @@ static u64 level_pages(int level)
 
 gfn_t kvm_mmu_max_gfn(void)
 {
-	return level_pages(kvm_ops->tdp->levels + 1);
+	return level_pages(kvm_ops->tdp ? kvm_ops->tdp->levels + 1 : 5);
 }
 
 static u64 *entry_of(u64 *table, gfn_t gfn, int level)
@@ -164,9 +164,33 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end, gfn_t step)
 	}
 }
 
-void kvm_mmu_zap_slot(struct kvm *kvm, const struct kvm_memslot *slot)
+void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
 {
-	zap_and_flush(kvm, slot->base, slot->base + slot->npages, level_pages(3));
+	spin_lock(&kvm->mmu_lock);
+	kvm->retiring = slot;
+	spin_unlock(&kvm->mmu_lock);
+}
+
+void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
+{
+	if (kvm_ops->tdp)
+		zap_and_flush(kvm, slot->base, slot->base + slot->npages,
+			      level_pages(3));
+	else
+		kvm_shadow_reset(kvm);
+	kvm_mmu_retire_slot(kvm, NULL);
+}
+
+void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu)
+{
+	kvm_request(vcpu, kvm_ops->tdp ? REQ_TLB_FLUSH : REQ_MMU_RELOAD);
+}
+
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva)
+{
+	if (!kvm_ops->tdp)
+		kvm_shadow_invlpg(vcpu, gva);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
 }
 
 /* The leaf that maps gfn, or NULL. */
@@ -200,6 +224,10 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 	int level;
 
 	spin_lock(&kvm->mmu_lock);
+	if (!kvm_ops->tdp) {
+		kvm_shadow_write_protect(kvm, slot, pages);
+		goto out;
+	}
 	for_each_set_bit_from(i, pages, slot->npages) {
 		e = find_leaf(kvm, slot->base + i, &level);
 		if (e && *e & kvm_ops->tdp->write) {
@@ -209,16 +237,11 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 	}
 	if (flush)
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
+out:
 	spin_unlock(&kvm->mmu_lock);
 }
 
 /* ---- what the host has at an address ------------------------------------------ */
-
-struct host_page {
-	u64 pfn;
-	bool writable;
-	bool ram;
-};
 
 /* Memory without struct page: a mapping of a device. */
 static int find_device_page(unsigned long hva, bool write, struct host_page *host)
@@ -394,7 +417,8 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	WRITE_ONCE(*e, leaf);
 }
 
-int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
+int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
+		  const struct kvm_walk *walk)
 {
 	bool write = access & ACCESS_WRITE;
 	struct kvm *kvm = vcpu->kvm;
@@ -411,7 +435,7 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
 	may_write = !(slot->flags & KVM_MEM_READONLY);
 	hva = slot->hva + ((gfn - slot->base) << PAGE_SHIFT);
 
-	r = fill_cache(&vcpu->mmu_cache);
+	r = walk ? kvm_shadow_fill_cache(vcpu) : fill_cache(&vcpu->mmu_cache);
 	if (r)
 		return r;
 	seq = READ_ONCE(kvm->invalidate_seq);
@@ -423,11 +447,15 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access)
 
 	spin_lock(&kvm->mmu_lock);
 	if (!kvm->invalidate_count && kvm->invalidate_seq == seq &&
-	    kvm->tdp_root != KVM_INVALID_PAGE) {
-		level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
+	    (walk || kvm->tdp_root != KVM_INVALID_PAGE)) {
 		/* A page whose writes are logged becomes writable by a write. */
-		map_leaf(vcpu, gfn, level, &host,
-			 host.writable && (write || !slot->dirty));
+		if (walk) {
+			kvm_shadow_map(vcpu, slot, gva, walk, &host, write);
+		} else {
+			level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
+			map_leaf(vcpu, gfn, level, &host,
+				 host.writable && (write || !slot->dirty));
+		}
 		if (write)
 			kvm_mark_dirty(slot, gfn);
 		vcpu->stat[STAT_second_level_map]++;
@@ -458,7 +486,22 @@ static struct kvm *notifier_kvm(struct mmu_notifier *mn)
 	return container_of(mn, struct kvm, notifier);
 }
 
-typedef bool (*gfn_range_fn)(struct kvm *kvm, gfn_t start, gfn_t end, void *arg);
+typedef bool (*gfn_range_fn)(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
+			     gfn_t end, void *arg);
+
+static bool slot_hva_range(struct kvm *kvm, struct kvm_memslot *slot,
+			   unsigned long start, unsigned long end, gfn_range_fn fn,
+			   void *arg)
+{
+	unsigned long first = max(start, slot->hva);
+	unsigned long last = min(end, slot->hva + (slot->npages << PAGE_SHIFT));
+
+	if (first >= last)
+		return false;
+	return fn(kvm, slot, slot->base + ((first - slot->hva) >> PAGE_SHIFT),
+		  slot->base + ((last - slot->hva + PAGE_SIZE - 1) >> PAGE_SHIFT),
+		  arg);
+}
 
 /* Call fn for the guest frames of every slot that lies in the host range. */
 static bool for_each_hva_range(struct kvm *kvm, unsigned long start,
@@ -471,25 +514,21 @@ static bool for_each_hva_range(struct kvm *kvm, unsigned long start,
 
 	idx = srcu_read_lock(&kvm->srcu);
 	slots = srcu_dereference(kvm->slots, &kvm->srcu);
-	for (i = 0; i < slots->count; i++) {
-		const struct kvm_memslot *slot = slots->slot[i];
-		unsigned long slot_end = slot->hva + (slot->npages << PAGE_SHIFT);
-		unsigned long first = max(start, slot->hva);
-		unsigned long last = min(end, slot_end);
-
-		if (first >= last)
-			continue;
-		any |= fn(kvm,
-			  slot->base + ((first - slot->hva) >> PAGE_SHIFT),
-			  slot->base + ((last - slot->hva + PAGE_SIZE - 1) >>
-					PAGE_SHIFT), arg);
-	}
+	for (i = 0; i < slots->count; i++)
+		any |= slot_hva_range(kvm, slots->slot[i], start, end, fn, arg);
+	if (kvm->retiring)
+		any |= slot_hva_range(kvm, kvm->retiring, start, end, fn, arg);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return any;
 }
 
-static bool zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end, void *freed)
+static bool zap_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
+		     gfn_t end, void *freed)
 {
+	if (!kvm_ops->tdp) {
+		kvm_shadow_zap(kvm, slot, start, end);
+		return false;
+	}
 	return zap_range(kvm, start, end, freed);
 }
 
@@ -522,12 +561,17 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 }
 
 /* Has the guest touched these pages? With *clear set, forget that it has. */
-static bool age_gfns(struct kvm *kvm, gfn_t start, gfn_t end, void *clear)
+static bool age_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
+		     gfn_t end, void *clear)
 {
-	u64 accessed = kvm_ops->tdp->accessed, *e;
 	bool young = false;
 	gfn_t gfn = start;
+	u64 accessed, *e;
 	int level;
+
+	if (!kvm_ops->tdp)
+		return kvm_shadow_age(kvm, slot, start, end, *(bool *)clear);
+	accessed = kvm_ops->tdp->accessed;
 
 	while (gfn < end) {
 		e = find_leaf(kvm, gfn, &level);
@@ -565,7 +609,7 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
 static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
 			     unsigned long start, unsigned long end)
 {
-	if (!kvm_ops->tdp->accessed) {
+	if (kvm_ops->tdp && !kvm_ops->tdp->accessed) {
 		struct kvm *kvm = notifier_kvm(mn);
 		LIST_HEAD(freed);
 		bool young;
@@ -595,7 +639,10 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 
 static void zap_all(struct kvm *kvm)
 {
-	zap_and_flush(kvm, 0, kvm_mmu_max_gfn(), level_pages(4));
+	if (kvm_ops->tdp)
+		zap_and_flush(kvm, 0, kvm_mmu_max_gfn(), level_pages(4));
+	else
+		kvm_shadow_reset(kvm);
 }
 
 /* The process is gone; its memory goes next. No vCPU can run any more. */
@@ -617,17 +664,27 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
-	void *root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	void *root = NULL;
 	int r;
 
-	if (!root)
-		return -ENOMEM;
-	kvm->tdp_root = __pa(root);
-	kvm->tdp_pages = 1;
+	kvm->tdp_root = KVM_INVALID_PAGE;
+	if (kvm_ops->tdp) {
+		root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!root)
+			return -ENOMEM;
+		kvm->tdp_root = __pa(root);
+		kvm->tdp_pages = 1;
+	} else {
+		r = kvm_shadow_init_vm(kvm);
+		if (r)
+			return r;
+	}
 	kvm->notifier.ops = &notifier_ops;
 	r = mmu_notifier_register(&kvm->notifier, kvm->mm);
-	if (r)
+	if (r && root)
 		free_page((unsigned long)root);
+	else if (r)
+		kvm_shadow_destroy_vm(kvm);
 	return r;
 }
 
@@ -637,6 +694,10 @@ void kvm_mmu_destroy_vm(struct kvm *kvm)
 	void *root = __va(kvm->tdp_root);
 
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
+	if (!kvm_ops->tdp) {
+		kvm_shadow_destroy_vm(kvm);
+		return;
+	}
 	zap_all(kvm);
 	spin_lock(&kvm->mmu_lock);
 	kvm->tdp_root = KVM_INVALID_PAGE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * svm.c: AMD's Secure Virtual Machine extension, with nested paging.
+ * svm.c: AMD's Secure Virtual Machine extension.
  *
  * A vCPU's processor state lives in a page, the VMCB: a control area (what to
  * intercept, what to inject, why the guest left) and a save area (the guest's
@@ -18,6 +18,12 @@
  * deals them out in order; when they run out it flushes all and begins a new
  * generation. A vCPU that needs a flush, or comes from another processor, takes
  * a new one.
+ *
+ * Without nested paging (npt=0, or an old processor) the guest runs on shadow
+ * tables (shadow.c): always with paging, write protection and PAE, whatever it
+ * believes. SVM allows that in real mode, too ("paged real mode"). What the
+ * guest set is in vcpu->cr0, cr4, efer and svm->cr3; reads that would show the
+ * difference are intercepted.
  *
  * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
  * appendices B and C.
@@ -52,7 +58,7 @@ MODULE_DEVICE_TABLE(x86cpu, svm_cpu_id);
 
 static bool npt = true;
 module_param(npt, bool, 0444);
-MODULE_PARM_DESC(npt, "Use nested paging (default Y; N is not possible yet)");
+MODULE_PARM_DESC(npt, "Use nested paging where the processor has it (default Y)");
 
 static bool nrips = true;
 module_param(nrips, bool, 0444);
@@ -72,6 +78,7 @@ struct svm_vcpu {
 	struct kvm_vcpu vcpu;
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
+	u64 cr3;		/* the guest's, with shadow paging */
 	u64 asid_generation;
 	int asid_cpu;
 	u64 next_rip;		/* behind the instruction that exited, or 0 */
@@ -204,6 +211,13 @@ static const u16 intercepts[] = {
 	INTERCEPT_TLBSYNC,
 };
 
+/* And with shadow paging. */
+static const u16 shadow_intercepts[] = {
+	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_PF,
+	INTERCEPT_INVLPG,
+};
+
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -216,8 +230,13 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	control->iopm_base_pa = __pa(iopm);
 	control->msrpm_base_pa = __pa(msrpm);
 	control->int_ctl = V_INTR_MASKING_MASK;
-	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
-	control->nested_cr3 = vcpu->kvm->tdp_root;
+	if (npt) {
+		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
+		control->nested_cr3 = vcpu->kvm->tdp_root;
+	} else {
+		for (i = 0; i < ARRAY_SIZE(shadow_intercepts); i++)
+			set_intercept(svm, shadow_intercepts[i], true);
+	}
 	svm->vmcb->save.g_pat = vcpu->pat;
 	svm->asid_generation = 0;
 	svm->nmi_masked = svm->iret_seen = svm->nmi_step = false;
@@ -313,6 +332,8 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 	vmcb->save.rsp = vcpu->regs[REG_RSP];
 	vmcb->save.rip = vcpu->regs[REG_RIP];
 	vmcb->save.cr2 = vcpu->cr2;
+	if (!npt)
+		vmcb->save.cr3 = vcpu->shadow.cr3;
 	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | vcpu->cr8;
 
 	asm volatile("clgi");
@@ -472,12 +493,31 @@ static void svm_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
 
 static u64 svm_get_cr3(struct kvm_vcpu *vcpu)
 {
-	return to_svm(vcpu)->vmcb->save.cr3;
+	return npt ? to_svm(vcpu)->vmcb->save.cr3 : to_svm(vcpu)->cr3;
 }
 
 static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 {
-	to_svm(vcpu)->vmcb->save.cr3 = cr3;
+	if (npt)
+		to_svm(vcpu)->vmcb->save.cr3 = cr3;
+	else
+		to_svm(vcpu)->cr3 = cr3;
+}
+
+/* Behind the guest's back it always pages, with eight-byte entries. */
+static void set_shadow_modes(struct kvm_vcpu *vcpu)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+	u64 hidden = X86_CR4_PSE | X86_CR4_PGE;
+
+	if (!(vcpu->cr0 & X86_CR0_PG))
+		hidden |= X86_CR4_SMEP | X86_CR4_SMAP;
+	save->cr0 |= X86_CR0_PG | X86_CR0_WP;
+	save->cr4 = (vcpu->cr4 & ~hidden) | X86_CR4_PAE;
+	save->efer |= EFER_NX;
+	if (!kvm_is_long_mode(vcpu))
+		save->efer &= ~(u64)EFER_LME;
+	set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
 }
 
 /*
@@ -491,18 +531,24 @@ static void svm_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
 	vcpu->cr0 = cr0;
 	to_svm(vcpu)->vmcb->save.cr0 = real;
 	set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
+	if (!npt)
+		set_shadow_modes(vcpu);
 }
 
 static void svm_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
 {
 	vcpu->cr4 = cr4;
 	to_svm(vcpu)->vmcb->save.cr4 = cr4;
+	if (!npt)
+		set_shadow_modes(vcpu);
 }
 
 static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	vcpu->efer = efer;
 	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;	/* VMRUN wants it */
+	if (!npt)
+		set_shadow_modes(vcpu);
 }
 
 static void svm_cpuid_changed(struct kvm_vcpu *vcpu)
@@ -756,6 +802,15 @@ static int handle_db(struct kvm_vcpu *vcpu)
 	return kvm_handle_debug(vcpu, dr6);
 }
 
+static int handle_pf(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	vcpu->stat[STAT_exception]++;
+	return kvm_handle_shadow_fault(vcpu, control->exit_info_2,
+				       control->exit_info_1);
+}
+
 static int handle_bp(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_exception]++;
@@ -815,7 +870,7 @@ static int handle_npf(struct kvm_vcpu *vcpu)
 		access |= ACCESS_WRITE;
 	if (control->exit_info_1 & X86_PF_INSTR)
 		access |= ACCESS_EXEC;
-	return kvm_handle_tdp_fault(vcpu, control->exit_info_2, access);
+	return kvm_handle_memory_fault(vcpu, control->exit_info_2, access, 0, NULL);
 }
 
 static int handle_rdpmc(struct kvm_vcpu *vcpu)
@@ -833,13 +888,17 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 
 static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR0]		= handle_cr,
+	[SVM_EXIT_READ_CR3]		= handle_cr,
+	[SVM_EXIT_READ_CR4]		= handle_cr,
 	[SVM_EXIT_WRITE_CR0]		= handle_cr,
+	[SVM_EXIT_WRITE_CR3]		= handle_cr,
 	[SVM_EXIT_WRITE_CR4]		= handle_cr,
 	[SVM_EXIT_WRITE_CR8]		= handle_cr,
 	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_pf,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_nothing,
 	[SVM_EXIT_INTR]			= handle_irq,
@@ -853,6 +912,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_IRET]			= handle_iret,
 	[SVM_EXIT_INVD]			= kvm_handle_wbinvd,
 	[SVM_EXIT_HLT]			= kvm_handle_hlt,
+	[SVM_EXIT_INVLPG]		= kvm_emulate,
 	[SVM_EXIT_INVLPGA]		= kvm_handle_ud,
 	[SVM_EXIT_IOIO]			= handle_io,
 	[SVM_EXIT_MSR]			= handle_msr,
@@ -944,10 +1004,9 @@ static struct kvm_tdp_format npt_format = {
 	.max_level = 2,
 };
 
-static const struct kvm_x86_ops svm_ops = {
+static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.name = "SVM",
 	.vcpu_size = sizeof(struct svm_vcpu),
-	.tdp = &npt_format,
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,
 	.vcpu_create = svm_vcpu_create,
@@ -1070,10 +1129,6 @@ static int check_processor(void)
 		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
 		return -EOPNOTSUPP;
 	}
-	if (!boot_cpu_has(X86_FEATURE_NPT) || !npt) {
-		pr_err("kvm-live: SVM without nested paging is not supported yet\n");
-		return -EOPNOTSUPP;
-	}
 	return 0;
 }
 
@@ -1085,6 +1140,9 @@ static int __init svm_init(void)
 		return r;
 	kvm_caps.nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
 	nrips = kvm_caps.nrips;
+	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
+	if (npt)
+		svm_ops.tdp = &npt_format;
 	/* The nested walk uses the host's paging mode. */
 	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
 	if (boot_cpu_has(X86_FEATURE_GBPAGES))

@@ -532,7 +532,7 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 	}
 	kvm_ops->set_cr0(vcpu, value);
 	if ((value ^ old) & (X86_CR0_PG | X86_CR0_WP))
-		kvm_request(vcpu, REQ_TLB_FLUSH);
+		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr0);
@@ -543,7 +543,7 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
 	    value & GENMASK_ULL(63, vcpu->maxphyaddr))
 		return 1;
 	kvm_ops->set_cr3(vcpu, value);
-	kvm_request(vcpu, REQ_TLB_FLUSH);
+	kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr3);
@@ -560,7 +560,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 	kvm_ops->set_cr4(vcpu, value);
 	if (changed & (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP |
 		       X86_CR4_SMAP))
-		kvm_request(vcpu, REQ_TLB_FLUSH);
+		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr4);
@@ -589,7 +589,7 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 		value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA);
 	}
 	if ((value ^ vcpu->efer) & EFER_NX)
-		kvm_request(vcpu, REQ_TLB_FLUSH);
+		kvm_mmu_guest_flush(vcpu);
 	kvm_ops->set_efer(vcpu, value);
 	return 0;
 }
@@ -677,6 +677,14 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_SIPI) &&
 	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		start_by_sipi(vcpu);
+	if (kvm_take_request(vcpu, REQ_MMU_RELOAD)) {
+		int r = kvm_shadow_load(vcpu);
+
+		if (r) {
+			kvm_request(vcpu, REQ_MMU_RELOAD);
+			return r;
+		}
+	}
 	kvm_take_request(vcpu, REQ_EVENT);
 	return 1;
 }
@@ -1053,7 +1061,7 @@ static int set_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 			vcpu->events.irq.nr = i;
 			break;
 		}
-	kvm_request(vcpu, REQ_TLB_FLUSH);
+	kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
 
@@ -1760,13 +1768,14 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	vcpu->dr7 = vcpu->debug_dr7 = DR7_FIXED;
 	kvm_ops->update_debug(vcpu);
 	kvm_ops->set_tsc_offset(vcpu);
-	kvm_request(vcpu, REQ_TLB_FLUSH);
+	kvm_mmu_guest_flush(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_free_cache(vcpu);
+	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	kvm_free_msrs(vcpu);
@@ -1805,11 +1814,16 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 		if (r)
 			goto free_msrs;
 	}
-	r = kvm_ops->vcpu_create(vcpu);
+	r = kvm_shadow_create_vcpu(vcpu);
 	if (r)
 		goto free_apic;
+	r = kvm_ops->vcpu_create(vcpu);
+	if (r)
+		goto free_shadow;
 	return vcpu;
 
+free_shadow:
+	kvm_shadow_destroy_vcpu(vcpu);
 free_apic:
 	kvm_apic_destroy(vcpu);
 free_msrs:

@@ -1597,7 +1597,7 @@ static int vmx_handle_ept_violation(struct kvm_vcpu *vcpu)
 		access |= ACCESS_WRITE;
 	if (q & EPT_VIOLATION_ACC_INSTR)
 		access |= ACCESS_EXEC;
-	return kvm_handle_tdp_fault(vcpu, gpa, access);
+	return kvm_handle_memory_fault(vcpu, gpa, access, 0, NULL);
 }
 
 /* An entry of ours that the processor does not like: a bug. */

@@ -3,7 +3,7 @@
  * walk.c: the guest's own page tables, read the way its processor reads them.
  *
  * The emulator and a few ioctls have linear addresses and need guest-physical
- * ones. One loop serves all paging modes: they differ in the number of levels,
+ * ones; shadow paging asks for every fault. One loop serves all paging modes: they differ in the number of levels,
  * the size of an entry and the index bits per level. What is accumulated on the
  * way down is the set of permissions that every level grants; what is checked
  * at the end is SDM vol. 3, 4.6 (access rights) and 4.7 (error codes).
@@ -15,7 +15,7 @@
 
 #include "kvm.h"
 
-struct walk {
+struct format {
 	int levels;
 	int entry_size;		/* bytes */
 	int index_bits;
@@ -31,7 +31,7 @@ struct walk {
 #define PT_PS	BIT_ULL(7)
 #define PT_NX	BIT_ULL(63)
 
-static void walk_format(struct kvm_vcpu *vcpu, struct walk *w)
+static void walk_format(struct kvm_vcpu *vcpu, struct format *f)
 {
 	u64 beyond = GENMASK_ULL(51, vcpu->maxphyaddr);
 
@@ -40,12 +40,12 @@ static void walk_format(struct kvm_vcpu *vcpu, struct walk *w)
 	if (!(vcpu->efer & EFER_NX))
 		beyond |= PT_NX;
 	if (kvm_is_long_mode(vcpu))
-		*w = (struct walk){ vcpu->cr4 & X86_CR4_LA57 ? 5 : 4, 8, 9,
+		*f = (struct format){ vcpu->cr4 & X86_CR4_LA57 ? 5 : 4, 8, 9,
 				    BIT(2) | BIT(3), beyond };
 	else if (vcpu->cr4 & X86_CR4_PAE)
-		*w = (struct walk){ 3, 8, 9, BIT(2), beyond };
+		*f = (struct format){ 3, 8, 9, BIT(2), beyond };
 	else
-		*w = (struct walk){ 2, 4, 10,
+		*f = (struct format){ 2, 4, 10,
 				    vcpu->cr4 & X86_CR4_PSE ? BIT(2) : 0, 0 };
 }
 
@@ -67,111 +67,135 @@ static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd
 	return code;
 }
 
-/* May this access be made, given what all levels grant? */
-static bool allowed(struct kvm_vcpu *vcpu, u32 access, bool user, bool write,
-		    bool nx)
+/*
+ * May this access be made, given what all levels grant? A supervisor access at
+ * CPL 3 is one that the processor makes by itself (to a descriptor, say): SMAP
+ * knows no exception for it.
+ */
+static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 {
-	if ((access & ACCESS_EXEC) && nx)
+	bool user = granted & ACCESS_USER, write = granted & ACCESS_WRITE;
+
+	if (access & ACCESS_EXEC && !(granted & ACCESS_EXEC))
 		return false;
 	if (access & ACCESS_USER)
 		return user && (write || !(access & ACCESS_WRITE));
 	if (user && access & ACCESS_EXEC)
 		return !(vcpu->cr4 & X86_CR4_SMEP);
 	if (user && vcpu->cr4 & X86_CR4_SMAP &&
-	    !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC))
+	    (kvm_ops->get_cpl(vcpu) == 3 ||
+	     !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
 		return false;
 	return !(access & ACCESS_WRITE) || write || !(vcpu->cr0 & X86_CR0_WP);
 }
 
 /* Set bits in an entry; 1: it changed meanwhile. */
-static int set_bits(struct kvm_vcpu *vcpu, gpa_t gpa, u64 entry, u64 bits, int size)
+static int set_bits(struct kvm_vcpu *vcpu, gpa_t gpa, u64 *entry, u64 bits, int size)
 {
-	u64 new = entry | bits;
+	u64 new = *entry | bits, old = *entry;
+	int r = 0;
 
-	if (new == entry)
-		return 0;
-	return kvm_cmpxchg_guest(vcpu->kvm, gpa, &entry, &new, size);
+	if (new != old)
+		r = kvm_cmpxchg_guest(vcpu->kvm, gpa, &old, &new, size);
+	if (!r)
+		*entry = new;
+	return r;
 }
 
-int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
-		  u32 *error_code)
+int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
-	u64 entry[6], table, index, offset_mask;
-	bool user, write, nx;
+	u64 table, index, offset_mask, e;
+	struct format f;
 	gpa_t where[6];
-	struct walk w;
-	int level, leaf, r;
+	u32 granted;
+	int level, r;
 
+	w->levels = w->leaf = 0;
 	if (!(vcpu->cr0 & X86_CR0_PG)) {
-		*gpa = gva & 0xffffffff;
+		w->gpa = gva & 0xffffffff;
+		w->granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
 		return 0;
 	}
-	walk_format(vcpu, &w);
-	if (w.levels < 4)
+	walk_format(vcpu, &f);
+	w->levels = f.levels;
+	if (f.levels < 4)
 		gva &= 0xffffffff;
 again:
 	table = kvm_ops->get_cr3(vcpu);
-	table &= w.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
-	user = write = true;
-	nx = false;
-	for (level = w.levels; ; level--) {
-		int shift = PAGE_SHIFT + (level - 1) * w.index_bits;
-		/* The four PDPTEs have neither permissions nor an accessed bit. */
-		bool pdpte = w.levels == 3 && level == 3;
+	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
+	granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
+	for (level = f.levels; ; level--) {
+		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
 
-		index = (gva >> shift) & (BIT_ULL(w.index_bits) - 1);
-		where[level] = table + index * w.entry_size;
-		entry[level] = 0;
-		r = kvm_read_guest(vcpu->kvm, where[level], &entry[level],
-				   w.entry_size);
+		index = (gva >> shift) & (BIT_ULL(f.index_bits) - 1);
+		where[level] = table + index * f.entry_size;
+		e = 0;
+		r = kvm_read_guest(vcpu->kvm, where[level], &e, f.entry_size);
 		if (r)
 			return r;
-		if (!(entry[level] & PT_P)) {
-			*error_code = fault_code(vcpu, access, false, false);
+		w->entry[level] = e;
+		if (!(e & PT_P)) {
+			w->error_code = fault_code(vcpu, access, false, false);
 			return 1;
 		}
-		if (entry[level] & w.reserved ||
-		    (level > 3 && entry[level] & PT_PS)) {
-			*error_code = fault_code(vcpu, access, true, true);
+		if (e & f.reserved || (level > 3 && e & PT_PS)) {
+			w->error_code = fault_code(vcpu, access, true, true);
 			return 1;
 		}
-		if (!pdpte) {
-			user &= !!(entry[level] & PT_U);
-			write &= !!(entry[level] & PT_W);
-			nx |= w.entry_size == 8 && entry[level] & PT_NX;
+		/* The four PDPTEs have neither permissions nor an accessed bit. */
+		if (f.levels != 3 || level != 3) {
+			if (!(e & PT_U))
+				granted &= ~ACCESS_USER;
+			if (!(e & PT_W))
+				granted &= ~ACCESS_WRITE;
+			if (f.entry_size == 8 && e & PT_NX)
+				granted &= ~ACCESS_EXEC;
 		}
+		w->granted_at[level] = granted;
 		offset_mask = BIT_ULL(shift) - 1;
-		if (level == 1 || (w.large_levels & BIT(level) &&
-				   entry[level] & PT_PS))
+		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
 			break;
-		table = entry[level] & (w.entry_size == 8 ?
+		table = e & (f.entry_size == 8 ?
 			GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12));
 	}
 
-	if (!allowed(vcpu, access, user, write, nx)) {
-		*error_code = fault_code(vcpu, access, true, false);
+	w->granted = granted;
+	if (!allowed(vcpu, access, granted)) {
+		w->error_code = fault_code(vcpu, access, true, false);
 		return 1;
 	}
 
-	*gpa = entry[level] & GENMASK_ULL(51, 12) & ~offset_mask;
-	if (w.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */
-		*gpa = (entry[level] & 0xffc00000) |
-		       (entry[level] & GENMASK_ULL(20, 13)) << 19;
-	*gpa |= gva & offset_mask;
+	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
+	if (f.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */
+		w->gpa = (e & 0xffc00000) | (e & GENMASK_ULL(20, 13)) << 19;
+	w->gpa |= gva & offset_mask;
 
-	leaf = level;
-	for (; level <= w.levels; level++) {
+	w->leaf = level;
+	for (; level <= f.levels; level++) {
 		u64 bits = PT_A;
 
-		if (w.levels == 3 && level == 3)
+		if (f.levels == 3 && level == 3)
 			break;
-		if (level == leaf && access & ACCESS_WRITE)
+		if (level == w->leaf && access & ACCESS_WRITE)
 			bits |= PT_D;
-		r = set_bits(vcpu, where[level], entry[level], bits, w.entry_size);
+		r = set_bits(vcpu, where[level], &w->entry[level], bits,
+			     f.entry_size);
 		if (r == 1)
 			goto again;
 		if (r)
 			return r;
 	}
+	w->dirty = w->entry[w->leaf] & PT_D;
 	return 0;
+}
+
+int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
+		  u32 *error_code)
+{
+	struct kvm_walk w;
+	int r = kvm_walk(vcpu, gva, access, &w);
+
+	*gpa = w.gpa;
+	*error_code = w.error_code;
+	return r;
 }

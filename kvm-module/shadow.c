@@ -1,0 +1,784 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shadow.c: paging for guests on processors without EPT or nested paging.
+ *
+ * The processor walks our tables, not the guest's: they map the guest's linear
+ * addresses straight to host memory. A shadow table is treated as what it
+ * stands in for, a big TLB. Each entry remembers the guest's entry that it was
+ * made from. A fault walks the guest's tables (walk.c) and fills in the entries
+ * on the way. The guest may change its tables at any time, as it may on a real
+ * processor; and as there, the change need not be seen until the guest flushes
+ * its TLB (MOV to CR3, INVLPG, changes of CR0 and CR4). At that moment we
+ * compare: an entry whose guest's entry is not what it was is taken out. No
+ * instruction that writes to a page table is ever emulated.
+ *
+ * Comparing all tables at each flush would be slow, so a table that has not
+ * changed for a few flushes becomes "tracked": its guest page is mapped without
+ * write permission, it cannot differ and is not compared. The first write to it
+ * faults and puts it back among those that are.
+ *
+ * Permissions. Entries above the leaves allow everything; a leaf has the
+ * permissions that all levels of the guest's walk grant together. Those above a
+ * table are therefore part of its key: a guest's table reached by two ways with
+ * different permissions has two shadows. A leaf is writable only when the
+ * guest's dirty bit is set, so that the write that sets it is seen. Without
+ * CR0.WP a supervisor may write to read-only pages: for a supervisor's page
+ * the leaf says so; a write to a user's page is emulated.
+ *
+ * Every leaf maps 4 KiB. What has no guest table of its own (the parts of a
+ * large page, everything while guest paging is off) is mapped by "direct"
+ * tables, which have nothing to be compared with.
+ *
+ * A long mode guest has one root table. Others run in PAE mode with four tables
+ * of level 2 below a page-directory-pointer table that belongs to the vCPU.
+ *
+ * Reverse mapping: every leaf is on the list of its guest frame
+ * (kvm_memslot.rmap), the links beside the entry. MMU notifier, dirty log and
+ * tracking find leaves by it.
+ *
+ * TLBs: an entry taken out may stay in the TLBs of other vCPUs until the guest
+ * flushes them; but before the host reuses the page behind it, and before a
+ * page counts as tracked, all are flushed (flush_others).
+ *
+ * Tables are only freed all together, when there are too many or a slot goes
+ * (kvm_shadow_reset). Everything here is under kvm->mmu_lock.
+ */
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/trap_pf.h>
+
+#include "kvm.h"
+
+#define ENTRIES		512
+#define TABLE_ORDER	2
+#define HASH_BITS	10
+#define MIN_TABLES	64
+#define MAX_TABLES	8192
+#define QUIET_FLUSHES	3	/* without a change; then a table is tracked */
+
+#define PTE_ADDR	GENMASK_ULL(51, 12)
+#define PTE_TABLE	(_PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED)
+#define GUEST_A_D	((u64)(_PAGE_ACCESSED | _PAGE_DIRTY))
+
+/* What a table stands for: two with the same key would be the same. */
+union shadow_key {
+	struct {
+		u64 gfn : 40;		/* of the guest's table; direct: the first mapped */
+		u64 level : 3;
+		u64 direct : 1;
+		u64 quadrant : 2;	/* which part of a table with 1024 entries */
+		u64 access : 3;		/* granted by the levels above */
+		u64 mode : 4;		/* MODE_* */
+	};
+	u64 word;
+};
+
+#define MODE_PAE	1	/* the guest's entries have 8 bytes */
+#define MODE_PSE	2
+#define MODE_NX		4
+#define MODE_WP		8
+
+/* 16 KiB, aligned: from the address of a link the table is found. */
+struct shadow_table {
+	u64 entry[ENTRIES];		/* the processor's */
+	struct shadow_info {
+		u64 guest;		/* the guest's entry that it was made from */
+		struct hlist_node rmap;	/* leaves: on the list of the frame */
+	} info[ENTRIES];
+};
+
+struct shadow_page {
+	struct hlist_node hash;
+	struct list_head link;		/* kvm->shadow.pages */
+	struct list_head compare;	/* kvm->shadow.compare, or empty */
+	union shadow_key key;
+	struct shadow_table *table;
+	u16 used;			/* entries present */
+	u8 quiet;
+	bool tracked;
+};
+
+static struct shadow_page *page_of(struct shadow_table *table)
+{
+	return (struct shadow_page *)page_private(virt_to_page(table));
+}
+
+static struct shadow_page *child_of(u64 entry)
+{
+	return page_of(__va(entry & PTE_ADDR));
+}
+
+static struct shadow_table *table_of_node(struct hlist_node *node, unsigned int *i)
+{
+	unsigned long size = PAGE_SIZE << TABLE_ORDER;
+	struct shadow_table *table = (void *)((unsigned long)node & ~(size - 1));
+
+	*i = container_of(node, struct shadow_info, rmap) - table->info;
+	return table;
+}
+
+static struct hlist_head *bucket(struct kvm *kvm, gfn_t gfn)
+{
+	return &kvm->shadow.hash[hash_64(gfn, HASH_BITS)];
+}
+
+static bool can_differ(const struct shadow_page *sp)
+{
+	return !sp->key.direct && !sp->tracked;
+}
+
+/* ---- memory for tables ---------------------------------------------------------- */
+
+static void free_page_struct(struct shadow_page *sp)
+{
+	free_pages((unsigned long)sp->table, TABLE_ORDER);
+	kfree(sp);
+}
+
+static struct shadow_page *alloc_page_struct(void)
+{
+	struct shadow_page *sp = kzalloc(sizeof(*sp), GFP_KERNEL_ACCOUNT);
+
+	if (!sp)
+		return NULL;
+	sp->table = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO,
+					     TABLE_ORDER);
+	if (!sp->table) {
+		kfree(sp);
+		return NULL;
+	}
+	set_page_private(virt_to_page(sp->table), (unsigned long)sp);
+	INIT_LIST_HEAD(&sp->compare);
+	return sp;
+}
+
+/* Before mmu_lock is taken: what one fault or four roots may need. */
+int kvm_shadow_fill_cache(struct kvm_vcpu *vcpu)
+{
+	struct kvm_shadow_vcpu *s = &vcpu->shadow;
+
+	if (vcpu->kvm->shadow.count >= vcpu->kvm->shadow.limit)
+		kvm_shadow_reset(vcpu->kvm);
+	while (s->spares < ARRAY_SIZE(s->spare)) {
+		struct shadow_page *sp = alloc_page_struct();
+
+		if (!sp)
+			return -ENOMEM;
+		s->spare[s->spares++] = sp;
+	}
+	return 0;
+}
+
+int kvm_shadow_create_vcpu(struct kvm_vcpu *vcpu)
+{
+	if (kvm_ops->tdp)
+		return 0;
+	/* CR3 has 32 bits outside of long mode. */
+	vcpu->shadow.pdpt = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT | GFP_DMA32);
+	return vcpu->shadow.pdpt ? 0 : -ENOMEM;
+}
+
+void kvm_shadow_destroy_vcpu(struct kvm_vcpu *vcpu)
+{
+	while (vcpu->shadow.spares)
+		free_page_struct(vcpu->shadow.spare[--vcpu->shadow.spares]);
+	free_page((unsigned long)vcpu->shadow.pdpt);
+}
+
+/* ---- TLBs ------------------------------------------------------------------------ */
+
+/* Before the host or we rely on what was taken out of the tables. */
+static void flush_others(struct kvm *kvm)
+{
+	struct kvm_shadow *s = &kvm->shadow;
+
+	if (s->removals == s->flushed)
+		return;
+	s->flushed = s->removals;
+	kvm_request_all(kvm, REQ_TLB_FLUSH);
+}
+
+/* ---- entries --------------------------------------------------------------------- */
+
+static void remove_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i)
+{
+	if (!sp->table->entry[i])
+		return;
+	WRITE_ONCE(sp->table->entry[i], 0);
+	if (sp->key.level == 1)
+		hlist_del(&sp->table->info[i].rmap);
+	sp->used--;
+	kvm->shadow.removals++;
+}
+
+static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
+		      u64 entry, u64 guest)
+{
+	sp->table->info[i].guest = guest;
+	WRITE_ONCE(sp->table->entry[i], entry);
+	if (sp->used++ || !can_differ(sp))
+		return;
+	/* Upper levels first: INVLPG looks no further. */
+	if (sp->key.level > 1)
+		list_add(&sp->compare, &kvm->shadow.compare);
+	else
+		list_add_tail(&sp->compare, &kvm->shadow.compare);
+}
+
+static void protect_leaf(struct kvm *kvm, struct hlist_node *node)
+{
+	unsigned int i;
+	struct shadow_table *table = table_of_node(node, &i);
+
+	if (table->entry[i] & _PAGE_RW) {
+		/* The processor may set bits in it at the same time. */
+		clear_bit(_PAGE_BIT_RW, (unsigned long *)&table->entry[i]);
+		kvm->shadow.removals++;
+	}
+}
+
+static void protect_frame(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
+{
+	struct hlist_node *node;
+
+	hlist_for_each(node, &slot->rmap[gfn - slot->base])
+		protect_leaf(kvm, node);
+}
+
+static bool is_tracked(struct kvm *kvm, gfn_t gfn)
+{
+	struct shadow_page *sp;
+
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
+		if (sp->key.gfn == gfn && sp->tracked)
+			return true;
+	return false;
+}
+
+/* The page is going to be written: its shadows may differ from now on. */
+static void untrack(struct kvm *kvm, gfn_t gfn)
+{
+	struct shadow_page *sp;
+
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash) {
+		if (sp->key.gfn != gfn || !sp->tracked)
+			continue;
+		sp->tracked = false;
+		sp->quiet = 0;
+		if (sp->used && sp->key.level > 1)
+			list_add(&sp->compare, &kvm->shadow.compare);
+		else if (sp->used)
+			list_add_tail(&sp->compare, &kvm->shadow.compare);
+	}
+}
+
+/* ---- comparing ------------------------------------------------------------------- */
+
+/* Accessed and dirty bits that were set meanwhile are no change. */
+static bool differs(u64 was, u64 now)
+{
+	return (was ^ now) & ~GUEST_A_D || was & ~now;
+}
+
+/* The guest's entry that ours was made from; a directory's covers two of ours. */
+static u64 guest_entry(const struct shadow_page *sp, const void *table, unsigned int i)
+{
+	if (sp->key.mode & MODE_PAE)
+		return ((const u64 *)table)[i];
+	return ((const u32 *)table)[sp->key.level == 1 ?
+				    sp->key.quadrant * 512 + i :
+				    sp->key.quadrant * 256 + i / 2];
+}
+
+/*
+ * Take out what the guest has changed. The guest's table is read without
+ * sleeping; if it cannot be, everything goes.
+ */
+static void compare_table(struct kvm *kvm, struct shadow_page *sp,
+			  unsigned int first, unsigned int end)
+{
+	struct kvm_memslot *slot = kvm_find_slot(kvm, sp->key.gfn);
+	void *now = kvm->shadow.copy;
+	bool gone = true;
+	unsigned int i;
+
+	if (slot) {
+		unsigned long hva = slot->hva +
+				    ((sp->key.gfn - slot->base) << PAGE_SHIFT);
+
+		gone = copy_from_user_nofault(now, (void __user *)hva, PAGE_SIZE);
+	}
+	for (i = first; i < end; i++)
+		if (sp->table->entry[i] &&
+		    (gone || differs(sp->table->info[i].guest,
+				     guest_entry(sp, now, i))))
+			remove_entry(kvm, sp, i);
+}
+
+/*
+ * The guest flushes its TLB. What did not change for a while is tracked from
+ * now on: write-protected, flushed, and then compared for the last time.
+ */
+static void compare_all(struct kvm *kvm)
+{
+	struct shadow_page *sp, *next;
+	struct kvm_memslot *slot;
+	LIST_HEAD(quiet);
+
+	list_for_each_entry_safe(sp, next, &kvm->shadow.compare, compare) {
+		unsigned int used = sp->used;
+
+		compare_table(kvm, sp, 0, ENTRIES);
+		sp->quiet = sp->used == used ? sp->quiet + 1 : 0;
+		if (!sp->used)
+			list_del_init(&sp->compare);
+		else if (sp->quiet >= QUIET_FLUSHES)
+			list_move(&sp->compare, &quiet);
+	}
+	if (list_empty(&quiet))
+		return;
+	list_for_each_entry(sp, &quiet, compare) {
+		slot = kvm_find_slot(kvm, sp->key.gfn);
+		if (slot)
+			protect_frame(kvm, slot, sp->key.gfn);
+	}
+	flush_others(kvm);
+	list_for_each_entry_safe(sp, next, &quiet, compare) {
+		compare_table(kvm, sp, 0, ENTRIES);
+		list_del_init(&sp->compare);
+		sp->tracked = true;
+	}
+}
+
+/* ---- tables ----------------------------------------------------------------------- */
+
+static struct shadow_page *find_or_add(struct kvm_vcpu *vcpu, union shadow_key key)
+{
+	struct kvm_shadow *s = &vcpu->kvm->shadow;
+	struct shadow_page *sp;
+
+	hlist_for_each_entry(sp, bucket(vcpu->kvm, key.gfn), hash) {
+		if (sp->key.word != key.word)
+			continue;
+		/* A device may have written to it while nobody used it. */
+		if (sp->tracked)
+			compare_table(vcpu->kvm, sp, 0, ENTRIES);
+		return sp;
+	}
+	sp = vcpu->shadow.spare[--vcpu->shadow.spares];
+	sp->key = key;
+	hlist_add_head(&sp->hash, bucket(vcpu->kvm, key.gfn));
+	list_add(&sp->link, &s->pages);
+	s->count++;
+	return sp;
+}
+
+/* Free all tables. May sleep; mmu_lock is not held. */
+void kvm_shadow_reset(struct kvm *kvm)
+{
+	struct kvm_shadow *s = &kvm->shadow;
+	struct shadow_page *sp, *next;
+	unsigned int i;
+	LIST_HEAD(old);
+
+	spin_lock(&kvm->mmu_lock);
+	list_splice_init(&s->pages, &old);
+	list_for_each_entry(sp, &old, link) {
+		hlist_del(&sp->hash);
+		list_del_init(&sp->compare);
+	}
+	s->count = 0;
+	s->generation++;
+	/* When this returns, no processor walks the old tables any more. */
+	s->flushed = s->removals;
+	kvm_request_all(kvm, REQ_MMU_RELOAD);
+	/* Until it is taken off the lists of its frames, a leaf can be found. */
+	list_for_each_entry(sp, &old, link) {
+		for (i = 0; i < ENTRIES && sp->used; i++)
+			remove_entry(kvm, sp, i);
+		cond_resched_lock(&kvm->mmu_lock);
+	}
+	spin_unlock(&kvm->mmu_lock);
+	list_for_each_entry_safe(sp, next, &old, link)
+		free_page_struct(sp);
+}
+
+/* ---- roots ------------------------------------------------------------------------- */
+
+static u8 guest_mode(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->cr4 & X86_CR4_PAE ? MODE_PAE : 0) |
+	       (vcpu->cr4 & X86_CR4_PSE ? MODE_PSE : 0) |
+	       (vcpu->efer & EFER_NX ? MODE_NX : 0) |
+	       (vcpu->cr0 & X86_CR0_WP ? MODE_WP : 0);
+}
+
+#define ACCESS_ALL	(ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC)
+
+/* The guest's page-directory-pointer table; an entry that is no good is 0. */
+static void read_pdptes(struct kvm_vcpu *vcpu, u64 pdpte[4])
+{
+	gpa_t gpa = kvm_ops->get_cr3(vcpu) & GENMASK_ULL(31, 5);
+	int i;
+
+	if (kvm_read_guest(vcpu->kvm, gpa, pdpte, 4 * sizeof(u64)))
+		memset(pdpte, 0, 4 * sizeof(u64));
+	for (i = 0; i < 4; i++)
+		if (!(pdpte[i] & _PAGE_PRESENT))
+			pdpte[i] = 0;
+}
+
+/*
+ * The guest has flushed its TLB or changed the way it pages: find the tables to
+ * run on, and the CR3 to run with. In the vCPU's thread, srcu held.
+ */
+int kvm_shadow_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_shadow_vcpu *s = &vcpu->shadow;
+	bool paging = vcpu->cr0 & X86_CR0_PG;
+	struct kvm *kvm = vcpu->kvm;
+	union shadow_key key = {
+		.level = 2, .access = ACCESS_ALL, .mode = guest_mode(vcpu),
+	};
+	int i, r = kvm_shadow_fill_cache(vcpu);
+
+	if (r)
+		return r;
+	memset(s->pdpte, 0, sizeof(s->pdpte));
+	if (paging && !kvm_is_long_mode(vcpu) && vcpu->cr4 & X86_CR4_PAE)
+		read_pdptes(vcpu, s->pdpte);
+	spin_lock(&kvm->mmu_lock);
+	compare_all(kvm);
+	s->generation = kvm->shadow.generation;
+	if (kvm_is_long_mode(vcpu)) {
+		key.level = 4;
+		key.gfn = (kvm_ops->get_cr3(vcpu) & PTE_ADDR) >> PAGE_SHIFT;
+		s->root[0] = find_or_add(vcpu, key);
+		s->cr3 = __pa(s->root[0]->table);
+		goto out;
+	}
+	for (i = 0; i < 4; i++) {
+		s->root[i] = NULL;
+		s->pdpt[i] = 0;
+		if (!paging) {
+			key.direct = true;
+			key.mode = MODE_WP;
+			key.gfn = (u64)i << 18;
+		} else if (!(vcpu->cr4 & X86_CR4_PAE)) {
+			key.quadrant = i;
+			key.gfn = (kvm_ops->get_cr3(vcpu) & U32_MAX) >> PAGE_SHIFT;
+		} else if (s->pdpte[i]) {
+			key.gfn = (s->pdpte[i] & PTE_ADDR) >> PAGE_SHIFT;
+		} else {
+			continue;
+		}
+		s->root[i] = find_or_add(vcpu, key);
+		s->pdpt[i] = __pa(s->root[i]->table) | _PAGE_PRESENT;
+	}
+	s->cr3 = __pa(s->pdpt);
+out:
+	spin_unlock(&kvm->mmu_lock);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+	return 0;
+}
+
+/* ---- faults -------------------------------------------------------------------------- */
+
+static struct shadow_page *root_of(struct kvm_vcpu *vcpu, u64 gva,
+				   const struct kvm_walk *w)
+{
+	struct kvm_shadow_vcpu *s = &vcpu->shadow;
+
+	if (s->generation != vcpu->kvm->shadow.generation)
+		return NULL;
+	if (kvm_is_long_mode(vcpu))
+		return s->root[0];
+	/* A processor loads these four with CR3 and not again. */
+	if (w && w->levels == 3 && s->pdpte[gva >> 30 & 3] != w->entry[3])
+		return NULL;
+	return s->root[gva >> 30 & 3];
+}
+
+/* The key of the table below the given level on the way to w->gpa. */
+static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva,
+				  const struct kvm_walk *w, int level)
+{
+	union shadow_key key = { .level = level - 1, .mode = guest_mode(vcpu) };
+
+	if (level <= w->leaf || !w->leaf) {
+		key.direct = true;
+		key.access = w->granted;
+		key.mode &= MODE_WP;
+		key.gfn = round_down(w->gpa >> PAGE_SHIFT, 1ULL << (9 * (level - 1)));
+		return key;
+	}
+	key.access = w->granted_at[level];
+	if (key.mode & MODE_PAE) {
+		key.gfn = (w->entry[level] & PTE_ADDR) >> PAGE_SHIFT;
+	} else {
+		key.gfn = w->entry[level] >> PAGE_SHIFT;
+		key.quadrant = gva >> 21 & 1;
+	}
+	return key;
+}
+
+static unsigned int index_at(u64 gva, int level)
+{
+	return gva >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1);
+}
+
+static u64 leaf_entry(const struct kvm_walk *w, const struct host_page *host,
+		      bool writable)
+{
+	u64 e = host->pfn << PAGE_SHIFT | _PAGE_PRESENT | _PAGE_ACCESSED;
+
+	if (writable)
+		e |= _PAGE_RW | _PAGE_DIRTY;
+	if (w->granted & ACCESS_USER)
+		e |= _PAGE_USER;
+	if (!(w->granted & ACCESS_EXEC))
+		e |= _PAGE_NX;
+	if (!host->ram)
+		e |= _PAGE_PCD | _PAGE_PWT;
+	return e;
+}
+
+/* May the guest write there without our noticing? */
+static bool may_write(struct kvm_vcpu *vcpu, const struct kvm_walk *w)
+{
+	if (w->leaf && !w->dirty)
+		return false;
+	if (w->granted & ACCESS_WRITE)
+		return true;
+	return !(vcpu->cr0 & X86_CR0_WP) && !(w->granted & ACCESS_USER);
+}
+
+static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
+		     u64 entry, u64 guest, struct hlist_head *rmap)
+{
+	u64 old = sp->table->entry[i];
+
+	if (old && (old & PTE_ADDR) == (entry & PTE_ADDR)) {
+		/* The usual change, more permissions, needs no flush. */
+		if (old & ~entry & (_PAGE_RW | _PAGE_USER) ||
+		    entry & ~old & _PAGE_NX)
+			kvm->shadow.removals++;
+		sp->table->info[i].guest = guest;
+		WRITE_ONCE(sp->table->entry[i], entry);
+		return;
+	}
+	remove_entry(kvm, sp, i);
+	add_entry(kvm, sp, i, entry, guest);
+	hlist_add_head(&sp->table->info[i].rmap, rmap);
+}
+
+/*
+ * Map gva as the walk says. mmu_lock is held, the cache is full, "host" is
+ * current. "write": the access is one, and to a page that may be written.
+ */
+void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
+		    const struct kvm_walk *w, const struct host_page *host,
+		    bool write)
+{
+	gfn_t gfn = w->gpa >> PAGE_SHIFT;
+	struct kvm *kvm = vcpu->kvm;
+	struct shadow_page *sp = root_of(vcpu, gva, w);
+	bool writable;
+	unsigned int i;
+	int level;
+
+	if (!sp) {
+		kvm_request(vcpu, REQ_MMU_RELOAD);
+		return;
+	}
+	for (level = sp->key.level; level > 1; level--) {
+		union shadow_key key = key_below(vcpu, gva, w, level);
+		u64 guest = level >= w->leaf ? w->entry[level] : 0;
+		struct shadow_page *child = NULL;
+
+		if (!w->leaf)
+			guest = 0;
+		i = index_at(gva, level);
+		if (sp->table->entry[i])
+			child = child_of(sp->table->entry[i]);
+		if (child && (child->key.word != key.word ||
+			      differs(sp->table->info[i].guest, guest))) {
+			remove_entry(kvm, sp, i);
+			kvm_request(vcpu, REQ_TLB_FLUSH);
+			child = NULL;
+		}
+		if (!child) {
+			child = find_or_add(vcpu, key);
+			add_entry(kvm, sp, i, __pa(child->table) | PTE_TABLE, guest);
+		}
+		sp = child;
+	}
+
+	writable = host->writable && may_write(vcpu, w);
+	if (writable && !write)
+		writable = !slot->dirty && !is_tracked(kvm, gfn);
+	else if (writable)
+		untrack(kvm, gfn);
+	set_leaf(kvm, sp, index_at(gva, 1), leaf_entry(w, host, writable),
+		 w->leaf == 1 ? w->entry[1] : 0, &slot->rmap[gfn - slot->base]);
+}
+
+/* A page fault of the guest on our tables. gva and code: the processor's. */
+int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
+{
+	u32 access = 0;
+	struct kvm_walk w;
+	int r;
+
+	if (code & X86_PF_WRITE)
+		access |= ACCESS_WRITE;
+	if (code & X86_PF_USER)
+		access |= ACCESS_USER;
+	if (code & X86_PF_INSTR)
+		access |= ACCESS_EXEC;
+	r = kvm_walk(vcpu, gva, access, &w);
+	if (r < 0) {
+		/* A table outside of memory maps nothing. */
+		w.error_code = code & ~(X86_PF_PROT | X86_PF_RSVD);
+		r = 1;
+	}
+	if (r) {
+		kvm_queue_page_fault(vcpu, gva, w.error_code);
+		return 1;
+	}
+	/* Supervisor's write to a user's read-only page, CR0.WP clear. */
+	if (access & ACCESS_WRITE && !(w.granted & ACCESS_WRITE) &&
+	    w.granted & ACCESS_USER)
+		return kvm_emulate(vcpu);
+	return kvm_handle_memory_fault(vcpu, w.gpa, access, gva, &w);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_shadow_fault);
+
+/* The guest wants this address looked up anew; and the tables on the way. */
+void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct shadow_page *sp, *next;
+
+	spin_lock(&kvm->mmu_lock);
+	list_for_each_entry_safe(sp, next, &kvm->shadow.compare, compare) {
+		if (sp->key.level == 1)
+			break;
+		compare_table(kvm, sp, 0, ENTRIES);
+		if (!sp->used)
+			list_del_init(&sp->compare);
+	}
+	sp = root_of(vcpu, gva, NULL);
+	while (sp && sp->key.level > 1) {
+		u64 e = sp->table->entry[index_at(gva, sp->key.level)];
+
+		sp = e ? child_of(e) : NULL;
+	}
+	if (sp && can_differ(sp)) {
+		compare_table(kvm, sp, index_at(gva, 1), index_at(gva, 1) + 1);
+		if (!sp->used)
+			list_del_init(&sp->compare);
+	}
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/* ---- for the rest of the module --------------------------------------------------------- */
+
+/* User space or the emulator wrote to a page. */
+void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn)
+{
+	spin_lock(&kvm->mmu_lock);
+	untrack(kvm, gfn);
+	spin_unlock(&kvm->mmu_lock);
+}
+
+/*
+ * The host takes pages away: their leaves go, and tables read from them may
+ * change. TLBs may know of leaves that went before.
+ */
+void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end)
+{
+	struct shadow_page *sp;
+	gfn_t gfn;
+
+	for (gfn = start; gfn < end; gfn++) {
+		struct hlist_head *list = &slot->rmap[gfn - slot->base];
+
+		while (!hlist_empty(list)) {
+			unsigned int i;
+			struct shadow_table *table = table_of_node(list->first, &i);
+
+			remove_entry(kvm, page_of(table), i);
+		}
+	}
+	list_for_each_entry(sp, &kvm->shadow.pages, link)
+		if (sp->tracked && sp->key.gfn >= start && sp->key.gfn < end)
+			untrack(kvm, sp->key.gfn);
+	flush_others(kvm);
+}
+
+/* Has the guest touched these pages? With "clear", forget that it has. */
+bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
+		    gfn_t end, bool clear)
+{
+	struct hlist_node *node;
+	bool young = false;
+	gfn_t gfn;
+
+	for (gfn = start; gfn < end; gfn++)
+		hlist_for_each(node, &slot->rmap[gfn - slot->base]) {
+			unsigned int i;
+			struct shadow_table *table = table_of_node(node, &i);
+
+			if (!(table->entry[i] & _PAGE_ACCESSED))
+				continue;
+			young = true;
+			if (clear)
+				clear_bit(_PAGE_BIT_ACCESSED,
+					  (unsigned long *)&table->entry[i]);
+		}
+	return young;
+}
+
+/* Take the write permission away, so that the next write is noticed. */
+void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
+			      const unsigned long *pages)
+{
+	u64 i = 0;
+
+	for_each_set_bit_from(i, pages, slot->npages)
+		protect_frame(kvm, slot, slot->base + i);
+	flush_others(kvm);
+}
+
+int kvm_shadow_init_vm(struct kvm *kvm)
+{
+	struct kvm_shadow *s = &kvm->shadow;
+
+	INIT_LIST_HEAD(&s->pages);
+	INIT_LIST_HEAD(&s->compare);
+	s->limit = MIN_TABLES;
+	s->hash = kvcalloc(1 << HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
+	s->copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	if (s->hash && s->copy)
+		return 0;
+	kvfree(s->hash);
+	free_page((unsigned long)s->copy);
+	return -ENOMEM;
+}
+
+void kvm_shadow_destroy_vm(struct kvm *kvm)
+{
+	kvm_shadow_reset(kvm);
+	kvfree(kvm->shadow.hash);
+	free_page((unsigned long)kvm->shadow.copy);
+}
+
+void kvm_shadow_set_limit(struct kvm *kvm, u64 tables)
+{
+	kvm->shadow.limit = clamp_t(u64, tables, MIN_TABLES, MAX_TABLES);
+}
