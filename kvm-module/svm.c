@@ -211,9 +211,12 @@ static const u16 intercepts[] = {
 	INTERCEPT_TLBSYNC,
 };
 
-/* And with shadow paging. */
+/*
+ * And with shadow paging. QEMU's emulation (10.0) asks the bit of CR0 for moves
+ * from and to every control register.
+ */
 static const u16 shadow_intercepts[] = {
-	INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
+	INTERCEPT_CR0_READ, INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_PF,
 	INTERCEPT_INVLPG,
 };
@@ -517,7 +520,6 @@ static void set_shadow_modes(struct kvm_vcpu *vcpu)
 	save->efer |= EFER_NX;
 	if (!kvm_is_long_mode(vcpu))
 		save->efer &= ~(u64)EFER_LME;
-	set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
 }
 
 /*
@@ -530,8 +532,9 @@ static void svm_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
 
 	vcpu->cr0 = cr0;
 	to_svm(vcpu)->vmcb->save.cr0 = real;
-	set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
-	if (!npt)
+	if (npt)
+		set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
+	else
 		set_shadow_modes(vcpu);
 }
 
