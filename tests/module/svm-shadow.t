@@ -1,0 +1,11 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The flat guests, and Debian's kernel to a shell, on SVM with shadow paging.
+# (With Debian's own module neither passes on this emulator.)
+. "$(dirname "$0")/common.sh"
+mkdir -p "$logs"
+guest_initramfs "$logs/guest.cpio"
+# shellcheck disable=SC2046
+exec "$here/run-vm" --emulator qemu --modules "$modules" --module-options npt=0 \
+	--keep "$logs" --timeout 600 $(flat_files) --share-root \
+	--file "$logs/guest.cpio" $(flat_tests) "$here/in-vm/linux-guest"
