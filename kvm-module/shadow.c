@@ -215,18 +215,24 @@ static void remove_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i
 	kvm->shadow.removals++;
 }
 
+/* A table with entries that may differ is compared; upper levels come first. */
+static void watch(struct kvm *kvm, struct shadow_page *sp)
+{
+	if (!sp->used || !can_differ(sp) || !list_empty(&sp->compare))
+		return;
+	if (sp->key.level > 1)
+		list_add(&sp->compare, &kvm->shadow.compare);
+	else
+		list_add_tail(&sp->compare, &kvm->shadow.compare);
+}
+
 static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 		      u64 entry, u64 guest)
 {
 	sp->table->info[i].guest = guest;
 	WRITE_ONCE(sp->table->entry[i], entry);
-	if (sp->used++ || !can_differ(sp))
-		return;
-	/* Upper levels first: INVLPG looks no further. */
-	if (sp->key.level > 1)
-		list_add(&sp->compare, &kvm->shadow.compare);
-	else
-		list_add_tail(&sp->compare, &kvm->shadow.compare);
+	sp->used++;
+	watch(kvm, sp);
 }
 
 static void protect_leaf(struct kvm *kvm, struct hlist_node *node)
@@ -269,10 +275,7 @@ static void untrack(struct kvm *kvm, gfn_t gfn)
 			continue;
 		sp->tracked = false;
 		sp->quiet = 0;
-		if (sp->used && sp->key.level > 1)
-			list_add(&sp->compare, &kvm->shadow.compare);
-		else if (sp->used)
-			list_add_tail(&sp->compare, &kvm->shadow.compare);
+		watch(kvm, sp);
 	}
 }
 

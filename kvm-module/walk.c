@@ -43,10 +43,24 @@ static void walk_format(struct kvm_vcpu *vcpu, struct format *f)
 		*f = (struct format){ vcpu->cr4 & X86_CR4_LA57 ? 5 : 4, 8, 9,
 				    BIT(2) | BIT(3), beyond };
 	else if (vcpu->cr4 & X86_CR4_PAE)
-		*f = (struct format){ 3, 8, 9, BIT(2), beyond };
+		*f = (struct format){ 3, 8, 9, BIT(2),
+				    beyond | GENMASK_ULL(62, 52) };
 	else
 		*f = (struct format){ 2, 4, 10,
 				    vcpu->cr4 & X86_CR4_PSE ? BIT(2) : 0, 0 };
+}
+
+/* Bits that must be zero in this entry: a large page's address is aligned. */
+static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f,
+			 int level, u64 e)
+{
+	if (level == 1 || !(e & PT_PS) || (f->levels == 3 && level == 3))
+		return f->reserved;
+	if (level > 3 || (level == 3 && !kvm_guest_has(vcpu, X86_FEATURE_GBPAGES)))
+		return f->reserved | PT_PS;
+	if (f->entry_size == 4)
+		return f->large_levels ? BIT(21) : 0;
+	return f->reserved | GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, 13);
 }
 
 static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd)
@@ -62,7 +76,8 @@ static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd
 	if (rsvd)
 		code |= X86_PF_RSVD;
 	if ((access & ACCESS_EXEC) &&
-	    (vcpu->efer & EFER_NX || vcpu->cr4 & X86_CR4_SMEP))
+	    (vcpu->cr4 & X86_CR4_SMEP ||
+	     (vcpu->efer & EFER_NX && vcpu->cr4 & X86_CR4_PAE)))
 		code |= X86_PF_INSTR;
 	return code;
 }
@@ -138,7 +153,7 @@ again:
 			w->error_code = fault_code(vcpu, access, false, false);
 			return 1;
 		}
-		if (e & f.reserved || (level > 3 && e & PT_PS)) {
+		if (e & reserved_bits(vcpu, &f, level, e)) {
 			w->error_code = fault_code(vcpu, access, true, true);
 			return 1;
 		}
