@@ -9,8 +9,7 @@
  *              a table of emulate_insn.c. A row names the handler, up to three
  *              operands in the notation of the manual's opcode maps (SDM vol. 2D
  *              appendix A: E_B is Eb), and flags. Operands say which bytes
- *              follow, so that the length is right for every instruction,
- *              emulated or not.
+ *              follow.
  *  execute()   loads the operands, calls the handler, which works on
  *              e->op[].val, and stores operand 0.
  *  emu_run()   wraps this in a transaction: registers are saved first and put
@@ -54,16 +53,12 @@ int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 	return EMU_FAULT;
 }
 
-void emu_raise(struct emu *e, u8 vector)
+void emu_raise(struct emu *e, u8 vector, u32 error)
 {
-	if (!stopped(e))
-		e->status = emu_fault(e, vector, false, 0);
-}
+	bool has_error = vector >= EX_TS && vector <= EX_PF;
 
-void emu_raise_code(struct emu *e, u8 vector, u32 error)
-{
 	if (!stopped(e))
-		e->status = emu_fault(e, vector, true, error);
+		e->status = emu_fault(e, vector, has_error, error | e->external);
 }
 
 /* ------------------------------------------------------------------------
@@ -81,8 +76,6 @@ const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
 
 void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s)
 {
-	if (!e->ops->set_seg)
-		emu_stop(e, EMU_UNHANDLED);
 	if (stopped(e))
 		return;
 	e->segs[seg] = *s;
@@ -129,8 +122,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 			good = good && !(s->attr & EMU_SEG_UNUSABLE) && s->attr & EMU_SEG_P &&
 			       (write ? type == EMU_SEG_WRITE : type != EMU_SEG_CODE);
 	}
-	if (!good)
-		emu_raise_code(e, seg == EMU_SS ? EX_SS : EX_GP, 0);
+	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
 	return linear;
 }
 
@@ -139,8 +131,7 @@ bool emu_replayed(struct emu *e, void *buf, unsigned int size)
 {
 	unsigned int left = e->log_len - e->log_pos;
 
-	if (left ? size > left : size > EMU_LOG_SIZE - e->log_len)
-		emu_stop(e, EMU_UNHANDLED);
+	unknown_if(e, left ? size > left : size > EMU_LOG_SIZE - e->log_len);
 	if (stopped(e))
 		return true;
 	if (!left)
@@ -185,8 +176,7 @@ void emu_log_output(struct emu *e, int r)
 /* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
 static void check_wrap(struct emu *e, u64 linear, unsigned int size)
 {
-	if (e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32)
-		emu_stop(e, EMU_UNHANDLED);
+	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
 }
 
 void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
@@ -213,16 +203,19 @@ void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new
 			unsigned int size) = e->ops->cmpxchg;
 
 	check_wrap(e, linear, size);
-	if (!exchange)
-		emu_stop(e, EMU_UNHANDLED);
 	if (!emu_written(e))
 		emu_log_output(e, exchange(e, linear, old, new, size));
 }
 
+void emu_probe_write(struct emu *e, u64 linear, unsigned int size)
+{
+	if (!stopped(e))
+		emu_stop(e, e->ops->probe_write(e, linear, size));
+}
+
 static void check_alignment(struct emu *e, u64 linear, unsigned int size)
 {
-	if (e->flags & ALIGN && linear & (size - 1))
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 }
 
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
@@ -276,10 +269,23 @@ void emu_set_operand(struct emu *e, const void *buf, unsigned int size)
 
 void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 {
-	if (!e->ops->control)
-		emu_stop(e, EMU_UNHANDLED);
 	if (!stopped(e))
 		emu_stop(e, e->ops->control(e, what, arg, arg2));
+}
+
+void emu_set_cr(struct emu *e, unsigned int cr, u64 value)
+{
+	if (!stopped(e))
+		emu_stop(e, e->ops->set_cr(e, cr, value));
+}
+
+u64 emu_rdmsr(struct emu *e, u32 index)
+{
+	u64 value = 0;
+
+	if (!stopped(e))
+		emu_stop(e, e->ops->rdmsr(e, index, &value));
+	return value;
 }
 
 /* ------------------------------------------------------------------------
@@ -341,9 +347,8 @@ u64 emu_pop(struct emu *e, unsigned int size)
 void emu_jump(struct emu *e, u64 target)
 {
 	target &= size_mask(e->op_size);
-	if (e->mode == EMU_LONG ? !emu_canonical(e, target) :
-				  target > emu_segment(e, EMU_CS)->limit)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
+				       target > emu_segment(e, EMU_CS)->limit);
 	e->next_rip = target;
 }
 
@@ -355,9 +360,8 @@ bool emu_vm86_refuses(struct emu *e)
 {
 	if (e->mode != EMU_VM86 || iopl(e) == 3)
 		return false;
-	if (e->ops->get_cr(e, 4) & CR4_VME)
-		emu_stop(e, EMU_UNHANDLED);
-	emu_raise_code(e, EX_GP, 0);
+	unknown_if(e, cr(e, 4) & CR4_VME);
+	emu_raise(e, EX_GP, 0);
 	return true;
 }
 
@@ -387,12 +391,12 @@ static void fetch_more(struct emu *e)
 
 	if (e->mode == EMU_LONG) {
 		if (!n || !emu_canonical(e, offset))	/* SDM 2A 2.3.11: too long */
-			return emu_raise_code(e, EX_GP, 0);
+			return emu_raise(e, EX_GP, 0);
 	} else {
 		cs = emu_segment(e, EMU_CS);
 		offset = (u32)offset;
 		if (!n || offset > cs->limit)
-			return emu_raise_code(e, EX_GP, 0);
+			return emu_raise(e, EX_GP, 0);
 		if (n > cs->limit - offset + 1ull)
 			n = cs->limit - offset + 1ull;
 		linear = (u32)(cs->base + offset);
@@ -465,54 +469,47 @@ static void decode_prefixes(struct emu *e, int *override)
 }
 
 /*
- * C5, C4, 62 and 8F: VEX, EVEX or XOP, or LDS, LES, BOUND, POP? The answer is
- * the value of e->vex, or 0.
+ * C5 and C4: VEX, or LDS and LES? The answer is the value of e->vex. EVEX and XOP
+ * (62 and 8F) are not known.
  */
 static unsigned int vex_kind(struct emu *e)
 {
-	unsigned int kind, next;
+	bool vex = e->opcode == 0xc4 || e->opcode == 0xc5;
+	bool other = e->opcode == 0x62 || e->opcode == 0x8f;
+	unsigned int next;
 
-	kind = e->opcode == 0xc5 ? 2 : e->opcode == 0xc4 ? 3 : e->opcode == 0x62 ? 4 :
-	       e->opcode == 0x8f ? 5 : 0;
-	if (!kind)
+	if (!vex && !other)
 		return 0;
 	next = fetch(e, 1);
 	if (stopped(e))
 		return 0;
 	e->length--;
-	if (kind == 5)
-		return (next & 0x1f) >= 8 ? kind : 0;
-	return e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0) ? kind : 0;
+	if (e->opcode == 0x8f)
+		vex = (next & 0x1f) >= 8;
+	else
+		vex = e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0);
+	unknown_if(e, vex && other);
+	return !vex ? 0 : e->opcode == 0xc5 ? 2 : 3;
 }
 
-/* The bytes after C5, C4, 62 or 8F; R, X, B and vvvv are inverted in them. */
+/* The bytes after C5 and C4; R, X, B and vvvv are inverted in them. */
 static void decode_vex(struct emu *e)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
 	bool long_mode = e->mode == EMU_LONG;
-	unsigned int length_bits;
 	u8 first, last;
 
-	if (e->lock || e->rep || e->opsize_prefix || e->rex)
-		return emu_raise(e, EX_UD);
+	ud_if(e, e->lock || e->rep || e->opsize_prefix || e->rex);
 	first = fetch(e, 1);
 	last = e->vex == 2 ? first : fetch(e, 1);
 	e->rex = 0x40;
 	if (long_mode)
 		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) |
 			  (e->vex != 2 && last & 0x80 ? 8 : 0);
-	e->map = e->vex == 2 ? 2 : (first & (e->vex == 4 ? 7 : 0x1f)) + 1;
+	e->map = e->vex == 2 ? 2 : (first & 0x1f) + 1;
 	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
-	length_bits = last >> 2 & 1;
-	if (e->vex == 4) {
-		if (first & 8 || !(last & 4))
-			return emu_raise(e, EX_UD);
-		e->evex_bits = fetch(e, 1);
-		length_bits = e->evex_bits >> 5 & 3;
-		e->reg_high = long_mode && !(first & 0x10) ? 16 : 0;
-	}
-	e->vex_len = 16 << (length_bits > 2 ? 2 : length_bits);
+	e->vex_len = last & 4 ? 32 : 16;
 	e->opcode = fetch(e, 1);
 }
 
@@ -534,78 +531,44 @@ static void decode_opcode(struct emu *e)
 	e->vex_pp = e->rep ? e->rep : e->opsize_prefix ? 0x66 : 0;
 }
 
-/* Lengths of what is in no table. */
-static const struct row row_modrm = { NULL, { 0 }, MODRM };
-static const struct row row_modrm_imm8 = { NULL, { KIND(LOC_IMM, SZ_B) }, MODRM };
-static const struct row row_modrm_imm32 = { NULL, { KIND(LOC_IMM, SZ_D) }, MODRM };
-
-/* The row of an opcode; NULL if not even its length is known. */
-static const struct row *find_row(const struct emu *e)
-{
-	const struct row *row = NULL, *old = emu_row_two_byte(e);
-
-	if (e->map == 1)
-		return emu_row_one_byte(e);
-	if (e->map == 2 && !e->vex && !(old->flags & SEARCH))
-		return old;
-	if (e->vex != 5)
-		row = emu_search(e);
-	if (row)
-		return row;
-	switch (e->map) {
-	case 2:		/* an unknown one is as long as its old form */
-		if (e->vex && old->flags & BARE)
-			return old;
-		return KIND_LOC(old->kind[0]) == LOC_IMM ? &row_modrm_imm8 : &row_modrm;
-	case 3:		/* 0F38 */
-	case 6:		/* EVEX map 5 */
-	case 7:		/* EVEX map 6 */
-	case 10:	/* XOP map 9 */
-		return &row_modrm;
-	case 4:		/* 0F3A */
-	case 9:		/* XOP map 8 */
-		return &row_modrm_imm8;
-	case 11:	/* XOP map 10 */
-		return &row_modrm_imm32;
-	default:
-		return NULL;
-	}
-}
-
 static unsigned int operand_size(const struct emu *e, unsigned int code)
 {
+	bool wide = e->opcode & 1;
+
 	switch (code) {
-	case SZ_B:
-	case SZ_W:
-	case SZ_D:
-	case SZ_Q:
-		return 1u << code;
+	case SZ_BV:
+		return wide ? e->op_size : 1;
+	case SZ_BZ:
+		return !wide ? 1 : e->op_size == 8 ? 4 : e->op_size;
 	case SZ_V:
 		return e->op_size;
 	case SZ_Z:
 		return e->op_size == 8 ? 4 : e->op_size;
+	case SZ_M:
+		return e->modrm < 0xc0 ? 2 : e->op_size;
 	case SZ_Y:
 		return e->rex & 8 ? 8 : 4;
 	case SZ_N:
 		return e->mode == EMU_LONG ? 8 : 4;
+	case SZ_X:
+		return e->vex_len;
 	default:
-		return e->vex ? e->vex_len : 16;
+		return 1u << code;	/* B, W, D, Q */
 	}
 }
 
-static bool needs_modrm(const struct emu *e, const struct row *row)
+static bool needs_modrm(const struct row *row)
 {
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
 		if (row->kind[i] && KIND_LOC(row->kind[i]) <= LOC_LAST_MODRM)
 			return true;
-	return row->group || row->flags & MODRM ||
-	       (e->map == 2 && !row->run && !(row->flags & BARE));
+	return row->group;
 }
 
-/* SDM 2A table 2-1. EVEX scales 8-bit displacements. */
-static bool decode_address16(struct emu *e, unsigned int scale)
+/* SDM 2A table 2-1. Returns whether SS is the default segment. */
+static bool decode_address16(struct emu *e)
 {
 	static const u8 bases[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
 				     EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
@@ -619,17 +582,14 @@ static bool decode_address16(struct emu *e, unsigned int scale)
 	if (rm < 4)
 		e->ea += e->regs[rm & 1 ? EMU_RDI : EMU_RSI];
 	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1) * scale;
+		e->ea += sign_extend(fetch(e, 1), 1);
 	else if (mod == 2)
 		e->ea += fetch(e, 2);
 	return bases[rm] == EMU_RBP;
 }
 
-/*
- * SDM 2A tables 2-2 and 2-3. Returns whether SS is the default segment, like
- * the function above; *relative: the address counts from the next instruction.
- */
-static bool decode_address32(struct emu *e, unsigned int scale, bool *relative)
+/* SDM 2A tables 2-2 and 2-3. *relative: counted from the next instruction. */
+static bool decode_address32(struct emu *e, bool *relative)
 {
 	unsigned int mod = e->modrm >> 6, base = e->modrm & 7, index;
 	bool has_base;
@@ -648,7 +608,7 @@ static bool decode_address32(struct emu *e, unsigned int scale, bool *relative)
 	if (has_base)
 		e->ea += e->regs[base | (e->rex & 1) << 3];
 	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1) * scale;
+		e->ea += sign_extend(fetch(e, 1), 1);
 	else if (mod == 2 || !has_base)
 		e->ea += sign_extend(fetch(e, 4), 4);
 	return has_base && (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
@@ -657,73 +617,66 @@ static bool decode_address32(struct emu *e, unsigned int scale, bool *relative)
 /* The constant parts of operand @i: registers, immediates, addresses. */
 static void decode_operand(struct emu *e, unsigned int i, unsigned int kind)
 {
-	struct emu_operand *o = &e->op[i];
-	unsigned int reg = modrm_reg(e), rm = e->modrm & 7;
-	unsigned int b = (e->rex & 1) << 3, r = (e->rex & 4) << 1;
-	unsigned int loc = KIND_LOC(kind), n;
+	unsigned int rm = (e->modrm & 7) | (e->rex & 1) << 3;
+	unsigned int reg = modrm_reg(e) | (e->rex & 4) << 1;
+	unsigned int code = KIND_SIZE(kind), loc = KIND_LOC(kind), n;
 	bool memory = e->modrm < 0xc0;
+	struct emu_operand *o = &e->op[i];
 
-	o->loc = LOC_GPR;
-	o->size = operand_size(e, KIND_SIZE(kind));
+	o->loc = loc;
+	o->size = operand_size(e, code);
 	switch (loc) {
 	case LOC_RM:
-		o->loc = memory ? LOC_MEM : LOC_GPR;
-		o->reg = rm | b;
+	case LOC_VEC_RM:
+	case LOC_MMX_RM:
+		o->loc = memory ? LOC_MEM : loc == LOC_RM ? LOC_GPR :
+			 loc == LOC_VEC_RM ? LOC_VEC : LOC_MMX;
+		o->reg = loc == LOC_MMX_RM ? rm & 7 : rm;
 		break;
 	case LOC_RM_GPR:
-		o->reg = rm | b;
+		o->loc = LOC_GPR;
+		o->reg = rm;
 		break;
 	case LOC_REG:
-		o->reg = reg | r;
+		o->loc = LOC_GPR;
+		o->reg = reg;
 		break;
 	case LOC_VVVV:
+		o->loc = LOC_GPR;
 		o->reg = e->vex_reg;
 		break;
 	case LOC_OPC:
-		o->reg = (e->opcode & 7) | b;
+		o->loc = LOC_GPR;
+		o->reg = (e->opcode & 7) | (e->rex & 1) << 3;
 		break;
 	case LOC_ACC:
-		o->reg = EMU_RAX;
-		break;
 	case LOC_CL:
-		o->reg = EMU_RCX;
+		o->loc = LOC_GPR;
+		o->reg = loc == LOC_CL ? EMU_RCX : EMU_RAX;
 		break;
 	case LOC_SREG:
 	case LOC_MMX:
-		o->loc = loc;
-		o->reg = reg;
+		o->reg = reg & 7;
 		break;
 	case LOC_CR:
 	case LOC_DR:
 	case LOC_VEC:
-		o->loc = loc;
-		o->reg = reg | r | e->reg_high;
-		break;
-	case LOC_VEC_RM:
-		o->loc = memory ? LOC_MEM : LOC_VEC;
-		o->reg = rm | b | (e->vex == 4 ? (e->rex & 2) << 3 : 0);
-		break;
-	case LOC_MMX_RM:
-		o->loc = memory ? LOC_MEM : LOC_MMX;
-		o->reg = rm;
+		o->reg = reg;
 		break;
 	case LOC_OFFSET:
 		o->loc = LOC_MEM;
 		e->ea = fetch(e, e->addr_size);
 		break;
 	case LOC_ONE:
-		o->loc = loc;
 		o->val = 1;
 		break;
 	case LOC_FAR:
-		o->loc = loc;
 		o->val = fetch(e, o->size);
 		e->op[1].val = fetch(e, 2);
 		break;
 	default:		/* LOC_IMM, LOC_IMM8, LOC_REL */
-		o->loc = loc;
 		n = loc == LOC_IMM8 ? 1 : o->size;
-		if (loc == LOC_REL || KIND_SIZE(kind) == SZ_Z)
+		if (loc == LOC_REL || code == SZ_Z || (code == SZ_BZ && e->opcode & 1))
 			o->size = e->op_size;
 		o->val = sign_extend(fetch(e, n), n) & size_mask(o->size);
 		break;
@@ -753,49 +706,54 @@ static void decode_op_size(struct emu *e)
 		e->op_size = e->opsize_prefix ? 2 : 8;
 }
 
-/* ModRM, and the row that a group selects by it. */
-static void decode_modrm(struct emu *e, const struct row *row, u16 kind[3])
+/* ModRM, and the row that it selects. */
+static const struct row *decode_modrm(struct emu *e, const struct row *row, u16 kind[3])
 {
-	memcpy(kind, row->kind, sizeof(row->kind));
-	e->flags = row->flags;
-	if (needs_modrm(e, row)) {
+	u32 flags = row->flags;
+
+	if (needs_modrm(row)) {
 		e->has_modrm = true;
 		e->modrm = fetch(e, 1);
 	}
+	memcpy(kind, row->kind, sizeof(row->kind));
+	/* Of group 7 only SMSW and LMSW are the same with a register. */
+	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
+		row = emu_search(e, MAP_0F01, e->modrm);
+	else if (row->group)
+		row = &row->group[modrm_reg(e)];
+	else if (e->map == 2 && e->opcode == 0xae)
+		row = emu_search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG,
+				 modrm_reg(e));
+	if (!row)
+		return NULL;
+	if (row->kind[0])
+		memcpy(kind, row->kind, sizeof(row->kind));
 	if (KIND_LOC(kind[0]) == LOC_RM_GPR || KIND_LOC(kind[1]) == LOC_RM_GPR)
 		e->modrm |= 0xc0;
-	if (row->group) {
-		row = &row->group[modrm_reg(e)];
-		e->flags |= row->flags;
-		if (row->kind[0])
-			memcpy(kind, row->kind, sizeof(row->kind));
-	}
+	e->flags = flags | row->flags;
 	e->run = row->run;
+	return row;
 }
 
 static void decode(struct emu *e)
 {
 	bool stack = false, relative = false;
-	unsigned int i, scale = 1;
 	const struct row *row;
 	int override = -1;
+	unsigned int i;
 	u16 kind[3];
 
 	decode_prefixes(e, &override);
 	decode_opcode(e);
-	row = find_row(e);
-	if (!row)
-		emu_stop(e, EMU_UNHANDLED);
+	row = emu_find_row(e);
+	if (row)
+		row = decode_modrm(e, row, kind);
+	unknown_if(e, !row || !row->run);
 	if (stopped(e))
 		return;
-	decode_modrm(e, row, kind);
 	decode_op_size(e);
-	for (i = 0; i < 2 && e->vex == 4; i++)
-		if (KIND_LOC(kind[i]) == LOC_VEC_RM)
-			scale = operand_size(e, KIND_SIZE(kind[i]));
 	if (e->modrm < 0xc0)
-		stack = e->addr_size == 2 ? decode_address16(e, scale) :
-					    decode_address32(e, scale, &relative);
+		stack = e->addr_size == 2 ? decode_address16(e) : decode_address32(e, &relative);
 	for (i = 0; i < 3; i++)
 		if (kind[i])
 			decode_operand(e, i, kind[i]);
@@ -861,16 +819,14 @@ static bool register_exists(const struct emu_operand *o, bool write)
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
 static void check_allowed(struct emu *e)
 {
-	if (!e->run)
-		emu_stop(e, EMU_UNHANDLED);
-	if ((e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM)) ||
-	    (e->flags & I64 && e->mode == EMU_LONG) ||
-	    (e->flags & PROT && real_or_vm86(e)) ||
-	    (e->flags & MEMORY && e->modrm >= 0xc0) ||
-	    !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false))
-		emu_raise(e, EX_UD);
-	if (e->flags & PRIV && e->cpl)
-		emu_raise_code(e, EX_GP, 0);
+	ud_if(e, (e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM)) ||
+		 (e->flags & I64 && e->mode == EMU_LONG) ||
+		 (e->flags & PROT && real_or_vm86(e)) ||
+		 (e->flags & MEMORY && e->modrm >= 0xc0) ||
+		 (e->vex_len == 32 && !(e->flags & ANYLEN)) ||
+		 !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
+	gp_if(e, e->flags & PRIV && e->cpl);
+	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & CR4_UMIP);
 }
 
 static void execute(struct emu *e)
@@ -907,6 +863,7 @@ void emu_checkpoint(struct emu *e)
 	e->old_rip = e->rip;
 	e->old_rflags = e->rflags;
 	e->old_cpl = e->cpl;
+	e->old_mode = e->mode;
 }
 
 /*
@@ -941,6 +898,7 @@ void emu_begin(struct emu *e)
 	e->status = EMU_OK;
 	e->seg_cached = 0;
 	e->shadow = 0;
+	e->external = 0;
 	e->iterations = 0;
 	e->log_pos = 0;
 	e->writes_pos = 0;
@@ -963,6 +921,7 @@ int emu_end(struct emu *e)
 		e->rip = e->old_rip;
 		e->rflags = e->old_rflags;
 		e->cpl = e->old_cpl;
+		e->mode = e->old_mode;
 		e->shadow = 0;
 	}
 	e->keep_bytes = r == EMU_AGAIN;

@@ -3,39 +3,31 @@
  * emulate.h - the x86 instruction decoder and emulator of kvm-live.
  *
  * The emulator is pure: it knows a guest only through struct emu_ops, so the
- * module and a user-space test program compile the same file.
+ * module and a user-space test program compile the same files.
  *
- * How to use it. Keep one struct emu per vCPU, zeroed once, with e->ops set.
+ * Keep one struct emu per vCPU, zeroed once, with ops set; all ops are mandatory.
+ * Before each call fill regs, rip, rflags, mode, cpl and va_bits. Results:
  *
- *   1. Fill regs, rip, rflags, mode, cpl and va_bits.
- *   2. r = emu_run(e): exactly one instruction, or a bounded number of
- *      iterations of a repeated string instruction (rip then stays put).
- *   3. EMU_OK         copy regs, rip, rflags (and cpl) back; e->shadow says
- *                     whether interrupts are blocked for one instruction.
- *                     rip may be unchanged: a string instruction to go on
- *                     with, or a LOCKed access that lost a race.
- *      EMU_FAULT      copy regs and rflags back (they differ only when a
- *                     string instruction has progressed), inject e->fault.
- *      EMU_AGAIN      an access needs user space. Copy regs and rflags back
- *                     too. When user space has answered, call emu_supply()
- *                     with what was read, or with nothing for a write, and go
- *                     to 2 with the same register values. If the vCPU's state
- *                     was changed meanwhile, or the exit is abandoned, call
- *                     emu_reset() instead.
- *      EMU_UNHANDLED  not known: bytes[0 .. nbytes) hold what was fetched;
- *                     report KVM_EXIT_INTERNAL_ERROR, state is unchanged.
+ *   EMU_OK         one instruction is done, or EMU_REP_MAX iterations of a string
+ *                  instruction (then rip is unchanged, as after a LOCKed access
+ *                  that lost a race). Copy regs, rip and rflags back; shadow says
+ *                  whether interrupts are blocked for one instruction.
+ *   EMU_FAULT      copy the same back (they differ when iterations are done, or a
+ *                  task switch got as far as the new task); inject fault.
+ *   EMU_AGAIN      an access needs user space. Copy the same back. When user space
+ *                  has answered, call emu_supply() and the same function again
+ *                  with the same registers. If the vCPU's state was changed
+ *                  meanwhile, or the exit is abandoned, call emu_reset() instead.
+ *   EMU_UNHANDLED  not known: bytes[0 .. nbytes) hold what was fetched; report
+ *                  KVM_EXIT_INTERNAL_ERROR, registers are unchanged.
  *
- * Exactly-once rule: after EMU_AGAIN an instruction is executed afresh, but
- * every access that has already succeeded is answered from a log inside struct
- * emu instead of being made again, the fetched bytes included. So neither
- * devices nor racing vCPUs see an access twice, and what was checked is what is
- * used. The log is dropped when the instruction (or iteration) completes.
+ * Exactly-once rule: after EMU_AGAIN an instruction is executed afresh, but every
+ * access that has succeeded is answered from a log inside struct emu instead of
+ * being made again, the fetched bytes included. So neither devices nor racing
+ * vCPUs see an access twice, and what was checked is what is used.
  *
  * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
- * emu_page_fault(), and those for memory (but fetch), ports and MSRs may return
- * EMU_AGAIN. fetch, read, write, get_seg and get_cr are
- * mandatory. Any other pointer may be NULL: instructions that need it are
- * EMU_UNHANDLED.
+ * emu_page_fault(); read, write, cmpxchg and those for ports also EMU_AGAIN.
  */
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
@@ -143,15 +135,22 @@ enum emu_control {
 	EMU_CTL_IRET,		/* an IRET completed: NMIs are unblocked */
 };
 
-/* x87 state that instructions without a memory-to-stack transfer touch. */
-enum emu_x87 {
-	EMU_X87_INIT,		/* FNINIT, value unused */
-	EMU_X87_READ_CW,
-	EMU_X87_WRITE_CW,
-	EMU_X87_READ_SW,
-	EMU_X87_CLEAR,		/* FNCLEX, value unused */
-	EMU_X87_READ_MXCSR,
-	EMU_X87_WRITE_MXCSR,
+/*
+ * x87, MMX, SSE and AVX registers in the layout of XSAVE (SDM 1 13.4). zeroed:
+ * vector registers that have lost what they had above 256 bits.
+ */
+struct emu_fpu {
+	u16 cw, sw;
+	u8 tags, reserved;
+	u16 opcode;
+	u64 ip, dp;
+	u32 mxcsr, mxcsr_mask;
+	u8 st[8][16];		/* relative to the top of the stack */
+	u8 xmm[16][16];
+	u8 unused[96];
+	u64 header[8];
+	u8 ymm_high[16][16];
+	u16 zeroed;		/* not of that layout */
 };
 
 struct emu_ops {
@@ -168,7 +167,7 @@ struct emu_ops {
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
 	int (*cmpxchg)(struct emu *e, u64 linear, const void *old,
 		       const void *new, unsigned int size);
-	/* May size bytes at linear be written? Called before INS reads a port. */
+	/* May size bytes at linear be written? */
 	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
@@ -199,19 +198,8 @@ struct emu_ops {
 	int (*control)(struct emu *e, enum emu_control what, u64 arg,
 		       void *arg2);
 
-	/*
-	 * Vector registers 0..31, size 4, 8, 16, 32 or 64 from the low end.
-	 * vec_write with zero_upper clears everything above size (VEX, EVEX),
-	 * without it keeps everything above size.
-	 */
-	int (*vec_read)(struct emu *e, unsigned int reg, void *buf,
-			unsigned int size);
-	int (*vec_write)(struct emu *e, unsigned int reg, const void *buf,
-			 unsigned int size, bool zero_upper);
-	/* MMX registers 0..7; vec ops check neither CR0.TS nor EM, nor these. */
-	int (*mmx_read)(struct emu *e, unsigned int reg, u64 *value);
-	int (*mmx_write)(struct emu *e, unsigned int reg, u64 value);
-	int (*x87)(struct emu *e, enum emu_x87 what, u32 *value);
+	int (*fpu_get)(struct emu *e, struct emu_fpu *fpu);
+	int (*fpu_set)(struct emu *e, const struct emu_fpu *fpu);
 };
 
 #define EMU_INSN_MAX	15	/* the longest instruction */
@@ -219,17 +207,12 @@ struct emu_ops {
 #define EMU_REP_MAX	256	/* iterations of one emu_run() */
 #define EMU_LOG_SIZE	(EMU_PIO_MAX + 64u)
 
-/* Exception to inject, or a software interrupt to deliver. */
+/* Exception to inject. */
 struct emu_exception {
 	u8 vector;
 	bool has_error;
 	bool has_cr2;
-	/*
-	 * INT n, INT3, INTO or INT1 in protected or long mode: the emulator
-	 * leaves delivery to the processor. Inject as that type of event with
-	 * e->length as instruction length; the saved rip is e->rip + e->length.
-	 */
-	bool software;
+	bool software;		/* unused */
 	u32 error;
 	u64 cr2;
 };
@@ -240,7 +223,7 @@ struct emu_exception {
 
 /* One operand: where it is and, once read, its value. */
 struct emu_operand {
-	u8 loc;			/* enum loc of emulate.c */
+	u8 loc;			/* enum loc of emulate_priv.h */
 	u8 size;		/* bytes */
 	u8 reg;
 	u64 val;
@@ -268,7 +251,7 @@ struct emu {
 	u8 bytes[EMU_INSN_MAX];
 	u8 nbytes;		/* bytes fetched so far */
 	u8 length;		/* of the decoded instruction */
-	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A, … */
+	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode;
 	u8 modrm;
 	u8 sib;
@@ -277,12 +260,10 @@ struct emu {
 	bool opsize_prefix;	/* 66 */
 	u8 rep;			/* F2 or F3, else 0 */
 	u8 rex;
-	u8 vex;			/* 0, 2, 3 (prefix bytes), 4 EVEX, 5 XOP */
+	u8 vex;			/* 0, 2, 3: bytes of the prefix */
 	u8 vex_reg;		/* vvvv, inverted back */
-	u8 vex_len;		/* 16, 32 or 64 bytes */
+	u8 vex_len;		/* 16 or 32 bytes */
 	u8 vex_pp;		/* 0, 66, F3 or F2 */
-	u8 evex_bits;		/* EVEX byte 3: z, L'L, b, V', aaa */
-	u8 reg_high;		/* EVEX R': 16 for the upper vector registers */
 	u8 op_size;		/* 2, 4 or 8 */
 	u8 addr_size;		/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
@@ -294,34 +275,60 @@ struct emu {
 	u64 next_rip;		/* decoding clears what is above */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
-	int status;		/* enum emu_result, see emulate_priv.h */
+	int status;		/* enum emu_result; see emulate_priv.h */
 	u16 seg_cached;
 	struct emu_seg segs[EMU_NSEGS];
 	u64 old_regs[16];
 	u64 old_rip;
 	u64 old_rflags;
-	u8 old_cpl;
+	u8 old_cpl, old_mode;
+	u8 external;		/* 1 in an event that no INT caused: EXT of errors */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	bool pending;		/* the last run ended with EMU_AGAIN */
 	bool pending_write;
 	u16 log_len, log_pos;
 	u16 writes_done, writes_pos;
 	u64 lock_old;		/* what a LOCKed destination held */
-	u8 buf[64];
+	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];
 	u8 log[EMU_LOG_SIZE];
 };
 
 /*
- * Fetches and decodes the instruction at rip without executing it: length,
- * opcode and operands are then known. EMU_OK, EMU_FAULT (#PF, #GP or #UD),
- * EMU_AGAIN or EMU_UNHANDLED (length is not known). Follow it by emu_reset(),
- * or by emu_run(), which uses the bytes already fetched.
+ * Fetches and decodes the instruction at rip without executing it: length, opcode
+ * and operands are then known. Of one that is not emulated not even the length is:
+ * EMU_UNHANDLED. Follow it by emu_reset(), or by emu_run(), which uses the bytes
+ * already fetched.
  */
 int emu_decode(struct emu *e);
 
-/* Executes the instruction at rip; see above. */
+/* Executes the instruction at rip. */
 int emu_run(struct emu *e);
+
+/*
+ * Delivers an exception or an interrupt, not by an instruction, in any mode: rip
+ * is what the handler returns to.
+ */
+int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error);
+
+static inline int emu_real_interrupt(struct emu *e, u8 vector)
+{
+	return emu_interrupt(e, vector, false, 0);
+}
+
+/*
+ * Performs a task switch that the processor reported (VMX and SVM intercept all
+ * of them): rip must already be the value to be saved.
+ */
+enum emu_task_reason {
+	EMU_TASK_CALL,
+	EMU_TASK_IRET,
+	EMU_TASK_JMP,
+	EMU_TASK_GATE,		/* through the IDT; nests like CALL */
+};
+
+int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
+		    bool has_error, u32 error);
 
 /* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
@@ -338,27 +345,5 @@ void emu_reset(struct emu *e);
 /* For ops functions: record an exception, return EMU_FAULT. */
 int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error);
 int emu_page_fault(struct emu *e, u64 cr2, u32 error);
-
-/*
- * Delivers interrupt or exception @vector through the real-mode vector table:
- * pushes FLAGS, CS and IP (rip must already be the return address), clears IF,
- * TF and AC. Results as emu_run().
- */
-int emu_real_interrupt(struct emu *e, u8 vector);
-
-/*
- * Performs a 32- or 16-bit task switch that the processor reported (VMX and
- * SVM intercept all of them): rip must already be the value to be saved. On
- * EMU_FAULT copy rip and cpl back, too: the fault may be the new task's.
- */
-enum emu_task_reason {
-	EMU_TASK_CALL,
-	EMU_TASK_IRET,
-	EMU_TASK_JMP,
-	EMU_TASK_GATE,		/* through the IDT; nests like CALL */
-};
-
-int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
-		    bool has_error, u32 error);
 
 #endif /* KVM_LIVE_EMULATE_H */

@@ -4,27 +4,30 @@
  *
  * Theory of operation. In real and vm86 mode a selector is an address; in the
  * protected modes it names a descriptor, which fetch_descriptor() reads and the
- * callers check as SDM vol. 2 and 3A chapters 5 to 7 say. Nothing is set before
+ * callers check as SDM vol. 2 and 3A chapters 5 to 8 say. Nothing is set before
  * everything is read and checked, as segment registers cannot be put back (and
- * emu_set_segment() does nothing once the instruction is stopped).
+ * emu_set_segment() does nothing once the instruction is stopped). Only a task
+ * switch has a point of no return: what fails later is the new task's fault.
  *
- * Left to the processor: delivery through a protected-mode IDT (the caller
- * injects e->fault.software events). Not known, and EMU_UNHANDLED: call gates.
+ * Interrupts and calls through a gate may change to an inner ring and its stack.
+ * The frame is written to it by way of the cached SS: enter_ring() changes the
+ * cache, the CPL and the mode, and enter_code() makes it so.
  */
 #include "emulate_priv.h"
 
-#define MSR_EFER	0xc0000080u
-#define EFER_LMA	0x400u
-
 #define TYPE_TSS16	1
 #define TYPE_LDT	2
+#define TYPE_CALL16	4
+#define TYPE_TASK_GATE	5
 #define TYPE_TSS32	9	/* in long mode the only kind */
+#define TYPE_CALL32	12	/* likewise */
 #define TYPE_BUSY	2	/* or'ed to either TSS type */
 
 #define CODE_OR_TYPE	(EMU_SEG_S | EMU_SEG_TYPE)
 
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
+	u64 high;		/* the others, in long mode */
 	u64 linear;		/* where they are */
 	struct emu_seg seg;
 };
@@ -32,18 +35,13 @@ struct descriptor {
 /* EFER.LMA: in 64-bit and compatibility mode */
 static bool long_active(struct emu *e)
 {
-	u64 efer = 0;
-
-	if (e->mode == EMU_LONG)
-		return true;
-	if (real_or_vm86(e) || !e->ops->rdmsr)
-		return false;
-	return e->ops->rdmsr(e, MSR_EFER, &efer) == EMU_OK && efer & EFER_LMA;
+	return e->mode == EMU_LONG ||
+	       (!real_or_vm86(e) && emu_rdmsr(e, MSR_EFER) & EFER_LMA);
 }
 
-static void raise_selector(struct emu *e, u8 vector, u16 selector)
+static void selector_if(struct emu *e, bool condition, u8 vector, u16 selector)
 {
-	emu_raise_code(e, vector, selector & 0xfffc);
+	raise_if(e, condition, vector, selector & 0xfffc);
 }
 
 static bool null_selector(u16 selector)
@@ -69,27 +67,22 @@ static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct desc
 	const struct emu_seg *ldt = emu_segment(e, EMU_LDTR);
 	struct emu_table table = { 0, 0 };
 	u32 limit;
-	u64 high = 0;
 	bool wide;
 
 	memset(d, 0, sizeof(*d));
-	if (!e->ops->get_gdt || !e->ops->set_seg)
-		return emu_stop(e, EMU_UNHANDLED);
 	e->ops->get_gdt(e, &table);
 	d->linear = (selector & 4 ? ldt->base : table.base) + (selector & 0xfff8);
 	limit = !(selector & 4) ? table.limit : ldt->attr & EMU_SEG_UNUSABLE ? 0 : ldt->limit;
-	if ((selector | 7u) > limit)
-		raise_selector(e, vector, selector);
+	selector_if(e, (selector | 7u) > limit, vector, selector);
 	d->raw = emu_system_load(e, d->linear, 8);
 	/* System descriptors of long mode have eight bytes more. */
 	wide = !(d->raw >> 44 & 1) && long_active(e);
-	if (wide && (selector | 7u) + 8 > limit)
-		raise_selector(e, vector, selector);
+	selector_if(e, wide && (selector | 7u) + 8 > limit, vector, selector);
 	if (wide)
-		high = emu_system_load(e, d->linear + 8, 8);
+		d->high = emu_system_load(e, d->linear + 8, 8);
 	d->seg.selector = selector;
 	d->seg.attr = d->raw >> 40 & 0xf0ff;
-	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | high << 32;
+	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | d->high << 32;
 	d->seg.limit = (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000);
 	if (d->seg.attr & EMU_SEG_G)
 		d->seg.limit = d->seg.limit << 12 | 0xfff;
@@ -125,8 +118,8 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 	bool good;
 
 	if (null_selector(selector)) {
-		if (seg == EMU_SS && (e->mode != EMU_LONG || cpl == 3 || rpl != cpl))
-			raise_selector(e, vector, 0);
+		raise_if(e, seg == EMU_SS && (e->mode != EMU_LONG || cpl == 3 || rpl != cpl),
+			 vector, 0);
 		unusable(out, selector, cpl);
 		return;
 	}
@@ -138,10 +131,8 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 	else
 		good = (!(attr & EMU_SEG_CODE) || attr & EMU_SEG_WRITE) &&
 		       (conforming(&d.seg) || (rpl <= dpl(&d.seg) && cpl <= dpl(&d.seg)));
-	if (!(attr & EMU_SEG_S) || !good)
-		raise_selector(e, vector, selector);
-	if (!(attr & EMU_SEG_P))
-		raise_selector(e, seg == EMU_SS ? EX_SS : EX_NP, selector);
+	selector_if(e, !(attr & EMU_SEG_S) || !good, vector, selector);
+	selector_if(e, !(attr & EMU_SEG_P), seg == EMU_SS ? EX_SS : EX_NP, selector);
 	mark_descriptor(e, &d, EMU_SEG_ACCESSED, 0);
 	*out = d.seg;
 }
@@ -172,9 +163,6 @@ static void load_segment(struct emu *e, unsigned int seg, u16 selector)
 
 void emu_op_mov_from_sreg(struct emu *e)
 {
-	/* To memory always 16 bits, to a register as many as it has. */
-	if (e->op[0].loc == LOC_MEM)
-		e->op[0].size = 2;
 	e->op[0].val = emu_segment(e, e->op[1].reg)->selector;
 }
 
@@ -227,36 +215,35 @@ struct target {
 };
 
 /*
- * Checks a code segment. JMP and CALL stay at CPL; a return (@back) goes to the
- * selector's RPL, which must not be more privileged.
+ * How control gets to a code segment. JMP and CALL stay at CPL; a return goes to
+ * the selector's RPL, which must not be more privileged. Of a selector in a gate
+ * the RPL does not count; by CALL and interrupts gates lead inwards, too.
  */
-static void check_code(struct emu *e, u16 selector, bool back, struct target *t)
-{
-	unsigned int rpl = selector & 3;
-	u32 both = EMU_SEG_L | EMU_SEG_DB;
-	struct emu_seg *s = &t->d.seg;
-	bool good;
+enum transfer { DIRECT, BACK, GATE_JMP, GATE };
 
-	if (null_selector(selector))
-		emu_raise_code(e, EX_GP, 0);
-	if (back && rpl < e->cpl)
-		raise_selector(e, EX_GP, selector);
+static void check_code(struct emu *e, u16 selector, enum transfer how, struct target *t)
+{
+	unsigned int rpl = selector & 3, level;
+	struct emu_seg *s = &t->d.seg;
+	bool good, wide = long_active(e);
+	u32 both = EMU_SEG_L | EMU_SEG_DB;
+
+	gp_if(e, null_selector(selector));
+	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
 	fetch_descriptor(e, selector, EX_GP, &t->d);
-	if (!(s->attr & EMU_SEG_S) && !back)
-		emu_stop(e, EMU_UNHANDLED);	/* a gate or a TSS */
-	t->cpl = back ? rpl : e->cpl;
-	good = conforming(s) ? dpl(s) <= t->cpl : dpl(s) == t->cpl && rpl <= t->cpl;
-	if (!(s->attr & EMU_SEG_S) || !(s->attr & EMU_SEG_CODE) || !good ||
-	    ((s->attr & both) == both && long_active(e)))
-		raise_selector(e, EX_GP, selector);
-	if (!(s->attr & EMU_SEG_P))
-		raise_selector(e, EX_NP, selector);
-	if (s->attr & EMU_SEG_L && long_active(e))
-		good = emu_canonical(e, t->offset);
+	level = dpl(s);
+	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
+	if (how == GATE || conforming(s))
+		good = level <= (how == BACK ? rpl : e->cpl);
 	else
-		good = t->offset <= s->limit;
-	if (!good)
-		emu_raise_code(e, EX_GP, 0);
+		good = level == t->cpl && (rpl <= t->cpl || how == GATE_JMP);
+	if (wide)
+		good = good && (s->attr & both) != both && (how < GATE_JMP || s->attr & EMU_SEG_L);
+	good = good && s->attr & EMU_SEG_S && s->attr & EMU_SEG_CODE;
+	selector_if(e, !good, EX_GP, selector);
+	selector_if(e, !(s->attr & EMU_SEG_P), EX_NP, selector);
+	gp_if(e, s->attr & EMU_SEG_L && wide ? !emu_canonical(e, t->offset) :
+					       t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
 	mark_descriptor(e, &t->d, EMU_SEG_ACCESSED, 0);
 }
@@ -270,18 +257,112 @@ static void enter_code(struct emu *e, const struct target *t)
 
 static void real_jump(struct emu *e, u16 selector, u64 offset)
 {
-	if (offset > emu_segment(e, EMU_CS)->limit)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, offset > emu_segment(e, EMU_CS)->limit);
 	selector_to_base(e, EMU_CS, selector);
 	e->next_rip = offset;
+}
+
+/*
+ * From here on pushes go where the target's ring has its stack; @inner, or an
+ * entry of the interrupt stack table, says that it is another one (SDM 3A 8.7).
+ */
+static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
+{
+	const struct emu_seg *tr = emu_segment(e, EMU_TR);
+	bool wide = long_active(e), tss32 = tr->attr & 8;
+	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
+	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
+	struct emu_seg ss = *emu_segment(e, EMU_SS);
+	u64 sp = e->regs[EMU_RSP];
+
+	if (inner || ist) {
+		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, EX_TS, tr->selector);
+		sp = emu_system_load(e, tr->base + at, size);
+		raise_if(e, wide && !emu_canonical(e, sp), EX_SS, 0);
+	}
+	if (inner && wide)
+		unusable(&ss, t->cpl, t->cpl);
+	else if (inner)
+		check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
+				   t->cpl, EX_TS, &ss);
+	if (stopped(e))
+		return;
+	e->mode = wide && t->d.seg.attr & EMU_SEG_L ? EMU_LONG :
+		  t->d.seg.attr & EMU_SEG_DB ? EMU_PROT32 : EMU_PROT16;
+	e->segs[EMU_SS] = ss;
+	e->cpl = t->cpl;
+	e->regs[EMU_RSP] = sp;
+}
+
+static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason,
+			bool has_error, u32 error);
+
+/* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
+static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
+{
+	unsigned int size = gate->seg.attr & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
+	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
+	bool inner = t->cpl < e->cpl;
+
+	if (long_active(e)) {
+		size = 8;
+		n = 0;
+	}
+	for (i = 0; i < n && inner; i++)
+		parameter[i] = emu_load(e, EMU_SS, (sp + i * size) & mask, size);
+	enter_ring(e, t, inner, 0);
+	if (inner) {
+		emu_push(e, ss, size);
+		emu_push(e, sp, size);
+		while (n--)
+			emu_push(e, parameter[n], size);
+	}
+	emu_push(e, cs, size);
+	emu_push(e, e->next_rip, size);
+	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
+	enter_code(e, t);
+}
+
+/* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
+static void far_system(struct emu *e, const struct descriptor *d, u16 selector, bool call)
+{
+	u32 type = d->seg.attr & EMU_SEG_TYPE, level = dpl(&d->seg);
+	bool wide = long_active(e), gate = type == TYPE_CALL32 || (type == TYPE_CALL16 && !wide);
+	bool task = !wide && (type == TYPE_TASK_GATE || (type & ~8u) == TYPE_TSS16);
+	struct target t = {
+		.offset = (d->raw & 0xffff) | (type & 8 ? d->raw >> 32 & 0xffff0000 : 0),
+	};
+	u16 to = d->raw >> 16;
+
+	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
+		    EX_GP, selector);
+	selector_if(e, !(d->seg.attr & EMU_SEG_P), EX_NP, selector);
+	if (task) {
+		e->rip = e->next_rip;
+		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
+				   call ? EMU_TASK_CALL : EMU_TASK_JMP, false, 0);
+	}
+	if (wide)
+		t.offset |= d->high << 32;
+	check_code(e, to, call ? GATE : GATE_JMP, &t);
+	if (call)
+		call_gate(e, d, &t);
+	else
+		enter_code(e, &t);
 }
 
 static void far_transfer(struct emu *e, u16 selector, u64 offset, bool call)
 {
 	struct target t = { .offset = offset };
 
-	if (!real_or_vm86(e))
-		check_code(e, selector, false, &t);
+	if (!real_or_vm86(e)) {
+		gp_if(e, null_selector(selector));
+		fetch_descriptor(e, selector, EX_GP, &t.d);
+		if (!stopped(e) && !(t.d.seg.attr & EMU_SEG_S))
+			return far_system(e, &t.d, selector, call);
+		check_code(e, selector, DIRECT, &t);
+	}
 	if (call) {
 		emu_push(e, emu_segment(e, EMU_CS)->selector, e->op_size);
 		emu_push(e, e->next_rip, e->op_size);
@@ -337,8 +418,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	sp = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
 	/* A null SS is for 64-bit code below ring 3 only. */
-	if (!to_long && null_selector(selector))
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, !to_long && null_selector(selector));
 	check_data_segment(e, EMU_SS, selector, t->cpl, EX_GP, &ss);
 	enter_code(e, t);
 	emu_set_segment(e, EMU_SS, &ss);
@@ -359,7 +439,7 @@ void emu_op_ret_far(struct emu *e)
 		emu_move_stack(e, e->regs[EMU_RSP] + e->op[0].val);
 		real_jump(e, selector, t.offset);
 	} else {
-		check_code(e, selector, true, &t);
+		check_code(e, selector, BACK, &t);
 		return_to(e, &t, false, e->op[0].val);
 	}
 }
@@ -391,9 +471,11 @@ void emu_op_iret(struct emu *e)
 	if (emu_vm86_refuses(e))
 		return;
 	if (!real_or_vm86(e) && e->rflags & FL_NT) {
-		if (e->mode == EMU_LONG)
-			emu_raise_code(e, EX_GP, 0);
-		return emu_stop(e, EMU_UNHANDLED);	/* to the linked task */
+		gp_if(e, long_active(e));
+		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
+		e->rip = e->next_rip;
+		switch_task(e, selector, EMU_TASK_IRET, false, 0);
+		return emu_control(e, EMU_CTL_IRET, 0, NULL);
 	}
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
@@ -404,28 +486,25 @@ void emu_op_iret(struct emu *e)
 		return_to_vm86(e, t.offset, selector, flags);
 		writable = 0;
 	} else {
-		check_code(e, selector, true, &t);
+		check_code(e, selector, BACK, &t);
 		return_to(e, &t, e->mode == EMU_LONG, 0);
 	}
 	flags_change(e, writable, flags);
-	if (e->ops->control)
-		emu_control(e, EMU_CTL_IRET, 0, NULL);
+	emu_control(e, EMU_CTL_IRET, 0, NULL);
 }
 
 /* ------------------------------------------------------------------------
  * Interrupts
  */
 
-static void real_deliver(struct emu *e, u8 vector, u64 back)
+/* By the vector table of real mode: three words and no error code */
+static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
 	struct emu_table idt = { 0, 0 };
 	u32 entry;
 
-	if (!e->ops->get_idt)
-		return emu_stop(e, EMU_UNHANDLED);
 	e->ops->get_idt(e, &idt);
-	if (vector * 4u + 3 > idt.limit)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, vector * 4u + 3 > idt.limit);
 	entry = emu_system_load(e, idt.base + vector * 4u, 4);
 	emu_push(e, e->rflags | FL_FIXED, 2);
 	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
@@ -434,17 +513,86 @@ static void real_deliver(struct emu *e, u8 vector, u64 back)
 	e->rflags &= ~(FL_IF | FL_TF | FL_AC | FL_RF);
 }
 
-int emu_real_interrupt(struct emu *e, u8 vector)
+/*
+ * Reads a gate of the IDT; @software: it must be open to this CPL. Returns its
+ * type, 14 in long mode and else 5 to 7, 14 and 15.
+ */
+static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw, struct target *t)
+{
+	bool wide = long_active(e);
+	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
+	struct emu_table idt = { 0, 0 };
+	u64 at;
+
+	e->ops->get_idt(e, &idt);
+	at = idt.base + vector * size;
+	raise_if(e, vector * size + size - 1 > idt.limit, EX_GP, code);
+	*raw = emu_system_load(e, at, 8);
+	type = *raw >> 40 & 0x1f;
+	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), EX_GP, code);
+	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, EX_GP, code);
+	raise_if(e, !(*raw >> 47 & 1), EX_NP, code);
+	t->offset = (*raw & 0xffff) | (type & 8 ? *raw >> 32 & 0xffff0000 : 0);
+	if (wide)
+		t->offset |= emu_system_load(e, at + 8, 4) << 32;
+	return type;
+}
+
+/* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
+static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
+{
+	static const u8 data[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
+	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
+	u64 sp = e->regs[EMU_RSP], raw = 0;
+	unsigned int type, size, ist, i;
+	struct target t = { 0 };
+	struct emu_seg null;
+
+	if (e->mode == EMU_REAL)
+		return deliver_real(e, vector, back);
+	type = fetch_gate(e, vector, software, &raw, &t);
+	if (type == TYPE_TASK_GATE) {
+		e->rip = back;
+		return switch_task(e, raw >> 16, EMU_TASK_GATE, has_error, error);
+	}
+	check_code(e, raw >> 16, GATE, &t);
+	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
+	inner = t.cpl < e->cpl;
+	ist = wide ? raw >> 32 & 7 : 0;
+	size = wide ? 8 : type & 8 ? 4 : 2;
+	enter_ring(e, &t, inner, ist);
+	if (wide)
+		e->regs[EMU_RSP] &= ~15ull;
+	for (i = 0; i < 4 && vm86; i++)
+		emu_push(e, emu_segment(e, data[i])->selector, size);
+	if (inner || wide) {
+		emu_push(e, ss, size);
+		emu_push(e, sp, size);
+	}
+	emu_push(e, e->rflags | FL_FIXED, size);
+	emu_push(e, cs, size);
+	emu_push(e, back, size);
+	if (has_error)
+		emu_push(e, error, size);
+	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
+	enter_code(e, &t);
+	unusable(&null, 0, 0);
+	for (i = 0; i < 4 && vm86; i++)
+		emu_set_segment(e, data[i], &null);
+	e->rflags &= ~(FL_TF | FL_NT | FL_RF | FL_VM | (type & 1 ? 0 : FL_IF));
+}
+
+int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
 {
 	emu_begin(e);
-	if (e->mode != EMU_REAL)
-		emu_stop(e, EMU_UNHANDLED);
-	real_deliver(e, vector, e->rip);
+	e->external = 1;
+	deliver(e, vector, false, has_error, error, e->rip);
 	e->rip = e->next_rip;
 	return emu_end(e);
 }
 
-/* INT n, INT3, INTO, INT1 */
+/* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
 	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? EX_DB :
@@ -454,43 +602,55 @@ void emu_op_int(struct emu *e)
 		return;
 	if (e->opcode == 0xcd && emu_vm86_refuses(e))
 		return;
-	if (e->mode == EMU_REAL)
-		return real_deliver(e, vector, e->next_rip);
-	emu_raise(e, vector);
-	e->fault.software = true;
+	e->external = e->opcode == 0xf1;
+	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
 /* ------------------------------------------------------------------------
  * LDTR, TR, and looking at descriptors
  */
 
-/* LLDT and LTR */
-static void load_system_segment(struct emu *e, unsigned int seg, u16 selector)
+void emu_op_store_selector(struct emu *e)
+{
+	e->op[0].val = emu_segment(e, modrm_reg(e) ? EMU_TR : EMU_LDTR)->selector;
+}
+
+/* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
+static void load_ldt(struct emu *e, u16 selector, u8 vector)
 {
 	struct descriptor d;
-	bool good;
+
+	unusable(&d.seg, selector, 0);
+	if (!null_selector(selector)) {
+		selector_if(e, selector & 4, vector, selector);
+		fetch_descriptor(e, selector, vector, &d);
+		selector_if(e, (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT, vector, selector);
+		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
+			    selector);
+		gp_if(e, !emu_canonical(e, d.seg.base));
+	}
+	emu_set_segment(e, EMU_LDTR, &d.seg);
+}
+
+/* LLDT and LTR */
+void emu_op_load_system(struct emu *e)
+{
+	u16 selector = e->op[0].val;
+	struct descriptor d;
 	u32 type;
 
-	if (null_selector(selector)) {
-		if (seg == EMU_TR)
-			emu_raise_code(e, EX_GP, 0);
-		unusable(&d.seg, selector, 0);
-		return emu_set_segment(e, seg, &d.seg);
-	}
-	if (selector & 4)
-		raise_selector(e, EX_GP, selector);
+	if (modrm_reg(e) == 2)
+		return load_ldt(e, selector, EX_GP);
+	gp_if(e, null_selector(selector));
+	selector_if(e, selector & 4, EX_GP, selector);
 	fetch_descriptor(e, selector, EX_GP, &d);
 	type = d.seg.attr & CODE_OR_TYPE;
-	good = type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e));
-	if (seg == EMU_LDTR ? type != TYPE_LDT : !good)
-		raise_selector(e, EX_GP, selector);
-	if (!(d.seg.attr & EMU_SEG_P))
-		raise_selector(e, EX_NP, selector);
-	if (!emu_canonical(e, d.seg.base))
-		emu_raise_code(e, EX_GP, 0);
-	if (seg == EMU_TR)
-		mark_descriptor(e, &d, TYPE_BUSY, 0);
-	emu_set_segment(e, seg, &d.seg);
+	selector_if(e, type != TYPE_TSS32 && (type != TYPE_TSS16 || long_active(e)),
+		    EX_GP, selector);
+	selector_if(e, !(d.seg.attr & EMU_SEG_P), EX_NP, selector);
+	gp_if(e, !emu_canonical(e, d.seg.base));
+	mark_descriptor(e, &d, TYPE_BUSY, 0);
+	emu_set_segment(e, EMU_TR, &d.seg);
 }
 
 /*
@@ -528,45 +688,18 @@ void emu_op_lar_lsl(struct emu *e)
 }
 
 /* VERR and VERW */
-static void verify(struct emu *e, u16 selector, bool write)
+void emu_op_verify(struct emu *e)
 {
+	bool write = modrm_reg(e) == 5, found, code;
 	struct descriptor d;
-	bool found = visible_descriptor(e, selector, &d), code;
 
+	found = visible_descriptor(e, e->op[0].val, &d);
 	if (found) {
 		code = d.seg.attr & EMU_SEG_CODE;
 		found = d.seg.attr & EMU_SEG_S &&
 			(d.seg.attr & EMU_SEG_WRITE ? !(write && code) : !write && !code);
 	}
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
-}
-
-/* SLDT, STR, LLDT, LTR, VERR, VERW */
-void emu_op_group6(struct emu *e)
-{
-	unsigned int what = modrm_reg(e), seg = what & 1 ? EMU_TR : EMU_LDTR;
-	bool memory = e->op[0].loc == LOC_MEM;
-	u64 value;
-
-	if (what > 5)
-		return emu_raise(e, EX_UD);
-	if (what < 2) {
-		if (emu_umip_refuses(e))
-			return;
-		value = emu_segment(e, seg)->selector;
-		if (memory)
-			emu_set_operand(e, &value, 2);
-		else
-			emu_set_gpr(e, e->op[0].reg, e->op_size, value);
-		return;
-	}
-	if (what < 4 && e->cpl)
-		return emu_raise_code(e, EX_GP, 0);
-	value = memory ? emu_operand(e, 0, 2) : emu_gpr(e, e->op[0].reg, 2);
-	if (what < 4)
-		load_system_segment(e, seg, value);
-	else
-		verify(e, value, what == 5);
 }
 
 void emu_op_arpl(struct emu *e)
@@ -642,20 +775,6 @@ static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, 
 	mark_descriptor(e, new, TYPE_BUSY, 0);
 }
 
-static void load_task_ldt(struct emu *e, u16 selector)
-{
-	struct descriptor d;
-
-	unusable(&d.seg, selector, 0);
-	if (!null_selector(selector)) {
-		fetch_descriptor(e, selector, EX_TS, &d);
-		if (selector & 4 || (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT ||
-		    !(d.seg.attr & EMU_SEG_P))
-			raise_selector(e, EX_TS, selector);
-	}
-	emu_set_segment(e, EMU_LDTR, &d.seg);
-}
-
 /* Faults in here are the new task's: its registers are in place. */
 static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
 {
@@ -664,7 +783,7 @@ static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
 	struct emu_seg s;
 	unsigned int i;
 
-	load_task_ldt(e, ldt);
+	load_ldt(e, ldt, EX_TS);
 	if (e->rflags & FL_VM) {
 		e->mode = EMU_VM86;
 		e->cpl = 3;
@@ -674,7 +793,7 @@ static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
 	}
 	e->mode = EMU_PROT32;
 	e->cpl = selectors[EMU_CS] & 3;
-	check_code(e, selectors[EMU_CS], true, &t);
+	check_code(e, selectors[EMU_CS], BACK, &t);
 	if (e->status == EMU_FAULT && e->fault.vector == EX_GP && e->fault.error)
 		e->fault.vector = EX_TS;
 	enter_code(e, &t);
@@ -696,31 +815,26 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	struct task task;
 	unsigned int i;
 
-	if (selector & 4 || null_selector(selector))
-		raise_selector(e, vector, selector);
+	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
 	fetch_descriptor(e, selector, vector, &new);
 	wide = new.seg.attr & 8;
-	if ((new.seg.attr & CODE_OR_TYPE & ~8u) != (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16))
-		raise_selector(e, vector, selector);
-	if (!(new.seg.attr & EMU_SEG_P))
-		raise_selector(e, EX_NP, selector);
-	if (new.seg.limit < (wide ? 0x67 : 0x2b))
-		raise_selector(e, EX_TS, selector);
+	selector_if(e, (new.seg.attr & CODE_OR_TYPE & ~8u) !=
+		       (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16), vector, selector);
+	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
+	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
 	load_task(e, &new.seg, &task);
 	ldt = emu_system_load(e, new.seg.base + (wide ? 0x60 : 0x2a), 2);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
 	save_task(e, &old, back);
 	link_tasks(e, &new, old.selector, nested);
-	if (stopped(e))
-		return;
 	if (wide && cr0 >> 31 & 1)
-		emu_stop(e, e->ops->set_cr(e, 3, cr3));
+		emu_set_cr(e, 3, cr3);
 	emu_set_segment(e, EMU_TR, &new.seg);
+	emu_set_cr(e, 0, cr0 | CR0_TS);
 	if (stopped(e))
 		return;
-	emu_stop(e, e->ops->set_cr(e, 0, cr0 | CR0_TS));
-	if (e->ops->get_dr && e->ops->set_dr && e->ops->get_dr(e, 7, &dr7) == EMU_OK)
+	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
 		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
 	e->rip = task.eip;
 	e->rflags = (task.eflags & FL_DEFINED) | FL_FIXED | (nested ? FL_NT : 0);
@@ -728,6 +842,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 		e->regs[i] = task.regs[i];
 	emu_checkpoint(e);
 	load_task_segments(e, task.selectors, ldt);
+	e->next_rip = e->rip;
 	if (has_error)
 		emu_push(e, error, wide ? 4 : 2);
 	if (e->status == EMU_AGAIN)
@@ -738,9 +853,10 @@ int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
 		    bool has_error, u32 error)
 {
 	emu_begin(e);
-	if (e->mode == EMU_REAL || !e->ops->set_cr || long_active(e))
+	if (e->mode == EMU_REAL || long_active(e))
 		emu_stop(e, EMU_UNHANDLED);
 	else
 		switch_task(e, selector, reason, has_error, error);
+	e->rip = e->next_rip;
 	return emu_end(e);
 }

@@ -14,9 +14,6 @@
  */
 #include "emulate_priv.h"
 
-#define MSR_TSC_AUX		0xc0000103u
-#define MSR_KERNEL_GS_BASE	0xc0000102u
-
 /* ------------------------------------------------------------------------
  * Flags and arithmetic
  */
@@ -239,10 +236,10 @@ static void op_div(struct emu *e)
 	if (with_sign && by >> 63)
 		by = -by;
 	if ((u64)(n >> 64) >= by)	/* zero, or far too small */
-		return emu_raise(e, EX_DE);
+		return emu_raise(e, EX_DE, 0);
 	quotient = divide_wide((u64)(n >> 64), (u64)n, by, &rest);
-	if (quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)))
-		return emu_raise(e, EX_DE);
+	raise_if(e, quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)),
+		 EX_DE, 0);
 	wide_write(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
 }
 
@@ -281,7 +278,7 @@ static void op_aam(struct emu *e)
 	u64 al = e->regs[EMU_RAX] & 0xff, by = e->op[0].val & 0xff;
 
 	if (!by)
-		return emu_raise(e, EX_DE);
+		return emu_raise(e, EX_DE, 0);
 	merge(&e->regs[EMU_RAX], al / by << 8 | al % by, 2);
 	flags_change(e, FL_STATUS, flags_szp(al % by, 1));
 }
@@ -321,8 +318,7 @@ static void op_swap(struct emu *e)
 	u64 value = from->val, r = 0;
 	unsigned int i;
 
-	if (e->map == 2 && from->size == 2)
-		emu_stop(e, EMU_UNHANDLED);	/* BSWAP of 16 bits is undefined */
+	unknown_if(e, e->map == 2 && from->size == 2);	/* BSWAP of 16 bits is undefined */
 	for (i = 0; i < from->size; i++, value >>= 8)
 		r = r << 8 | (value & 0xff);
 	e->op[0].val = r;
@@ -372,8 +368,7 @@ static void op_cmpxchg_wide(struct emu *e)
 	u64 linear = emu_linearize(e, e->seg, e->ea, size, true);
 	u8 was[16], want[16];
 
-	if (half == 8 && linear & 15)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, half == 8 && linear & 15);
 	emu_lin_read(e, linear, was, size, EMU_ACC_RMW);
 	for (i = 0; i < 2; i++)
 		memcpy(&value[i], was + i * half, half);
@@ -429,8 +424,7 @@ static void op_popcnt(struct emu *e)
 {
 	u64 value = e->op[1].val;
 
-	if (e->rep != 0xf3)
-		emu_stop(e, EMU_UNHANDLED);
+	unknown_if(e, e->rep != 0xf3);
 	for (e->op[0].val = 0; value; value &= value - 1)
 		e->op[0].val++;
 	flags_change(e, FL_STATUS, flag_if(!e->op[0].val, FL_ZF));
@@ -447,8 +441,7 @@ static void op_bls(struct emu *e)
 	unsigned int what = modrm_reg(e);
 	u64 v = e->op[1].val, r;
 
-	if (what < 1 || what > 3)
-		emu_stop(e, EMU_UNHANDLED);
+	ud_if(e, what < 1 || what > 3);
 	r = what == 1 ? v & (v - 1) : what == 2 ? v ^ (v - 1) : v & -v;
 	e->op[0].val = r;
 	flags_change(e, FL_STATUS, flags_szp(r, e->op[0].size) |
@@ -629,13 +622,13 @@ static void op_nop_pause(struct emu *e)
 	if (e->rex & 1)
 		return op_xchg(e);
 	e->flags |= NOWRITE;
-	if (e->rep == 0xf3 && e->ops->control)
+	if (e->rep == 0xf3)
 		emu_control(e, EMU_CTL_PAUSE, 0, NULL);
 }
 
 static void op_ud(struct emu *e)
 {
-	emu_raise(e, EX_UD);
+	emu_raise(e, EX_UD, 0);
 }
 
 /* ------------------------------------------------------------------------
@@ -707,8 +700,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	if (!stopped(e) && e->ops->probe_write)
-		emu_stop(e, e->ops->probe_write(e, linear, 1));
+	emu_probe_write(e, linear, 1);
 }
 
 static void op_leave(struct emu *e)
@@ -723,8 +715,7 @@ static void op_leave(struct emu *e)
  */
 static void op_jmp(struct emu *e)
 {
-	if (e->mode == EMU_LONG && e->opsize_prefix)
-		emu_stop(e, EMU_UNHANDLED);
+	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
 	emu_jump(e, (e->op[0].loc == LOC_REL ? e->next_rip : 0) + e->op[0].val);
 }
 
@@ -773,8 +764,7 @@ static void op_bound(struct emu *e)
 	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
 	s64 index = (s64)sign_extend(emu_gpr(e, e->op[0].reg, size), size);
 
-	if (index < low || index > high)
-		emu_raise(e, EX_BR);
+	raise_if(e, index < low || index > high, EX_BR, 0);
 }
 
 /* ------------------------------------------------------------------------
@@ -783,8 +773,6 @@ static void op_bound(struct emu *e)
 
 static void port_in(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count)
 {
-	if (!e->ops->pio_in)
-		emu_stop(e, EMU_UNHANDLED);
 	if (!emu_replayed(e, buf, size * count))
 		emu_log_input(e, e->ops->pio_in(e, port, size, buf, count), buf, size * count);
 }
@@ -792,8 +780,6 @@ static void port_in(struct emu *e, u16 port, unsigned int size, void *buf, unsig
 static void port_out(struct emu *e, u16 port, unsigned int size, const void *buf,
 		     unsigned int count)
 {
-	if (!e->ops->pio_out)
-		emu_stop(e, EMU_UNHANDLED);
 	if (!emu_written(e))
 		emu_log_output(e, e->ops->pio_out(e, port, size, buf, count));
 }
@@ -806,14 +792,11 @@ static void port_check(struct emu *e, u16 port, unsigned int size)
 
 	if (e->mode == EMU_REAL || (e->mode != EMU_VM86 && e->cpl <= iopl(e)))
 		return;
-	if (tr->attr & EMU_SEG_UNUSABLE || (tr->attr & 13) != 9 || tr->limit < 0x67)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, tr->attr & EMU_SEG_UNUSABLE || (tr->attr & 13) != 9 || tr->limit < 0x67);
 	at = emu_system_load(e, tr->base + 0x66, 2) + port / 8;
-	if (at + 1 > tr->limit)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, at + 1 > tr->limit);
 	bits = emu_system_load(e, tr->base + at, 2);
-	if (bits >> (port & 7) & ((1u << size) - 1))
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, bits >> (port & 7) & ((1u << size) - 1));
 }
 
 /* IN and OUT: operand 0 is the accumulator, operand 1, if any, the port. */
@@ -900,8 +883,7 @@ static void op_ins_outs(struct emu *e)
 		emu_lin_read(e, linear, e->pio, size * count, 0);
 		port_out(e, port, size, e->pio, count);
 	} else {
-		if (!stopped(e) && e->ops->probe_write)
-			emu_stop(e, e->ops->probe_write(e, linear, size * count));
+		emu_probe_write(e, linear, size * count);
 		port_in(e, port, size, e->pio, count);
 		emu_lin_write(e, linear, e->pio, size * count, 0);
 	}
@@ -921,9 +903,8 @@ static void op_cli_sti(struct emu *e)
 	if (emu_vm86_refuses(e))
 		return;
 	if (e->mode != EMU_REAL && e->cpl > iopl(e)) {
-		if (e->cpl == 3 && e->ops->get_cr(e, 4) & CR4_PVI)
-			emu_stop(e, EMU_UNHANDLED);
-		emu_raise_code(e, EX_GP, 0);
+		unknown_if(e, e->cpl == 3 && cr(e, 4) & CR4_PVI);
+		emu_raise(e, EX_GP, 0);
 	}
 	if (set && !(e->rflags & FL_IF))
 		e->shadow = EMU_SHADOW_STI;
@@ -940,27 +921,19 @@ static void op_invd(struct emu *e)
 	emu_control(e, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0, NULL);
 }
 
-static void set_cr(struct emu *e, unsigned int cr, u64 value)
-{
-	if (!e->ops->set_cr)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!stopped(e))
-		emu_stop(e, e->ops->set_cr(e, cr, value));
-}
-
 static void op_clts(struct emu *e)
 {
-	set_cr(e, 0, e->ops->get_cr(e, 0) & ~CR0_TS);
+	emu_set_cr(e, 0, cr(e, 0) & ~CR0_TS);
 }
 
 static void op_mov_from_cr(struct emu *e)
 {
-	e->op[0].val = e->ops->get_cr(e, e->op[1].reg);
+	e->op[0].val = cr(e, e->op[1].reg);
 }
 
 static void op_mov_to_cr(struct emu *e)
 {
-	set_cr(e, e->op[0].reg, e->op[1].val);
+	emu_set_cr(e, e->op[0].reg, e->op[1].val);
 }
 
 /* To or from DR n; DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
@@ -970,34 +943,18 @@ static void op_mov_dr(struct emu *e)
 	unsigned int dr = e->op[from].reg;
 
 	if (dr == 4 || dr == 5) {
-		if (e->ops->get_cr(e, 4) & CR4_DE)
-			return emu_raise(e, EX_UD);
+		ud_if(e, cr(e, 4) & CR4_DE);
 		dr += 2;
 	}
-	if (!e->ops->get_dr || !e->ops->set_dr)
-		emu_stop(e, EMU_UNHANDLED);
-	else
+	if (!stopped(e))
 		emu_stop(e, from ? e->ops->get_dr(e, dr, &e->op[0].val) :
 				   e->ops->set_dr(e, dr, e->op[1].val));
 }
 
-static u64 read_msr(struct emu *e, u32 index)
-{
-	u64 value = 0;
-
-	if (!e->ops->rdmsr)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!emu_replayed(e, &value, 8))
-		emu_log_input(e, e->ops->rdmsr(e, index, &value), &value, 8);
-	return value;
-}
-
 static void write_msr(struct emu *e, u32 index, u64 value)
 {
-	if (!e->ops->wrmsr)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!emu_written(e))
-		emu_log_output(e, e->ops->wrmsr(e, index, value));
+	if (!stopped(e))
+		emu_stop(e, e->ops->wrmsr(e, index, value));
 }
 
 static u64 edx_eax(const struct emu *e)
@@ -1012,7 +969,7 @@ static void set_edx_eax(struct emu *e, u64 value)
 
 static void op_rdmsr(struct emu *e)
 {
-	set_edx_eax(e, read_msr(e, (u32)e->regs[EMU_RCX]));
+	set_edx_eax(e, emu_rdmsr(e, (u32)e->regs[EMU_RCX]));
 }
 
 static void op_wrmsr(struct emu *e)
@@ -1024,12 +981,9 @@ static void op_rdtsc(struct emu *e)
 {
 	u64 tsc = 0;
 
-	if (!e->ops->rdtsc)
-		emu_stop(e, EMU_UNHANDLED);
-	if (e->cpl && e->ops->get_cr(e, 4) & CR4_TSD)
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, e->cpl && cr(e, 4) & CR4_TSD);
 	if (e->opcode == 0x01)	/* RDTSCP */
-		merge(&e->regs[EMU_RCX], read_msr(e, MSR_TSC_AUX), 4);
+		merge(&e->regs[EMU_RCX], emu_rdmsr(e, MSR_TSC_AUX), 4);
 	if (!stopped(e))
 		emu_stop(e, e->ops->rdtsc(e, &tsc));
 	set_edx_eax(e, tsc);
@@ -1039,8 +993,7 @@ static void op_rdpmc(struct emu *e)
 {
 	u64 value = 0;
 
-	if (e->cpl && !(e->ops->get_cr(e, 4) & CR4_PCE))
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, e->cpl && !(cr(e, 4) & CR4_PCE));
 	emu_control(e, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
 	set_edx_eax(e, value);
 }
@@ -1050,146 +1003,96 @@ static void op_cpuid(struct emu *e)
 	u32 r[4] = { (u32)e->regs[EMU_RAX], (u32)e->regs[EMU_RBX],
 		     (u32)e->regs[EMU_RCX], (u32)e->regs[EMU_RDX] };
 
-	emu_stop(e, e->ops->cpuid ? e->ops->cpuid(e, r) : EMU_UNHANDLED);
+	emu_stop(e, e->ops->cpuid(e, r));
 	e->regs[EMU_RAX] = r[0];
 	e->regs[EMU_RBX] = r[1];
 	e->regs[EMU_RCX] = r[2];
 	e->regs[EMU_RDX] = r[3];
 }
 
-/* UMIP: SGDT, SIDT, SLDT, STR and SMSW are for CPL 0 only. */
-bool emu_umip_refuses(struct emu *e)
+/* SGDT and SIDT, by ModRM.reg */
+static void op_store_table(struct emu *e)
 {
-	if (!e->cpl || !(e->ops->get_cr(e, 4) & CR4_UMIP))
-		return false;
-	emu_raise_code(e, EX_GP, 0);
-	return true;
-}
-
-/* SGDT and SIDT */
-static void store_table(struct emu *e, bool idt)
-{
-	void (*get)(struct emu *e, struct emu_table *t) = idt ? e->ops->get_idt : e->ops->get_gdt;
 	struct emu_table t = { 0, 0 };
 	u8 image[10];
 
-	if (emu_umip_refuses(e))
-		return;
-	if (!get)
-		return emu_stop(e, EMU_UNHANDLED);
-	get(e, &t);
+	(modrm_reg(e) ? e->ops->get_idt : e->ops->get_gdt)(e, &t);
 	memcpy(image, &t.limit, 2);
 	memcpy(image + 2, &t.base, 8);
 	emu_set_operand(e, image, e->mode == EMU_LONG ? 10 : 6);
 }
 
 /* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
-static void load_table(struct emu *e, bool idt)
+static void op_load_table(struct emu *e)
 {
-	void (*set)(struct emu *e, const struct emu_table *t) =
-		idt ? e->ops->set_idt : e->ops->set_gdt;
 	struct emu_table t = { 0, 0 };
 	u8 image[10] = { 0 };
 
-	if (e->cpl)
-		emu_raise_code(e, EX_GP, 0);
-	if (!set)
-		emu_stop(e, EMU_UNHANDLED);
 	emu_read(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
 	memcpy(&t.limit, image, 2);
 	memcpy(&t.base, image + 2, 8);
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
-	if (!emu_canonical(e, t.base))
-		emu_raise_code(e, EX_GP, 0);
+	gp_if(e, !emu_canonical(e, t.base));
 	if (!stopped(e))
-		set(e, &t);
+		(modrm_reg(e) == 3 ? e->ops->set_idt : e->ops->set_gdt)(e, &t);
 }
 
-/* SMSW: to memory always 16 bits */
-static void smsw(struct emu *e)
+static void op_smsw(struct emu *e)
 {
-	u64 cr0 = e->ops->get_cr(e, 0);
-
-	if (emu_umip_refuses(e))
-		return;
-	if (e->op[0].loc == LOC_MEM)
-		emu_set_operand(e, &cr0, 2);
-	else
-		emu_set_gpr(e, e->op[0].reg, e->op_size, cr0);
+	e->op[0].val = cr(e, 0);
 }
 
 /* LMSW sets PE, MP, EM and TS, but cannot clear PE. */
-static void lmsw(struct emu *e)
+static void op_lmsw(struct emu *e)
 {
-	u64 cr0 = e->ops->get_cr(e, 0), mask = CR0_MP | CR0_EM | CR0_TS, value;
+	u64 mask = CR0_MP | CR0_EM | CR0_TS;
 
-	if (e->cpl)
-		return emu_raise_code(e, EX_GP, 0);
-	value = e->op[0].loc == LOC_MEM ? emu_operand(e, 0, 2) : emu_gpr(e, e->op[0].reg, 2);
-	set_cr(e, 0, (cr0 & ~mask) | (value & (mask | CR0_PE)));
+	emu_set_cr(e, 0, (cr(e, 0) & ~mask) | (e->op[0].val & (mask | CR0_PE)));
 }
 
-static void swapgs(struct emu *e)
+static void op_swapgs(struct emu *e)
 {
 	struct emu_seg gs = *emu_segment(e, EMU_GS);
 	u64 base;
 
-	if (e->mode != EMU_LONG)
-		return emu_raise(e, EX_UD);
-	if (e->cpl)
-		return emu_raise_code(e, EX_GP, 0);
-	base = read_msr(e, MSR_KERNEL_GS_BASE);
+	ud_if(e, e->mode != EMU_LONG);
+	gp_if(e, e->cpl);
+	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
 	write_msr(e, MSR_KERNEL_GS_BASE, gs.base);
 	gs.base = base;
 	emu_set_segment(e, EMU_GS, &gs);
 }
 
 /* XGETBV and XSETBV */
-static void extended_control(struct emu *e, bool set)
+static void op_xcr(struct emu *e)
 {
+	bool set = e->modrm & 1;
 	u64 value = edx_eax(e);
 
-	if (!(e->ops->get_cr(e, 4) & CR4_OSXSAVE))
-		return emu_raise(e, EX_UD);
-	if (set && e->cpl)
-		return emu_raise_code(e, EX_GP, 0);
+	ud_if(e, !(cr(e, 4) & CR4_OSXSAVE));
+	gp_if(e, set && e->cpl);
 	emu_control(e, set ? EMU_CTL_XSETBV : EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
 	if (!set)
 		set_edx_eax(e, value);
 }
 
-/* 0F 01 with a register: every ModRM byte is an instruction of its own. */
-static void group7_register(struct emu *e)
+static void op_hypercall(struct emu *e)
 {
-	switch (e->modrm) {
-	case 0xc1:
-	case 0xd9:
-		return emu_control(e, EMU_CTL_HYPERCALL, 0, NULL);
-	case 0xc8:
-	case 0xc9:
-		if (e->cpl)
-			return emu_raise(e, EX_UD);
-		return emu_control(e, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
-				   e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
-	case 0xd0:
-	case 0xd1:
-		return extended_control(e, e->modrm & 1);
-	case 0xf8:
-		return swapgs(e);
-	case 0xf9:
-		return op_rdtsc(e);
-	default:
-		return emu_stop(e, EMU_UNHANDLED);
-	}
+	emu_control(e, EMU_CTL_HYPERCALL, 0, NULL);
 }
 
-static void invlpg(struct emu *e)
+static void op_monitor_mwait(struct emu *e)
+{
+	ud_if(e, e->cpl);
+	emu_control(e, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
+		    e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
+}
+
+static void op_invlpg(struct emu *e)
 {
 	u64 linear = e->ea;
 
-	if (e->cpl)
-		return emu_raise_code(e, EX_GP, 0);
 	if (e->mode != EMU_LONG || e->seg == EMU_FS || e->seg == EMU_GS)
 		linear += emu_segment(e, e->seg)->base;
 	if (e->mode != EMU_LONG)
@@ -1198,154 +1101,140 @@ static void invlpg(struct emu *e)
 		emu_control(e, EMU_CTL_INVLPG, linear, NULL);
 }
 
-static void op_group7(struct emu *e)
-{
-	unsigned int what = modrm_reg(e);
-
-	if (what == 4)
-		return smsw(e);
-	if (what == 6)
-		return lmsw(e);
-	if (e->op[0].loc != LOC_MEM)
-		return group7_register(e);
-	switch (what) {
-	case 0:
-	case 1:
-		return store_table(e, what == 1);
-	case 2:
-	case 3:
-		return load_table(e, what == 3);
-	case 7:
-		return invlpg(e);
-	default:
-		return emu_stop(e, EMU_UNHANDLED);
-	}
-}
-
 static void op_invpcid(struct emu *e)
 {
 	u8 descriptor[16];
 
 	emu_read(e, e->seg, e->ea, descriptor, 16, 0);
-	emu_control(e, EMU_CTL_INVPCID, emu_gpr(e, e->op[0].reg, e->op[0].size), descriptor);
+	emu_control(e, EMU_CTL_INVPCID, e->op[1].val, descriptor);
 }
 
-/* F3 0F AE with a register: RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE */
-static void fsgsbase(struct emu *e)
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, by ModRM.reg */
+static void op_fsgsbase(struct emu *e)
 {
 	unsigned int seg = e->modrm & 8 ? EMU_GS : EMU_FS;
 	struct emu_seg s = *emu_segment(e, seg);
 
-	if (e->mode != EMU_LONG || !(e->ops->get_cr(e, 4) & CR4_FSGSBASE))
-		return emu_raise(e, EX_UD);
-	if (!(e->modrm & 0x10))
-		return emu_set_gpr(e, e->op[0].reg, e->op_size, s.base);
-	s.base = emu_gpr(e, e->op[0].reg, e->op_size);
-	if (!emu_canonical(e, s.base))
-		emu_raise_code(e, EX_GP, 0);
+	ud_if(e, e->mode != EMU_LONG || !(cr(e, 4) & CR4_FSGSBASE));
+	if (!(e->modrm & 0x10)) {
+		e->op[0].val = s.base;
+		return;
+	}
+	s.base = e->op[0].val;
+	gp_if(e, !emu_canonical(e, s.base));
 	emu_set_segment(e, seg, &s);
 }
 
+static void op_clflush(struct emu *e)
+{
+	emu_control(e, EMU_CTL_CLFLUSH, emu_linearize(e, e->seg, e->ea, 1, false), NULL);
+}
+
 /* ------------------------------------------------------------------------
- * x87, MMX, SSE and AVX: what moves data or control words
+ * x87, MMX, SSE and AVX: what moves data or control words. They work on e->fpu,
+ * which is got from the owner and given back.
  */
 
-/* #NM of x87 (any bit of @nm in CR0), MMX, SSE, AVX, AVX-512 */
-static void fpu_check(struct emu *e, u64 nm)
+/* #NM if CR0 has any of @nm. */
+static void fpu_begin(struct emu *e, u64 nm)
 {
-	if (e->ops->get_cr(e, 0) & nm)
-		emu_raise(e, EX_NM);
+	raise_if(e, cr(e, 0) & nm, EX_NM, 0);
+	if (!stopped(e))
+		emu_stop(e, e->ops->fpu_get(e, &e->fpu));
+	if (stopped(e))
+		memset(&e->fpu, 0, sizeof(e->fpu));
+	e->fpu.zeroed = 0;
 }
 
-static void vector_check(struct emu *e, bool mmx)
+static void fpu_end(struct emu *e)
 {
-	u64 cr4 = e->ops->get_cr(e, 4), xcr0 = 0, need = e->vex == 4 ? 0xe6 : 6;
+	if (!stopped(e))
+		emu_stop(e, e->ops->fpu_set(e, &e->fpu));
+}
 
-	if (!e->vex) {
-		if (e->ops->get_cr(e, 0) & CR0_EM || (!mmx && !(cr4 & CR4_OSFXSR)))
-			emu_raise(e, EX_UD);
-		return fpu_check(e, CR0_TS);
+static void vector_begin(struct emu *e, bool mmx)
+{
+	u64 cr4 = cr(e, 4), xcr0 = 0;
+
+	if (e->vex) {
+		ud_if(e, real_or_vm86(e) || !(cr4 & CR4_OSXSAVE));
+		emu_control(e, EMU_CTL_XGETBV, 0, &xcr0);
+		ud_if(e, (xcr0 & 6) != 6);
+	} else {
+		ud_if(e, cr(e, 0) & CR0_EM || (!mmx && !(cr4 & CR4_OSFXSR)));
 	}
-	if (real_or_vm86(e) || !(cr4 & CR4_OSXSAVE))
-		emu_raise(e, EX_UD);
-	emu_control(e, EMU_CTL_XGETBV, 0, &xcr0);
-	if ((xcr0 & need) != need)
-		emu_raise(e, EX_UD);
-	/* Masked, zeroing and broadcasting moves are not known. */
-	if (e->vex == 4 && (e->evex_bits & 0x9f) != 8)
-		emu_stop(e, EMU_UNHANDLED);
-	fpu_check(e, CR0_TS);
+	fpu_begin(e, CR0_TS);
 }
 
-static void vec_read(struct emu *e, unsigned int reg, void *buf, unsigned int size)
+/* The halves of a vector register, or an MMX register, from or to @buf. */
+static void vec_get(const struct emu *e, unsigned int reg, u8 buf[32])
 {
-	if (!e->ops->vec_read)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!stopped(e))
-		emu_stop(e, e->ops->vec_read(e, reg, buf, size));
+	memcpy(buf, e->fpu.xmm[reg], 16);
+	memcpy(buf + 16, e->fpu.ymm_high[reg], 16);
 }
 
-static void vec_write(struct emu *e, unsigned int reg, const void *buf, unsigned int size)
+/* VEX clears what is above @size, the old encodings keep it. */
+static void vec_set(struct emu *e, unsigned int reg, const u8 *buf, unsigned int size)
 {
-	if (!e->ops->vec_write)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!stopped(e))
-		emu_stop(e, e->ops->vec_write(e, reg, buf, size, e->vex));
+	memcpy(e->fpu.xmm[reg], buf, 16);
+	if (!e->vex)
+		return;
+	memset(e->fpu.ymm_high[reg], 0, 16);
+	memcpy(e->fpu.ymm_high[reg], buf + 16, size - 16);
+	e->fpu.zeroed |= 1u << reg;
 }
 
-/* Reads an operand of any kind into e->buf. */
-static void wide_operand_read(struct emu *e, const struct emu_operand *o)
+/* MMX instructions set the top of the x87 stack to 0 and mark all of it used. */
+static void mmx_begin(struct emu *e)
 {
-	u64 value = 0;
+	unsigned int top = e->fpu.sw >> 11 & 7, i;
+	u8 st[8][16];
 
-	memset(e->buf, 0, sizeof(e->buf));
-	if (o->loc == LOC_MEM)
-		return emu_read(e, e->seg, e->ea, e->buf, o->size, 0);
-	if (o->loc == LOC_VEC)
-		return vec_read(e, o->reg, e->buf, o->size);
-	if (o->loc == LOC_GPR)
-		value = emu_gpr(e, o->reg, o->size);
-	else if (!e->ops->mmx_read)
-		emu_stop(e, EMU_UNHANDLED);
-	else if (!stopped(e))
-		emu_stop(e, e->ops->mmx_read(e, o->reg, &value));
-	memcpy(e->buf, &value, 8);
+	memcpy(st, e->fpu.st, sizeof(st));
+	for (i = 0; i < 8; i++)
+		memcpy(e->fpu.st[i], st[(i - top) & 7], 16);
+	e->fpu.sw &= ~0x3800u;
+	e->fpu.tags = 0xff;
 }
 
-/* Writes e->buf; a vector register gets zeroes above up to 16 bytes. */
-static void wide_operand_write(struct emu *e, const struct emu_operand *o)
-{
-	u64 value;
-
-	if (o->loc == LOC_MEM)
-		return emu_set_operand(e, e->buf, o->size);
-	if (o->loc == LOC_VEC)
-		return vec_write(e, o->reg, e->buf, o->size < 16 ? 16 : o->size);
-	memcpy(&value, e->buf, 8);
-	value &= size_mask(o->size);
-	if (o->loc == LOC_GPR)
-		emu_set_gpr(e, o->reg, o->size, value);
-	else if (!e->ops->mmx_write)
-		emu_stop(e, EMU_UNHANDLED);
-	else if (!stopped(e))
-		emu_stop(e, e->ops->mmx_write(e, o->reg, value));
-}
-
-/* Whole-operand moves, either direction, MMX or vector. */
+/* Moves of a whole operand, between registers of any kind and memory. */
 static void op_vec_move(struct emu *e)
 {
-	if (e->vex && e->vex_reg)
-		emu_raise(e, EX_UD);
-	vector_check(e, e->op[0].loc == LOC_MMX || e->op[1].loc == LOC_MMX);
-	wide_operand_read(e, &e->op[1]);
-	wide_operand_write(e, &e->op[0]);
+	const struct emu_operand *to = &e->op[0], *from = &e->op[1];
+	bool mmx = to->loc == LOC_MMX || from->loc == LOC_MMX;
+	u8 buf[32] = { 0 };
+	u64 low;
+
+	ud_if(e, e->vex && e->vex_reg);
+	vector_begin(e, mmx);
+	if (mmx)
+		mmx_begin(e);
+	if (from->loc == LOC_MEM)
+		emu_read(e, e->seg, e->ea, buf, from->size, 0);
+	else if (from->loc == LOC_VEC)
+		vec_get(e, from->reg, buf);
+	else
+		memcpy(buf, from->loc == LOC_MMX ? (void *)e->fpu.st[from->reg] :
+						   (void *)&e->regs[from->reg], 8);
+	if (from->size < 16)
+		memset(buf + from->size, 0, 16 - from->size);
+	memcpy(&low, buf, 8);
+	if (to->loc == LOC_MEM)
+		emu_set_operand(e, buf, to->size);
+	else if (to->loc == LOC_GPR)
+		emu_set_gpr(e, to->reg, to->size, low);
+	else if (to->loc == LOC_VEC)
+		vec_set(e, to->reg, buf, to->size < 16 ? 16 : to->size);
+	else
+		memset(memcpy(e->fpu.st[to->reg], buf, 8) + 8, 0xff, 2);
+	if (mmx || to->loc == LOC_VEC)
+		fpu_end(e);
 }
 
 /* MOVSS and MOVSD: with two registers they are partial moves. */
 static void op_vec_scalar(struct emu *e)
 {
-	if (e->op[0].loc != LOC_MEM && e->op[1].loc != LOC_MEM)
-		emu_stop(e, EMU_UNHANDLED);
+	unknown_if(e, e->op[0].loc != LOC_MEM && e->op[1].loc != LOC_MEM);
 	op_vec_move(e);
 }
 
@@ -1357,226 +1246,223 @@ static void op_vec_part(struct emu *e)
 {
 	unsigned int at = e->opcode >= 0x16 ? 8 : 0;
 	bool store = e->op[0].loc == LOC_MEM;
+	u8 buf[32];
 
-	if (!store && e->op[1].loc != LOC_MEM)
-		emu_stop(e, EMU_UNHANDLED);	/* MOVHLPS, MOVLHPS */
-	if (store && e->vex && e->vex_reg)
-		emu_raise(e, EX_UD);
-	vector_check(e, false);
-	vec_read(e, store ? e->op[1].reg : e->vex ? e->vex_reg : e->op[0].reg, e->buf, 16);
+	unknown_if(e, !store && e->op[1].loc != LOC_MEM);	/* MOVHLPS, MOVLHPS */
+	ud_if(e, store && e->vex && e->vex_reg);
+	vector_begin(e, false);
+	vec_get(e, store ? e->op[1].reg : e->vex ? e->vex_reg : e->op[0].reg, buf);
 	if (store)
-		return emu_set_operand(e, e->buf + at, 8);
-	emu_read(e, e->seg, e->ea, e->buf + at, 8, 0);
-	vec_write(e, e->op[0].reg, e->buf, 16);
+		return emu_set_operand(e, buf + at, 8);
+	emu_read(e, e->seg, e->ea, buf + at, 8, 0);
+	vec_set(e, e->op[0].reg, buf, 16);
+	fpu_end(e);
 }
 
 static void op_movnti(struct emu *e)
 {
-	if (e->vex_pp)
-		emu_raise(e, EX_UD);
-	emu_set_operand(e, &e->regs[e->op[1].reg & 15], e->op[1].size);
+	ud_if(e, e->vex_pp);
+	op_mov(e);
 }
 
-static u64 x87_word(struct emu *e, enum emu_x87 what, u32 value)
+/* SW.ES and B tell whether SW has an exception that CW does not mask. */
+static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 {
-	if (!e->ops->x87)
-		emu_stop(e, EMU_UNHANDLED);
-	if (!stopped(e))
-		emu_stop(e, e->ops->x87(e, what, &value));
-	return value;
+	e->fpu.cw = cw;
+	e->fpu.sw = (sw & 0x7f7f) | (sw & ~cw & 0x3f ? 0x8080 : 0);
+	fpu_end(e);
+}
+
+/* What waits reports earlier exceptions first; without NE by an interrupt. */
+static void x87_wait(struct emu *e)
+{
+	if (!(e->fpu.sw & 0x80))
+		return;
+	unknown_if(e, !(cr(e, 0) & CR0_NE));
+	emu_raise(e, EX_MF, 0);
+}
+
+static void op_fwait(struct emu *e)
+{
+	fpu_begin(e, cr(e, 0) & CR0_MP ? CR0_TS : 0);
+	x87_wait(e);
+}
+
+static void x87_init(struct emu *e)
+{
+	e->fpu.tags = 0;
+	e->fpu.opcode = 0;
+	e->fpu.ip = 0;
+	e->fpu.dp = 0;
+	x87_set_words(e, 0x37f, 0);
 }
 
 /* D8 to DF: control instructions only. */
 static void op_x87(struct emu *e)
 {
-	unsigned int what = e->opcode << 8 | e->modrm;
-	u64 value;
+	bool memory = e->op[0].loc == LOC_MEM;
 
-	fpu_check(e, CR0_EM | CR0_TS);
-	if (e->op[0].loc == LOC_MEM)
-		what = e->opcode << 8 | modrm_reg(e);
-	switch (what) {
+	fpu_begin(e, CR0_EM | CR0_TS);
+	switch (e->opcode << 8 | (memory ? modrm_reg(e) : e->modrm)) {
 	case 0xdbe3:		/* FNINIT */
-		x87_word(e, EMU_X87_INIT, 0);
-		break;
+		return x87_init(e);
 	case 0xdbe2:		/* FNCLEX */
-		x87_word(e, EMU_X87_CLEAR, 0);
-		break;
+		return x87_set_words(e, e->fpu.cw, e->fpu.sw & 0x7f00);
 	case 0xdfe0:		/* FNSTSW AX */
-		merge(&e->regs[EMU_RAX], x87_word(e, EMU_X87_READ_SW, 0), 2);
-		break;
+		return merge(&e->regs[EMU_RAX], e->fpu.sw, 2);
 	case 0xd905:		/* FLDCW */
-		x87_word(e, EMU_X87_WRITE_CW, emu_operand(e, 0, 2));
-		break;
+		x87_wait(e);
+		return x87_set_words(e, emu_operand(e, 0, 2) & ~0xe080u, e->fpu.sw);
 	case 0xd907:		/* FNSTCW */
+		return emu_set_operand(e, &e->fpu.cw, 2);
 	case 0xdd07:		/* FNSTSW */
-		value = x87_word(e, e->opcode == 0xd9 ? EMU_X87_READ_CW : EMU_X87_READ_SW, 0);
-		emu_set_operand(e, &value, 2);
-		break;
+		return emu_set_operand(e, &e->fpu.sw, 2);
 	default:
 		emu_stop(e, EMU_UNHANDLED);
-		break;
 	}
 }
 
-static void op_fwait(struct emu *e)
+static void op_mxcsr(struct emu *e)
 {
-	if (e->ops->get_cr(e, 0) & CR0_MP)
-		fpu_check(e, CR0_TS);
+	bool load = modrm_reg(e) == 2;
+
+	vector_begin(e, false);
+	if (!load)
+		return emu_set_operand(e, &e->fpu.mxcsr, 4);
+	e->fpu.mxcsr = emu_operand(e, 0, 4);
+	gp_if(e, e->fpu.mxcsr & ~e->fpu.mxcsr_mask);
+	fpu_end(e);
 }
 
-/* 0F AE: fences, cache lines, MXCSR, FS and GS bases */
-static void op_group15(struct emu *e)
+/*
+ * FXSAVE and FXRSTOR. The image ends behind XMM15, outside of 64-bit mode behind
+ * XMM7. Without REX.W the pointers have 32 bits and a selector, which processors
+ * of today leave 0.
+ */
+static void op_fxsave(struct emu *e)
 {
-	unsigned int what = modrm_reg(e);
-	u64 value;
+	unsigned int size = e->mode == EMU_LONG ? 416 : 288, i, n;
+	u64 pointers = e->rex & 8 ? ~0ull : 0xffffffff, linear;
+	bool load = modrm_reg(e) == 1;
+	u8 image[416];
 
-	if (e->op[0].loc != LOC_MEM) {
-		if (e->rep == 0xf3 && what < 4)
-			return fsgsbase(e);
-		if (what < 5 || e->rep || e->opsize_prefix)
-			emu_stop(e, EMU_UNHANDLED);
-	} else if (what == 2 && !e->vex_pp) {		/* LDMXCSR */
-		vector_check(e, false);
-		x87_word(e, EMU_X87_WRITE_MXCSR, emu_operand(e, 0, 4));
-	} else if (what == 3 && !e->vex_pp) {		/* STMXCSR */
-		vector_check(e, false);
-		value = x87_word(e, EMU_X87_READ_MXCSR, 0);
-		emu_set_operand(e, &value, 4);
-	} else if (!e->rep && (what == 7 || (what == 6 && e->opsize_prefix))) {
-		value = emu_linearize(e, e->seg, e->ea, 1, false);
-		emu_control(e, EMU_CTL_CLFLUSH, value, NULL);
-	} else {
-		emu_stop(e, EMU_UNHANDLED);
+	raise_if(e, cr(e, 0) & CR0_EM, EX_NM, 0);
+	fpu_begin(e, CR0_TS);
+	linear = emu_linearize(e, e->seg, e->ea, 512, !load);
+	gp_if(e, linear & 15);
+	e->fpu.ip &= pointers;
+	e->fpu.dp &= pointers;
+	memcpy(image, &e->fpu, size);
+	if (!load)		/* all pages first, then in pieces */
+		for (i = 0; i < 512; i += 256)
+			emu_probe_write(e, linear + i, 256);
+	for (i = 0; i < size; i += n) {
+		n = size - i < 64 ? size - i : 64;
+		if (load)
+			emu_lin_read(e, linear + i, image + i, n, 0);
+		else
+			emu_lin_write(e, linear + i, image + i, n, 0);
 	}
+	if (!load)
+		return;
+	n = e->fpu.mxcsr_mask;
+	memcpy(&e->fpu, image, size);
+	e->fpu.mxcsr_mask = n;
+	gp_if(e, e->fpu.mxcsr & ~n);
+	e->fpu.ip &= pointers;
+	e->fpu.dp &= pointers;
+	x87_set_words(e, (e->fpu.cw & ~0xe0c0u) | 0x40, e->fpu.sw);
 }
 
 /* ------------------------------------------------------------------------
  * The opcode tables (SDM 2D appendix A)
  */
 
+#define KINDS(letter, loc)						\
+	letter##_B = KIND(loc, SZ_B), letter##_W = KIND(loc, SZ_W),	\
+	letter##_D = KIND(loc, SZ_D), letter##_Q = KIND(loc, SZ_Q),	\
+	letter##_V = KIND(loc, SZ_V), letter##_Z = KIND(loc, SZ_Z),	\
+	letter##_Y = KIND(loc, SZ_Y), letter##_N = KIND(loc, SZ_N),	\
+	letter##_X = KIND(loc, SZ_X), letter##_M = KIND(loc, SZ_M),	\
+	letter##_BV = KIND(loc, SZ_BV), letter##_BZ = KIND(loc, SZ_BZ)
+
+/* E_B is the manual's Eb; the letters are explained at enum loc. */
 enum {
-	E_B = KIND(LOC_RM, SZ_B), E_W = KIND(LOC_RM, SZ_W),
-	E_D = KIND(LOC_RM, SZ_D), E_Q = KIND(LOC_RM, SZ_Q),
-	E_V = KIND(LOC_RM, SZ_V), E_Y = KIND(LOC_RM, SZ_Y),
-	E_N = KIND(LOC_RM, SZ_N),
-	G_B = KIND(LOC_REG, SZ_B), G_W = KIND(LOC_REG, SZ_W),
-	G_D = KIND(LOC_REG, SZ_D), G_V = KIND(LOC_REG, SZ_V),
-	G_Y = KIND(LOC_REG, SZ_Y), G_N = KIND(LOC_REG, SZ_N),
-	B_Y = KIND(LOC_VVVV, SZ_Y),
-	R_N = KIND(LOC_RM_GPR, SZ_N),
-	S_W = KIND(LOC_SREG, SZ_W), C_N = KIND(LOC_CR, SZ_N),
-	D_N = KIND(LOC_DR, SZ_N),
-	V_D = KIND(LOC_VEC, SZ_D), V_Q = KIND(LOC_VEC, SZ_Q),
-	V_Y = KIND(LOC_VEC, SZ_Y), V_X = KIND(LOC_VEC, SZ_X),
-	W_D = KIND(LOC_VEC_RM, SZ_D), W_Q = KIND(LOC_VEC_RM, SZ_Q),
-	W_X = KIND(LOC_VEC_RM, SZ_X),
-	P_Q = KIND(LOC_MMX, SZ_Q), P_Y = KIND(LOC_MMX, SZ_Y),
-	Q_Q = KIND(LOC_MMX_RM, SZ_Q),
-	Z_B = KIND(LOC_OPC, SZ_B), Z_V = KIND(LOC_OPC, SZ_V),
-	A_B = KIND(LOC_ACC, SZ_B), A_V = KIND(LOC_ACC, SZ_V),
-	A_Z = KIND(LOC_ACC, SZ_Z),
-	CL_B = KIND(LOC_CL, SZ_B), ONE_B = KIND(LOC_ONE, SZ_B),
-	I_B = KIND(LOC_IMM, SZ_B), I_W = KIND(LOC_IMM, SZ_W),
-	I_D = KIND(LOC_IMM, SZ_D), I_V = KIND(LOC_IMM, SZ_V),
-	I_Z = KIND(LOC_IMM, SZ_Z), I_S = KIND(LOC_IMM8, SZ_V),
-	J_B = KIND(LOC_REL, SZ_B), J_Z = KIND(LOC_REL, SZ_Z),
-	O_B = KIND(LOC_OFFSET, SZ_B), O_V = KIND(LOC_OFFSET, SZ_V),
-	P_V = KIND(LOC_FAR, SZ_V),
+	KINDS(E, LOC_RM), KINDS(G, LOC_REG), KINDS(B, LOC_VVVV), KINDS(R, LOC_RM_GPR),
+	KINDS(S, LOC_SREG), KINDS(C, LOC_CR), KINDS(D, LOC_DR), KINDS(V, LOC_VEC),
+	KINDS(W, LOC_VEC_RM), KINDS(P, LOC_MMX), KINDS(Q, LOC_MMX_RM), KINDS(Z, LOC_OPC),
+	KINDS(ACC, LOC_ACC), KINDS(CL, LOC_CL), KINDS(ONE, LOC_ONE), KINDS(I, LOC_IMM),
+	KINDS(IS, LOC_IMM8), KINDS(J, LOC_REL), KINDS(O, LOC_OFFSET), KINDS(A, LOC_FAR),
 };
 
-/* A row that needs more than the opcode to be found. */
-struct searched_row {
-	u8 map, opcode, pp;
-	u8 vex;			/* OLD, VEX or both */
-	struct row row;
-};
-
-#define OLD	1
-#define VEX	2	/* and EVEX */
-#define NO_EVEX	4
-
-/* 00 to 3F, by the lower three bits; the upper three name the operation. */
-static const struct row arithmetic_rows[6] = {
-	{ op_arithmetic, { E_B, G_B }, LOCK },
-	{ op_arithmetic, { E_V, G_V }, LOCK },
-	{ op_arithmetic, { G_B, E_B } },
-	{ op_arithmetic, { G_V, E_V } },
-	{ op_arithmetic, { A_B, I_B } },
-	{ op_arithmetic, { A_V, I_Z } },
-};
-
-/* CMP takes no LOCK and does not write. */
-static const struct row compare_rows[6] = {
-	{ op_arithmetic, { E_B, G_B }, NOWRITE },
-	{ op_arithmetic, { E_V, G_V }, NOWRITE },
-	{ op_arithmetic, { G_B, E_B }, NOWRITE },
-	{ op_arithmetic, { G_V, E_V }, NOWRITE },
-	{ op_arithmetic, { A_B, I_B }, NOWRITE },
-	{ op_arithmetic, { A_V, I_Z }, NOWRITE },
+/* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
+static const struct row arithmetic_rows[3] = {
+	{ op_arithmetic, { E_BV, G_BV }, LOCK },
+	{ op_arithmetic, { G_BV, E_BV } },
+	{ op_arithmetic, { ACC_BV, I_BZ } },
 };
 
 static const struct row group1[8] = {
 	[0 ... 6] = { op_arithmetic, { 0 }, LOCK },
-	[7] = { op_arithmetic, { 0 }, NOWRITE },	/* CMP */
+	[7] = { op_arithmetic, { 0 }, NOWRITE },			/* CMP */
 };
 
 static const struct row group1a[8] = {
-	{ op_pop, { E_V }, NOREAD | D64 },
-};
-
-static const struct row group3_byte[8] = {
-	{ op_test, { E_B, I_B }, NOWRITE },
-	{ op_test, { E_B, I_B }, NOWRITE },
-	{ op_not, { E_B }, LOCK },
-	{ op_neg, { E_B }, LOCK },
-	{ op_mul, { E_B }, NOWRITE },
-	{ op_mul, { E_B }, NOWRITE },
-	{ op_div, { E_B }, NOWRITE },
-	{ op_div, { E_B }, NOWRITE },
+	{ op_pop, { 0 }, NOREAD | D64 },
+	[1 ... 7] = { op_ud, { 0 }, RAW },
 };
 
 static const struct row group3[8] = {
-	{ op_test, { E_V, I_Z }, NOWRITE },
-	{ op_test, { E_V, I_Z }, NOWRITE },
-	{ op_not, { E_V }, LOCK },
-	{ op_neg, { E_V }, LOCK },
-	{ op_mul, { E_V }, NOWRITE },
-	{ op_mul, { E_V }, NOWRITE },
-	{ op_div, { E_V }, NOWRITE },
-	{ op_div, { E_V }, NOWRITE },
+	[0 ... 1] = { op_test, { E_BV, I_BZ }, NOWRITE },
+	[2] = { op_not, { 0 }, LOCK },
+	[3] = { op_neg, { 0 }, LOCK },
+	[4 ... 5] = { op_mul, { 0 }, NOWRITE },
+	[6 ... 7] = { op_div, { 0 }, NOWRITE },
 };
 
+/* Groups 4 and 5; the first two are for bytes, too. */
 static const struct row group4[8] = {
-	{ op_inc_dec, { E_B }, LOCK },
-	{ op_inc_dec, { E_B }, LOCK },
+	[0 ... 1] = { op_inc_dec, { 0 }, LOCK },
+	[2 ... 7] = { op_ud, { 0 }, RAW },
 };
 
 static const struct row group5[8] = {
-	{ op_inc_dec, { E_V }, LOCK },
-	{ op_inc_dec, { E_V }, LOCK },
-	{ op_call, { E_V }, NOWRITE | F64 },
-	{ emu_op_far_indirect, { E_V }, RAW | MEMORY },		/* CALL far */
-	{ op_jmp, { E_V }, NOWRITE | F64 },
-	{ emu_op_far_indirect, { E_V }, RAW | MEMORY },		/* JMP far */
-	{ op_push, { E_V }, NOWRITE | D64 },
+	[0 ... 1] = { op_inc_dec, { 0 }, LOCK },
+	{ op_call, { 0 }, NOWRITE | F64 },
+	{ emu_op_far_indirect, { 0 }, RAW | MEMORY },			/* CALL far */
+	{ op_jmp, { 0 }, NOWRITE | F64 },
+	{ emu_op_far_indirect, { 0 }, RAW | MEMORY },			/* JMP far */
+	{ op_push, { 0 }, NOWRITE | D64 },
+	{ op_ud, { 0 }, RAW },
+};
+
+static const struct row group6[8] = {
+	[0 ... 1] = { emu_op_store_selector, { E_M }, NOREAD | PROT | UMIP }, /* SLDT, STR */
+	[2 ... 3] = { emu_op_load_system, { 0 }, NOWRITE | PROT | PRIV }, /* LLDT, LTR */
+	[4 ... 5] = { emu_op_verify, { 0 }, NOWRITE | PROT },		/* VERR, VERW */
+	[6 ... 7] = { op_ud, { 0 }, RAW },
+};
+
+static const struct row group7[8] = {
+	[0 ... 1] = { op_store_table, { 0 }, RAW | MEMORY | UMIP },	/* SGDT, SIDT */
+	[2 ... 3] = { op_load_table, { 0 }, RAW | MEMORY | PRIV },	/* LGDT, LIDT */
+	[4] = { op_smsw, { E_M }, NOREAD | UMIP },
+	[6] = { op_lmsw, { E_W }, NOWRITE | PRIV },
+	[7] = { op_invlpg, { 0 }, RAW | MEMORY | PRIV },
 };
 
 static const struct row group8[8] = {
-	[4] = { op_bit, { E_V, I_B }, NOWRITE },	/* BT */
-	[5 ... 7] = { op_bit, { E_V, I_B }, LOCK },
+	[0 ... 3] = { op_ud, { 0 }, RAW },
+	[4] = { op_bit, { 0 }, NOWRITE },				/* BT */
+	[5 ... 7] = { op_bit, { 0 }, LOCK },
 };
 
 static const struct row group9[8] = {
-	[1] = { op_cmpxchg_wide, { E_V }, RAW | LOCK | MEMORY },
-};
-
-static const struct row group11_byte[8] = {
-	{ op_mov, { E_B, I_B }, NOREAD },
+	[1] = { op_cmpxchg_wide, { 0 }, RAW | LOCK | MEMORY },
 };
 
 static const struct row group11[8] = {
-	{ op_mov, { E_V, I_Z }, NOREAD },
+	{ op_mov, { 0 }, NOREAD },
 };
 
 static const struct row one_byte[256] = {
@@ -1590,76 +1476,58 @@ static const struct row one_byte[256] = {
 	[0x27] = { op_daa_das, { 0 }, I64 },
 	[0x2f] = { op_daa_das, { 0 }, I64 },
 	[0x37] = { op_aaa_aas, { 0 }, I64 },
+	[0x38 ... 0x39] = { op_arithmetic, { E_BV, G_BV }, NOWRITE },	/* CMP */
+	[0x3a ... 0x3b] = { op_arithmetic, { G_BV, E_BV }, NOWRITE },
+	[0x3c ... 0x3d] = { op_arithmetic, { ACC_BV, I_BZ }, NOWRITE },
 	[0x3f] = { op_aaa_aas, { 0 }, I64 },
-	[0x40 ... 0x47] = { op_inc_dec, { Z_V }, I64 },
-	[0x48 ... 0x4f] = { op_inc_dec, { Z_V }, I64 },
+	[0x40 ... 0x4f] = { op_inc_dec, { Z_V }, I64 },
 	[0x50 ... 0x57] = { op_push, { Z_V }, NOWRITE | D64 },
 	[0x58 ... 0x5f] = { op_pop, { Z_V }, NOREAD | D64 },
 	[0x60] = { op_pusha, { 0 }, I64 },
 	[0x61] = { op_popa, { 0 }, I64 },
 	[0x62] = { op_bound, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0x63] = { op_movsx, { G_V, E_D }, NOREAD },		/* MOVSXD */
+	[0x63] = { op_movsx, { G_V, E_D }, NOREAD },			/* MOVSXD */
 	[0x68] = { op_push, { I_Z }, NOWRITE | D64 },
 	[0x69] = { op_imul, { G_V, E_V, I_Z }, NOREAD },
-	[0x6a] = { op_push, { I_S }, NOWRITE | D64 },
-	[0x6b] = { op_imul, { G_V, E_V, I_S }, NOREAD },
-	[0x6c] = { op_ins_outs, { A_B }, RAW | STRING },
-	[0x6d] = { op_ins_outs, { A_Z }, RAW | STRING },
-	[0x6e] = { op_ins_outs, { A_B }, RAW | STRING },
-	[0x6f] = { op_ins_outs, { A_Z }, RAW | STRING },
+	[0x6a] = { op_push, { IS_V }, NOWRITE | D64 },
+	[0x6b] = { op_imul, { G_V, E_V, IS_V }, NOREAD },
+	[0x6c ... 0x6f] = { op_ins_outs, { ACC_BZ }, RAW | STRING },
 	[0x70 ... 0x7f] = { op_jcc, { J_B }, RAW | F64 },
-	[0x80] = { NULL, { E_B, I_B }, 0, group1 },
-	[0x81] = { NULL, { E_V, I_Z }, 0, group1 },
+	[0x80 ... 0x81] = { NULL, { E_BV, I_BZ }, 0, group1 },
 	[0x82] = { NULL, { E_B, I_B }, I64, group1 },
-	[0x83] = { NULL, { E_V, I_S }, 0, group1 },
-	[0x84] = { op_test, { E_B, G_B }, NOWRITE },		/* TEST */
-	[0x85] = { op_test, { E_V, G_V }, NOWRITE },
-	[0x86] = { op_xchg, { E_B, G_B }, LOCK },
-	[0x87] = { op_xchg, { E_V, G_V }, LOCK },
-	[0x88] = { op_mov, { E_B, G_B }, NOREAD },
-	[0x89] = { op_mov, { E_V, G_V }, NOREAD },
-	[0x8a] = { op_mov, { G_B, E_B }, NOREAD },
-	[0x8b] = { op_mov, { G_V, E_V }, NOREAD },
-	[0x8c] = { emu_op_mov_from_sreg, { E_V, S_W }, NOREAD },
+	[0x83] = { NULL, { E_V, IS_V }, 0, group1 },
+	[0x84 ... 0x85] = { op_test, { E_BV, G_BV }, NOWRITE },
+	[0x86 ... 0x87] = { op_xchg, { E_BV, G_BV }, LOCK },
+	[0x88 ... 0x89] = { op_mov, { E_BV, G_BV }, NOREAD },
+	[0x8a ... 0x8b] = { op_mov, { G_BV, E_BV }, NOREAD },
+	[0x8c] = { emu_op_mov_from_sreg, { E_M, S_W }, NOREAD },
 	[0x8d] = { op_lea, { G_V, E_V }, NOREAD | NOLOAD | MEMORY },
 	[0x8e] = { emu_op_mov_to_sreg, { S_W, E_W }, NOREAD | NOWRITE },
 	[0x8f] = { NULL, { E_V }, 0, group1a },
-	[0x90] = { op_nop_pause, { Z_V, A_V } },
-	[0x91 ... 0x97] = { op_xchg, { Z_V, A_V } },
+	[0x90] = { op_nop_pause, { Z_V, ACC_V } },
+	[0x91 ... 0x97] = { op_xchg, { Z_V, ACC_V } },
 	[0x98] = { op_cbw },
 	[0x99] = { op_cwd },
-	[0x9a] = { emu_op_far_direct, { P_V }, RAW | I64 },
+	[0x9a] = { emu_op_far_direct, { A_V }, RAW | I64 },
 	[0x9b] = { op_fwait },
 	[0x9c] = { op_pushf, { 0 }, D64 },
 	[0x9d] = { op_popf, { 0 }, D64 },
 	[0x9e] = { op_sahf },
 	[0x9f] = { op_lahf },
-	[0xa0] = { op_mov, { A_B, O_B }, NOREAD },
-	[0xa1] = { op_mov, { A_V, O_V }, NOREAD },
-	[0xa2] = { op_mov, { O_B, A_B }, NOREAD },
-	[0xa3] = { op_mov, { O_V, A_V }, NOREAD },
-	[0xa4] = { op_string, { A_B }, RAW | STRING },
-	[0xa5] = { op_string, { A_V }, RAW | STRING },
-	[0xa6] = { op_string, { A_B }, RAW | STRING | REPCC },
-	[0xa7] = { op_string, { A_V }, RAW | STRING | REPCC },
-	[0xa8] = { op_test, { A_B, I_B }, NOWRITE },		/* TEST */
-	[0xa9] = { op_test, { A_V, I_Z }, NOWRITE },
-	[0xaa] = { op_string, { A_B }, RAW | STRING },
-	[0xab] = { op_string, { A_V }, RAW | STRING },
-	[0xac] = { op_string, { A_B }, RAW | STRING },
-	[0xad] = { op_string, { A_V }, RAW | STRING },
-	[0xae] = { op_string, { A_B }, RAW | STRING | REPCC },
-	[0xaf] = { op_string, { A_V }, RAW | STRING | REPCC },
+	[0xa0 ... 0xa1] = { op_mov, { ACC_BV, O_BV }, NOREAD },
+	[0xa2 ... 0xa3] = { op_mov, { O_BV, ACC_BV }, NOREAD },
+	[0xa4 ... 0xa5] = { op_string, { ACC_BV }, RAW | STRING },	/* MOVS */
+	[0xa6 ... 0xa7] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* CMPS */
+	[0xa8 ... 0xa9] = { op_test, { ACC_BV, I_BZ }, NOWRITE },
+	[0xaa ... 0xad] = { op_string, { ACC_BV }, RAW | STRING },	/* STOS, LODS */
+	[0xae ... 0xaf] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* SCAS */
 	[0xb0 ... 0xb7] = { op_mov, { Z_B, I_B }, NOREAD },
 	[0xb8 ... 0xbf] = { op_mov, { Z_V, I_V }, NOREAD },
-	[0xc0] = { op_shift, { E_B, I_B } },
-	[0xc1] = { op_shift, { E_V, I_B } },
+	[0xc0 ... 0xc1] = { op_shift, { E_BV, I_B } },
 	[0xc2] = { op_ret, { I_W }, RAW | F64 },
 	[0xc3] = { op_ret, { 0 }, RAW | F64 },
-	[0xc4] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0xc5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0xc6] = { NULL, { E_B, I_B }, 0, group11_byte },
-	[0xc7] = { NULL, { E_V, I_Z }, 0, group11 },
+	[0xc4 ... 0xc5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | I64 | MEMORY },
+	[0xc6 ... 0xc7] = { NULL, { E_BV, I_BZ }, 0, group11 },
 	[0xc8] = { op_enter, { I_W, I_B }, RAW | D64 },
 	[0xc9] = { op_leave, { 0 }, D64 },
 	[0xca] = { emu_op_ret_far, { I_W }, RAW },
@@ -1668,39 +1536,27 @@ static const struct row one_byte[256] = {
 	[0xcd] = { emu_op_int, { I_B }, RAW },
 	[0xce] = { emu_op_int, { 0 }, I64 },
 	[0xcf] = { emu_op_iret },
-	[0xd0] = { op_shift, { E_B, ONE_B } },
-	[0xd1] = { op_shift, { E_V, ONE_B } },
-	[0xd2] = { op_shift, { E_B, CL_B } },
-	[0xd3] = { op_shift, { E_V, CL_B } },
+	[0xd0 ... 0xd1] = { op_shift, { E_BV, ONE_B } },
+	[0xd2 ... 0xd3] = { op_shift, { E_BV, CL_B } },
 	[0xd4] = { op_aam, { I_B }, RAW | I64 },
 	[0xd5] = { op_aad, { I_B }, RAW | I64 },
 	[0xd6] = { op_salc, { 0 }, I64 },
 	[0xd7] = { op_xlat },
 	[0xd8 ... 0xdf] = { op_x87, { E_W }, RAW },
 	[0xe0 ... 0xe3] = { op_loop, { J_B }, RAW | F64 },
-	[0xe4] = { op_in_out, { A_B, I_B }, RAW },
-	[0xe5] = { op_in_out, { A_Z, I_B }, RAW },
-	[0xe6] = { op_in_out, { A_B, I_B }, RAW },
-	[0xe7] = { op_in_out, { A_Z, I_B }, RAW },
+	[0xe4 ... 0xe7] = { op_in_out, { ACC_BZ, I_B }, RAW },
 	[0xe8] = { op_call, { J_Z }, RAW | F64 },
 	[0xe9] = { op_jmp, { J_Z }, RAW | F64 },
-	[0xea] = { emu_op_far_direct, { P_V }, RAW | I64 },
+	[0xea] = { emu_op_far_direct, { A_V }, RAW | I64 },
 	[0xeb] = { op_jmp, { J_B }, RAW | F64 },
-	[0xec] = { op_in_out, { A_B }, RAW },
-	[0xed] = { op_in_out, { A_Z }, RAW },
-	[0xee] = { op_in_out, { A_B }, RAW },
-	[0xef] = { op_in_out, { A_Z }, RAW },
+	[0xec ... 0xef] = { op_in_out, { ACC_BZ }, RAW },
 	[0xf1] = { emu_op_int },
 	[0xf4] = { op_hlt, { 0 }, PRIV },
-	[0xf5] = { op_flag },
-	[0xf6] = { NULL, { E_B }, 0, group3_byte },
-	[0xf7] = { NULL, { E_V }, 0, group3 },
-	[0xf8] = { op_flag },
-	[0xf9] = { op_flag },
-	[0xfa] = { op_cli_sti },
-	[0xfb] = { op_cli_sti },
-	[0xfc] = { op_flag },
-	[0xfd] = { op_flag },
+	[0xf5] = { op_flag },						/* CMC */
+	[0xf6 ... 0xf7] = { NULL, { E_BV }, 0, group3 },
+	[0xf8 ... 0xf9] = { op_flag },					/* CLC, STC */
+	[0xfa ... 0xfb] = { op_cli_sti },
+	[0xfc ... 0xfd] = { op_flag },					/* CLD, STD */
 	[0xfe] = { NULL, { E_B }, 0, group4 },
 	[0xff] = { NULL, { E_V }, 0, group5 },
 };
@@ -1708,42 +1564,25 @@ static const struct row one_byte[256] = {
 /* In 64-bit mode 63 is MOVSXD, elsewhere ARPL. */
 static const struct row row_arpl = { emu_op_arpl, { E_W, G_W }, PROT };
 
-/* The 0F map. A row that is not here takes ModRM and is not emulated. */
+/* The 0F map, but for what takes a mandatory prefix. */
 static const struct row two_byte[256] = {
-	[0x00] = { emu_op_group6, { E_V }, RAW | PROT },
-	[0x02] = { emu_op_lar_lsl, { G_V, E_W }, PROT },		/* LAR */
-	[0x03] = { emu_op_lar_lsl, { G_V, E_W }, PROT },		/* LSL */
-	[0x01] = { op_group7, { E_V }, RAW },
-	[0x05] = { NULL, { 0 }, BARE },				/* SYSCALL */
+	[0x00] = { NULL, { E_W }, 0, group6 },
+	[0x01] = { NULL, { E_V }, 0, group7 },
+	[0x02 ... 0x03] = { emu_op_lar_lsl, { G_V, E_W }, PROT },
 	[0x06] = { op_clts, { 0 }, PRIV },
-	[0x07] = { NULL, { 0 }, BARE },				/* SYSRET */
-	[0x08] = { op_invd, { 0 }, PRIV },
-	[0x09] = { op_invd, { 0 }, PRIV },
-	[0x0b] = { op_ud },
-	[0x0d] = { op_nop, { E_B }, RAW },			/* PREFETCHW */
-	[0x0e] = { NULL, { 0 }, BARE },				/* FEMMS */
-	[0x0f] = { NULL, { I_B }, MODRM },			/* 3DNow! */
-	[0x10 ... 0x13] = { NULL, { 0 }, SEARCH },
-	[0x16 ... 0x17] = { NULL, { 0 }, SEARCH },
-	[0x18 ... 0x1f] = { op_nop, { E_B }, RAW },		/* hints */
+	[0x08 ... 0x09] = { op_invd, { 0 }, PRIV },			/* INVD, WBINVD */
+	[0x0b] = { op_ud, { 0 }, RAW },					/* UD2 */
+	[0x0d] = { op_nop, { E_B }, RAW },				/* PREFETCHW */
+	[0x18 ... 0x1f] = { op_nop, { E_B }, RAW },			/* hints */
 	[0x20] = { op_mov_from_cr, { R_N, C_N }, NOREAD | PRIV },
 	[0x21] = { op_mov_dr, { R_N, D_N }, NOREAD | PRIV },
 	[0x22] = { op_mov_to_cr, { C_N, R_N }, NOREAD | NOWRITE | PRIV },
 	[0x23] = { op_mov_dr, { D_N, R_N }, NOREAD | NOWRITE | PRIV },
-	[0x28 ... 0x29] = { NULL, { 0 }, SEARCH },
-	[0x2b] = { NULL, { 0 }, SEARCH },
 	[0x30] = { op_wrmsr, { 0 }, PRIV },
 	[0x31] = { op_rdtsc },
 	[0x32] = { op_rdmsr, { 0 }, PRIV },
 	[0x33] = { op_rdpmc },
-	[0x34 ... 0x35] = { NULL, { 0 }, BARE },		/* SYSENTER */
-	[0x37] = { NULL, { 0 }, BARE },				/* GETSEC */
 	[0x40 ... 0x4f] = { op_cmovcc, { G_V, E_V } },
-	[0x6e ... 0x6f] = { NULL, { 0 }, SEARCH },
-	[0x70 ... 0x73] = { NULL, { I_B }, MODRM },
-	[0x77] = { NULL, { 0 }, BARE },				/* EMMS */
-	[0x78] = { NULL, { 0 }, SEARCH },
-	[0x7e ... 0x7f] = { NULL, { 0 }, SEARCH },
 	[0x80 ... 0x8f] = { op_jcc, { J_Z }, RAW | F64 },
 	[0x90 ... 0x9f] = { op_setcc, { E_B }, NOREAD },
 	[0xa0] = { emu_op_push_sreg, { 0 }, D64 },
@@ -1754,142 +1593,146 @@ static const struct row two_byte[256] = {
 	[0xa5] = { op_double_shift, { E_V, G_V, CL_B } },
 	[0xa8] = { emu_op_push_sreg, { 0 }, D64 },
 	[0xa9] = { emu_op_pop_sreg, { 0 }, D64 },
-	[0xaa] = { NULL, { 0 }, BARE },				/* RSM */
 	[0xab] = { op_bit, { E_V, G_V }, LOCK | BITS },
 	[0xac] = { op_double_shift, { E_V, G_V, I_B } },
 	[0xad] = { op_double_shift, { E_V, G_V, CL_B } },
-	[0xae] = { op_group15, { E_V }, RAW },
+	[0xae] = { NULL, { E_Y } },					/* MAP_0FAE_… */
 	[0xaf] = { op_imul, { G_V, E_V } },
-	[0xb0] = { op_cmpxchg, { E_B, G_B }, LOCK },
-	[0xb1] = { op_cmpxchg, { E_V, G_V }, LOCK },
+	[0xb0 ... 0xb1] = { op_cmpxchg, { E_BV, G_BV }, LOCK },
 	[0xb2] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
 	[0xb3] = { op_bit, { E_V, G_V }, LOCK | BITS },
-	[0xb4] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
-	[0xb5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
-	[0xb6] = { op_mov, { G_V, E_B }, NOREAD },		/* MOVZX */
+	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
+	[0xb6] = { op_mov, { G_V, E_B }, NOREAD },			/* MOVZX */
 	[0xb7] = { op_mov, { G_V, E_W }, NOREAD },
 	[0xb8] = { op_popcnt, { G_V, E_V }, NOREAD },
-	[0xb9] = { op_ud, { 0 }, MODRM },			/* UD1 */
+	[0xb9] = { op_ud, { E_B }, RAW },				/* UD1 */
 	[0xba] = { NULL, { E_V, I_B }, 0, group8 },
 	[0xbb] = { op_bit, { E_V, G_V }, LOCK | BITS },
-	[0xbc] = { op_bit_scan, { G_V, E_V } },
-	[0xbd] = { op_bit_scan, { G_V, E_V } },
+	[0xbc ... 0xbd] = { op_bit_scan, { G_V, E_V } },
 	[0xbe] = { op_movsx, { G_V, E_B }, NOREAD },
 	[0xbf] = { op_movsx, { G_V, E_W }, NOREAD },
-	[0xc0] = { op_xadd, { E_B, G_B }, LOCK },
-	[0xc1] = { op_xadd, { E_V, G_V }, LOCK },
-	[0xc2] = { NULL, { I_B }, MODRM },
-	[0xc3] = { op_movnti, { E_Y, G_Y }, RAW | MEMORY },
-	[0xc4 ... 0xc6] = { NULL, { I_B }, MODRM },
+	[0xc0 ... 0xc1] = { op_xadd, { E_BV, G_BV }, LOCK },
+	[0xc3] = { op_movnti, { E_Y, G_Y }, NOREAD | MEMORY },
 	[0xc7] = { NULL, { E_V }, 0, group9 },
 	[0xc8 ... 0xcf] = { op_swap, { Z_V } },
-	[0xd6] = { NULL, { 0 }, SEARCH },
-	[0xe7] = { NULL, { 0 }, SEARCH },
-	[0xf0] = { NULL, { 0 }, SEARCH },
-	[0xff] = { op_ud, { 0 }, MODRM },			/* UD0 */
+	[0xff] = { op_ud, { E_B }, RAW },				/* UD0 */
 };
 
-/* Selected by mandatory prefix or VEX: map, opcode, prefix, encodings. */
-static const struct searched_row searched[] = {
+/* Found by map, opcode, mandatory prefixes and encodings. */
+static const struct searched_row {
+	u8 map, opcode, prefixes;
+	struct row row;
+} searched[] = {
+#define P_NONE	0x01
+#define P_66	0x02
+#define P_F3	0x04
+#define P_F2	0x08
+#define OLD	0x10		/* without VEX */
+#define VEX	0x20
+#define PACKED	(P_NONE | P_66 | OLD | VEX)
+#define BMI	(NOREAD | PROT)
 	/* MOVUPS, MOVUPD, MOVSS, MOVSD */
-	{ 2, 0x10, 0x00, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW } },
-	{ 2, 0x10, 0x66, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW } },
-	{ 2, 0x10, 0xf3, OLD | VEX, { op_vec_scalar, { V_D, W_D }, RAW } },
-	{ 2, 0x10, 0xf2, OLD | VEX, { op_vec_scalar, { V_Q, W_Q }, RAW } },
-	{ 2, 0x11, 0x00, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW } },
-	{ 2, 0x11, 0x66, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW } },
-	{ 2, 0x11, 0xf3, OLD | VEX, { op_vec_scalar, { W_D, V_D }, RAW } },
-	{ 2, 0x11, 0xf2, OLD | VEX, { op_vec_scalar, { W_Q, V_Q }, RAW } },
+	{ 2, 0x10, PACKED, { op_vec_move, { V_X, W_X }, RAW | ANYLEN } },
+	{ 2, 0x10, P_F3 | OLD | VEX, { op_vec_scalar, { V_D, W_D }, RAW | ANYLEN } },
+	{ 2, 0x10, P_F2 | OLD | VEX, { op_vec_scalar, { V_Q, W_Q }, RAW | ANYLEN } },
+	{ 2, 0x11, PACKED, { op_vec_move, { W_X, V_X }, RAW | ANYLEN } },
+	{ 2, 0x11, P_F3 | OLD | VEX, { op_vec_scalar, { W_D, V_D }, RAW | ANYLEN } },
+	{ 2, 0x11, P_F2 | OLD | VEX, { op_vec_scalar, { W_Q, V_Q }, RAW | ANYLEN } },
 	/* MOVLPS, MOVLPD, MOVHPS, MOVHPD */
-	{ 2, 0x12, 0x00, OLD | VEX, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x12, 0x66, OLD | VEX, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x13, 0x00, OLD | VEX, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
-	{ 2, 0x13, 0x66, OLD | VEX, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
-	{ 2, 0x16, 0x00, OLD | VEX, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x16, 0x66, OLD | VEX, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x17, 0x00, OLD | VEX, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
-	{ 2, 0x17, 0x66, OLD | VEX, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
+	{ 2, 0x12, PACKED, { op_vec_part, { V_Q, W_Q }, RAW } },
+	{ 2, 0x13, PACKED, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
+	{ 2, 0x16, PACKED, { op_vec_part, { V_Q, W_Q }, RAW } },
+	{ 2, 0x17, PACKED, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
-	{ 2, 0x28, 0x00, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN } },
-	{ 2, 0x28, 0x66, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN } },
-	{ 2, 0x29, 0x00, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN } },
-	{ 2, 0x29, 0x66, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN } },
-	{ 2, 0x2b, 0x00, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | MEMORY } },
-	{ 2, 0x2b, 0x66, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | MEMORY } },
+	{ 2, 0x28, PACKED, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x29, PACKED, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x2b, PACKED, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN | MEMORY } },
 	/* MOVD, MOVQ */
-	{ 2, 0x6e, 0x00, OLD, { op_vec_move, { P_Y, E_Y }, RAW } },
-	{ 2, 0x6e, 0x66, OLD | VEX, { op_vec_move, { V_Y, E_Y }, RAW } },
-	{ 2, 0x7e, 0x00, OLD, { op_vec_move, { E_Y, P_Y }, RAW } },
-	{ 2, 0x7e, 0x66, OLD | VEX, { op_vec_move, { E_Y, V_Y }, RAW } },
-	{ 2, 0x7e, 0xf3, OLD | VEX, { op_vec_move, { V_Q, W_Q }, RAW } },
-	{ 2, 0xd6, 0x66, OLD | VEX, { op_vec_move, { W_Q, V_Q }, RAW } },
-	/* MOVQ (MMX), MOVDQA, MOVDQU; EVEX has the widths of the mask instead */
-	{ 2, 0x6f, 0x00, OLD, { op_vec_move, { P_Q, Q_Q }, RAW } },
-	{ 2, 0x6f, 0x66, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN } },
-	{ 2, 0x6f, 0xf3, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW } },
-	{ 2, 0x6f, 0xf2, VEX, { op_vec_move, { V_X, W_X }, RAW } },
-	{ 2, 0x7f, 0x00, OLD, { op_vec_move, { Q_Q, P_Q }, RAW } },
-	{ 2, 0x7f, 0x66, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN } },
-	{ 2, 0x7f, 0xf3, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW } },
-	{ 2, 0x7f, 0xf2, VEX, { op_vec_move, { W_X, V_X }, RAW } },
+	{ 2, 0x6e, P_NONE | OLD, { op_vec_move, { P_Y, E_Y }, RAW } },
+	{ 2, 0x6e, P_66 | OLD | VEX, { op_vec_move, { V_Y, E_Y }, RAW } },
+	{ 2, 0x7e, P_NONE | OLD, { op_vec_move, { E_Y, P_Y }, RAW } },
+	{ 2, 0x7e, P_66 | OLD | VEX, { op_vec_move, { E_Y, V_Y }, RAW } },
+	{ 2, 0x7e, P_F3 | OLD | VEX, { op_vec_move, { V_Q, W_Q }, RAW } },
+	{ 2, 0xd6, P_66 | OLD | VEX, { op_vec_move, { W_Q, V_Q }, RAW } },
+	/* MOVQ (MMX), MOVDQA, MOVDQU */
+	{ 2, 0x6f, P_NONE | OLD, { op_vec_move, { P_Q, Q_Q }, RAW } },
+	{ 2, 0x6f, P_66 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x6f, P_F3 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ANYLEN } },
+	{ 2, 0x7f, P_NONE | OLD, { op_vec_move, { Q_Q, P_Q }, RAW } },
+	{ 2, 0x7f, P_66 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x7f, P_F3 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ANYLEN } },
 	/* MOVNTQ, MOVNTDQ, LDDQU, MOVNTDQA */
-	{ 2, 0xe7, 0x00, OLD, { op_vec_move, { Q_Q, P_Q }, RAW | MEMORY } },
-	{ 2, 0xe7, 0x66, OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | MEMORY } },
-	{ 2, 0xf0, 0xf2, OLD | VEX | NO_EVEX, { op_vec_move, { V_X, W_X }, RAW | MEMORY } },
-	{ 3, 0x2a, 0x66, OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN | MEMORY } },
-	/* EXTRQ and INSERTQ (SSE4a), for their length */
-	{ 2, 0x78, 0x66, OLD, { NULL, { I_B, I_B }, MODRM } },
-	{ 2, 0x78, 0xf2, OLD, { NULL, { I_B, I_B }, MODRM } },
-	/* INVPCID */
-	{ 3, 0x82, 0x66, OLD, { op_invpcid, { G_N, E_D }, RAW | PRIV | MEMORY } },
-	/* MOVBE, CRC32, ADCX, ADOX */
-	{ 3, 0xf0, 0x00, OLD, { op_swap, { G_V, E_V }, NOREAD | MEMORY } },
-	{ 3, 0xf0, 0x66, OLD, { op_swap, { G_V, E_V }, NOREAD | MEMORY } },
-	{ 3, 0xf0, 0xf2, OLD, { op_crc32, { G_Y, E_B } } },
-	{ 3, 0xf1, 0x00, OLD, { op_swap, { E_V, G_V }, NOREAD | MEMORY } },
-	{ 3, 0xf1, 0x66, OLD, { op_swap, { E_V, G_V }, NOREAD | MEMORY } },
-	{ 3, 0xf1, 0xf2, OLD, { op_crc32, { G_Y, E_V } } },
-	{ 3, 0xf6, 0x66, OLD, { op_adx, { G_Y, E_Y } } },
-	{ 3, 0xf6, 0xf3, OLD, { op_adx, { G_Y, E_Y } } },
+	{ 2, 0xe7, P_NONE | OLD, { op_vec_move, { Q_Q, P_Q }, RAW | MEMORY } },
+	{ 2, 0xe7, P_66 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN | MEMORY } },
+	{ 2, 0xf0, P_F2 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ANYLEN | MEMORY } },
+	{ 3, 0x2a, P_66 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN | MEMORY } },
+	/* INVPCID, MOVBE, CRC32, ADCX and ADOX */
+	{ 3, 0x82, P_66 | OLD, { op_invpcid, { E_D, G_N }, NOREAD | NOWRITE | PRIV | MEMORY } },
+	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_swap, { G_V, E_V }, NOREAD | MEMORY } },
+	{ 3, 0xf0, P_F2 | OLD, { op_crc32, { G_Y, E_B } } },
+	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_swap, { E_V, G_V }, NOREAD | MEMORY } },
+	{ 3, 0xf1, P_F2 | OLD, { op_crc32, { G_Y, E_V } } },
+	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, { G_Y, E_Y } } },
 	/* BMI1 and BMI2 */
-	{ 3, 0xf2, 0x00, VEX | NO_EVEX, { op_andn, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf3, 0x00, VEX | NO_EVEX, { op_bls, { B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf5, 0x00, VEX | NO_EVEX, { op_bzhi, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 3, 0xf5, 0xf2, VEX | NO_EVEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf5, 0xf3, VEX | NO_EVEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf6, 0xf2, VEX | NO_EVEX, { op_mulx, { G_Y, B_Y, E_Y }, NOREAD | PROT } },
-	{ 3, 0xf7, 0x00, VEX | NO_EVEX, { op_bextr, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 3, 0xf7, 0x66, VEX | NO_EVEX, { op_shift_x, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 3, 0xf7, 0xf2, VEX | NO_EVEX, { op_shift_x, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 3, 0xf7, 0xf3, VEX | NO_EVEX, { op_shift_x, { G_Y, E_Y, B_Y }, NOREAD | PROT } },
-	{ 4, 0xf0, 0xf2, VEX | NO_EVEX, { op_shift_x, { G_Y, E_Y, I_B }, NOREAD | PROT } },
+	{ 3, 0xf2, P_NONE | VEX, { op_andn, { G_Y, B_Y, E_Y }, BMI } },
+	{ 3, 0xf3, P_NONE | VEX, { op_bls, { B_Y, E_Y }, BMI } },
+	{ 3, 0xf5, P_NONE | VEX, { op_bzhi, { G_Y, E_Y, B_Y }, BMI } },
+	{ 3, 0xf5, P_F2 | P_F3 | VEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, BMI } },
+	{ 3, 0xf6, P_F2 | VEX, { op_mulx, { G_Y, B_Y, E_Y }, BMI } },
+	{ 3, 0xf7, P_NONE | VEX, { op_bextr, { G_Y, E_Y, B_Y }, BMI } },
+	{ 3, 0xf7, P_66 | P_F2 | P_F3 | VEX, { op_shift_x, { G_Y, E_Y, B_Y }, BMI } },
+	{ 4, 0xf0, P_F2 | VEX, { op_shift_x, { G_Y, E_Y, I_B }, BMI } },
+	/* VMCALL, VMMCALL, MONITOR, MWAIT, XGETBV, XSETBV, SWAPGS, RDTSCP */
+	{ MAP_0F01, 0xc1, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
+	{ MAP_0F01, 0xd9, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
+	{ MAP_0F01, 0xc8, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
+	{ MAP_0F01, 0xc9, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
+	{ MAP_0F01, 0xd0, P_NONE | OLD, { op_xcr, { 0 }, RAW } },
+	{ MAP_0F01, 0xd1, P_NONE | OLD, { op_xcr, { 0 }, RAW } },
+	{ MAP_0F01, 0xf8, P_NONE | OLD, { op_swapgs, { 0 }, RAW } },
+	{ MAP_0F01, 0xf9, P_NONE | OLD, { op_rdtsc, { 0 }, RAW } },
+	/* FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, CLWB, CLFLUSH, CLFLUSHOPT */
+	{ MAP_0FAE_MEMORY, 0, P_NONE | OLD, { op_fxsave, { 0 }, RAW } },
+	{ MAP_0FAE_MEMORY, 1, P_NONE | OLD, { op_fxsave, { 0 }, RAW } },
+	{ MAP_0FAE_MEMORY, 2, P_NONE | OLD | VEX, { op_mxcsr, { 0 }, RAW } },
+	{ MAP_0FAE_MEMORY, 3, P_NONE | OLD | VEX, { op_mxcsr, { 0 }, RAW } },
+	{ MAP_0FAE_MEMORY, 6, P_66 | OLD, { op_clflush, { 0 }, RAW } },
+	{ MAP_0FAE_MEMORY, 7, P_NONE | P_66 | OLD, { op_clflush, { 0 }, RAW } },
+	/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, LFENCE, MFENCE, SFENCE */
+	{ MAP_0FAE_REG, 0, P_F3 | OLD, { op_fsgsbase, { 0 }, NOREAD } },
+	{ MAP_0FAE_REG, 1, P_F3 | OLD, { op_fsgsbase, { 0 }, NOREAD } },
+	{ MAP_0FAE_REG, 2, P_F3 | OLD, { op_fsgsbase, { 0 }, NOWRITE } },
+	{ MAP_0FAE_REG, 3, P_F3 | OLD, { op_fsgsbase, { 0 }, NOWRITE } },
+	{ MAP_0FAE_REG, 5, P_NONE | OLD, { op_nop, { 0 }, RAW } },
+	{ MAP_0FAE_REG, 6, P_NONE | OLD, { op_nop, { 0 }, RAW } },
+	{ MAP_0FAE_REG, 7, P_NONE | OLD, { op_nop, { 0 }, RAW } },
 };
 
-const struct row *emu_row_one_byte(const struct emu *e)
+/* What a mandatory prefix, VEX or ModRM selects; NULL if it is not here. */
+const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode)
 {
-	if (e->opcode < 0x40 && (e->opcode & 7) < 6)
-		return e->opcode >> 3 == CMP ? &compare_rows[e->opcode & 7] :
-					       &arithmetic_rows[e->opcode & 7];
-	if (e->opcode == 0x63 && e->mode != EMU_LONG)
-		return &row_arpl;
-	return &one_byte[e->opcode];
-}
+	u8 want = (e->vex ? VEX : OLD) | (!e->vex_pp ? P_NONE : e->vex_pp == 0x66 ? P_66 :
+					  e->vex_pp == 0xf3 ? P_F3 : P_F2);
+	unsigned int i;
 
-const struct row *emu_row_two_byte(const struct emu *e)
-{
-	return &two_byte[e->opcode];
-}
-
-/* What a mandatory prefix or VEX selects; NULL if it is not here. */
-const struct row *emu_search(const struct emu *e)
-{
-	const struct searched_row *s = searched;
-	const struct searched_row *end = s + sizeof(searched) / sizeof(*s);
-
-	for (; s < end; s++)
-		if (s->map == e->map && s->opcode == e->opcode &&
-		    s->pp == e->vex_pp && s->vex & (e->vex ? VEX : OLD) &&
-		    !(e->vex == 4 && s->vex & NO_EVEX))
-			return &s->row;
+	for (i = 0; i < sizeof(searched) / sizeof(searched[0]); i++)
+		if (searched[i].map == map && searched[i].opcode == opcode &&
+		    (searched[i].prefixes & want) == want)
+			return &searched[i].row;
 	return NULL;
+}
+
+/* The row of an opcode; NULL if it is not known. */
+const struct row *emu_find_row(const struct emu *e)
+{
+	const struct row *row = e->map == 1 ? &one_byte[e->opcode] : &two_byte[e->opcode];
+
+	if (e->map == 1 && e->opcode < 0x38 && (e->opcode & 7) < 6)
+		return &arithmetic_rows[e->opcode >> 1 & 3];
+	if (e->map == 1 && e->opcode == 0x63 && e->mode != EMU_LONG)
+		return &row_arpl;
+	if (e->map == 1 || (e->map == 2 && (!e->vex || e->opcode == 0xae) &&
+			    (row->run || row->kind[0])))
+		return row;
+	return emu_search(e, e->map, e->opcode);
 }

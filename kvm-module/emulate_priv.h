@@ -38,6 +38,7 @@
 #define CR0_MP		0x00000002ull
 #define CR0_EM		0x00000004ull
 #define CR0_TS		0x00000008ull
+#define CR0_NE		0x00000020ull
 #define CR4_VME		0x00000001ull
 #define CR4_PVI		0x00000002ull
 #define CR4_TSD		0x00000004ull
@@ -48,10 +49,16 @@
 #define CR4_FSGSBASE	0x00010000ull
 #define CR4_OSXSAVE	0x00040000ull
 
+#define MSR_EFER		0xc0000080u
+#define EFER_LMA		0x400u
+#define MSR_KERNEL_GS_BASE	0xc0000102u
+#define MSR_TSC_AUX		0xc0000103u
+
 /* Exception vectors. */
 enum {
 	EX_DE = 0, EX_DB = 1, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6,
 	EX_NM = 7, EX_TS = 10, EX_NP = 11, EX_SS = 12, EX_GP = 13, EX_PF = 14,
+	EX_MF = 16,
 };
 
 /*
@@ -85,8 +92,13 @@ enum loc {
 	LOC_MEM,
 };
 
-/* How big an operand is: the manual's lower-case letters. */
-enum size_code { SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_N, SZ_X };
+/*
+ * How big an operand is: the manual's lower-case letters, and three of ours: BV
+ * and BZ are B in even opcodes, else V or Z; M is V in a register, W in memory.
+ */
+enum size_code {
+	SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_N, SZ_X, SZ_BV, SZ_BZ, SZ_M,
+};
 
 #define KIND(loc, size)	((u16)((loc) << 4 | (size)))
 #define KIND_LOC(kind)	((kind) >> 4)
@@ -104,14 +116,13 @@ enum {
 	I64	= 1u << 6,	/* #UD in 64-bit mode */
 	PRIV	= 1u << 7,	/* #GP unless CPL is 0 */
 	PROT	= 1u << 8,	/* #UD in real and vm86 mode */
-	MODRM	= 1u << 9,	/* takes a ModRM byte that no operand names */
+	UMIP	= 1u << 9,	/* #GP with CR4.UMIP unless CPL is 0 */
 	MEMORY	= 1u << 10,	/* #UD with a register operand */
 	STRING	= 1u << 11,	/* string instruction: REP repeats it */
 	REPCC	= 1u << 12,	/* … and REPE and REPNE look at ZF */
 	BITS	= 1u << 13,	/* a register bit offset moves the address */
-	SEARCH	= 1u << 14,	/* mandatory prefix: use emu_search() */
-	ALIGN	= 1u << 15,	/* memory operand must be aligned */
-	BARE	= 1u << 16,	/* not emulated, and without ModRM */
+	ALIGN	= 1u << 14,	/* memory operand must be aligned */
+	ANYLEN	= 1u << 15,	/* VEX.L does not matter */
 };
 
 struct row {
@@ -121,11 +132,16 @@ struct row {
 	const struct row *group; /* eight rows, by ModRM.reg */
 };
 
+/*
+ * Rows that need more than the opcode to be found. Beside the opcode maps there
+ * are three by ModRM: 0F 01 with a register, by the whole byte; 0F AE by reg, with
+ * memory and with a register.
+ */
+enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
+
 /* emulate_insn.c: the tables. */
-const struct row *emu_row_one_byte(const struct emu *e);
-const struct row *emu_row_two_byte(const struct emu *e);
-const struct row *emu_search(const struct emu *e);
-bool emu_umip_refuses(struct emu *e);
+const struct row *emu_find_row(const struct emu *e);
+const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode);
 
 /*
  * The sticky result. e->status is EMU_OK until something goes wrong; the first
@@ -139,8 +155,29 @@ static inline bool stopped(const struct emu *e)
 }
 
 void emu_stop(struct emu *e, int result);
-void emu_raise(struct emu *e, u8 vector);
-void emu_raise_code(struct emu *e, u8 vector, u32 error);
+void emu_raise(struct emu *e, u8 vector, u32 error);
+
+static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
+{
+	if (condition)
+		emu_raise(e, vector, error);
+}
+
+static inline void gp_if(struct emu *e, bool condition)
+{
+	raise_if(e, condition, EX_GP, 0);
+}
+
+static inline void ud_if(struct emu *e, bool condition)
+{
+	raise_if(e, condition, EX_UD, 0);
+}
+
+static inline void unknown_if(struct emu *e, bool condition)
+{
+	if (condition)
+		emu_stop(e, EMU_UNHANDLED);
+}
 
 /* emulate.c: the transaction */
 void emu_begin(struct emu *e);
@@ -161,6 +198,7 @@ void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size
 		   unsigned int access);
 void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size);
+void emu_probe_write(struct emu *e, u64 linear, unsigned int size);
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 	      unsigned int access);
 void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size);
@@ -170,6 +208,8 @@ void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
 void emu_set_operand(struct emu *e, const void *buf, unsigned int size);
 void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2);
+void emu_set_cr(struct emu *e, unsigned int cr, u64 value);
+u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
 u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size);
@@ -193,9 +233,16 @@ void emu_op_far_indirect(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
 void emu_op_int(struct emu *e);
-void emu_op_group6(struct emu *e);
+void emu_op_store_selector(struct emu *e);
+void emu_op_load_system(struct emu *e);
+void emu_op_verify(struct emu *e);
 void emu_op_lar_lsl(struct emu *e);
 void emu_op_arpl(struct emu *e);
+
+static inline u64 cr(struct emu *e, unsigned int n)
+{
+	return e->ops->get_cr(e, n);
+}
 
 static inline bool real_or_vm86(const struct emu *e)
 {

@@ -73,8 +73,8 @@ struct form {
 	u8 mandatory;
 	char imm[4];		/* b w z v, j (8) and J (16/32), - none */
 	unsigned int nimm;
-	int vex_len, vex_pp, vex_map, evex_w;	/* vex_len -1: none */
-	bool evex, no_vvvv;
+	int vex_len, vex_pp, vex_map;	/* vex_len -1: none */
+	bool no_vvvv;
 };
 
 /* One variant of a form. */
@@ -178,10 +178,6 @@ static unsigned int parse_form(const struct form_line *line, struct form *f)
 		else if (!strncmp(word, "vex", 3))
 			sscanf(word, "vex%d.%d.%d", &f->vex_len, &f->vex_pp,
 			       &f->vex_map);
-		else if (!strncmp(word, "evex", 4))
-			f->evex = sscanf(word, "evex%d.%d.%d.%d", &f->vex_len,
-					 &f->vex_pp, &f->vex_map,
-					 &f->evex_w) == 4;
 		else if (isxdigit(word[0]) && isxdigit(word[1]) && !word[2])
 			f->bytes[f->nbytes++] = strtoul(word, NULL, 16);
 		else
@@ -257,7 +253,6 @@ struct encoder {
 	s64 disp;
 	bool relative;
 	bool gs;
-	unsigned int disp_scale;
 };
 
 /* The value that an address needs: relative to its segment's base. */
@@ -293,7 +288,7 @@ static void address16(struct encoder *c, u64 want)
 	if (rm < 4)
 		other = regs[rm & 1 ? 7 : 6];
 	if (mod)
-		other += c->disp * (mod == 1 ? c->disp_scale : 1);
+		other += c->disp;
 	set_low(&regs[first[rm]], want - other, 2);
 }
 
@@ -343,7 +338,7 @@ static void address32(struct encoder *c, u64 want)
 		sum = 0;
 	}
 	if (c->disp_size)
-		sum += c->disp * (c->disp_size == 1 ? c->disp_scale : 1);
+		sum += c->disp;
 	set_low(&regs[base], want - sum, size == 8 ? 8 : 4);
 	if (size == 4 && long_mode)
 		set_low(&regs[base], want - sum, 4);
@@ -357,31 +352,16 @@ static void put(struct encoder *c, u64 value, unsigned int size)
 	c->p += size;
 }
 
-/* How far EVEX scales an 8-bit displacement. */
-static unsigned int disp_scale(const struct form *f)
-{
-	if (!f->evex)
-		return 1;
-	if (f->bytes[0] == 0x10 && f->vex_pp == 2)
-		return 4;
-	return 16 << f->vex_len;
-}
-
 static void put_vex(struct encoder *c, unsigned int vvvv)
 {
 	const struct form *f = c->v->form;
-	unsigned int w = c->v->op_size == 8 || f->evex_w;
+	unsigned int w = c->v->op_size == 8;
 	unsigned int rxb = (~c->rex & 7) << 5;
 
 	if (c->v->mode != 64)
 		rxb = 0xe0;
 	vvvv = ~vvvv & 15;
-	if (f->evex) {
-		put(c, 0x62, 1);
-		put(c, rxb | 0x10 | f->vex_map, 1);
-		put(c, w << 7 | vvvv << 3 | 4 | f->vex_pp, 1);
-		put(c, f->vex_len << 5 | 8, 1);
-	} else if (f->vex_map == 1 && !w && (rxb & 0x60) == 0x60) {
+	if (f->vex_map == 1 && !w && (rxb & 0x60) == 0x60) {
 		put(c, 0xc5, 1);
 		put(c, (rxb & 0x80) | vvvv << 3 | f->vex_len << 2 | f->vex_pp, 1);
 	} else {
@@ -491,7 +471,6 @@ static void build_case(const struct variant *v, struct test_case *t)
 	if (!below(8))
 		c.addr_size = v->mode == 64 ? 4 : v->mode == 32 ? 2 : 4;
 	c.gs = v->mode == 64 && !below(16) && (v->memory || f->rep);
-	c.disp_scale = disp_scale(f);
 	fill(target - 128, 256);
 	if (v->mode == 16)
 		fill(regs[EMU_RSP] - 0x100, 0x180);
@@ -816,35 +795,41 @@ static int world_control(struct emu *e, enum emu_control what, u64 arg,
 	}
 }
 
-static int world_vec_read(struct emu *e, unsigned int reg, void *buf,
-			  unsigned int size)
+static int world_fpu_get(struct emu *e, struct emu_fpu *fpu)
 {
+	unsigned int i;
+
 	(void)e;
-	memcpy(buf, emulated.vec[reg], size);
+	memset(fpu, 0, sizeof(*fpu));
+	for (i = 0; i < 8; i++)
+		memcpy(fpu->st[i], &emulated.mmx[i], 8);
+	for (i = 0; i < 16; i++) {
+		memcpy(fpu->xmm[i], emulated.vec[i], 16);
+		memcpy(fpu->ymm_high[i], emulated.vec[i] + 16, 16);
+	}
 	return EMU_OK;
 }
 
-static int world_vec_write(struct emu *e, unsigned int reg, const void *buf,
-			   unsigned int size, bool zero_upper)
+static int world_fpu_set(struct emu *e, const struct emu_fpu *fpu)
 {
+	unsigned int i;
+
 	(void)e;
-	if (zero_upper)
-		memset(emulated.vec[reg], 0, 64);
-	memcpy(emulated.vec[reg], buf, size);
+	for (i = 0; i < 8; i++)
+		memcpy(&emulated.mmx[i], fpu->st[i], 8);
+	for (i = 0; i < 16; i++) {
+		memcpy(emulated.vec[i], fpu->xmm[i], 16);
+		memcpy(emulated.vec[i] + 16, fpu->ymm_high[i], 16);
+		if (fpu->zeroed >> i & 1)
+			memset(emulated.vec[i] + 32, 0, 32);
+	}
 	return EMU_OK;
 }
 
-static int world_mmx_read(struct emu *e, unsigned int reg, u64 *value)
+static int world_rdmsr(struct emu *e, u32 index, u64 *value)
 {
 	(void)e;
-	*value = emulated.mmx[reg];
-	return EMU_OK;
-}
-
-static int world_mmx_write(struct emu *e, unsigned int reg, u64 value)
-{
-	(void)e;
-	emulated.mmx[reg] = value;
+	*value = index == 0xc0000080 ? 0xd01 : 0;
 	return EMU_OK;
 }
 
@@ -858,10 +843,9 @@ static const struct emu_ops world = {
 	.get_seg = world_get_seg,
 	.get_cr = world_get_cr,
 	.control = world_control,
-	.vec_read = world_vec_read,
-	.vec_write = world_vec_write,
-	.mmx_read = world_mmx_read,
-	.mmx_write = world_mmx_write,
+	.rdmsr = world_rdmsr,
+	.fpu_get = world_fpu_get,
+	.fpu_set = world_fpu_set,
 };
 
 /* Runs to the end of the instruction, whatever "user space" has to do. */
@@ -1096,8 +1080,6 @@ static void show(const struct variant *v, const struct test_case *t)
 
 static bool have_level(const struct form *f, unsigned int level)
 {
-	if (f->evex)
-		return level == 3;
 	if (f->vex_len >= 0 && uses_vectors(f))
 		return level >= 2;
 	return true;

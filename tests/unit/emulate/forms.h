@@ -7,7 +7,7 @@
  * bytes; /r or /0 to /7 (ModRM); +r (register in the last byte); ib, iw, iz
  * (16 or 32 bits), iv (also 64), is a shift count; jb, jz (jumps); mo (offset
  * of MOV). p66, pf2, pf3: mandatory prefix. vexL.P.M (vector length, prefix,
- * map; W at random with y). evexL.P.M.W likewise.
+ * map; W at random with y).
  * v: 16, 32 and 64 bits. y: 32 and 64 bits. q: 64 bits by default, or 16.
  * m: memory operand only. r: register only. lock: may be locked.
  * only64, only32: only in this mode. rep: string instruction. stk: jump by stack.
@@ -260,13 +260,4 @@ static const struct form_line form_lines[] = {
 	{ "vmovntdq", "vex1.1.1 e7 /r m v0", U_NONE },
 	{ "vmovntdqa", "vex1.1.2 2a /r m v0", U_NONE },
 	{ "vlddqu", "vex1.3.1 f0 /r m v0", U_NONE },
-	{ "vmovups", "evex2.0.1.0 10 /r v0", U_NONE },
-	{ "vmovups", "evex1.0.1.0 11 /r v0", U_NONE },
-	{ "vmovapd", "evex2.1.1.1 28 /r v0", U_NONE },
-	{ "vmovapd", "evex2.1.1.1 29 /r v0", U_NONE },
-	{ "vmovss", "evex0.2.1.0 10 /r m v0", U_NONE },
-	{ "vmovdqa32", "evex2.1.1.0 6f /r v0", U_NONE },
-	{ "vmovdqu64", "evex2.2.1.1 7f /r v0", U_NONE },
-	{ "vmovdqu8", "evex2.3.1.0 6f /r v0", U_NONE },
-	{ "vmovdqu16", "evex1.3.1.1 7f /r v0", U_NONE },
 };

@@ -16,7 +16,8 @@ static u8 ram[RAM];
 static struct emu emu;
 static struct emu_seg segs[EMU_NSEGS];
 static struct emu_table gdt, idt;
-static u64 cr[16], dr[8], msr_value;
+static u64 cr[16], dr[8], msr_value, efer;
+static struct emu_fpu fpu;
 static u32 msr_index;
 static unsigned int controls, control_last, reads, writes, fetches;
 static u64 control_arg;
@@ -197,9 +198,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 	msr_index = index;
 	if (index == 0xbad)
 		return emu_fault(e, 13, true, 0);
-	if (index == 0xa)
-		return EMU_AGAIN;
-	*value = msr_value;
+	*value = index == 0xc0000080 ? efer : msr_value;
 	return EMU_OK;
 }
 
@@ -238,21 +237,29 @@ static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	return EMU_OK;
 }
 
-static u32 x87[7];
+static int t_probe_write(struct emu *e, u64 linear, unsigned int size)
+{
+	return memory(e, linear, size, true);
+}
 
-static int t_x87(struct emu *e, enum emu_x87 what, u32 *value)
+static int t_fpu_get(struct emu *e, struct emu_fpu *to)
 {
 	(void)e;
-	if (what == EMU_X87_WRITE_CW || what == EMU_X87_WRITE_MXCSR)
-		x87[what - 1] = *value;
-	else
-		*value = x87[what];
-	x87[EMU_X87_INIT] = what;
+	*to = fpu;
+	return EMU_OK;
+}
+
+static int t_fpu_set(struct emu *e, const struct emu_fpu *from)
+{
+	(void)e;
+	fpu = *from;
 	return EMU_OK;
 }
 
 static const struct emu_ops ops = {
-	.x87 = t_x87,
+	.probe_write = t_probe_write,
+	.fpu_get = t_fpu_get,
+	.fpu_set = t_fpu_set,
 	.fetch = t_fetch,
 	.read = t_read,
 	.write = t_write,
@@ -286,6 +293,9 @@ static void reset(enum emu_mode mode)
 	memset(segs, 0, sizeof(segs));
 	memset(cr, 0, sizeof(cr));
 	memset(dr, 0, sizeof(dr));
+	memset(&fpu, 0, sizeof(fpu));
+	fpu.mxcsr_mask = 0xffff;
+	efer = mode == EMU_LONG ? 0x500 : 0;
 	emu.ops = &ops;
 	emu.mode = mode;
 	emu.va_bits = 48;
@@ -466,8 +476,6 @@ static void test_vm86(void)
 	emu.rflags |= 0x3200;
 	is(RUN("\xfa"), EMU_OK, "vm86, IOPL 3: CLI");
 	is(emu.rflags & 0x200, 0, "vm86, IOPL 3: IF is off");
-	ok(faulted(RUN("\xcd\x21"), 0x21) && emu.fault.software,
-	   "vm86, IOPL 3: INT n goes to the processor");
 	ok(faulted(RUN("\xf4"), 13), "vm86: HLT is #GP");
 	ok(faulted(RUN("\xe4\x60"), 13), "vm86: ports need the bitmap, any IOPL");
 	emu.rflags &= ~0x3000ull;
@@ -666,14 +674,6 @@ static void test_restart(void)
 	ok(!memcmp(ram + 0x3040, "xyz", 3) && emu.rip == 2, "in order");
 
 	reset(EMU_REAL);
-	emu.regs[EMU_RCX] = 0xa;
-	is(RUN("\x0f\x32"), EMU_AGAIN, "RDMSR that needs user space");
-	emu_supply(&emu, "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
-	is(emu_run(&emu), EMU_OK, "completes");
-	ok(emu.regs[EMU_RAX] == 0x04030201 && emu.regs[EMU_RDX] == 0x08070605,
-	   "with its value in EDX:EAX");
-
-	reset(EMU_REAL);
 	emu.regs[EMU_RCX] = 1000;
 	is(RUN("\xf3\xaa"), EMU_OK, "REP STOSB of 1000 bytes");
 	ok(emu.rip == 0 && emu.regs[EMU_RCX] == 1000 - EMU_REP_MAX,
@@ -718,23 +718,11 @@ static void test_decoder(void)
 		{ EMU_LONG, "\x67\xa0\1\2\3\4", 6, "MOV AL, moffs32" },
 		{ EMU_LONG, "\xc8\1\2\3", 4, "ENTER" },
 		{ EMU_LONG, "\x66\xe8\1\2\3\4", 6, "CALL with 66" },
-		{ EMU_LONG, "\x0f\x0f\xc1\xb7", 4, "PMULHRW" },
-		{ EMU_LONG, "\x66\x0f\x3a\x0f\xc1\x05", 6, "PALIGNR" },
-		{ EMU_LONG, "\x0f\xc6\x40\x01\x02", 5, "SHUFPS" },
-		{ EMU_LONG, "\x66\x0f\x78\xc0\x01\x02", 6, "EXTRQ" },
-		{ EMU_LONG, "\x0f\x78\xc1", 3, "VMREAD" },
-		{ EMU_LONG, "\xc5\xf8\x77", 3, "VZEROUPPER" },
-		{ EMU_LONG, "\xc4\xe3\x7d\x18\x00\x01", 6, "VINSERTF128" },
-		{ EMU_LONG, "\x62\xf1\x7c\x48\x58\x40\x01", 7, "VADDPS zmm" },
-		{ EMU_LONG, "\x62\xf3\x75\x48\x03\x00\x07", 7, "VALIGND" },
-		{ EMU_LONG, "\x8f\xe9\x78\x81\xc0", 5, "VFRCZPS (XOP 9)" },
-		{ EMU_LONG, "\x8f\xea\x78\x10\xc0\1\2\3\4", 9, "BEXTR (XOP A)" },
 		{ EMU_LONG, "\x8f\x00", 2, "POP [RAX], not XOP" },
 		{ EMU_LONG, "\xf7\x04\x25\1\2\3\4\5\6\7\x08", 11, "TEST m, imm32" },
 		{ EMU_LONG, "\xf7\x1c\x25\1\2\3\4", 7, "NEG m" },
 		{ EMU_PROT32, "\x9a\1\2\3\4\5\6", 7, "CALL ptr16:32" },
 		{ EMU_PROT32, "\xc5\x00", 2, "LDS, not VEX" },
-		{ EMU_PROT32, "\xc5\xf8\x77", 3, "VZEROUPPER, 32-bit" },
 		{ EMU_PROT32, "\x62\x00", 2, "BOUND, not EVEX" },
 		{ EMU_PROT32, "\x67\x8b\x06\1\2", 5, "16-bit address" },
 		{ EMU_REAL, "\xe8\1\2", 3, "CALL rel16" },
@@ -742,9 +730,6 @@ static void test_decoder(void)
 		{ EMU_REAL, "\x67\x8b\x84\x8b\1\2\3\4", 8, "32-bit address" },
 		{ EMU_REAL, "\x9a\1\2\3\4", 5, "CALL ptr16:16" },
 		{ EMU_REAL, "\xd9\x06\1\2", 4, "FLD m32" },
-		{ EMU_LONG, "\x0f\x01\xd8", 3, "VMRUN" },
-		{ EMU_LONG, "\x0f\x05", 2, "SYSCALL" },
-		{ EMU_LONG, "\x66\x0f\x38\x17\xc1", 5, "PTEST" },
 	};
 	static const struct {
 		enum emu_mode mode;
@@ -755,6 +740,9 @@ static void test_decoder(void)
 		{ EMU_LONG, "\xd8\xc0", 2 },
 		{ EMU_LONG, "\x0f\x05", 2 },
 		{ EMU_LONG, "\xc5\xf8\x77", 3 },
+		{ EMU_LONG, "\x62\xf1\x7c\x48\x10\x00", 6 },
+		{ EMU_LONG, "\x8f\xe9\x78\x81\xc0", 5 },
+		{ EMU_LONG, "\x0f\xae\x20", 3 },
 		{ EMU_LONG, "\x0f\xa7\xc0", 3 },
 		{ EMU_LONG, "\xc6\xf8\x00", 3 },
 	};
@@ -833,8 +821,6 @@ static void test_system(void)
 	cr[0] |= 8;
 	is(RUN("\x0f\x06"), EMU_OK, "CLTS");
 	is(cr[0] & 8, 0, "clears TS");
-	ok(faulted(RUN("\xcc"), 3) && emu.fault.software && emu.length == 1,
-	   "INT3 goes to the processor with its length");
 }
 
 /* ------------------------------------------------- descriptors, far transfers */
@@ -1103,6 +1089,150 @@ static void put32(u32 at, u32 value)
 	memcpy(ram + at, &value, 4);
 }
 
+static void put64(u32 at, u64 value)
+{
+	memcpy(ram + at, &value, 8);
+}
+
+static u32 dword(u32 at)
+{
+	return word(at) | (u32)word(at + 2) << 16;
+}
+
+/* A gate of any kind; @access: P, DPL and type. */
+static u64 gate(u16 selector, u32 offset, u8 access, u8 count)
+{
+	return (offset & 0xffff) | (u64)selector << 16 | (u64)count << 32 |
+	       (u64)access << 40 | (u64)(offset >> 16) << 48;
+}
+
+static void test_interrupts(void)
+{
+	unsigned int i;
+
+	reset_gdt(EMU_PROT32);
+	put64(0x21 * 8, gate(8, 0x12345678, 0x8e, 0));
+	put64(0x22 * 8, gate(8, 0x12345678, 0xef, 0));
+	put64(0x23 * 8, gate(8, 0x5678, 0x0e, 0));
+	put64(0x24 * 8, gate(0x18, 0x5678, 0xee, 0));
+	put64(0x25 * 8, gate(0x48, 0x5678, 0xee, 0));
+	put64(0x26 * 8, gate(8, 0x99995678, 0xe6, 0));
+	emu.rflags = 0x4302;
+	is(RUN("\xcd\x21"), EMU_OK, "INT 21 in ring 0");
+	ok(emu.rip == 0x12345678 && emu.rflags == 2, "interrupt gate: IF, TF and NT off");
+	ok(dword(0x8ffc) == 0x4302 && dword(0x8ff8) == 8 && dword(0x8ff4) == 0x1002 &&
+	   emu.regs[EMU_RSP] == 0x8ff4, "pushes EFLAGS, CS, EIP");
+	emu.rip = 0x1000;
+	emu.rflags = 0x202;
+	is(emu_interrupt(&emu, 0x22, true, 0x77), EMU_OK, "an exception with error code");
+	ok(dword(emu.regs[EMU_RSP]) == 0x77 && dword(emu.regs[EMU_RSP] + 4) == 0x1000 &&
+	   emu.rflags == 0x202, "trap gate: IF stays");
+	emu.rip = 0x1000;
+	ok(selector_fault(RUN("\xcd\x23"), 11, 0x11a), "INT by a gate not present is #NP");
+	ok(selector_fault(emu_interrupt(&emu, 0x23, false, 0), 11, 0x11b),
+	   "of an external event it has EXT");
+	ok(selector_fault(RUN("\xcd\x24"), 13, 0x18), "a gate to an outer ring is #GP");
+	ok(selector_fault(RUN("\xcd\x30"), 13, 0x182), "an empty gate is #GP");
+	idt.limit = 0x17f;
+	ok(selector_fault(RUN("\xcd\x30"), 13, 0x182), "so is one beyond the limit");
+	emu.regs[EMU_RSP] = 0x9000;
+	is(RUN("\xcd\x26"), EMU_OK, "16-bit gate");
+	ok(emu.rip == 0x5678 && word(0x8ffa) == 0x1002 && emu.regs[EMU_RSP] == 0x8ffa,
+	   "16-bit offset and frame");
+
+	reset_gdt(EMU_PROT32);
+	put64(0x21 * 8, gate(8, 0x5678, 0x8e, 0));
+	put64(0x22 * 8, gate(8, 0x5678, 0xee, 0));
+	put64(0x25 * 8, gate(0x48, 0x5678, 0xee, 0));
+	put32(0x5004, 0x7000 + 0xf00);
+	put32(0x5008, 0x10);
+	segs[EMU_CS].selector = 0x1b;
+	segs[EMU_CS].attr = 0xc0fb;
+	segs[EMU_SS].selector = 0x23;
+	segs[EMU_SS].attr = 0xc0f3;
+	emu.cpl = 3;
+	ok(selector_fault(RUN("\xcd\x21"), 13, 0x10a), "ring 3: a gate of DPL 0 is #GP");
+	is(RUN("\xcd\x22"), EMU_OK, "ring 3: a gate of DPL 3");
+	ok(!emu.cpl && segs[EMU_SS].selector == 0x10 && segs[EMU_SS].base == 0x20000 &&
+	   emu.regs[EMU_RSP] == 0x7f00 - 20, "takes the stack from the TSS");
+	ok(dword(0x27efc) == 0x23 && dword(0x27ef8) == 0x9000 && dword(0x27ef0) == 0x1b &&
+	   dword(0x27eec) == 0x1002, "and has the old one on it");
+	emu.cpl = 3;
+	emu.rip = 0x1000;
+	segs[EMU_SS].base = 0;
+	segs[EMU_SS].attr = 0xc0f3;
+	emu.regs[EMU_RSP] = 0x9000;
+	is(RUN("\xcd\x25"), EMU_OK, "a gate to conforming code");
+	ok(emu.cpl == 3 && emu.regs[EMU_RSP] == 0x8ff4, "stays in ring 3");
+	emu.rip = 0x1000;
+	put32(0x5008, 0x23);
+	ok(selector_fault(emu_interrupt(&emu, 0x21, false, 0), 10, 0x21) && emu.cpl == 3,
+	   "a stack of the wrong ring is #TS");
+	segs[EMU_TR].limit = 6;
+	ok(selector_fault(emu_interrupt(&emu, 0x21, false, 0), 10, 0x29),
+	   "a TSS without it, too");
+
+	reset_gdt(EMU_VM86);
+	put64(0x21 * 8, gate(8, 0x5678, 0xee, 0));
+	put32(0x5004, 0x8000);
+	put32(0x5008, 0x10);
+	segs[EMU_DS].selector = 0x200;
+	segs[EMU_CS].selector = 0x100;
+	segs[EMU_CS].base = 0x1000;
+	emu.rflags = 0x23202;
+	is(RUN("\xcd\x21"), EMU_OK, "INT from vm86 mode");
+	ok(emu.regs[EMU_RSP] == 0x8000 - 36 && dword(0x27fdc) == 2 &&
+	   dword(0x27fe4) == 0x23202 && dword(0x27ff4) == 0x200 && !(emu.rflags & 0x20000) &&
+	   !emu.cpl && segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "pushes nine values");
+
+	reset_gdt(EMU_LONG);
+	put64(0x21 * 16, gate(0x50, 0x12345678, 0x8e, 0));
+	put64(0x21 * 16 + 8, 0x7f);
+	put64(0x22 * 16, gate(0x50, 0x5678, 0x8e, 2));
+	put64(0x23 * 16, gate(8, 0x5678, 0x8e, 0));
+	put64(0x502c, 0x6f08);
+	put64(0x5004, 0x7f08);
+	segs[EMU_CS].selector = 0x50;
+	emu.regs[EMU_RSP] = 0x8ffc;
+	idt.limit = 0xfff;
+	is(RUN("\xcd\x21"), EMU_OK, "INT in 64-bit mode");
+	ok(emu.rip == 0x7f12345678 && emu.regs[EMU_RSP] == 0x8ff0 - 40 &&
+	   word(0x8fe0) == 0x8ffc && word(0x8fc8) == 0x1002, "aligns the stack, pushes five");
+	emu.rip = 0x1000;
+	is(emu_interrupt(&emu, 0x22, true, 9), EMU_OK, "by the interrupt stack table");
+	is(emu.regs[EMU_RSP], 0x6f00 - 48, "on its stack");
+	emu.rip = 0x1000;
+	ok(selector_fault(RUN("\xcd\x23"), 13, 8), "to 32-bit code is #GP");
+	emu.cpl = 3;
+	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "from ring 3");
+	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x7f00 - 40 &&
+	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE, "SS is null");
+
+	reset_gdt(EMU_PROT32);
+	put64(GDT + 0x58, gate(8, 0x12345678, 0xec, 2));
+	put64(GDT + 0x60, gate(0x48, 0x1234, 0xec, 0));
+	put64(GDT + 0x68, gate(8, 0x1234, 0x8c, 0));
+	is(RUN("\xea\0\0\0\0\x58\0"), EMU_OK, "JMP through a call gate");
+	is(emu.rip, 0x12345678, "goes where the gate says");
+	put32(0x5004, 0x8000);
+	put32(0x5008, 0x10);
+	put64(0x8ff0, 0x2222222211111111ull);
+	segs[EMU_CS].selector = 0x1b;
+	segs[EMU_SS].selector = 0x23;
+	segs[EMU_SS].attr = 0xc0f3;
+	emu.regs[EMU_RSP] = 0x8ff0;
+	emu.cpl = 3;
+	emu.rip = 0x1000;
+	ok(selector_fault(RUN("\x9a\0\0\0\0\x68\0"), 13, 0x68), "a gate of DPL 0 is #GP");
+	ok(selector_fault(RUN("\xea\0\0\0\0\x58\0"), 13, 8), "JMP inwards is #GP");
+	is(RUN("\x9a\0\0\0\0\x58\0"), EMU_OK, "CALL through a gate to ring 0");
+	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x8000 - 24 && segs[EMU_CS].selector == 8,
+	   "changes the stack");
+	for (i = 0; i < 6; i++)
+		is(dword(0x27fe8 + i * 4), ((const u32[]){ 0x1007, 0x1b, 0x11111111,
+		   0x22222222, 0x8ff0, 0x23 })[i], "value %u of its frame", i);
+}
+
 static void test_task_switch(void)
 {
 	unsigned int i;
@@ -1156,6 +1286,27 @@ static void test_task_switch(void)
 	   "task switch to vm86 mode");
 	ok(emu.rip == 0x77 && emu.cpl == 3 && segs[EMU_CS].base == 0x20000 &&
 	   segs[EMU_CS].attr == 0xf3, "selectors are addresses there");
+
+	reset_gdt(EMU_PROT32);
+	put64(GDT + 0x58, gate(0x30, 0, 0x85, 0));
+	put64(0x21 * 8, gate(0x30, 0, 0x85, 0));
+	put32(0x5820, 0x77);
+	put32(0x5824, 2);
+	put32(0x584c, 8);
+	put32(0x5850, 0x10);
+	is(RUN("\x9a\0\0\0\0\x58\0"), EMU_OK, "CALL to a task gate");
+	ok(emu.rip == 0x77 && emu.rflags == 0x4002 && dword(0x5020) == 0x1007,
+	   "switches, the old task goes on behind it");
+	ram[0x77] = 0xcf;
+	is(emu_run(&emu), EMU_OK, "IRET with NT");
+	ok(emu.rip == 0x1007 && emu.rflags == 2, "switches back");
+	put32(0x5820, 0x77);
+	is(RUN("\xea\0\0\0\0\x30\0"), EMU_OK, "JMP to a TSS");
+	ok(emu.rip == 0x77 && emu.rflags == 2, "does not nest");
+	put32(0x5020, 0x99);
+	put64(0x21 * 8, gate(0x28, 0, 0x85, 0));
+	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "interrupt through a task gate");
+	ok(emu.rip == 0x99 && emu.rflags == 0x4002, "nests");
 
 	reset_gdt(EMU_PROT32);
 	ok(selector_fault(emu_task_switch(&emu, 0x28, EMU_TASK_JMP, false, 0),
@@ -1242,26 +1393,50 @@ static void test_rare(void)
 	RUN("\x0f\x01\xf0");
 	is(cr[0], 0x60000011, "and cannot clear PE");
 	emu.regs[EMU_RBX] = 0x10;
-	x87[EMU_X87_READ_CW] = 0x37f;
+	fpu.cw = 0x37f;
 	RUN("\xd9\x3f");
 	is(word(0x2010), 0x37f, "FNSTCW");
 	ram[0x2010] = 0x72;
 	RUN("\xd9\x2f");
-	is(x87[EMU_X87_READ_CW], 0x372, "FLDCW");
-	x87[EMU_X87_READ_SW] = 0x4100;
+	is(fpu.cw, 0x372, "FLDCW");
+	fpu.sw = 0x4100;
 	RUN("\xdf\xe0");
 	is(emu.regs[EMU_RAX], 0x4100, "FNSTSW AX");
 	RUN("\xdd\x3f");
 	is(word(0x2010), 0x4100, "FNSTSW");
-	is(RUN("\xdb\xe3"), EMU_OK, "FNINIT");
+	fpu.sw = 1;
+	ram[0x2010] = 0x7e;
+	RUN("\xd9\x2f");
+	is(fpu.sw, 0x8081, "FLDCW that unmasks an exception makes it pending");
+	is(RUN("\x9b"), EMU_UNHANDLED, "without CR0.NE it is not ours to report");
+	cr[0] |= 0x20;
+	ok(faulted(RUN("\x9b"), 16), "with it FWAIT is #MF");
 	RUN("\xdb\xe2");
-	is(x87[EMU_X87_INIT], EMU_X87_CLEAR, "FNCLEX");
-	x87[EMU_X87_READ_MXCSR] = 0x1f80;
+	is(fpu.sw, 0, "FNCLEX");
+	fpu.cw = 1;
+	fpu.tags = 3;
+	is(RUN("\xdb\xe3"), EMU_OK, "FNINIT");
+	ok(fpu.cw == 0x37f && !fpu.tags, "resets");
+	fpu.mxcsr = 0x1f80;
 	RUN("\x0f\xae\x1f");
 	is(word(0x2010), 0x1f80, "STMXCSR");
 	ram[0x2010] = 0x81;
 	RUN("\x0f\xae\x17");
-	is(x87[EMU_X87_READ_MXCSR], 0x1f81, "LDMXCSR");
+	is(fpu.mxcsr, 0x1f81, "LDMXCSR");
+	ram[0x2012] = 1;
+	ok(faulted(RUN("\x0f\xae\x17"), 13), "a reserved bit is #GP");
+	memset(fpu.xmm, 0x5a, sizeof(fpu.xmm));
+	is(RUN("\x0f\xae\x07"), EMU_OK, "FXSAVE");
+	ok(word(0x2010) == 0x37f && word(0x2010 + 24) == 0x1f81 &&
+	   ram[0x2010 + 287] == 0x5a && !ram[0x2010 + 288],
+	   "stores up to XMM7 outside of 64-bit mode");
+	memset(&fpu, 0, sizeof(fpu));
+	fpu.mxcsr_mask = 0xffff;
+	is(RUN("\x0f\xae\x0f"), EMU_OK, "FXRSTOR");
+	ok(fpu.cw == 0x37f && fpu.xmm[7][15] == 0x5a && !fpu.xmm[8][0], "loads it");
+	emu.regs[EMU_RBX] = 8;
+	ok(faulted(RUN("\x0f\xae\x07"), 13), "unaligned FXSAVE is #GP");
+	emu.regs[EMU_RBX] = 0x10;
 	is(RUN("\x9b"), EMU_OK, "FWAIT");
 	cr[0] |= 0xa;
 	ok(faulted(RUN("\x9b"), 7), "FWAIT with MP and TS is #NM");
@@ -1284,6 +1459,7 @@ int main(void)
 	test_segment_loads();
 	test_far();
 	test_far_pointers();
+	test_interrupts();
 	test_task_switch();
 	return done();
 }
