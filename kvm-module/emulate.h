@@ -212,7 +212,6 @@ struct emu_exception {
 	u8 vector;
 	bool has_error;
 	bool has_cr2;
-	bool software;		/* unused */
 	u32 error;
 	u64 cr2;
 };
@@ -310,11 +309,6 @@ int emu_run(struct emu *e);
  * is what the handler returns to.
  */
 int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error);
-
-static inline int emu_real_interrupt(struct emu *e, u8 vector)
-{
-	return emu_interrupt(e, vector, false, 0);
-}
 
 /*
  * Performs a task switch that the processor reported (VMX and SVM intercept all

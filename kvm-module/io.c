@@ -531,136 +531,66 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_XSETBV:
 		return kvm_set_xcr0(vcpu, arg, *(u64 *)arg2) ?
 			emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	case EMU_CTL_XGETBV:
+		*(u64 *)arg2 = vcpu->xcr0;
+		return arg ? EMU_UNHANDLED : EMU_OK;
 	default:
 		return EMU_UNHANDLED;
 	}
 }
 
-/* ---- the emulator's vector registers -------------------------------------------------------------- */
+/* ---- the emulator's x87 and vector registers ------------------------------------------------------ */
 
 /*
- * During KVM_RUN the guest's vector registers are in the processor, or, after a
- * context switch, in the thread's buffer: then load them first.
+ * During KVM_RUN they are the thread's. They are put away, and what KVM_GET_XSAVE
+ * would give is read or changed: its head has the layout of struct emu_fpu.
  */
-static void vec_begin(void)
+static int emu_access_fpu(struct kvm_vcpu *vcpu, struct emu_fpu *get, const struct emu_fpu *set)
 {
-	fpregs_lock();
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-}
+	unsigned int size = max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
+	struct xregs_state *x = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	u32 unused, zmm_high = 0;
+	int i, r = 0;
 
-#define VEC_CASE(n, insn, reg, from, to, mem)				\
-	case n:								\
-		asm volatile(insn " " from(reg #n) ", " to(reg #n)	\
-			     : "+m" (*(mem)));				\
-		break;
-#define VEC_REG(r) "%%" r
-#define VEC_MEM(r) "%0"
-#define VEC_CASES(insn, reg, from, to, mem)				\
-	VEC_CASE(0, insn, reg, from, to, mem)				\
-	VEC_CASE(1, insn, reg, from, to, mem)				\
-	VEC_CASE(2, insn, reg, from, to, mem)				\
-	VEC_CASE(3, insn, reg, from, to, mem)				\
-	VEC_CASE(4, insn, reg, from, to, mem)				\
-	VEC_CASE(5, insn, reg, from, to, mem)				\
-	VEC_CASE(6, insn, reg, from, to, mem)				\
-	VEC_CASE(7, insn, reg, from, to, mem)				\
-	VEC_CASE(8, insn, reg, from, to, mem)				\
-	VEC_CASE(9, insn, reg, from, to, mem)				\
-	VEC_CASE(10, insn, reg, from, to, mem)				\
-	VEC_CASE(11, insn, reg, from, to, mem)				\
-	VEC_CASE(12, insn, reg, from, to, mem)				\
-	VEC_CASE(13, insn, reg, from, to, mem)				\
-	VEC_CASE(14, insn, reg, from, to, mem)				\
-	VEC_CASE(15, insn, reg, from, to, mem)
-
-struct vec128 { u64 q[2]; };
-struct vec256 { u64 q[4]; };
-
-static int op_vec_read(struct emu *e, unsigned int reg, void *buf,
-		       unsigned int size)
-{
-	struct vec256 v = {};
-
-	if (reg > 15 || size > 32 || (size > 16 && !boot_cpu_has(X86_FEATURE_AVX)))
-		return EMU_UNHANDLED;
-	vec_begin();
-	if (size > 16) {
-		switch (reg) {
-		VEC_CASES("vmovdqu", "ymm", VEC_REG, VEC_MEM, &v)
-		}
+	if (!x)
+		return -ENOMEM;
+	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, x, size, vcpu->fpu.fpstate->user_xfeatures,
+				       vcpu->guest_pkru);
+	if (get) {
+		memcpy(get, x, offsetof(struct emu_fpu, zeroed));
 	} else {
-		struct vec128 *low = (struct vec128 *)&v;
-
-		switch (reg) {
-		VEC_CASES("movdqu", "xmm", VEC_REG, VEC_MEM, low)
+		memcpy(x, set, offsetof(struct emu_fpu, unused));
+		x->header.xfeatures |= XFEATURE_MASK_FPSSE;
+		if (boot_cpu_has(X86_FEATURE_AVX)) {
+			memcpy(x->extended_state_area, set->ymm_high, sizeof(set->ymm_high));
+			x->header.xfeatures |= XFEATURE_MASK_YMM & kvm_caps.xcr0;
 		}
+		if (kvm_caps.xcr0 & XFEATURE_MASK_ZMM_Hi256)
+			cpuid_count(0xd, XFEATURE_ZMM_Hi256, &unused, &zmm_high, &unused, &unused);
+		for (i = 0; i < 16 && zmm_high; i++)
+			if (set->zeroed >> i & 1)
+				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
+		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, x, kvm_caps.xcr0,
+						   &vcpu->guest_pkru);
 	}
-	fpregs_unlock();
-	memcpy(buf, &v, size);
-	return EMU_OK;
-}
-
-static int op_vec_write(struct emu *e, unsigned int reg, const void *buf,
-			unsigned int size, bool zero_upper)
-{
-	struct vec256 v = {};
-	struct vec128 *low = (struct vec128 *)&v;
-	int r;
-
-	if (reg > 15 || size > 32 ||
-	    ((size > 16 || zero_upper) && !boot_cpu_has(X86_FEATURE_AVX)))
-		return EMU_UNHANDLED;
-	if (!zero_upper) {
-		r = op_vec_read(e, reg, &v, size > 16 ? 32 : 16);
-		if (r != EMU_OK)
-			return r;
-	}
-	memcpy(&v, buf, size);
-	vec_begin();
-	if (size > 16) {
-		switch (reg) {
-		VEC_CASES("vmovdqu", "ymm", VEC_MEM, VEC_REG, &v)
-		}
-	} else if (zero_upper) {
-		switch (reg) {
-		VEC_CASES("vmovdqu", "xmm", VEC_MEM, VEC_REG, low)
-		}
-	} else {
-		switch (reg) {
-		VEC_CASES("movdqu", "xmm", VEC_MEM, VEC_REG, low)
-		}
-	}
-	fpregs_unlock();
-	return EMU_OK;
-}
-
-/* Only what cannot trap here with an exception that the guest has pending. */
-static int op_x87(struct emu *e, enum emu_x87 what, u32 *value)
-{
-	u16 word = 0;
-	int r = EMU_OK;
-
-	vec_begin();
-	switch (what) {
-	case EMU_X87_INIT:
-		asm volatile("fninit");
-		break;
-	case EMU_X87_CLEAR:
-		asm volatile("fnclex");
-		break;
-	case EMU_X87_READ_CW:
-		asm volatile("fnstcw %0" : "=m" (word));
-		break;
-	case EMU_X87_READ_SW:
-		asm volatile("fnstsw %0" : "=m" (word));
-		break;
-	default:
-		r = EMU_UNHANDLED;
-	}
-	fpregs_unlock();
-	*value = word;
+	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
+	kvfree(x);
 	return r;
+}
+
+static int op_fpu_get(struct emu *e, struct emu_fpu *fpu)
+{
+	int r = emu_access_fpu(vcpu_of(e), fpu, NULL);
+
+	return r ? emu_error(e, r) : EMU_OK;
+}
+
+static int op_fpu_set(struct emu *e, const struct emu_fpu *fpu)
+{
+	int r = emu_access_fpu(vcpu_of(e), NULL, fpu);
+
+	return r ? emu_error(e, r) : EMU_OK;
 }
 
 const struct emu_ops kvm_emu_ops = {
@@ -686,9 +616,8 @@ const struct emu_ops kvm_emu_ops = {
 	.rdtsc = op_rdtsc,
 	.cpuid = op_cpuid,
 	.control = op_control,
-	.vec_read = op_vec_read,
-	.vec_write = op_vec_write,
-	.x87 = op_x87,
+	.fpu_get = op_fpu_get,
+	.fpu_set = op_fpu_set,
 };
 
 /* ---- running the emulator ------------------------------------------------------------------------ */
@@ -786,9 +715,7 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	if (e->fault.software)
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
-					  e->fault.vector, 0);
+	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	if (e->fault.has_cr2)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)
@@ -869,24 +796,35 @@ int kvm_emulate(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_emulate);
 
-int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector)
+/* What is not an instruction is not begun again: its tables and stack are memory. */
+static int event_done(struct kvm_vcpu *vcpu, int r, u16 what)
 {
 	struct emu *e = &vcpu->emu;
 
-	emu_reset(e);
-	emu_load(vcpu);
-	switch (emu_real_interrupt(e, vector)) {
-	case EMU_OK:
+	if (r == EMU_OK)
 		return emu_retire(vcpu, 0);
-	case EMU_FAULT:
+	if (r == EMU_FAULT)
 		return emu_queue_fault(vcpu);
-	default:
-		/* The stack is no memory, or the mode is not real mode. */
-		emu_reset(e);
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-					  vector, e->rip);
-	}
+	emu_reset(e);
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, what, e->rip);
 }
+
+int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error)
+{
+	emu_reset(&vcpu->emu);
+	emu_load(vcpu);
+	return event_done(vcpu, emu_interrupt(&vcpu->emu, vector, has_error, error), vector);
+}
+
+int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_reason reason,
+			    bool has_error, u32 error)
+{
+	emu_reset(&vcpu->emu);
+	emu_load(vcpu);
+	return event_done(vcpu, emu_task_switch(&vcpu->emu, selector, reason, has_error, error),
+			  selector);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_task_switch);
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {

@@ -553,8 +553,11 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 extern const struct emu_ops kvm_emu_ops;
 /* Emulate the instruction at RIP; result as a handler. */
 int kvm_emulate(struct kvm_vcpu *vcpu);
-/* Deliver an event in real mode; RIP is what it returns to. */
-int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector);
+/* Deliver an event in any mode; RIP is what it returns to. */
+int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error);
+/* A task switch that the processor reported; RIP is what the old task goes on at. */
+int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_reason reason,
+			    bool has_error, u32 error);
 /* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */

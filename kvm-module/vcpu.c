@@ -764,6 +764,7 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 static int run_emulated(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool has_error = false;
 	int vector = -1;
 
 	/* Who changes memory slots waits for the end of one instruction. */
@@ -777,6 +778,7 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	}
 	if (ev->exception.injected) {
 		vector = ev->exception.nr;
+		has_error = ev->exception.has_error;
 	} else if (ev->nmi.injected) {
 		vector = X86_TRAP_NMI;
 		kvm_ops->set_nmi_mask(vcpu, true);
@@ -784,7 +786,9 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 		vector = ev->irq.nr;
 	}
 	ev->exception.injected = ev->nmi.injected = ev->irq.injected = false;
-	return vector < 0 ? kvm_emulate(vcpu) : kvm_emulate_event(vcpu, vector);
+	if (vector < 0)
+		return kvm_emulate(vcpu);
+	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
 }
 
 static int run_once(struct kvm_vcpu *vcpu)

@@ -442,11 +442,11 @@ static void test_real_mode(void)
 	reset(EMU_REAL);
 	ram[0x08 * 4] = 0x44;
 	emu.rip = 0x123;
-	is(emu_real_interrupt(&emu, 8), EMU_OK, "real mode: external interrupt");
+	is(emu_interrupt(&emu, 8, false, 0), EMU_OK, "real mode: external interrupt");
 	ok(emu.rip == 0x44 && word(0x8ffa) == 0x123,
 	   "real mode: it returns to the interrupted IP");
 	idt.limit = 0x1f;
-	ok(faulted(emu_real_interrupt(&emu, 8), 13),
+	ok(faulted(emu_interrupt(&emu, 8, false, 0), 13),
 	   "real mode: a vector beyond the IDT limit is #GP");
 
 	reset(EMU_REAL);
