@@ -192,6 +192,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 		kvm_shadow_invlpg(vcpu, gva);
 	kvm_request(vcpu, REQ_TLB_FLUSH);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
 /* The leaf that maps gfn, or NULL. */
 static u64 *find_leaf(struct kvm *kvm, gfn_t gfn, int *level)

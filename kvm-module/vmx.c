@@ -8,11 +8,11 @@
  * hotplug, suspend and crash can flush them; the list is changed with interrupts
  * off on that CPU and read from NMI context in a crash.
  *
- * Memory is translated by EPT, whose tables mmu.c builds after ept_format. Real
- * mode and unpaged protected mode run as such ("unrestricted guest"). Processors
- * without that feature run unpaged protected mode on a page table of ours, and
- * every state that they cannot enter, real mode first of all, is emulated
- * (vmx_must_emulate) until the guest has left it.
+ * Memory is translated by EPT, whose tables mmu.c builds after ept_format, or by
+ * shadow tables (shadow.c). Real mode and unpaged protected mode run as such
+ * ("unrestricted guest"). Without that feature unpaged protected mode runs on a
+ * page table of ours, and every state that the processor cannot enter, real mode
+ * first of all, is emulated (vmx_must_emulate) until the guest has left it.
  *
  * What the guest has of its own
  *   in the VMCS: CR0, CR3, CR4, DR7, RSP, RIP, RFLAGS, segments, descriptor
@@ -93,8 +93,8 @@ struct vmx_vcpu {
 	/* What the VMCS holds, so that it is written only on change. */
 	u32 primary;
 	u64 host_cr3, host_cr4;
-	u64 cr3;			/* the guest's, while flat */
-	bool flat;			/* on the identity table */
+	u64 cr3;			/* the guest's, while ... */
+	bool cr3_hidden;		/* ... the processor has one of ours */
 
 	/* Can the processor be in the guest's state at all? */
 	bool invalid;
@@ -167,17 +167,38 @@ static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
 }
 
 /*
- * The capability MSRs that say for each default-1 control whether it may be 0.
- * Without them CR3 loads would have to exit, which EPT is there to spare us.
+ * The "true" capability MSRs, where they exist, say for each default-1 control
+ * whether it may be 0.
  */
 static int __init vmx_setup_controls(void)
 {
 	u64 basic;
-	bool old;
-	int r;
+	int r, i;
+	struct {
+		const char *name;
+		u32 msr, true_msr, need, want, *result;
+	} const controls[] = {
+		{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS,
+		  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
+		  PIN_BASED_VIRTUAL_NMIS, 0, &caps.pin },
+		{ "primary processor-based", MSR_IA32_VMX_PROCBASED_CTLS,
+		  MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+		  CPU_BASED_HLT_EXITING | CPU_BASED_USE_TSC_OFFSETTING |
+		  CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |
+		  CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING |
+		  CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING |
+		  CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS,
+		  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, &caps.primary },
+		{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
+		  VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS,
+		  VM_EXIT_LOAD_IA32_EFER, &caps.exit },
+		{ "VM-entry", MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+		  VM_ENTRY_LOAD_DEBUG_CONTROLS, VM_ENTRY_LOAD_IA32_EFER,
+		  &caps.entry },
+	};
 
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
-	old = !(basic & VMX_BASIC_TRUE_CTLS);
 	if (vmx_basic_vmcs_size(basic) > PAGE_SIZE ||
 	    vmx_basic_vmcs_mem_type(basic) != X86_MEMTYPE_WB) {
 		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n",
@@ -185,82 +206,53 @@ static int __init vmx_setup_controls(void)
 		return -EIO;
 	}
 	caps.revision = vmx_basic_vmcs_revision_id(basic);
-
-	r = adjust_controls("pin-based",
-			    old ? MSR_IA32_VMX_PINBASED_CTLS :
-				  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-			    PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
-			    PIN_BASED_VIRTUAL_NMIS, 0, &caps.pin);
-	if (r)
-		return r;
-	r = adjust_controls("primary processor-based",
-			    old ? MSR_IA32_VMX_PROCBASED_CTLS :
-				  MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
-			    CPU_BASED_HLT_EXITING |
-			    CPU_BASED_USE_TSC_OFFSETTING |
-			    CPU_BASED_MWAIT_EXITING |
-			    CPU_BASED_MONITOR_EXITING |
-			    CPU_BASED_RDPMC_EXITING |
-			    CPU_BASED_CR8_LOAD_EXITING |
-			    CPU_BASED_CR8_STORE_EXITING |
-			    CPU_BASED_MOV_DR_EXITING |
-			    CPU_BASED_UNCOND_IO_EXITING |
-			    CPU_BASED_USE_MSR_BITMAPS |
-			    CPU_BASED_ACTIVATE_SECONDARY_CONTROLS,
-			    0, &caps.primary);
-	if (r)
-		return r;
-	r = adjust_controls("secondary processor-based",
-			    MSR_IA32_VMX_PROCBASED_CTLS2,
-			    SECONDARY_EXEC_WBINVD_EXITING,
-			    SECONDARY_EXEC_ENABLE_EPT |
-			    SECONDARY_EXEC_UNRESTRICTED_GUEST |
-			    SECONDARY_EXEC_ENABLE_VPID |
-			    SECONDARY_EXEC_ENABLE_RDTSCP |
-			    SECONDARY_EXEC_ENABLE_INVPCID |
-			    SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
-	if (r)
-		return r;
-	r = adjust_controls("VM-exit",
-			    old ? MSR_IA32_VMX_EXIT_CTLS :
-				  MSR_IA32_VMX_TRUE_EXIT_CTLS,
-			    VM_EXIT_HOST_ADDR_SPACE_SIZE |
-			    VM_EXIT_SAVE_DEBUG_CONTROLS |
-			    VM_EXIT_LOAD_IA32_EFER, 0, &caps.exit);
-	if (r)
-		return r;
-	return adjust_controls("VM-entry",
-			       old ? MSR_IA32_VMX_ENTRY_CTLS :
-				     MSR_IA32_VMX_TRUE_ENTRY_CTLS,
-			       VM_ENTRY_LOAD_DEBUG_CONTROLS |
-			       VM_ENTRY_LOAD_IA32_EFER, 0, &caps.entry);
+	for (i = 0; i < ARRAY_SIZE(controls); i++) {
+		r = adjust_controls(controls[i].name,
+				    basic & VMX_BASIC_TRUE_CTLS ?
+				    controls[i].true_msr : controls[i].msr,
+				    controls[i].need, controls[i].want,
+				    controls[i].result);
+		if (r)
+			return r;
+	}
+	/*
+	 * Without these controls EFER.NX and SCE stay the host's, which shadow
+	 * tables live with, and LME and LMA go by the address-space controls.
+	 */
+	if (!(caps.entry & VM_ENTRY_LOAD_IA32_EFER) ||
+	    !(caps.exit & VM_EXIT_LOAD_IA32_EFER)) {
+		caps.entry &= ~VM_ENTRY_LOAD_IA32_EFER;
+		caps.exit &= ~VM_EXIT_LOAD_IA32_EFER;
+		use_ept = false;
+	}
+	if (!(caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
+		return 0;
+	return adjust_controls("secondary processor-based",
+			       MSR_IA32_VMX_PROCBASED_CTLS2, 0,
+			       SECONDARY_EXEC_WBINVD_EXITING |
+			       SECONDARY_EXEC_ENABLE_EPT |
+			       SECONDARY_EXEC_UNRESTRICTED_GUEST |
+			       SECONDARY_EXEC_ENABLE_VPID |
+			       SECONDARY_EXEC_ENABLE_RDTSCP |
+			       SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
 }
 
-static int __init vmx_setup_ept(void)
+/* What to use of what the processor has: the parameters say so afterwards. */
+static void __init vmx_setup_memory(void)
 {
-	u64 cap;
+	u64 cap = 0, ept = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT |
+			   VMX_EPT_INVEPT_BIT;
 
-	if (!(caps.secondary & SECONDARY_EXEC_ENABLE_EPT))
-		use_ept = false;
-	if (!use_ept) {
-		pr_err("kvm-live: EPT is switched off or missing; shadow paging is not implemented yet, so kvm-intel cannot run\n");
-		return -EOPNOTSUPP;
-	}
-	if (!(caps.secondary & SECONDARY_EXEC_UNRESTRICTED_GUEST))
-		use_unrestricted = false;
-	if (!use_unrestricted)
-		caps.secondary &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
+	if (caps.secondary & (SECONDARY_EXEC_ENABLE_EPT |
+			      SECONDARY_EXEC_ENABLE_VPID))
+		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 
-	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 	caps.invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
 	caps.invept_all = cap & VMX_EPT_EXTENT_GLOBAL_BIT;
-	if (!(cap & VMX_EPT_PAGE_WALK_4_BIT) || !(cap & VMX_EPTP_WB_BIT) ||
-	    !(cap & VMX_EPT_INVEPT_BIT) ||
-	    !(caps.invept_single || caps.invept_all)) {
-		pr_err("kvm-live: the processor's EPT (capabilities %#llx) lacks 4-level write-back tables or INVEPT\n",
-		       cap);
-		return -EOPNOTSUPP;
-	}
+	use_ept = use_ept && caps.secondary & SECONDARY_EXEC_ENABLE_EPT &&
+		  (cap & ept) == ept && (caps.invept_single || caps.invept_all);
+	use_unrestricted = use_unrestricted && use_ept &&
+		caps.secondary & SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	caps.eptp_bits = VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
 	/* They make writes of all page walks, and the identity table read-only. */
 	if (cap & VMX_EPT_AD_BIT && use_unrestricted) {
@@ -274,13 +266,18 @@ static int __init vmx_setup_ept(void)
 
 	caps.invvpid_single = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
 	caps.invvpid_all = cap >> 32 & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
-	if (!(caps.secondary & SECONDARY_EXEC_ENABLE_VPID) ||
-	    !(cap >> 32 & VMX_VPID_INVVPID_BIT) ||
-	    !(caps.invvpid_single || caps.invvpid_all))
-		use_vpid = false;
+	use_vpid = use_vpid && caps.secondary & SECONDARY_EXEC_ENABLE_VPID &&
+		   cap >> 32 & VMX_VPID_INVVPID_BIT &&
+		   (caps.invvpid_single || caps.invvpid_all);
+
+	if (!use_ept) {
+		caps.secondary &= ~SECONDARY_EXEC_ENABLE_EPT;
+		caps.primary |= CPU_BASED_INVLPG_EXITING;
+	}
+	if (!use_unrestricted)
+		caps.secondary &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (!use_vpid)
 		caps.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
-	return 0;
 }
 
 /* ---- the host's processors -------------------------------------------------- */
@@ -330,7 +327,7 @@ static int vmx_cpu_enable(void)
 	}
 	__this_cpu_write(current_vmcs, NULL);
 	/* Translations of an earlier life of this module. */
-	if (caps.invept_all)
+	if (use_ept && caps.invept_all)
 		vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
 	if (use_vpid && caps.invvpid_all)
 		vmx_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
@@ -548,8 +545,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmx->primary = caps.primary;
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, caps.pin);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, caps.primary);
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, vmx->vpid ? caps.secondary :
-		   caps.secondary & ~SECONDARY_EXEC_ENABLE_VPID);
 	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
 	vmcs_write(EXCEPTION_BITMAP, 0);
@@ -560,7 +555,8 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
-	vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
+	if (use_ept)
+		vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
 	if (vmx->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	if (caps.secondary & SECONDARY_EXEC_ENCLS_EXITING)
@@ -588,7 +584,8 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
 	vmcs_write(HOST_IA32_SYSENTER_EIP, value);
 	rdmsrl(MSR_EFER, value);
-	vmcs_write(HOST_IA32_EFER, value);
+	if (caps.exit & VM_EXIT_LOAD_IA32_EFER)
+		vmcs_write(HOST_IA32_EFER, value);
 }
 
 static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
@@ -615,7 +612,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 	if (moved) {
 		/* This CPU may hold translations from an earlier stay. */
-		vmx->flush_ept = true;
+		vmx->flush_ept = use_ept;
 		vmx->flush_vpid = true;
 		vmcs_write(HOST_TR_BASE,
 			   (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
@@ -742,21 +739,27 @@ static int __init vmx_identity_init(void)
 	return 0;
 }
 
+/* Is what the processor has in CR3 the guest's own? */
+static bool vmx_guests_cr3(struct kvm_vcpu *vcpu)
+{
+	return use_unrestricted || (use_ept && vcpu->cr0 & X86_CR0_PG);
+}
+
 static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	return vmx->flat ? vmx->cr3 : vmcs_read(GUEST_CR3);
+	return vmx->cr3_hidden ? vmx->cr3 : vmcs_read(GUEST_CR3);
 }
 
-/* With PAE paging, an entry loads the four directory pointers from the VMCS. */
+/* With PAE paging and EPT, an entry loads the directory pointers from the VMCS. */
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
 	u64 pdptr[4];
 	int i, idx;
 
-	if (!(vcpu->cr0 & X86_CR0_PG) || !(vcpu->cr4 & X86_CR4_PAE) ||
-	    kvm_is_long_mode(vcpu))
+	if (!use_ept || !(vcpu->cr0 & X86_CR0_PG) ||
+	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	if (kvm_read_guest(vcpu->kvm, vmx_get_cr3(vcpu) & 0xffffffe0,
@@ -767,37 +770,49 @@ static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
 
-/* What the processor gets for the guest's CR0, CR3, CR4 and EFER. */
+/*
+ * What the processor gets for the guest's CR0, CR3, CR4 and EFER. Shadow tables
+ * have eight-byte entries and write protection, whatever the guest believes.
+ */
 static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u64 fixed0 = caps.cr0_fixed0, efer = vcpu->efer;
+	/* An entry leaves CD and NW alone. */
+	u64 cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	/* A machine check with CR4.MCE clear would shut the host down. */
-	u64 cr4 = vcpu->cr4 | caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
+	u64 cr4 = vcpu->cr4 | (cr4_read_shadow() & X86_CR4_MCE);
+	u32 cr3_exits = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
+	u64 efer = vcpu->efer;
 
 	if (use_unrestricted)
-		fixed0 &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
-	vmx->flat = !use_unrestricted && !(vcpu->cr0 & X86_CR0_PG);
+		cr0 |= caps.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
+	else
+		cr0 |= caps.cr0_fixed0;
 	vmx->cr3 = cr3;
-	if (vmx->flat) {
+	vmx->cr3_hidden = !vmx_guests_cr3(vcpu);
+	if (!vmx->cr3_hidden) {
+		cr3_exits = 0;
+	} else if (use_ept) {
 		cr3 = vmx_identity_gpa(vcpu);
-		cr4 &= ~(u64)(X86_CR4_PAE | X86_CR4_PCIDE | X86_CR4_SMEP |
-			      X86_CR4_SMAP | X86_CR4_LA57);
-		cr4 |= X86_CR4_PSE;
-		efer &= ~(u64)EFER_LME;	/* with PG it would mean LMA */
-		vmx_set_primary(vmx, CPU_BASED_CR3_LOAD_EXITING |
-				     CPU_BASED_CR3_STORE_EXITING, 0);
+		cr4 = (cr4 & ~(u64)X86_CR4_PAE) | X86_CR4_PSE;
 	} else {
-		vmx_set_primary(vmx, 0, (CPU_BASED_CR3_LOAD_EXITING |
-					 CPU_BASED_CR3_STORE_EXITING) &
-					~caps.primary);
+		cr3 = vcpu->shadow.cr3;
+		cr0 |= X86_CR0_WP;
+		cr4 = (cr4 & ~(u64)(X86_CR4_PSE | X86_CR4_PGE)) | X86_CR4_PAE;
+		efer |= EFER_NX;
 	}
-	/* An entry leaves CD and NW alone. */
-	vmcs_write(GUEST_CR0, ((vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) |
-			       fixed0) & caps.cr0_fixed1);
+	if (vmx->cr3_hidden && !(vcpu->cr0 & X86_CR0_PG)) {
+		/* All pages are the user's. LME with PG would mean LMA. */
+		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
+		efer &= ~(u64)EFER_LME;
+	}
+	vmx_set_primary(vmx, cr3_exits, ~caps.primary & ~cr3_exits &
+			(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING));
+	vmcs_write(GUEST_CR0, cr0 & caps.cr0_fixed1);
 	vmcs_write(GUEST_CR3, cr3);
-	vmcs_write(GUEST_CR4, cr4);
-	vmcs_write(GUEST_IA32_EFER, efer);
+	vmcs_write(GUEST_CR4, cr4 | caps.cr4_fixed0);
+	if (caps.entry & VM_ENTRY_LOAD_IA32_EFER)
+		vmcs_write(GUEST_IA32_EFER, efer);
 	if (efer & EFER_LMA)
 		vmcs_set_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
 	else
@@ -1031,6 +1046,8 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 */
 	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC);
 
+	if (!use_ept)
+		exceptions |= BIT(X86_TRAP_PF);
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_write(EXCEPTION_BITMAP, exceptions);
@@ -1041,15 +1058,14 @@ static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
 {
 	u32 secondary = caps.secondary;
 
-	/* Off, these instructions are #UD, as XSAVES is for every guest. */
+	/* Off, it is #UD, as INVPCID and XSAVES are for every guest. */
 	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
 	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
-	if (!kvm_guest_has(vcpu, X86_FEATURE_INVPCID))
-		secondary &= ~SECONDARY_EXEC_ENABLE_INVPCID;
 	if (!to_vmx(vcpu)->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+	if (caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+		vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
 }
 
 static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -1203,9 +1219,14 @@ static void vmx_inject_exception(struct kvm_vcpu *vcpu)
 {
 	u8 nr = vcpu->events.exception.nr;
 	bool soft = nr == X86_TRAP_BP || nr == X86_TRAP_OF;
-	u32 info = vmx_event_info(to_vmx(vcpu), nr,
-				  soft ? INTR_TYPE_SOFT_EXCEPTION :
-					 INTR_TYPE_HARD_EXCEPTION, soft);
+	u32 info;
+
+	/* A fault in the delivery of a software event is not that event. */
+	if (vcpu->events.exception.has_error)
+		to_vmx(vcpu)->redo_info = 0;
+	info = vmx_event_info(to_vmx(vcpu), nr,
+			      soft ? INTR_TYPE_SOFT_EXCEPTION :
+				     INTR_TYPE_HARD_EXCEPTION, soft);
 
 	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
 	if (vcpu->events.exception.has_error && vcpu->cr0 & X86_CR0_PE) {
@@ -1371,7 +1392,8 @@ static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 static void vmx_flush_tlb(struct kvm_vcpu *vcpu)
 {
 	/* Takes the translations that combine EPT and the guest's tables, too. */
-	to_vmx(vcpu)->flush_ept = true;
+	to_vmx(vcpu)->flush_ept = use_ept;
+	to_vmx(vcpu)->flush_vpid |= !use_ept;
 }
 
 static void vmx_do_flushes(struct vmx_vcpu *vmx)
@@ -1436,6 +1458,8 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vmcs_write(GUEST_RSP, vcpu->regs[REG_RSP]);
 	if (vcpu->regs_dirty & BIT(REG_RIP))
 		vmcs_write(GUEST_RIP, vcpu->regs[REG_RIP]);
+	if (!use_ept)
+		vmcs_write(GUEST_CR3, vcpu->shadow.cr3);
 	vmx_load_host_fields(vmx);
 	user_msrs_load(vmx);
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
@@ -1534,6 +1558,9 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 		return 1;	/* the host's, handled */
 	switch (nr) {
+	case X86_TRAP_PF:
+		return kvm_handle_shadow_fault(vcpu, vmcs_read(EXIT_QUALIFICATION),
+					       vmcs_read(VM_EXIT_INTR_ERROR_CODE));
 	case X86_TRAP_MC:
 		return 1;	/* the host's, handled */
 	case X86_TRAP_DB:
@@ -1714,6 +1741,13 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 					       vmx_read_operand(vcpu, reg)));
 }
 
+static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_invlpg]++;
+	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
+	return vmx_skip_instruction(vcpu);
+}
+
 /* The guest sees no counters (CPUID 0xa). */
 static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
 {
@@ -1739,6 +1773,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_CPUID]			= kvm_handle_cpuid,
 	[EXIT_REASON_HLT]			= kvm_handle_hlt,
 	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
+	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
 	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
 	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR]			= kvm_handle_ud,
@@ -1818,10 +1853,9 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 
 /* ---- loading ---------------------------------------------------------------------------------- */
 
-static const struct kvm_x86_ops vmx_ops = {
+static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.name = "VMX",
 	.vcpu_size = sizeof(struct vmx_vcpu),
-	.tdp = &ept_format,
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,
 	.vcpu_create = vmx_vcpu_create,
@@ -1928,15 +1962,16 @@ static int __init vmx_init(void)
 		return -EOPNOTSUPP;
 	}
 	r = vmx_setup_controls();
-	if (!r)
-		r = vmx_setup_ept();
 	if (r)
 		return r;
+	vmx_setup_memory();
+	if (use_ept)
+		vmx_ops.tdp = &ept_format;
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);
 	r = msr_bitmaps_init();
-	if (!r && !use_unrestricted)
+	if (!r && use_ept && !use_unrestricted)
 		r = vmx_identity_init();
 	if (r)
 		goto free;
@@ -1952,12 +1987,16 @@ static int __init vmx_init(void)
 	r = kvm_register_vendor(&vmx_ops, THIS_MODULE);
 	if (r)
 		goto reset_l1tf;
-	pr_info("kvm-live: VMX with EPT (leaves up to %s%s)%s%s\n",
-		ept_format.max_level == 3 ? "1 GiB" :
-		ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
-		ept_format.accessed ? ", accessed bits" : "",
-		use_unrestricted ? ", unrestricted guest" : "",
-		use_vpid ? ", VPID" : "");
+	if (use_ept)
+		pr_info("kvm-live: VMX with EPT (leaves up to %s%s)%s%s\n",
+			ept_format.max_level == 3 ? "1 GiB" :
+			ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
+			ept_format.accessed ? ", accessed bits" : "",
+			use_unrestricted ? ", unrestricted guest" : "",
+			use_vpid ? ", VPID" : "");
+	else
+		pr_info("kvm-live: VMX with shadow paging%s\n",
+			use_vpid ? ", VPID" : "");
 	return 0;
 
 reset_l1tf:
