@@ -12,7 +12,8 @@ GUESTS := $(basename $(notdir $(wildcard images/guests/*.S)))
 GUESTS_OUT := build/images/guests
 GUEST_ADDRESS = $(or $(if $(filter rom-%,$*),0xf0000),$(if $(filter real-%,$*),0x1000),0x100000)
 
-$(GUESTS_OUT)/%.bin: images/guests/%.S images/guests/guest.h
+$(GUESTS_OUT)/long-script.bin: images/guests/prot-script.S
+$(GUESTS_OUT)/%.bin: images/guests/%.S $(wildcard images/guests/*.h)
 	@mkdir -p $(@D)
 	cc -m$(if $(filter long-%,$*),64,32) -c -o $(@:.bin=.o) $<
 	ld -m $(if $(filter long-%,$*),elf_x86_64,elf_i386) -N -e 0 \

@@ -49,6 +49,15 @@ struct act {
 static struct act vm_acts[VM_ACTS];
 static int vm_nacts;
 
+/* Is the machine that this runs in one of QEMU's TCG? Some things are missing there. */
+static inline bool vm_on_tcg(void)
+{
+	uint32_t eax = 0x40000000, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ebx == 0x54474354;	/* "TCGT" */
+}
+
 static inline int vm_has(int kvm, int cap)
 {
 	return ioctl(kvm, KVM_CHECK_EXTENSION, (long)cap);
