@@ -1566,6 +1566,10 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 	case X86_TRAP_DB:
 		/* B0 to B3, BD, BS, where DR6 has them (Table 28-1). */
 		dr6 = vmcs_read(EXIT_QUALIFICATION);
+		/* INT1 is a trap, but its exit is not. */
+		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) ==
+		    INTR_TYPE_PRIV_SW_EXCEPTION)
+			vmx_skip_instruction(vcpu);
 		return kvm_handle_debug(vcpu, dr6);
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
@@ -1720,7 +1724,7 @@ static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* Table 28-4. The privilege check comes before the exit, general detect does not. */
+/* Table 28-4. The exit comes before all checks, that of privilege too (26.1.3). */
 static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 {
 	u64 q = vmcs_read(EXIT_QUALIFICATION);
@@ -1729,6 +1733,10 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 	vcpu->stat[STAT_dr]++;
 	if ((nr == 4 || nr == 5) && vcpu->cr4 & X86_CR4_DE)
 		return kvm_handle_ud(vcpu);
+	if (vmx_get_cpl(vcpu)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
 	if (unlikely(vcpu->dr7 & DR7_GENERAL_DETECT)) {
 		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_GENERAL_DETECT);
 		return 1;

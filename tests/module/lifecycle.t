@@ -5,5 +5,6 @@
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --kernel debug --modules "$modules" \
-	--keep "$logs" --no-load --kmemleak --timeout 900 \
-	"$here/in-vm/lifecycle" $(programs) "$here/in-vm/unload"
+	--keep "$logs" --no-load --kmemleak --timeout 900 --file "$programs/paging" \
+	"$here/in-vm/lifecycle" $(programs | grep -v /paging) \
+	"$here/in-vm/paging-short" "$here/in-vm/unload"

@@ -5,5 +5,6 @@
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator bochs --smp 2 --memory 1024 --kernel debug \
 	--modules "$modules" --keep "$logs" --no-load --kmemleak \
-	--timeout 1800 \
-	"$here/in-vm/lifecycle" $(programs) "$here/in-vm/unload"
+	--timeout 1800 --file "$programs/paging" \
+	"$here/in-vm/lifecycle" $(programs | grep -v /paging) \
+	"$here/in-vm/paging-short" "$here/in-vm/unload"
