@@ -720,6 +720,8 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
  */
 void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
+/* The host page behind hva if it is there; does not sleep. */
+bool kvm_mmu_peek_page(unsigned long hva, bool may_write, struct host_page *host);
 /* The guest flushes its TLB, by CR3, CR0, CR4 or EFER. */
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
@@ -767,6 +769,12 @@ struct kvm_walk {
  * table lies outside of memory.
  */
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w);
+/*
+ * Go on with a walk that ended at a leaf of level 1 as if it had met this entry
+ * there. False: that would be a fault, or would have to set the accessed bit.
+ */
+bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
+			u32 granted);
 int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 		  u32 *error_code);
 

@@ -277,6 +277,20 @@ out:
 	return r;
 }
 
+/* The host page behind hva if it is there; does not sleep. */
+bool kvm_mmu_peek_page(unsigned long hva, bool may_write, struct host_page *host)
+{
+	struct page *page;
+
+	if (get_user_pages_fast_only(hva, 1, may_write ? FOLL_WRITE : 0, &page) != 1)
+		return false;
+	host->pfn = page_to_pfn(page);
+	host->writable = may_write && PageDirty(page);
+	host->ram = !PageReserved(page);
+	put_page(page);
+	return host->ram;
+}
+
 /*
  * The host page behind hva, faulted in if need be. A read takes what is there,
  * and the write permission with it if that costs nothing.

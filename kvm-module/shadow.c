@@ -58,6 +58,7 @@
 #define HASH_BITS	10
 #define MIN_TABLES	64
 #define MAX_TABLES	8192
+#define NEIGHBOURS	16	/* leaves that a fault looks at, aligned */
 #define QUIET_FLUSHES	3	/* without a change; then a table is tracked */
 
 #define PTE_ADDR	GENMASK_ULL(51, 12)
@@ -297,28 +298,27 @@ static u64 guest_entry(const struct shadow_page *sp, const void *table, unsigned
 				    sp->key.quadrant * 256 + i / 2];
 }
 
-/*
- * Take out what the guest has changed. The guest's table is read without
- * sleeping; if it cannot be, everything goes.
- */
+/* Copy the guest's table, without sleeping; false: that cannot be done. */
+static bool read_table(struct kvm *kvm, const struct shadow_page *sp)
+{
+	struct kvm_memslot *slot = kvm_find_slot(kvm, sp->key.gfn);
+
+	return slot && !copy_from_user_nofault(kvm->shadow.copy, (void __user *)
+			(slot->hva + ((sp->key.gfn - slot->base) << PAGE_SHIFT)),
+			PAGE_SIZE);
+}
+
+/* Take out what the guest has changed. */
 static void compare_table(struct kvm *kvm, struct shadow_page *sp,
 			  unsigned int first, unsigned int end)
 {
-	struct kvm_memslot *slot = kvm_find_slot(kvm, sp->key.gfn);
-	void *now = kvm->shadow.copy;
-	bool gone = true;
+	bool known = read_table(kvm, sp);
 	unsigned int i;
 
-	if (slot) {
-		unsigned long hva = slot->hva +
-				    ((sp->key.gfn - slot->base) << PAGE_SHIFT);
-
-		gone = copy_from_user_nofault(now, (void __user *)hva, PAGE_SIZE);
-	}
 	for (i = first; i < end; i++)
 		if (sp->table->entry[i] &&
-		    (gone || differs(sp->table->info[i].guest,
-				     guest_entry(sp, now, i))))
+		    (!known || differs(sp->table->info[i].guest,
+				       guest_entry(sp, kvm->shadow.copy, i))))
 			remove_entry(kvm, sp, i);
 }
 
@@ -580,6 +580,42 @@ static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 }
 
 /*
+ * What is mapped next to it will be wanted soon. Only what costs nothing: the
+ * guest has used it before, the host has it in memory.
+ */
+static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
+			   struct shadow_page *sp, unsigned int i,
+			   const struct kvm_walk *first)
+{
+	unsigned int start = round_down(i, NEIGHBOURS), end = start + NEIGHBOURS;
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_walk w = *first;
+	struct host_page host;
+	gfn_t gfn;
+
+	if (!sp->key.direct && !read_table(kvm, sp))
+		return;
+	for (i = start; i < end; i++) {
+		if (sp->table->entry[i])
+			continue;
+		if (sp->key.direct)
+			w.gpa = (sp->key.gfn + i) << PAGE_SHIFT;
+		else if (!kvm_walk_neighbour(vcpu, &w, guest_entry(sp, kvm->shadow.copy, i),
+					     sp->key.access))
+			continue;
+		gfn = w.gpa >> PAGE_SHIFT;
+		if (gfn < slot->base || gfn >= slot->base + slot->npages ||
+		    !kvm_mmu_peek_page(slot->hva + ((gfn - slot->base) << PAGE_SHIFT),
+				       !(slot->flags & KVM_MEM_READONLY), &host))
+			continue;
+		set_leaf(kvm, sp, i,
+			 leaf_entry(&w, &host, host.writable && !slot->dirty &&
+				    may_write(vcpu, &w) && !is_tracked(kvm, gfn)),
+			 w.leaf == 1 ? w.entry[1] : 0, &slot->rmap[gfn - slot->base]);
+	}
+}
+
+/*
  * Map gva as the walk says. mmu_lock is held, the cache is full, "host" is
  * current. "write": the access is one, and to a page that may be written.
  */
@@ -628,6 +664,7 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 		untrack(kvm, gfn);
 	set_leaf(kvm, sp, index_at(gva, 1), leaf_entry(w, host, writable),
 		 w->leaf == 1 ? w->entry[1] : 0, &slot->rmap[gfn - slot->base]);
+	map_neighbours(vcpu, slot, sp, index_at(gva, 1), w);
 }
 
 /* A page fault of the guest on our tables. gva and code: the processor's. */

@@ -117,6 +117,12 @@ static int set_bits(struct kvm_vcpu *vcpu, gpa_t gpa, u64 *entry, u64 bits, int 
 	return r;
 }
 
+static u32 granted_by(const struct format *f, u64 e)
+{
+	return (e & PT_U ? ACCESS_USER : 0) | (e & PT_W ? ACCESS_WRITE : 0) |
+	       (f->entry_size == 8 && e & PT_NX ? 0 : ACCESS_EXEC);
+}
+
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
 	u64 table, index, offset_mask, e;
@@ -158,14 +164,8 @@ again:
 			return 1;
 		}
 		/* The four PDPTEs have neither permissions nor an accessed bit. */
-		if (f.levels != 3 || level != 3) {
-			if (!(e & PT_U))
-				granted &= ~ACCESS_USER;
-			if (!(e & PT_W))
-				granted &= ~ACCESS_WRITE;
-			if (f.entry_size == 8 && e & PT_NX)
-				granted &= ~ACCESS_EXEC;
-		}
+		if (f.levels != 3 || level != 3)
+			granted &= granted_by(&f, e);
 		w->granted_at[level] = granted;
 		offset_mask = BIT_ULL(shift) - 1;
 		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
@@ -202,6 +202,22 @@ again:
 	}
 	w->dirty = w->entry[w->leaf] & PT_D;
 	return 0;
+}
+
+bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
+			u32 granted)
+{
+	struct format f;
+
+	walk_format(vcpu, &f);
+	if (!(entry & PT_P) || !(entry & PT_A) ||
+	    entry & reserved_bits(vcpu, &f, 1, entry))
+		return false;
+	w->entry[1] = entry;
+	w->granted = granted & granted_by(&f, entry);
+	w->dirty = entry & PT_D;
+	w->gpa = entry & GENMASK_ULL(51, 12);
+	return true;
 }
 
 int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
