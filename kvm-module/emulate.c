@@ -207,12 +207,6 @@ void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new
 		emu_log_output(e, exchange(e, linear, old, new, size));
 }
 
-void emu_probe_write(struct emu *e, u64 linear, unsigned int size)
-{
-	if (!stopped(e))
-		emu_stop(e, e->ops->probe_write(e, linear, size));
-}
-
 static void check_alignment(struct emu *e, u64 linear, unsigned int size)
 {
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
@@ -267,24 +261,11 @@ void emu_set_operand(struct emu *e, const void *buf, unsigned int size)
 	emu_write(e, e->seg, e->ea, buf, size);
 }
 
-void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
-{
-	if (!stopped(e))
-		emu_stop(e, e->ops->control(e, what, arg, arg2));
-}
-
-void emu_set_cr(struct emu *e, unsigned int cr, u64 value)
-{
-	if (!stopped(e))
-		emu_stop(e, e->ops->set_cr(e, cr, value));
-}
-
 u64 emu_rdmsr(struct emu *e, u32 index)
 {
 	u64 value = 0;
 
-	if (!stopped(e))
-		emu_stop(e, e->ops->rdmsr(e, index, &value));
+	emu_call(e, rdmsr, index, &value);
 	return value;
 }
 
@@ -360,7 +341,7 @@ bool emu_vm86_refuses(struct emu *e)
 {
 	if (e->mode != EMU_VM86 || iopl(e) == 3)
 		return false;
-	unknown_if(e, cr(e, 4) & CR4_VME);
+	unknown_if(e, cr(e, 4) & X86_CR4_VME);
 	emu_raise(e, EX_GP, 0);
 	return true;
 }
@@ -368,12 +349,13 @@ bool emu_vm86_refuses(struct emu *e)
 /* Flags that POPF and IRET may change at this privilege. */
 u64 emu_flags_writable(const struct emu *e, unsigned int size)
 {
-	u64 mask = FL_STATUS | FL_TF | FL_DF | FL_NT | FL_RF | FL_AC | FL_ID;
+	u64 mask = FL_STATUS | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT | X86_EFLAGS_RF |
+		   X86_EFLAGS_AC | X86_EFLAGS_ID;
 
 	if (e->cpl == 0)
-		mask |= FL_IOPL;
+		mask |= X86_EFLAGS_IOPL;
 	if (e->mode == EMU_REAL || e->cpl <= iopl(e))
-		mask |= FL_IF;
+		mask |= X86_EFLAGS_IF;
 	return mask & size_mask(size);
 }
 
@@ -433,16 +415,12 @@ static void decode_prefixes(struct emu *e, int *override)
 	while (!stopped(e)) {
 		e->opcode = fetch(e, 1);
 		switch (e->opcode) {
-		case 0x26:
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
+		case 0x26: case 0x2e: case 0x36: case 0x3e:
 			/* ES, CS, SS, DS: without effect in 64-bit mode */
 			if (e->mode != EMU_LONG)
 				*override = e->opcode >> 3 & 3;
 			break;
-		case 0x64:
-		case 0x65:
+		case 0x64: case 0x65:
 			*override = e->opcode & 7;
 			break;
 		case 0x66:
@@ -454,8 +432,7 @@ static void decode_prefixes(struct emu *e, int *override)
 		case 0xf0:
 			e->lock = true;
 			break;
-		case 0xf2:
-		case 0xf3:
+		case 0xf2: case 0xf3:
 			e->rep = e->opcode;
 			break;
 		default:
@@ -564,7 +541,7 @@ static bool needs_modrm(const struct row *row)
 	for (i = 0; i < 3; i++)
 		if (row->kind[i] && KIND_LOC(row->kind[i]) <= LOC_LAST_MODRM)
 			return true;
-	return row->group;
+	return false;
 }
 
 /* SDM 2A table 2-1. Returns whether SS is the default segment. */
@@ -595,7 +572,6 @@ static bool decode_address32(struct emu *e, bool *relative)
 	bool has_base;
 
 	if (base == 4) {
-		e->has_sib = true;
 		e->sib = fetch(e, 1);
 		base = e->sib & 7;
 		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
@@ -617,80 +593,47 @@ static bool decode_address32(struct emu *e, bool *relative)
 /* The constant parts of operand @i: registers, immediates, addresses. */
 static void decode_operand(struct emu *e, unsigned int i, unsigned int kind)
 {
-	unsigned int rm = (e->modrm & 7) | (e->rex & 1) << 3;
-	unsigned int reg = modrm_reg(e) | (e->rex & 4) << 1;
-	unsigned int code = KIND_SIZE(kind), loc = KIND_LOC(kind), n;
-	bool memory = e->modrm < 0xc0;
+	/* A location up to LOC_CL, if not in memory: what it is, and the register */
+	static const struct {
+		u8 loc;
+		enum { RM, REG, VVVV, OPCODE, AX, CX } number;
+		u8 mask;
+	} of[] = {
+		[LOC_RM] = { LOC_GPR, RM, 15 }, [LOC_RM_GPR] = { LOC_GPR, RM, 15 },
+		[LOC_VEC_RM] = { LOC_VEC, RM, 15 }, [LOC_MMX_RM] = { LOC_MMX, RM, 7 },
+		[LOC_REG] = { LOC_GPR, REG, 15 }, [LOC_SREG] = { LOC_SREG, REG, 7 },
+		[LOC_CR] = { LOC_CR, REG, 15 }, [LOC_DR] = { LOC_DR, REG, 15 },
+		[LOC_VEC] = { LOC_VEC, REG, 15 }, [LOC_MMX] = { LOC_MMX, REG, 7 },
+		[LOC_VVVV] = { LOC_GPR, VVVV, 15 }, [LOC_OPC] = { LOC_GPR, OPCODE, 15 },
+		[LOC_ACC] = { LOC_GPR, AX, 15 }, [LOC_CL] = { LOC_GPR, CX, 15 },
+	};
+	unsigned int code = KIND_SIZE(kind), loc = KIND_LOC(kind), n, b = (e->rex & 1) << 3;
+	const u8 number[] = {
+		[RM] = (e->modrm & 7) | b, [REG] = modrm_reg(e) | (e->rex & 4) << 1,
+		[VVVV] = e->vex_reg, [OPCODE] = (e->opcode & 7) | b, [AX] = EMU_RAX, [CX] = EMU_RCX,
+	};
+	bool may_be_memory = loc == LOC_RM || loc == LOC_VEC_RM || loc == LOC_MMX_RM;
 	struct emu_operand *o = &e->op[i];
 
 	o->loc = loc;
 	o->size = operand_size(e, code);
-	switch (loc) {
-	case LOC_RM:
-	case LOC_VEC_RM:
-	case LOC_MMX_RM:
-		o->loc = memory ? LOC_MEM : loc == LOC_RM ? LOC_GPR :
-			 loc == LOC_VEC_RM ? LOC_VEC : LOC_MMX;
-		o->reg = loc == LOC_MMX_RM ? rm & 7 : rm;
-		break;
-	case LOC_RM_GPR:
-		o->loc = LOC_GPR;
-		o->reg = rm;
-		break;
-	case LOC_REG:
-		o->loc = LOC_GPR;
-		o->reg = reg;
-		break;
-	case LOC_VVVV:
-		o->loc = LOC_GPR;
-		o->reg = e->vex_reg;
-		break;
-	case LOC_OPC:
-		o->loc = LOC_GPR;
-		o->reg = (e->opcode & 7) | (e->rex & 1) << 3;
-		break;
-	case LOC_ACC:
-	case LOC_CL:
-		o->loc = LOC_GPR;
-		o->reg = loc == LOC_CL ? EMU_RCX : EMU_RAX;
-		break;
-	case LOC_SREG:
-	case LOC_MMX:
-		o->reg = reg & 7;
-		break;
-	case LOC_CR:
-	case LOC_DR:
-	case LOC_VEC:
-		o->reg = reg;
-		break;
-	case LOC_OFFSET:
+	if (loc <= LOC_CL) {
+		o->loc = may_be_memory && e->modrm < 0xc0 ? LOC_MEM : of[loc].loc;
+		o->reg = number[of[loc].number] & of[loc].mask;
+	} else if (loc == LOC_OFFSET) {
 		o->loc = LOC_MEM;
 		e->ea = fetch(e, e->addr_size);
-		break;
-	case LOC_ONE:
+	} else if (loc == LOC_ONE) {
 		o->val = 1;
-		break;
-	case LOC_FAR:
+	} else if (loc == LOC_FAR) {
 		o->val = fetch(e, o->size);
 		e->op[1].val = fetch(e, 2);
-		break;
-	default:		/* LOC_IMM, LOC_IMM8, LOC_REL */
+	} else {		/* LOC_IMM, LOC_IMM8, LOC_REL */
 		n = loc == LOC_IMM8 ? 1 : o->size;
 		if (loc == LOC_REL || code == SZ_Z || (code == SZ_BZ && e->opcode & 1))
 			o->size = e->op_size;
 		o->val = sign_extend(fetch(e, n), n) & size_mask(o->size);
-		break;
 	}
-}
-
-static void decode_start(struct emu *e)
-{
-	memset((u8 *)e + offsetof(struct emu, length), 0,
-	       offsetof(struct emu, next_rip) - offsetof(struct emu, length));
-	e->modrm = 0xc0;
-	e->vex_len = 16;
-	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
-	e->op_size = 2;
 }
 
 static void decode_op_size(struct emu *e)
@@ -711,10 +654,8 @@ static const struct row *decode_modrm(struct emu *e, const struct row *row, u16 
 {
 	u32 flags = row->flags;
 
-	if (needs_modrm(row)) {
-		e->has_modrm = true;
+	if (needs_modrm(row))
 		e->modrm = fetch(e, 1);
-	}
 	memcpy(kind, row->kind, sizeof(row->kind));
 	/* Of group 7 only SMSW and LMSW are the same with a register. */
 	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
@@ -826,7 +767,7 @@ static void check_allowed(struct emu *e)
 		 (e->vex_len == 32 && !(e->flags & ANYLEN)) ||
 		 !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
 	gp_if(e, e->flags & PRIV && e->cpl);
-	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & CR4_UMIP);
+	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
 }
 
 static void execute(struct emu *e)
@@ -885,7 +826,7 @@ static void execute_string(struct emu *e)
 			break;
 		emu_checkpoint(e);
 		log_clear(e);
-		if (++e->iterations >= EMU_REP_MAX || e->rflags & FL_TF)
+		if (++e->iterations >= EMU_REP_MAX || e->rflags & X86_EFLAGS_TF)
 			return;
 	}
 	e->rip = e->next_rip;
@@ -906,7 +847,12 @@ void emu_begin(struct emu *e)
 	if (!e->keep_bytes)
 		e->nbytes = 0;
 	e->keep_bytes = false;
-	decode_start(e);
+	memset((u8 *)e + offsetof(struct emu, length), 0,
+	       offsetof(struct emu, next_rip) - offsetof(struct emu, length));
+	e->modrm = 0xc0;
+	e->vex_len = 16;
+	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
+	e->op_size = 2;
 }
 
 /* Ends it: whatever is not complete is undone. */

@@ -254,7 +254,6 @@ struct emu {
 	u8 opcode;
 	u8 modrm;
 	u8 sib;
-	bool has_modrm;
 	bool lock;
 	bool opsize_prefix;	/* 66 */
 	u8 rep;			/* F2 or F3, else 0 */
@@ -267,7 +266,6 @@ struct emu {
 	u8 addr_size;		/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
-	bool has_sib;
 	void (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
 	struct emu_operand op[3];

@@ -144,7 +144,7 @@ static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
 
 	s.selector = selector;
 	s.base = (u64)selector << 4;
-	if (e->rflags & FL_VM) {
+	if (e->rflags & X86_EFLAGS_VM) {
 		s.limit = 0xffff;
 		s.attr = 0xf3;
 	}
@@ -159,11 +159,6 @@ static void load_segment(struct emu *e, unsigned int seg, u16 selector)
 		return selector_to_base(e, seg, selector);
 	check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
 	emu_set_segment(e, seg, &s);
-}
-
-void emu_op_mov_from_sreg(struct emu *e)
-{
-	e->op[0].val = emu_segment(e, e->op[1].reg)->selector;
 }
 
 void emu_op_mov_to_sreg(struct emu *e)
@@ -230,7 +225,8 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 
 	gp_if(e, null_selector(selector));
 	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
-	fetch_descriptor(e, selector, EX_GP, &t->d);
+	if (how != DIRECT)	/* else far_transfer() had a look at it */
+		fetch_descriptor(e, selector, EX_GP, &t->d);
 	level = dpl(s);
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
 	if (how == GATE || conforming(s))
@@ -453,7 +449,7 @@ static void return_to_vm86(struct emu *e, u64 offset, u16 cs, u64 flags)
 
 	for (i = 0; i < 6; i++)
 		value[i] = emu_pop(e, 4);
-	e->rflags = (flags & FL_DEFINED) | FL_FIXED;
+	e->rflags = (flags & FL_DEFINED) | X86_EFLAGS_FIXED;
 	selector_to_base(e, EMU_CS, cs);
 	for (i = 0; i < 5; i++)
 		selector_to_base(e, segs[i], value[i + 1]);
@@ -470,19 +466,20 @@ void emu_op_iret(struct emu *e)
 
 	if (emu_vm86_refuses(e))
 		return;
-	if (!real_or_vm86(e) && e->rflags & FL_NT) {
+	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
 		e->rip = e->next_rip;
 		switch_task(e, selector, EMU_TASK_IRET, false, 0);
-		return emu_control(e, EMU_CTL_IRET, 0, NULL);
+		emu_call(e, control, EMU_CTL_IRET, 0, NULL);
+		return;
 	}
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
 	flags = emu_pop(e, e->op_size);
 	if (real_or_vm86(e)) {
 		real_jump(e, selector, t.offset);
-	} else if (flags & FL_VM && !e->cpl && e->op_size == 4 && !long_active(e)) {
+	} else if (flags & X86_EFLAGS_VM && !e->cpl && e->op_size == 4 && !long_active(e)) {
 		return_to_vm86(e, t.offset, selector, flags);
 		writable = 0;
 	} else {
@@ -490,7 +487,7 @@ void emu_op_iret(struct emu *e)
 		return_to(e, &t, e->mode == EMU_LONG, 0);
 	}
 	flags_change(e, writable, flags);
-	emu_control(e, EMU_CTL_IRET, 0, NULL);
+	emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 }
 
 /* ------------------------------------------------------------------------
@@ -506,11 +503,11 @@ static void deliver_real(struct emu *e, u8 vector, u64 back)
 	e->ops->get_idt(e, &idt);
 	gp_if(e, vector * 4u + 3 > idt.limit);
 	entry = emu_system_load(e, idt.base + vector * 4u, 4);
-	emu_push(e, e->rflags | FL_FIXED, 2);
+	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
 	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
 	emu_push(e, back, 2);
 	real_jump(e, entry >> 16, entry & 0xffff);
-	e->rflags &= ~(FL_IF | FL_TF | FL_AC | FL_RF);
+	e->rflags &= ~(X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_AC | X86_EFLAGS_RF);
 }
 
 /*
@@ -570,7 +567,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		emu_push(e, ss, size);
 		emu_push(e, sp, size);
 	}
-	emu_push(e, e->rflags | FL_FIXED, size);
+	emu_push(e, e->rflags | X86_EFLAGS_FIXED, size);
 	emu_push(e, cs, size);
 	emu_push(e, back, size);
 	if (has_error)
@@ -580,7 +577,9 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	unusable(&null, 0, 0);
 	for (i = 0; i < 4 && vm86; i++)
 		emu_set_segment(e, data[i], &null);
-	e->rflags &= ~(FL_TF | FL_NT | FL_RF | FL_VM | (type & 1 ? 0 : FL_IF));
+	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM);
+	if (!(type & 1))
+		e->rflags &= ~X86_EFLAGS_IF;
 }
 
 int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
@@ -609,11 +608,6 @@ void emu_op_int(struct emu *e)
 /* ------------------------------------------------------------------------
  * LDTR, TR, and looking at descriptors
  */
-
-void emu_op_store_selector(struct emu *e)
-{
-	e->op[0].val = emu_segment(e, modrm_reg(e) ? EMU_TR : EMU_LDTR)->selector;
-}
 
 /* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
 static void load_ldt(struct emu *e, u16 selector, u8 vector)
@@ -723,42 +717,39 @@ struct task {
 
 #define TASK_FIELDS	(sizeof(struct task) / 4)
 
-static void load_task(struct emu *e, const struct emu_seg *tss, struct task *task)
+static void access_task(struct emu *e, const struct emu_seg *tss, struct task *task, bool write)
 {
-	u16 words[TASK_FIELDS] = { 0 };
+	bool wide = tss->attr & 8;
+	unsigned int size = wide ? sizeof(*task) : 28, i;
+	u64 at = tss->base + (wide ? 0x20 : 0x0e);
 	u32 fields[TASK_FIELDS];
-	unsigned int i;
+	u16 words[TASK_FIELDS] = { 0 };
+	void *image = wide ? (void *)fields : (void *)words;
 
-	if (tss->attr & 8) {
-		emu_lin_read(e, tss->base + 0x20, task, sizeof(*task), EMU_ACC_SYSTEM);
-		return;
-	}
-	emu_lin_read(e, tss->base + 0x0e, words, 28, EMU_ACC_SYSTEM);
-	for (i = 0; i < TASK_FIELDS; i++)
+	memcpy(fields, task, sizeof(fields));
+	for (i = 0; i < TASK_FIELDS && write; i++)
+		words[i] = fields[i];
+	if (write)
+		return emu_lin_write(e, at, image, size, EMU_ACC_SYSTEM);
+	emu_lin_read(e, at, image, size, EMU_ACC_SYSTEM);
+	for (i = 0; i < TASK_FIELDS && !wide; i++)
 		fields[i] = words[i];
 	memcpy(task, fields, sizeof(fields));
 }
 
 static void save_task(struct emu *e, const struct emu_seg *tss, bool iret)
 {
-	u32 fields[TASK_FIELDS];
-	u16 words[TASK_FIELDS];
-	struct task task;
+	struct task task = {
+		.eip = e->rip,
+		.eflags = e->rflags & ~(iret ? X86_EFLAGS_NT : 0),
+	};
 	unsigned int i;
 
-	task.eip = e->rip;
-	task.eflags = e->rflags & ~(iret ? FL_NT : 0);
 	for (i = 0; i < 8; i++)
 		task.regs[i] = e->regs[i];
 	for (i = 0; i < 6; i++)
 		task.selectors[i] = emu_segment(e, i)->selector;
-	memcpy(fields, &task, sizeof(fields));
-	for (i = 0; i < TASK_FIELDS; i++)
-		words[i] = fields[i];
-	if (tss->attr & 8)
-		emu_lin_write(e, tss->base + 0x20, fields, sizeof(fields), EMU_ACC_SYSTEM);
-	else
-		emu_lin_write(e, tss->base + 0x0e, words, 28, EMU_ACC_SYSTEM);
+	access_task(e, tss, &task, true);
 }
 
 /* Busy bits and the link, when the old task's state is safe. */
@@ -784,7 +775,7 @@ static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
 	unsigned int i;
 
 	load_ldt(e, ldt, EX_TS);
-	if (e->rflags & FL_VM) {
+	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
 		e->cpl = 3;
 		for (i = 0; i < 6; i++)
@@ -812,7 +803,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	u8 vector = back ? EX_TS : EX_GP;
 	u64 cr0 = e->ops->get_cr(e, 0), dr7, cr3, ldt;
 	struct descriptor new;
-	struct task task;
+	struct task task = { 0 };
 	unsigned int i;
 
 	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
@@ -823,21 +814,21 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
 	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
-	load_task(e, &new.seg, &task);
+	access_task(e, &new.seg, &task, false);
 	ldt = emu_system_load(e, new.seg.base + (wide ? 0x60 : 0x2a), 2);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
 	save_task(e, &old, back);
 	link_tasks(e, &new, old.selector, nested);
 	if (wide && cr0 >> 31 & 1)
-		emu_set_cr(e, 3, cr3);
+		emu_call(e, set_cr, 3, cr3);
 	emu_set_segment(e, EMU_TR, &new.seg);
-	emu_set_cr(e, 0, cr0 | CR0_TS);
+	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
 	if (stopped(e))
 		return;
 	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
 		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
 	e->rip = task.eip;
-	e->rflags = (task.eflags & FL_DEFINED) | FL_FIXED | (nested ? FL_NT : 0);
+	e->rflags = (task.eflags & FL_DEFINED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
 	for (i = 0; i < 8; i++)
 		e->regs[i] = task.regs[i];
 	emu_checkpoint(e);

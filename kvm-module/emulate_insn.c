@@ -59,19 +59,6 @@ static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b, unsigned i
 	return r;
 }
 
-/* The eight by opcode, or by ModRM.reg in group 1. */
-static void op_arithmetic(struct emu *e)
-{
-	unsigned int what = e->opcode < 0x40 ? e->opcode >> 3 : modrm_reg(e);
-
-	e->op[0].val = arithmetic(e, what, e->op[0].val, e->op[1].val, e->op[0].size);
-}
-
-static void op_test(struct emu *e)
-{
-	arithmetic(e, AND, e->op[0].val, e->op[1].val, e->op[0].size);
-}
-
 /* INC and DEC, 40 to 4F or in groups 4 and 5: CF stays. */
 static void op_inc_dec(struct emu *e)
 {
@@ -80,16 +67,6 @@ static void op_inc_dec(struct emu *e)
 
 	e->op[0].val = arithmetic(e, dec ? SUB : ADD, e->op[0].val, 1, e->op[0].size);
 	flags_change(e, FL_CF, carry);
-}
-
-static void op_not(struct emu *e)
-{
-	e->op[0].val = ~e->op[0].val;
-}
-
-static void op_neg(struct emu *e)
-{
-	e->op[0].val = arithmetic(e, SUB, 0, e->op[0].val, e->op[0].size);
 }
 
 /* Shift count: 5 bits, or 6 for 64-bit operands. */
@@ -296,21 +273,6 @@ static void op_aad(struct emu *e)
  * Moves, bits, conditions
  */
 
-static void op_mov(struct emu *e)
-{
-	e->op[0].val = e->op[1].val;
-}
-
-static void op_movsx(struct emu *e)
-{
-	e->op[0].val = sign_extend(e->op[1].val, e->op[1].size);
-}
-
-static void op_lea(struct emu *e)
-{
-	e->op[0].val = e->ea;
-}
-
 /* BSWAP, MOVBE: operand 1 if there is one */
 static void op_swap(struct emu *e)
 {
@@ -430,11 +392,6 @@ static void op_popcnt(struct emu *e)
 	flags_change(e, FL_STATUS, flag_if(!e->op[0].val, FL_ZF));
 }
 
-static void op_andn(struct emu *e)
-{
-	e->op[0].val = arithmetic(e, AND, ~e->op[1].val, e->op[2].val, e->op[0].size);
-}
-
 /* BLSR, BLSMSK, BLSI by ModRM.reg; operand 0 is VEX.vvvv. */
 static void op_bls(struct emu *e)
 {
@@ -551,15 +508,44 @@ static bool condition(const struct emu *e, unsigned int code)
 	return r != (code & 1);
 }
 
-static void op_setcc(struct emu *e)
+/* What instructions that only compute a value leave in operand 0. */
+enum value {
+	ARITHMETIC, TEST, NOT, NEG, MOV, MOVSX, LEA, ANDN, SETCC, CMOVCC, SALC, XLAT,
+	FROM_CR, FROM_SREG, SLDT, STR, SMSW,
+};
+
+static u64 compute(struct emu *e, enum value what, u64 a, u64 b)
 {
-	e->op[0].val = condition(e, e->opcode);
+	unsigned int size = e->op[0].size;
+
+	switch (what) {
+	case ARITHMETIC: /* by opcode, or ModRM.reg in group 1 */
+		return arithmetic(e, e->opcode < 0x40 ? e->opcode >> 3 : modrm_reg(e), a, b, size);
+	case TEST:	return arithmetic(e, AND, a, b, size);
+	case NOT:	return ~a;
+	case NEG:	return arithmetic(e, SUB, 0, a, size);
+	case MOV:	return b;
+	case MOVSX:	return sign_extend(b, e->op[1].size);
+	case LEA:	return e->ea;
+	case ANDN:	return arithmetic(e, AND, ~b, e->op[2].val, size);
+	case SETCC:	return condition(e, e->opcode);
+	case CMOVCC:	return condition(e, e->opcode) ? b : a;
+	case SALC:	return e->rflags & FL_CF ? 0xff : 0;
+	case XLAT:	a = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
+			return emu_load(e, e->seg, a & size_mask(e->addr_size), 1);
+	case FROM_CR:	return cr(e, e->op[1].reg);
+	case FROM_SREG:	return emu_segment(e, e->op[1].reg)->selector;
+	case SLDT:	return emu_segment(e, EMU_LDTR)->selector;
+	case STR:	return emu_segment(e, EMU_TR)->selector;
+	case SMSW:	return cr(e, 0);
+	}
+	return 0;
 }
 
-static void op_cmovcc(struct emu *e)
+/* The row's flags say which. */
+static void op_value(struct emu *e)
 {
-	if (condition(e, e->opcode))
-		e->op[0].val = e->op[1].val;
+	e->op[0].val = compute(e, e->flags >> VALUE_SHIFT, e->op[0].val, e->op[1].val);
 }
 
 /* CBW, CWDE, CDQE */
@@ -579,7 +565,7 @@ static void op_cwd(struct emu *e)
 /* CMC, CLC, STC, CLD, STD */
 static void op_flag(struct emu *e)
 {
-	u64 flag = e->opcode >= 0xfc ? FL_DF : FL_CF;
+	u64 flag = e->opcode >= 0xfc ? X86_EFLAGS_DF : FL_CF;
 
 	if (e->opcode == 0xf5)
 		e->rflags ^= flag;
@@ -594,21 +580,9 @@ static void op_sahf(struct emu *e)
 
 static void op_lahf(struct emu *e)
 {
-	u64 ah = (e->rflags & FL_STATUS & ~FL_OF) | FL_FIXED;
+	u64 ah = (e->rflags & FL_STATUS & ~FL_OF) | X86_EFLAGS_FIXED;
 
 	e->regs[EMU_RAX] = (e->regs[EMU_RAX] & ~0xff00ull) | ah << 8;
-}
-
-static void op_salc(struct emu *e)
-{
-	merge(&e->regs[EMU_RAX], e->rflags & FL_CF ? 0xff : 0, 1);
-}
-
-static void op_xlat(struct emu *e)
-{
-	u64 offset = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
-
-	merge(&e->regs[EMU_RAX], emu_load(e, e->seg, offset & size_mask(e->addr_size), 1), 1);
 }
 
 static void op_nop(struct emu *e)
@@ -623,7 +597,7 @@ static void op_nop_pause(struct emu *e)
 		return op_xchg(e);
 	e->flags |= NOWRITE;
 	if (e->rep == 0xf3)
-		emu_control(e, EMU_CTL_PAUSE, 0, NULL);
+		emu_call(e, control, EMU_CTL_PAUSE, 0, NULL);
 }
 
 static void op_ud(struct emu *e)
@@ -644,7 +618,7 @@ static void op_push(struct emu *e)
 static void op_pop(struct emu *e)
 {
 	e->op[0].val = emu_pop(e, e->op_size);
-	if (e->op[0].loc == LOC_MEM && e->has_sib && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
+	if (e->op[0].loc == LOC_MEM && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
 		e->ea = (e->ea + e->op_size) & size_mask(e->addr_size);
 }
 
@@ -672,7 +646,7 @@ static void op_popa(struct emu *e)
 static void op_pushf(struct emu *e)
 {
 	if (!emu_vm86_refuses(e))
-		emu_push(e, (e->rflags & ~(FL_VM | FL_RF)) | FL_FIXED, e->op_size);
+		emu_push(e, e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF), e->op_size);
 }
 
 static void op_popf(struct emu *e)
@@ -680,7 +654,7 @@ static void op_popf(struct emu *e)
 	u64 mask = emu_flags_writable(e, e->op_size);
 
 	if (!emu_vm86_refuses(e))
-		flags_change(e, mask, emu_pop(e, e->op_size) & ~FL_RF);
+		flags_change(e, mask, emu_pop(e, e->op_size) & ~X86_EFLAGS_RF);
 }
 
 static void op_enter(struct emu *e)
@@ -700,7 +674,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	emu_probe_write(e, linear, 1);
+	emu_call(e, probe_write, linear, 1);
 }
 
 static void op_leave(struct emu *e)
@@ -816,7 +790,7 @@ static void op_in_out(struct emu *e)
 
 static void string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 {
-	u64 step = e->rflags & FL_DF ? -(u64)bytes : bytes;
+	u64 step = e->rflags & X86_EFLAGS_DF ? -(u64)bytes : bytes;
 
 	merge(&e->regs[reg], e->regs[reg] + step, e->addr_size);
 }
@@ -853,7 +827,7 @@ static unsigned int batch_count(struct emu *e, unsigned int seg, unsigned int re
 	bool write = reg == EMU_RDI;
 
 	*linear = emu_linearize(e, seg, offset, size, write);
-	if (stopped(e) || e->rflags & (FL_DF | FL_TF))
+	if (stopped(e) || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF))
 		return 1;
 	room = 4096 - (*linear & 4095);
 	room = (room < EMU_PIO_MAX ? room : EMU_PIO_MAX) / size;
@@ -883,7 +857,7 @@ static void op_ins_outs(struct emu *e)
 		emu_lin_read(e, linear, e->pio, size * count, 0);
 		port_out(e, port, size, e->pio, count);
 	} else {
-		emu_probe_write(e, linear, size * count);
+		emu_call(e, probe_write, linear, size * count);
 		port_in(e, port, size, e->pio, count);
 		emu_lin_write(e, linear, e->pio, size * count, 0);
 	}
@@ -903,37 +877,32 @@ static void op_cli_sti(struct emu *e)
 	if (emu_vm86_refuses(e))
 		return;
 	if (e->mode != EMU_REAL && e->cpl > iopl(e)) {
-		unknown_if(e, e->cpl == 3 && cr(e, 4) & CR4_PVI);
+		unknown_if(e, e->cpl == 3 && cr(e, 4) & X86_CR4_PVI);
 		emu_raise(e, EX_GP, 0);
 	}
-	if (set && !(e->rflags & FL_IF))
+	if (set && !(e->rflags & X86_EFLAGS_IF))
 		e->shadow = EMU_SHADOW_STI;
-	flags_change(e, FL_IF, set ? FL_IF : 0);
+	flags_change(e, X86_EFLAGS_IF, set ? X86_EFLAGS_IF : 0);
 }
 
 static void op_hlt(struct emu *e)
 {
-	emu_control(e, EMU_CTL_HLT, 0, NULL);
+	emu_call(e, control, EMU_CTL_HLT, 0, NULL);
 }
 
 static void op_invd(struct emu *e)
 {
-	emu_control(e, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0, NULL);
+	emu_call(e, control, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0, NULL);
 }
 
 static void op_clts(struct emu *e)
 {
-	emu_set_cr(e, 0, cr(e, 0) & ~CR0_TS);
-}
-
-static void op_mov_from_cr(struct emu *e)
-{
-	e->op[0].val = cr(e, e->op[1].reg);
+	emu_call(e, set_cr, 0, cr(e, 0) & ~X86_CR0_TS);
 }
 
 static void op_mov_to_cr(struct emu *e)
 {
-	emu_set_cr(e, e->op[0].reg, e->op[1].val);
+	emu_call(e, set_cr, e->op[0].reg, e->op[1].val);
 }
 
 /* To or from DR n; DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
@@ -943,18 +912,13 @@ static void op_mov_dr(struct emu *e)
 	unsigned int dr = e->op[from].reg;
 
 	if (dr == 4 || dr == 5) {
-		ud_if(e, cr(e, 4) & CR4_DE);
+		ud_if(e, cr(e, 4) & X86_CR4_DE);
 		dr += 2;
 	}
-	if (!stopped(e))
-		emu_stop(e, from ? e->ops->get_dr(e, dr, &e->op[0].val) :
-				   e->ops->set_dr(e, dr, e->op[1].val));
-}
-
-static void write_msr(struct emu *e, u32 index, u64 value)
-{
-	if (!stopped(e))
-		emu_stop(e, e->ops->wrmsr(e, index, value));
+	if (from)
+		emu_call(e, get_dr, dr, &e->op[0].val);
+	else
+		emu_call(e, set_dr, dr, e->op[1].val);
 }
 
 static u64 edx_eax(const struct emu *e)
@@ -974,18 +938,17 @@ static void op_rdmsr(struct emu *e)
 
 static void op_wrmsr(struct emu *e)
 {
-	write_msr(e, (u32)e->regs[EMU_RCX], edx_eax(e));
+	emu_call(e, wrmsr, (u32)e->regs[EMU_RCX], edx_eax(e));
 }
 
 static void op_rdtsc(struct emu *e)
 {
 	u64 tsc = 0;
 
-	gp_if(e, e->cpl && cr(e, 4) & CR4_TSD);
+	gp_if(e, e->cpl && cr(e, 4) & X86_CR4_TSD);
 	if (e->opcode == 0x01)	/* RDTSCP */
 		merge(&e->regs[EMU_RCX], emu_rdmsr(e, MSR_TSC_AUX), 4);
-	if (!stopped(e))
-		emu_stop(e, e->ops->rdtsc(e, &tsc));
+	emu_call(e, rdtsc, &tsc);
 	set_edx_eax(e, tsc);
 }
 
@@ -993,8 +956,8 @@ static void op_rdpmc(struct emu *e)
 {
 	u64 value = 0;
 
-	gp_if(e, e->cpl && !(cr(e, 4) & CR4_PCE));
-	emu_control(e, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
+	gp_if(e, e->cpl && !(cr(e, 4) & X86_CR4_PCE));
+	emu_call(e, control, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
 	set_edx_eax(e, value);
 }
 
@@ -1003,7 +966,7 @@ static void op_cpuid(struct emu *e)
 	u32 r[4] = { (u32)e->regs[EMU_RAX], (u32)e->regs[EMU_RBX],
 		     (u32)e->regs[EMU_RCX], (u32)e->regs[EMU_RDX] };
 
-	emu_stop(e, e->ops->cpuid(e, r));
+	emu_call(e, cpuid, r);
 	e->regs[EMU_RAX] = r[0];
 	e->regs[EMU_RBX] = r[1];
 	e->regs[EMU_RCX] = r[2];
@@ -1038,17 +1001,12 @@ static void op_load_table(struct emu *e)
 		(modrm_reg(e) == 3 ? e->ops->set_idt : e->ops->set_gdt)(e, &t);
 }
 
-static void op_smsw(struct emu *e)
-{
-	e->op[0].val = cr(e, 0);
-}
-
 /* LMSW sets PE, MP, EM and TS, but cannot clear PE. */
 static void op_lmsw(struct emu *e)
 {
-	u64 mask = CR0_MP | CR0_EM | CR0_TS;
+	u64 mask = X86_CR0_MP | X86_CR0_EM | X86_CR0_TS;
 
-	emu_set_cr(e, 0, (cr(e, 0) & ~mask) | (e->op[0].val & (mask | CR0_PE)));
+	emu_call(e, set_cr, 0, (cr(e, 0) & ~mask) | (e->op[0].val & (mask | X86_CR0_PE)));
 }
 
 static void op_swapgs(struct emu *e)
@@ -1059,7 +1017,7 @@ static void op_swapgs(struct emu *e)
 	ud_if(e, e->mode != EMU_LONG);
 	gp_if(e, e->cpl);
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
-	write_msr(e, MSR_KERNEL_GS_BASE, gs.base);
+	emu_call(e, wrmsr, MSR_KERNEL_GS_BASE, gs.base);
 	gs.base = base;
 	emu_set_segment(e, EMU_GS, &gs);
 }
@@ -1070,22 +1028,22 @@ static void op_xcr(struct emu *e)
 	bool set = e->modrm & 1;
 	u64 value = edx_eax(e);
 
-	ud_if(e, !(cr(e, 4) & CR4_OSXSAVE));
+	ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 	gp_if(e, set && e->cpl);
-	emu_control(e, set ? EMU_CTL_XSETBV : EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
+	emu_call(e, control, set ? EMU_CTL_XSETBV : EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
 	if (!set)
 		set_edx_eax(e, value);
 }
 
 static void op_hypercall(struct emu *e)
 {
-	emu_control(e, EMU_CTL_HYPERCALL, 0, NULL);
+	emu_call(e, control, EMU_CTL_HYPERCALL, 0, NULL);
 }
 
 static void op_monitor_mwait(struct emu *e)
 {
 	ud_if(e, e->cpl);
-	emu_control(e, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
+	emu_call(e, control, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
 		    e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
 }
 
@@ -1098,7 +1056,7 @@ static void op_invlpg(struct emu *e)
 	if (e->mode != EMU_LONG)
 		linear = (u32)linear;
 	if (emu_canonical(e, linear))	/* SDM: else a no-operation */
-		emu_control(e, EMU_CTL_INVLPG, linear, NULL);
+		emu_call(e, control, EMU_CTL_INVLPG, linear, NULL);
 }
 
 static void op_invpcid(struct emu *e)
@@ -1106,7 +1064,7 @@ static void op_invpcid(struct emu *e)
 	u8 descriptor[16];
 
 	emu_read(e, e->seg, e->ea, descriptor, 16, 0);
-	emu_control(e, EMU_CTL_INVPCID, e->op[1].val, descriptor);
+	emu_call(e, control, EMU_CTL_INVPCID, e->op[1].val, descriptor);
 }
 
 /* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, by ModRM.reg */
@@ -1115,7 +1073,7 @@ static void op_fsgsbase(struct emu *e)
 	unsigned int seg = e->modrm & 8 ? EMU_GS : EMU_FS;
 	struct emu_seg s = *emu_segment(e, seg);
 
-	ud_if(e, e->mode != EMU_LONG || !(cr(e, 4) & CR4_FSGSBASE));
+	ud_if(e, e->mode != EMU_LONG || !(cr(e, 4) & X86_CR4_FSGSBASE));
 	if (!(e->modrm & 0x10)) {
 		e->op[0].val = s.base;
 		return;
@@ -1127,7 +1085,7 @@ static void op_fsgsbase(struct emu *e)
 
 static void op_clflush(struct emu *e)
 {
-	emu_control(e, EMU_CTL_CLFLUSH, emu_linearize(e, e->seg, e->ea, 1, false), NULL);
+	emu_call(e, control, EMU_CTL_CLFLUSH, emu_linearize(e, e->seg, e->ea, 1, false), NULL);
 }
 
 /* ------------------------------------------------------------------------
@@ -1139,17 +1097,10 @@ static void op_clflush(struct emu *e)
 static void fpu_begin(struct emu *e, u64 nm)
 {
 	raise_if(e, cr(e, 0) & nm, EX_NM, 0);
-	if (!stopped(e))
-		emu_stop(e, e->ops->fpu_get(e, &e->fpu));
+	emu_call(e, fpu_get, &e->fpu);
 	if (stopped(e))
 		memset(&e->fpu, 0, sizeof(e->fpu));
 	e->fpu.zeroed = 0;
-}
-
-static void fpu_end(struct emu *e)
-{
-	if (!stopped(e))
-		emu_stop(e, e->ops->fpu_set(e, &e->fpu));
 }
 
 static void vector_begin(struct emu *e, bool mmx)
@@ -1157,13 +1108,13 @@ static void vector_begin(struct emu *e, bool mmx)
 	u64 cr4 = cr(e, 4), xcr0 = 0;
 
 	if (e->vex) {
-		ud_if(e, real_or_vm86(e) || !(cr4 & CR4_OSXSAVE));
-		emu_control(e, EMU_CTL_XGETBV, 0, &xcr0);
+		ud_if(e, real_or_vm86(e) || !(cr4 & X86_CR4_OSXSAVE));
+		emu_call(e, control, EMU_CTL_XGETBV, 0, &xcr0);
 		ud_if(e, (xcr0 & 6) != 6);
 	} else {
-		ud_if(e, cr(e, 0) & CR0_EM || (!mmx && !(cr4 & CR4_OSFXSR)));
+		ud_if(e, cr(e, 0) & X86_CR0_EM || (!mmx && !(cr4 & X86_CR4_OSFXSR)));
 	}
-	fpu_begin(e, CR0_TS);
+	fpu_begin(e, X86_CR0_TS);
 }
 
 /* The halves of a vector register, or an MMX register, from or to @buf. */
@@ -1228,7 +1179,7 @@ static void op_vec_move(struct emu *e)
 	else
 		memset(memcpy(e->fpu.st[to->reg], buf, 8) + 8, 0xff, 2);
 	if (mmx || to->loc == LOC_VEC)
-		fpu_end(e);
+		emu_call(e, fpu_set, &e->fpu);
 }
 
 /* MOVSS and MOVSD: with two registers they are partial moves. */
@@ -1256,13 +1207,13 @@ static void op_vec_part(struct emu *e)
 		return emu_set_operand(e, buf + at, 8);
 	emu_read(e, e->seg, e->ea, buf + at, 8, 0);
 	vec_set(e, e->op[0].reg, buf, 16);
-	fpu_end(e);
+	emu_call(e, fpu_set, &e->fpu);
 }
 
 static void op_movnti(struct emu *e)
 {
 	ud_if(e, e->vex_pp);
-	op_mov(e);
+	e->op[0].val = e->op[1].val;
 }
 
 /* SW.ES and B tell whether SW has an exception that CW does not mask. */
@@ -1270,7 +1221,7 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 {
 	e->fpu.cw = cw;
 	e->fpu.sw = (sw & 0x7f7f) | (sw & ~cw & 0x3f ? 0x8080 : 0);
-	fpu_end(e);
+	emu_call(e, fpu_set, &e->fpu);
 }
 
 /* What waits reports earlier exceptions first; without NE by an interrupt. */
@@ -1278,13 +1229,13 @@ static void x87_wait(struct emu *e)
 {
 	if (!(e->fpu.sw & 0x80))
 		return;
-	unknown_if(e, !(cr(e, 0) & CR0_NE));
+	unknown_if(e, !(cr(e, 0) & X86_CR0_NE));
 	emu_raise(e, EX_MF, 0);
 }
 
 static void op_fwait(struct emu *e)
 {
-	fpu_begin(e, cr(e, 0) & CR0_MP ? CR0_TS : 0);
+	fpu_begin(e, cr(e, 0) & X86_CR0_MP ? X86_CR0_TS : 0);
 	x87_wait(e);
 }
 
@@ -1302,7 +1253,7 @@ static void op_x87(struct emu *e)
 {
 	bool memory = e->op[0].loc == LOC_MEM;
 
-	fpu_begin(e, CR0_EM | CR0_TS);
+	fpu_begin(e, X86_CR0_EM | X86_CR0_TS);
 	switch (e->opcode << 8 | (memory ? modrm_reg(e) : e->modrm)) {
 	case 0xdbe3:		/* FNINIT */
 		return x87_init(e);
@@ -1331,7 +1282,7 @@ static void op_mxcsr(struct emu *e)
 		return emu_set_operand(e, &e->fpu.mxcsr, 4);
 	e->fpu.mxcsr = emu_operand(e, 0, 4);
 	gp_if(e, e->fpu.mxcsr & ~e->fpu.mxcsr_mask);
-	fpu_end(e);
+	emu_call(e, fpu_set, &e->fpu);
 }
 
 /*
@@ -1346,8 +1297,8 @@ static void op_fxsave(struct emu *e)
 	bool load = modrm_reg(e) == 1;
 	u8 image[416];
 
-	raise_if(e, cr(e, 0) & CR0_EM, EX_NM, 0);
-	fpu_begin(e, CR0_TS);
+	raise_if(e, cr(e, 0) & X86_CR0_EM, EX_NM, 0);
+	fpu_begin(e, X86_CR0_TS);
 	linear = emu_linearize(e, e->seg, e->ea, 512, !load);
 	gp_if(e, linear & 15);
 	e->fpu.ip &= pointers;
@@ -1355,7 +1306,7 @@ static void op_fxsave(struct emu *e)
 	memcpy(image, &e->fpu, size);
 	if (!load)		/* all pages first, then in pieces */
 		for (i = 0; i < 512; i += 256)
-			emu_probe_write(e, linear + i, 256);
+			emu_call(e, probe_write, linear + i, 256);
 	for (i = 0; i < size; i += n) {
 		n = size - i < 64 ? size - i : 64;
 		if (load)
@@ -1397,14 +1348,14 @@ enum {
 
 /* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
 static const struct row arithmetic_rows[3] = {
-	{ op_arithmetic, { E_BV, G_BV }, LOCK },
-	{ op_arithmetic, { G_BV, E_BV } },
-	{ op_arithmetic, { ACC_BV, I_BZ } },
+	{ op_value, { E_BV, G_BV }, LOCK | VALUE(ARITHMETIC) },
+	{ op_value, { G_BV, E_BV }, VALUE(ARITHMETIC) },
+	{ op_value, { ACC_BV, I_BZ }, VALUE(ARITHMETIC) },
 };
 
 static const struct row group1[8] = {
-	[0 ... 6] = { op_arithmetic, { 0 }, LOCK },
-	[7] = { op_arithmetic, { 0 }, NOWRITE },			/* CMP */
+	[0 ... 6] = { op_value, { 0 }, LOCK | VALUE(ARITHMETIC) },
+	[7] = { op_value, { 0 }, NOWRITE | VALUE(ARITHMETIC) },			/* CMP */
 };
 
 static const struct row group1a[8] = {
@@ -1413,9 +1364,9 @@ static const struct row group1a[8] = {
 };
 
 static const struct row group3[8] = {
-	[0 ... 1] = { op_test, { E_BV, I_BZ }, NOWRITE },
-	[2] = { op_not, { 0 }, LOCK },
-	[3] = { op_neg, { 0 }, LOCK },
+	[0 ... 1] = { op_value, { E_BV, I_BZ }, NOWRITE | VALUE(TEST) },
+	[2] = { op_value, { 0 }, LOCK | VALUE(NOT) },
+	[3] = { op_value, { 0 }, LOCK | VALUE(NEG) },
 	[4 ... 5] = { op_mul, { 0 }, NOWRITE },
 	[6 ... 7] = { op_div, { 0 }, NOWRITE },
 };
@@ -1437,7 +1388,8 @@ static const struct row group5[8] = {
 };
 
 static const struct row group6[8] = {
-	[0 ... 1] = { emu_op_store_selector, { E_M }, NOREAD | PROT | UMIP }, /* SLDT, STR */
+	[0] = { op_value, { E_M }, NOREAD | PROT | UMIP | VALUE(SLDT) },
+	[1] = { op_value, { E_M }, NOREAD | PROT | UMIP | VALUE(STR) },
 	[2 ... 3] = { emu_op_load_system, { 0 }, NOWRITE | PROT | PRIV }, /* LLDT, LTR */
 	[4 ... 5] = { emu_op_verify, { 0 }, NOWRITE | PROT },		/* VERR, VERW */
 	[6 ... 7] = { op_ud, { 0 }, RAW },
@@ -1446,7 +1398,7 @@ static const struct row group6[8] = {
 static const struct row group7[8] = {
 	[0 ... 1] = { op_store_table, { 0 }, RAW | MEMORY | UMIP },	/* SGDT, SIDT */
 	[2 ... 3] = { op_load_table, { 0 }, RAW | MEMORY | PRIV },	/* LGDT, LIDT */
-	[4] = { op_smsw, { E_M }, NOREAD | UMIP },
+	[4] = { op_value, { E_M }, NOREAD | UMIP | VALUE(SMSW) },
 	[6] = { op_lmsw, { E_W }, NOWRITE | PRIV },
 	[7] = { op_invlpg, { 0 }, RAW | MEMORY | PRIV },
 };
@@ -1462,7 +1414,7 @@ static const struct row group9[8] = {
 };
 
 static const struct row group11[8] = {
-	{ op_mov, { 0 }, NOREAD },
+	{ op_value, { 0 }, NOREAD | VALUE(MOV) },
 };
 
 static const struct row one_byte[256] = {
@@ -1476,9 +1428,9 @@ static const struct row one_byte[256] = {
 	[0x27] = { op_daa_das, { 0 }, I64 },
 	[0x2f] = { op_daa_das, { 0 }, I64 },
 	[0x37] = { op_aaa_aas, { 0 }, I64 },
-	[0x38 ... 0x39] = { op_arithmetic, { E_BV, G_BV }, NOWRITE },	/* CMP */
-	[0x3a ... 0x3b] = { op_arithmetic, { G_BV, E_BV }, NOWRITE },
-	[0x3c ... 0x3d] = { op_arithmetic, { ACC_BV, I_BZ }, NOWRITE },
+	[0x38 ... 0x39] = { op_value, { E_BV, G_BV }, NOWRITE | VALUE(ARITHMETIC) }, /* CMP */
+	[0x3a ... 0x3b] = { op_value, { G_BV, E_BV }, NOWRITE | VALUE(ARITHMETIC) },
+	[0x3c ... 0x3d] = { op_value, { ACC_BV, I_BZ }, NOWRITE | VALUE(ARITHMETIC) },
 	[0x3f] = { op_aaa_aas, { 0 }, I64 },
 	[0x40 ... 0x4f] = { op_inc_dec, { Z_V }, I64 },
 	[0x50 ... 0x57] = { op_push, { Z_V }, NOWRITE | D64 },
@@ -1486,7 +1438,7 @@ static const struct row one_byte[256] = {
 	[0x60] = { op_pusha, { 0 }, I64 },
 	[0x61] = { op_popa, { 0 }, I64 },
 	[0x62] = { op_bound, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0x63] = { op_movsx, { G_V, E_D }, NOREAD },			/* MOVSXD */
+	[0x63] = { op_value, { G_V, E_D }, NOREAD | VALUE(MOVSX) },		/* MOVSXD */
 	[0x68] = { op_push, { I_Z }, NOWRITE | D64 },
 	[0x69] = { op_imul, { G_V, E_V, I_Z }, NOREAD },
 	[0x6a] = { op_push, { IS_V }, NOWRITE | D64 },
@@ -1496,12 +1448,12 @@ static const struct row one_byte[256] = {
 	[0x80 ... 0x81] = { NULL, { E_BV, I_BZ }, 0, group1 },
 	[0x82] = { NULL, { E_B, I_B }, I64, group1 },
 	[0x83] = { NULL, { E_V, IS_V }, 0, group1 },
-	[0x84 ... 0x85] = { op_test, { E_BV, G_BV }, NOWRITE },
+	[0x84 ... 0x85] = { op_value, { E_BV, G_BV }, NOWRITE | VALUE(TEST) },
 	[0x86 ... 0x87] = { op_xchg, { E_BV, G_BV }, LOCK },
-	[0x88 ... 0x89] = { op_mov, { E_BV, G_BV }, NOREAD },
-	[0x8a ... 0x8b] = { op_mov, { G_BV, E_BV }, NOREAD },
-	[0x8c] = { emu_op_mov_from_sreg, { E_M, S_W }, NOREAD },
-	[0x8d] = { op_lea, { G_V, E_V }, NOREAD | NOLOAD | MEMORY },
+	[0x88 ... 0x89] = { op_value, { E_BV, G_BV }, NOREAD | VALUE(MOV) },
+	[0x8a ... 0x8b] = { op_value, { G_BV, E_BV }, NOREAD | VALUE(MOV) },
+	[0x8c] = { op_value, { E_M, S_W }, NOREAD | VALUE(FROM_SREG) },
+	[0x8d] = { op_value, { G_V, E_V }, NOREAD | NOLOAD | MEMORY | VALUE(LEA) },
 	[0x8e] = { emu_op_mov_to_sreg, { S_W, E_W }, NOREAD | NOWRITE },
 	[0x8f] = { NULL, { E_V }, 0, group1a },
 	[0x90] = { op_nop_pause, { Z_V, ACC_V } },
@@ -1514,15 +1466,15 @@ static const struct row one_byte[256] = {
 	[0x9d] = { op_popf, { 0 }, D64 },
 	[0x9e] = { op_sahf },
 	[0x9f] = { op_lahf },
-	[0xa0 ... 0xa1] = { op_mov, { ACC_BV, O_BV }, NOREAD },
-	[0xa2 ... 0xa3] = { op_mov, { O_BV, ACC_BV }, NOREAD },
+	[0xa0 ... 0xa1] = { op_value, { ACC_BV, O_BV }, NOREAD | VALUE(MOV) },
+	[0xa2 ... 0xa3] = { op_value, { O_BV, ACC_BV }, NOREAD | VALUE(MOV) },
 	[0xa4 ... 0xa5] = { op_string, { ACC_BV }, RAW | STRING },	/* MOVS */
 	[0xa6 ... 0xa7] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* CMPS */
-	[0xa8 ... 0xa9] = { op_test, { ACC_BV, I_BZ }, NOWRITE },
+	[0xa8 ... 0xa9] = { op_value, { ACC_BV, I_BZ }, NOWRITE | VALUE(TEST) },
 	[0xaa ... 0xad] = { op_string, { ACC_BV }, RAW | STRING },	/* STOS, LODS */
 	[0xae ... 0xaf] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* SCAS */
-	[0xb0 ... 0xb7] = { op_mov, { Z_B, I_B }, NOREAD },
-	[0xb8 ... 0xbf] = { op_mov, { Z_V, I_V }, NOREAD },
+	[0xb0 ... 0xb7] = { op_value, { Z_B, I_B }, NOREAD | VALUE(MOV) },
+	[0xb8 ... 0xbf] = { op_value, { Z_V, I_V }, NOREAD | VALUE(MOV) },
 	[0xc0 ... 0xc1] = { op_shift, { E_BV, I_B } },
 	[0xc2] = { op_ret, { I_W }, RAW | F64 },
 	[0xc3] = { op_ret, { 0 }, RAW | F64 },
@@ -1540,8 +1492,8 @@ static const struct row one_byte[256] = {
 	[0xd2 ... 0xd3] = { op_shift, { E_BV, CL_B } },
 	[0xd4] = { op_aam, { I_B }, RAW | I64 },
 	[0xd5] = { op_aad, { I_B }, RAW | I64 },
-	[0xd6] = { op_salc, { 0 }, I64 },
-	[0xd7] = { op_xlat },
+	[0xd6] = { op_value, { ACC_B }, NOREAD | I64 | VALUE(SALC) },
+	[0xd7] = { op_value, { ACC_B }, NOREAD | VALUE(XLAT) },
 	[0xd8 ... 0xdf] = { op_x87, { E_W }, RAW },
 	[0xe0 ... 0xe3] = { op_loop, { J_B }, RAW | F64 },
 	[0xe4 ... 0xe7] = { op_in_out, { ACC_BZ, I_B }, RAW },
@@ -1574,7 +1526,7 @@ static const struct row two_byte[256] = {
 	[0x0b] = { op_ud, { 0 }, RAW },					/* UD2 */
 	[0x0d] = { op_nop, { E_B }, RAW },				/* PREFETCHW */
 	[0x18 ... 0x1f] = { op_nop, { E_B }, RAW },			/* hints */
-	[0x20] = { op_mov_from_cr, { R_N, C_N }, NOREAD | PRIV },
+	[0x20] = { op_value, { R_N, C_N }, NOREAD | PRIV | VALUE(FROM_CR) },
 	[0x21] = { op_mov_dr, { R_N, D_N }, NOREAD | PRIV },
 	[0x22] = { op_mov_to_cr, { C_N, R_N }, NOREAD | NOWRITE | PRIV },
 	[0x23] = { op_mov_dr, { D_N, R_N }, NOREAD | NOWRITE | PRIV },
@@ -1582,9 +1534,9 @@ static const struct row two_byte[256] = {
 	[0x31] = { op_rdtsc },
 	[0x32] = { op_rdmsr, { 0 }, PRIV },
 	[0x33] = { op_rdpmc },
-	[0x40 ... 0x4f] = { op_cmovcc, { G_V, E_V } },
+	[0x40 ... 0x4f] = { op_value, { G_V, E_V }, VALUE(CMOVCC) },
 	[0x80 ... 0x8f] = { op_jcc, { J_Z }, RAW | F64 },
-	[0x90 ... 0x9f] = { op_setcc, { E_B }, NOREAD },
+	[0x90 ... 0x9f] = { op_value, { E_B }, NOREAD | VALUE(SETCC) },
 	[0xa0] = { emu_op_push_sreg, { 0 }, D64 },
 	[0xa1] = { emu_op_pop_sreg, { 0 }, D64 },
 	[0xa2] = { op_cpuid },
@@ -1602,15 +1554,15 @@ static const struct row two_byte[256] = {
 	[0xb2] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
 	[0xb3] = { op_bit, { E_V, G_V }, LOCK | BITS },
 	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
-	[0xb6] = { op_mov, { G_V, E_B }, NOREAD },			/* MOVZX */
-	[0xb7] = { op_mov, { G_V, E_W }, NOREAD },
+	[0xb6] = { op_value, { G_V, E_B }, NOREAD | VALUE(MOV) },			/* MOVZX */
+	[0xb7] = { op_value, { G_V, E_W }, NOREAD | VALUE(MOV) },
 	[0xb8] = { op_popcnt, { G_V, E_V }, NOREAD },
 	[0xb9] = { op_ud, { E_B }, RAW },				/* UD1 */
 	[0xba] = { NULL, { E_V, I_B }, 0, group8 },
 	[0xbb] = { op_bit, { E_V, G_V }, LOCK | BITS },
 	[0xbc ... 0xbd] = { op_bit_scan, { G_V, E_V } },
-	[0xbe] = { op_movsx, { G_V, E_B }, NOREAD },
-	[0xbf] = { op_movsx, { G_V, E_W }, NOREAD },
+	[0xbe] = { op_value, { G_V, E_B }, NOREAD | VALUE(MOVSX) },
+	[0xbf] = { op_value, { G_V, E_W }, NOREAD | VALUE(MOVSX) },
 	[0xc0 ... 0xc1] = { op_xadd, { E_BV, G_BV }, LOCK },
 	[0xc3] = { op_movnti, { E_Y, G_Y }, NOREAD | MEMORY },
 	[0xc7] = { NULL, { E_V }, 0, group9 },
@@ -1674,7 +1626,7 @@ static const struct searched_row {
 	{ 3, 0xf1, P_F2 | OLD, { op_crc32, { G_Y, E_V } } },
 	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, { G_Y, E_Y } } },
 	/* BMI1 and BMI2 */
-	{ 3, 0xf2, P_NONE | VEX, { op_andn, { G_Y, B_Y, E_Y }, BMI } },
+	{ 3, 0xf2, P_NONE | VEX, { op_value, { G_Y, B_Y, E_Y }, BMI | VALUE(ANDN) } },
 	{ 3, 0xf3, P_NONE | VEX, { op_bls, { B_Y, E_Y }, BMI } },
 	{ 3, 0xf5, P_NONE | VEX, { op_bzhi, { G_Y, E_Y, B_Y }, BMI } },
 	{ 3, 0xf5, P_F2 | P_F3 | VEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, BMI } },

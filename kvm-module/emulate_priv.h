@@ -9,45 +9,19 @@
 #ifndef KVM_LIVE_EMULATE_PRIV_H
 #define KVM_LIVE_EMULATE_PRIV_H
 
+#include <asm/processor-flags.h>
+
 #include "emulate.h"
 
-/* RFLAGS */
-#define FL_CF		0x00000001ull
-#define FL_FIXED	0x00000002ull
-#define FL_PF		0x00000004ull
-#define FL_AF		0x00000010ull
-#define FL_ZF		0x00000040ull
-#define FL_SF		0x00000080ull
-#define FL_TF		0x00000100ull
-#define FL_IF		0x00000200ull
-#define FL_DF		0x00000400ull
-#define FL_OF		0x00000800ull
-#define FL_IOPL		0x00003000ull
-#define FL_NT		0x00004000ull
-#define FL_RF		0x00010000ull
-#define FL_VM		0x00020000ull
-#define FL_AC		0x00040000ull
-#define FL_VIF		0x00080000ull
-#define FL_VIP		0x00100000ull
-#define FL_ID		0x00200000ull
+/* Flags that arithmetic sets; the rest is in asm/processor-flags.h. */
+#define FL_CF		X86_EFLAGS_CF
+#define FL_PF		X86_EFLAGS_PF
+#define FL_AF		X86_EFLAGS_AF
+#define FL_ZF		X86_EFLAGS_ZF
+#define FL_SF		X86_EFLAGS_SF
+#define FL_OF		X86_EFLAGS_OF
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 #define FL_DEFINED	0x003f7fd5ull
-
-/* Control register bits that instructions look at. */
-#define CR0_PE		0x00000001ull
-#define CR0_MP		0x00000002ull
-#define CR0_EM		0x00000004ull
-#define CR0_TS		0x00000008ull
-#define CR0_NE		0x00000020ull
-#define CR4_VME		0x00000001ull
-#define CR4_PVI		0x00000002ull
-#define CR4_TSD		0x00000004ull
-#define CR4_DE		0x00000008ull
-#define CR4_PCE		0x00000100ull
-#define CR4_OSFXSR	0x00000200ull
-#define CR4_UMIP	0x00000800ull
-#define CR4_FSGSBASE	0x00010000ull
-#define CR4_OSXSAVE	0x00040000ull
 
 #define MSR_EFER		0xc0000080u
 #define EFER_LMA		0x400u
@@ -125,6 +99,10 @@ enum {
 	ANYLEN	= 1u << 15,	/* VEX.L does not matter */
 };
 
+/* For op_value(): enum value of emulate_insn.c, in the upper bits */
+#define VALUE_SHIFT	16
+#define VALUE(what)	((u32)(what) << VALUE_SHIFT)
+
 struct row {
 	void (*run)(struct emu *e);
 	u16 kind[3];
@@ -153,6 +131,12 @@ static inline bool stopped(const struct emu *e)
 {
 	return e->status != EMU_OK;
 }
+
+/* Calls an op that returns a result, unless stopped. */
+#define emu_call(e, op, ...) do {					\
+	if (!stopped(e))						\
+		emu_stop(e, (e)->ops->op(e, __VA_ARGS__));		\
+} while (0)
 
 void emu_stop(struct emu *e, int result);
 void emu_raise(struct emu *e, u8 vector, u32 error);
@@ -198,7 +182,6 @@ void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size
 		   unsigned int access);
 void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size);
-void emu_probe_write(struct emu *e, u64 linear, unsigned int size);
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 	      unsigned int access);
 void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size);
@@ -207,8 +190,6 @@ u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
 void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
 void emu_set_operand(struct emu *e, const void *buf, unsigned int size);
-void emu_control(struct emu *e, enum emu_control what, u64 arg, void *arg2);
-void emu_set_cr(struct emu *e, unsigned int cr, u64 value);
 u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
@@ -223,7 +204,6 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size);
 bool emu_vm86_refuses(struct emu *e);
 
 /* emulate_far.c */
-void emu_op_mov_from_sreg(struct emu *e);
 void emu_op_mov_to_sreg(struct emu *e);
 void emu_op_push_sreg(struct emu *e);
 void emu_op_pop_sreg(struct emu *e);
@@ -233,7 +213,6 @@ void emu_op_far_indirect(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
 void emu_op_int(struct emu *e);
-void emu_op_store_selector(struct emu *e);
 void emu_op_load_system(struct emu *e);
 void emu_op_verify(struct emu *e);
 void emu_op_lar_lsl(struct emu *e);
@@ -286,7 +265,7 @@ static inline u64 flag_if(bool condition, u64 flag)
 
 static inline unsigned int iopl(const struct emu *e)
 {
-	return (e->rflags & FL_IOPL) >> 12;
+	return (e->rflags & X86_EFLAGS_IOPL) >> 12;
 }
 
 static inline unsigned int modrm_reg(const struct emu *e)
