@@ -10,7 +10,7 @@ mkdir -p $out
 warn="-std=gnu11 -g -Wall -Wextra -Werror -Wno-missing-field-initializers"
 cc $warn -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-o $out/emulate-table tests/unit/emulate/table.c kvm-module/emulate*.c
-cc $warn -O1 -no-pie -fno-pie -o $out/emulate-diff tests/unit/emulate/diff.c \
+cc $warn -O2 -no-pie -fno-pie -o $out/emulate-diff tests/unit/emulate/diff.c \
 	tests/unit/emulate/native.S kvm-module/emulate*.c
 # One plan for both: the second's single line is numbered after the first's.
 $out/emulate-table > $out/emulate-table.tap || true
