@@ -312,7 +312,7 @@ int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error);
  * Performs a task switch that the processor reported (VMX and SVM intercept all
  * of them): rip must already be the value to be saved.
  */
-enum emu_task_reason {
+enum emu_task_reason {		/* as VMX numbers them */
 	EMU_TASK_CALL,
 	EMU_TASK_IRET,
 	EMU_TASK_JMP,

@@ -1763,12 +1763,26 @@ static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* VMX leaves the whole of it to software (27.4.2). */
 static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 {
-	/* VMX leaves the whole of it to software, and ours does not do it. */
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
-				  EXIT_REASON_TASK_SWITCH,
-				  vmcs_read(EXIT_QUALIFICATION));
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 info = vmx->idt_vectoring, valid = info & VECTORING_INFO_VALID_MASK;
+	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
+
+	/* Unless an event or a fault did it, the old task goes on behind it. */
+	if (!valid || vmx->redo_info)
+		kvm_reg_write(vcpu, REG_RIP, kvm_reg_read(vcpu, REG_RIP) +
+					     vmcs_read(VM_EXIT_INSTRUCTION_LEN));
+	if (vcpu->events.nmi.injected)
+		vmx_set_nmi_mask(vcpu, true);
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.nmi.injected = false;
+	vmx->redo_info = 0;
+	return kvm_emulate_task_switch(vcpu, qualification, qualification >> 30 & 3,
+				       valid && info & VECTORING_INFO_DELIVER_CODE_MASK,
+				       vmcs_read(IDT_VECTORING_ERROR_CODE));
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {

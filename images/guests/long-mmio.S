@@ -19,4 +19,19 @@
 	movb %sil, 0x31(%rbx)
 	movl $8, %r13d
 	movl %r13d, 0x38(%rbx,%r13,4)
+	movq %cr4, %rax			/* vector and MMX registers */
+	orq $0x600, %rax
+	movq %rax, %cr4
+	movq %r9, %xmm14
+	pcmpeqd %xmm15, %xmm15
+	movdqu %xmm15, 0x60(%rbx)
+	movups 0x70(%rbx), %xmm13
+	movups %xmm13, DATA + 32
+	movhps %xmm14, 0x80(%rbx)
+	movlps %xmm14, 0x88(%rbx)
+	movq 0x90(%rbx), %mm3
+	movq %mm3, DATA + 48
+	movq %xmm14, DATA + 56		/* nothing else has changed */
+	emms
+	fnstcw 0xa0(%rbx)
 	hlt

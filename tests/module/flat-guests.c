@@ -90,6 +90,8 @@ static void test_mmio(void)
 	static const uint64_t want[] = {
 		0x9090909090909090, 0x98989898, 0xffffffffffffa0a0,
 		0xffffffffa4a4a4a4,
+		0xf0f0f0f0f0f0f0f0, 0xf8f8f8f8f8f8f8f8,
+		0x9090909090909090, 0x9090909090909090,
 	};
 	const uint64_t M = MMIO;
 	struct vm vm;
@@ -165,8 +167,15 @@ static void test_mmio(void)
 		{ STORE, M + 0x30, 1, 0x90 },
 		{ STORE, M + 0x31, 1, 0 },
 		{ STORE, M + 0x58, 4, 8 },
+		{ STORE, M + 0x60, 8, -1 }, { STORE, M + 0x68, 8, -1 },
+		{ LOAD, M + 0x70, 8, 0xf0f0f0f0f0f0f0f0 },
+		{ LOAD, M + 0x78, 8, 0xf8f8f8f8f8f8f8f8 },
+		{ STORE, M + 0x80, 8, 0 },
+		{ STORE, M + 0x88, 8, 0x9090909090909090 },
+		{ LOAD, M + 0x90, 8, 0x9090909090909090 },
+		{ STORE, M + 0xa0, 2, 0x37f },
 		END_HLT),
-		"MMIO in 64-bit mode: 8 bytes, extended registers");
+		"MMIO in 64-bit mode: 8 bytes, extended registers, SSE, MMX, x87");
 	ok(!memcmp(vm.mem + DATA, want, sizeof(want)),
 	   "MMIO loads extend as 64-bit mode says: cleared, kept, sign");
 	vm_destroy(&vm);
@@ -175,6 +184,16 @@ static void test_mmio(void)
 static void test_modes(void)
 {
 	struct vm vm;
+
+	VM_START(&vm, 32, prot_task);
+	vm_expect(&vm, ACTS(
+		{ OUT, V, 4, 0xbb01 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 0xaaaa },
+		{ OUT, V, 4, 0xbb02 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 8 },
+		{ OUT, V, 4, 0xbb03 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 0xaaaa },
+		{ OUT, V, 4, 0 },
+		END_HLT),
+		"task switches by TSS, task gate and interrupt, and back by IRET");
+	vm_destroy(&vm);
 
 	VM_START(&vm, 16, real_modes);
 	vm_expect(&vm, ACTS(
