@@ -760,12 +760,12 @@ static bool register_exists(const struct emu_operand *o, bool write)
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
 static void check_allowed(struct emu *e)
 {
-	ud_if(e, (e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM)) ||
-		 (e->flags & I64 && e->mode == EMU_LONG) ||
-		 (e->flags & PROT && real_or_vm86(e)) ||
-		 (e->flags & MEMORY && e->modrm >= 0xc0) ||
-		 (e->vex_len == 32 && !(e->flags & ANYLEN)) ||
-		 !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
+	ud_if(e, e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM));
+	ud_if(e, e->flags & I64 && e->mode == EMU_LONG);
+	ud_if(e, e->flags & PROT && real_or_vm86(e));
+	ud_if(e, e->flags & MEMORY && e->modrm >= 0xc0);
+	ud_if(e, e->vex_len == 32 && !(e->flags & ANYLEN));
+	ud_if(e, !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
 	gp_if(e, e->flags & PRIV && e->cpl);
 	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
 }

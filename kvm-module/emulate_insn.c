@@ -529,15 +529,17 @@ static u64 compute(struct emu *e, enum value what, u64 a, u64 b)
 	case LEA:	return e->ea;
 	case ANDN:	return arithmetic(e, AND, ~b, e->op[2].val, size);
 	case SETCC:	return condition(e, e->opcode);
-	case CMOVCC:	return condition(e, e->opcode) ? b : a;
-	case SALC:	return e->rflags & FL_CF ? 0xff : 0;
-	case XLAT:	a = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
-			return emu_load(e, e->seg, a & size_mask(e->addr_size), 1);
+	case SALC:	return 0xff * (e->rflags & FL_CF);
 	case FROM_CR:	return cr(e, e->op[1].reg);
 	case FROM_SREG:	return emu_segment(e, e->op[1].reg)->selector;
 	case SLDT:	return emu_segment(e, EMU_LDTR)->selector;
 	case STR:	return emu_segment(e, EMU_TR)->selector;
 	case SMSW:	return cr(e, 0);
+	case CMOVCC:
+		return condition(e, e->opcode) ? b : a;
+	case XLAT:
+		a = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
+		return emu_load(e, e->seg, a & size_mask(e->addr_size), 1);
 	}
 	return 0;
 }
@@ -1044,7 +1046,7 @@ static void op_monitor_mwait(struct emu *e)
 {
 	ud_if(e, e->cpl);
 	emu_call(e, control, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
-		    e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
+		 e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
 }
 
 static void op_invlpg(struct emu *e)
@@ -1329,33 +1331,38 @@ static void op_fxsave(struct emu *e)
  * The opcode tables (SDM 2D appendix A)
  */
 
-#define KINDS(letter, loc)						\
-	letter##_B = KIND(loc, SZ_B), letter##_W = KIND(loc, SZ_W),	\
-	letter##_D = KIND(loc, SZ_D), letter##_Q = KIND(loc, SZ_Q),	\
-	letter##_V = KIND(loc, SZ_V), letter##_Z = KIND(loc, SZ_Z),	\
-	letter##_Y = KIND(loc, SZ_Y), letter##_N = KIND(loc, SZ_N),	\
-	letter##_X = KIND(loc, SZ_X), letter##_M = KIND(loc, SZ_M),	\
-	letter##_BV = KIND(loc, SZ_BV), letter##_BZ = KIND(loc, SZ_BZ)
-
-/* E_B is the manual's Eb; the letters are explained at enum loc. */
-enum {
-	KINDS(E, LOC_RM), KINDS(G, LOC_REG), KINDS(B, LOC_VVVV), KINDS(R, LOC_RM_GPR),
-	KINDS(S, LOC_SREG), KINDS(C, LOC_CR), KINDS(D, LOC_DR), KINDS(V, LOC_VEC),
-	KINDS(W, LOC_VEC_RM), KINDS(P, LOC_MMX), KINDS(Q, LOC_MMX_RM), KINDS(Z, LOC_OPC),
-	KINDS(ACC, LOC_ACC), KINDS(CL, LOC_CL), KINDS(ONE, LOC_ONE), KINDS(I, LOC_IMM),
-	KINDS(IS, LOC_IMM8), KINDS(J, LOC_REL), KINDS(O, LOC_OFFSET), KINDS(A, LOC_FAR),
-};
+/* E(B) is the manual's Eb; the letters are explained at enum loc. */
+#define E(size)		KIND(LOC_RM, SZ_##size)
+#define G(size)		KIND(LOC_REG, SZ_##size)
+#define R(size)		KIND(LOC_RM_GPR, SZ_##size)
+#define B(size)		KIND(LOC_VVVV, SZ_##size)
+#define S(size)		KIND(LOC_SREG, SZ_##size)
+#define C(size)		KIND(LOC_CR, SZ_##size)
+#define D(size)		KIND(LOC_DR, SZ_##size)
+#define V(size)		KIND(LOC_VEC, SZ_##size)
+#define W(size)		KIND(LOC_VEC_RM, SZ_##size)
+#define P(size)		KIND(LOC_MMX, SZ_##size)
+#define Q(size)		KIND(LOC_MMX_RM, SZ_##size)
+#define Z(size)		KIND(LOC_OPC, SZ_##size)
+#define ACC(size)	KIND(LOC_ACC, SZ_##size)
+#define CL(size)	KIND(LOC_CL, SZ_##size)
+#define ONE(size)	KIND(LOC_ONE, SZ_##size)
+#define I(size)		KIND(LOC_IMM, SZ_##size)
+#define IS(size)	KIND(LOC_IMM8, SZ_##size)
+#define J(size)		KIND(LOC_REL, SZ_##size)
+#define O(size)		KIND(LOC_OFFSET, SZ_##size)
+#define A(size)		KIND(LOC_FAR, SZ_##size)
 
 /* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
 static const struct row arithmetic_rows[3] = {
-	{ op_value, { E_BV, G_BV }, LOCK | VALUE(ARITHMETIC) },
-	{ op_value, { G_BV, E_BV }, VALUE(ARITHMETIC) },
-	{ op_value, { ACC_BV, I_BZ }, VALUE(ARITHMETIC) },
+	{ op_value, { E(BV), G(BV) }, LOCK | VALUE(ARITHMETIC) },
+	{ op_value, { G(BV), E(BV) }, VALUE(ARITHMETIC) },
+	{ op_value, { ACC(BV), I(BZ) }, VALUE(ARITHMETIC) },
 };
 
 static const struct row group1[8] = {
 	[0 ... 6] = { op_value, { 0 }, LOCK | VALUE(ARITHMETIC) },
-	[7] = { op_value, { 0 }, NOWRITE | VALUE(ARITHMETIC) },			/* CMP */
+	[7] = { op_value, { 0 }, NOWRITE | VALUE(ARITHMETIC) },		/* CMP */
 };
 
 static const struct row group1a[8] = {
@@ -1364,7 +1371,7 @@ static const struct row group1a[8] = {
 };
 
 static const struct row group3[8] = {
-	[0 ... 1] = { op_value, { E_BV, I_BZ }, NOWRITE | VALUE(TEST) },
+	[0 ... 1] = { op_value, { E(BV), I(BZ) }, NOWRITE | VALUE(TEST) },
 	[2] = { op_value, { 0 }, LOCK | VALUE(NOT) },
 	[3] = { op_value, { 0 }, LOCK | VALUE(NEG) },
 	[4 ... 5] = { op_mul, { 0 }, NOWRITE },
@@ -1388,8 +1395,8 @@ static const struct row group5[8] = {
 };
 
 static const struct row group6[8] = {
-	[0] = { op_value, { E_M }, NOREAD | PROT | UMIP | VALUE(SLDT) },
-	[1] = { op_value, { E_M }, NOREAD | PROT | UMIP | VALUE(STR) },
+	[0] = { op_value, { E(M) }, NOREAD | PROT | UMIP | VALUE(SLDT) },
+	[1] = { op_value, { E(M) }, NOREAD | PROT | UMIP | VALUE(STR) },
 	[2 ... 3] = { emu_op_load_system, { 0 }, NOWRITE | PROT | PRIV }, /* LLDT, LTR */
 	[4 ... 5] = { emu_op_verify, { 0 }, NOWRITE | PROT },		/* VERR, VERW */
 	[6 ... 7] = { op_ud, { 0 }, RAW },
@@ -1398,8 +1405,8 @@ static const struct row group6[8] = {
 static const struct row group7[8] = {
 	[0 ... 1] = { op_store_table, { 0 }, RAW | MEMORY | UMIP },	/* SGDT, SIDT */
 	[2 ... 3] = { op_load_table, { 0 }, RAW | MEMORY | PRIV },	/* LGDT, LIDT */
-	[4] = { op_value, { E_M }, NOREAD | UMIP | VALUE(SMSW) },
-	[6] = { op_lmsw, { E_W }, NOWRITE | PRIV },
+	[4] = { op_value, { E(M) }, NOREAD | UMIP | VALUE(SMSW) },
+	[6] = { op_lmsw, { E(W) }, NOWRITE | PRIV },
 	[7] = { op_invlpg, { 0 }, RAW | MEMORY | PRIV },
 };
 
@@ -1428,146 +1435,146 @@ static const struct row one_byte[256] = {
 	[0x27] = { op_daa_das, { 0 }, I64 },
 	[0x2f] = { op_daa_das, { 0 }, I64 },
 	[0x37] = { op_aaa_aas, { 0 }, I64 },
-	[0x38 ... 0x39] = { op_value, { E_BV, G_BV }, NOWRITE | VALUE(ARITHMETIC) }, /* CMP */
-	[0x3a ... 0x3b] = { op_value, { G_BV, E_BV }, NOWRITE | VALUE(ARITHMETIC) },
-	[0x3c ... 0x3d] = { op_value, { ACC_BV, I_BZ }, NOWRITE | VALUE(ARITHMETIC) },
+	[0x38 ... 0x39] = { op_value, { E(BV), G(BV) }, NOWRITE | VALUE(ARITHMETIC) }, /* CMP */
+	[0x3a ... 0x3b] = { op_value, { G(BV), E(BV) }, NOWRITE | VALUE(ARITHMETIC) },
+	[0x3c ... 0x3d] = { op_value, { ACC(BV), I(BZ) }, NOWRITE | VALUE(ARITHMETIC) },
 	[0x3f] = { op_aaa_aas, { 0 }, I64 },
-	[0x40 ... 0x4f] = { op_inc_dec, { Z_V }, I64 },
-	[0x50 ... 0x57] = { op_push, { Z_V }, NOWRITE | D64 },
-	[0x58 ... 0x5f] = { op_pop, { Z_V }, NOREAD | D64 },
+	[0x40 ... 0x4f] = { op_inc_dec, { Z(V) }, I64 },
+	[0x50 ... 0x57] = { op_push, { Z(V) }, NOWRITE | D64 },
+	[0x58 ... 0x5f] = { op_pop, { Z(V) }, NOREAD | D64 },
 	[0x60] = { op_pusha, { 0 }, I64 },
 	[0x61] = { op_popa, { 0 }, I64 },
-	[0x62] = { op_bound, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0x63] = { op_value, { G_V, E_D }, NOREAD | VALUE(MOVSX) },		/* MOVSXD */
-	[0x68] = { op_push, { I_Z }, NOWRITE | D64 },
-	[0x69] = { op_imul, { G_V, E_V, I_Z }, NOREAD },
-	[0x6a] = { op_push, { IS_V }, NOWRITE | D64 },
-	[0x6b] = { op_imul, { G_V, E_V, IS_V }, NOREAD },
-	[0x6c ... 0x6f] = { op_ins_outs, { ACC_BZ }, RAW | STRING },
-	[0x70 ... 0x7f] = { op_jcc, { J_B }, RAW | F64 },
-	[0x80 ... 0x81] = { NULL, { E_BV, I_BZ }, 0, group1 },
-	[0x82] = { NULL, { E_B, I_B }, I64, group1 },
-	[0x83] = { NULL, { E_V, IS_V }, 0, group1 },
-	[0x84 ... 0x85] = { op_value, { E_BV, G_BV }, NOWRITE | VALUE(TEST) },
-	[0x86 ... 0x87] = { op_xchg, { E_BV, G_BV }, LOCK },
-	[0x88 ... 0x89] = { op_value, { E_BV, G_BV }, NOREAD | VALUE(MOV) },
-	[0x8a ... 0x8b] = { op_value, { G_BV, E_BV }, NOREAD | VALUE(MOV) },
-	[0x8c] = { op_value, { E_M, S_W }, NOREAD | VALUE(FROM_SREG) },
-	[0x8d] = { op_value, { G_V, E_V }, NOREAD | NOLOAD | MEMORY | VALUE(LEA) },
-	[0x8e] = { emu_op_mov_to_sreg, { S_W, E_W }, NOREAD | NOWRITE },
-	[0x8f] = { NULL, { E_V }, 0, group1a },
-	[0x90] = { op_nop_pause, { Z_V, ACC_V } },
-	[0x91 ... 0x97] = { op_xchg, { Z_V, ACC_V } },
+	[0x62] = { op_bound, { G(V), E(V) }, RAW | I64 | MEMORY },
+	[0x63] = { op_value, { G(V), E(D) }, NOREAD | VALUE(MOVSX) },		/* MOVSXD */
+	[0x68] = { op_push, { I(Z) }, NOWRITE | D64 },
+	[0x69] = { op_imul, { G(V), E(V), I(Z) }, NOREAD },
+	[0x6a] = { op_push, { IS(V) }, NOWRITE | D64 },
+	[0x6b] = { op_imul, { G(V), E(V), IS(V) }, NOREAD },
+	[0x6c ... 0x6f] = { op_ins_outs, { ACC(BZ) }, RAW | STRING },
+	[0x70 ... 0x7f] = { op_jcc, { J(B) }, RAW | F64 },
+	[0x80 ... 0x81] = { NULL, { E(BV), I(BZ) }, 0, group1 },
+	[0x82] = { NULL, { E(B), I(B) }, I64, group1 },
+	[0x83] = { NULL, { E(V), IS(V) }, 0, group1 },
+	[0x84 ... 0x85] = { op_value, { E(BV), G(BV) }, NOWRITE | VALUE(TEST) },
+	[0x86 ... 0x87] = { op_xchg, { E(BV), G(BV) }, LOCK },
+	[0x88 ... 0x89] = { op_value, { E(BV), G(BV) }, NOREAD | VALUE(MOV) },
+	[0x8a ... 0x8b] = { op_value, { G(BV), E(BV) }, NOREAD | VALUE(MOV) },
+	[0x8c] = { op_value, { E(M), S(W) }, NOREAD | VALUE(FROM_SREG) },
+	[0x8d] = { op_value, { G(V), E(V) }, NOREAD | NOLOAD | MEMORY | VALUE(LEA) },
+	[0x8e] = { emu_op_mov_to_sreg, { S(W), E(W) }, NOREAD | NOWRITE },
+	[0x8f] = { NULL, { E(V) }, 0, group1a },
+	[0x90] = { op_nop_pause, { Z(V), ACC(V) } },
+	[0x91 ... 0x97] = { op_xchg, { Z(V), ACC(V) } },
 	[0x98] = { op_cbw },
 	[0x99] = { op_cwd },
-	[0x9a] = { emu_op_far_direct, { A_V }, RAW | I64 },
+	[0x9a] = { emu_op_far_direct, { A(V) }, RAW | I64 },
 	[0x9b] = { op_fwait },
 	[0x9c] = { op_pushf, { 0 }, D64 },
 	[0x9d] = { op_popf, { 0 }, D64 },
 	[0x9e] = { op_sahf },
 	[0x9f] = { op_lahf },
-	[0xa0 ... 0xa1] = { op_value, { ACC_BV, O_BV }, NOREAD | VALUE(MOV) },
-	[0xa2 ... 0xa3] = { op_value, { O_BV, ACC_BV }, NOREAD | VALUE(MOV) },
-	[0xa4 ... 0xa5] = { op_string, { ACC_BV }, RAW | STRING },	/* MOVS */
-	[0xa6 ... 0xa7] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* CMPS */
-	[0xa8 ... 0xa9] = { op_value, { ACC_BV, I_BZ }, NOWRITE | VALUE(TEST) },
-	[0xaa ... 0xad] = { op_string, { ACC_BV }, RAW | STRING },	/* STOS, LODS */
-	[0xae ... 0xaf] = { op_string, { ACC_BV }, RAW | STRING | REPCC }, /* SCAS */
-	[0xb0 ... 0xb7] = { op_value, { Z_B, I_B }, NOREAD | VALUE(MOV) },
-	[0xb8 ... 0xbf] = { op_value, { Z_V, I_V }, NOREAD | VALUE(MOV) },
-	[0xc0 ... 0xc1] = { op_shift, { E_BV, I_B } },
-	[0xc2] = { op_ret, { I_W }, RAW | F64 },
+	[0xa0 ... 0xa1] = { op_value, { ACC(BV), O(BV) }, NOREAD | VALUE(MOV) },
+	[0xa2 ... 0xa3] = { op_value, { O(BV), ACC(BV) }, NOREAD | VALUE(MOV) },
+	[0xa4 ... 0xa5] = { op_string, { ACC(BV) }, RAW | STRING },	/* MOVS */
+	[0xa6 ... 0xa7] = { op_string, { ACC(BV) }, RAW | STRING | REPCC }, /* CMPS */
+	[0xa8 ... 0xa9] = { op_value, { ACC(BV), I(BZ) }, NOWRITE | VALUE(TEST) },
+	[0xaa ... 0xad] = { op_string, { ACC(BV) }, RAW | STRING },	/* STOS, LODS */
+	[0xae ... 0xaf] = { op_string, { ACC(BV) }, RAW | STRING | REPCC }, /* SCAS */
+	[0xb0 ... 0xb7] = { op_value, { Z(B), I(B) }, NOREAD | VALUE(MOV) },
+	[0xb8 ... 0xbf] = { op_value, { Z(V), I(V) }, NOREAD | VALUE(MOV) },
+	[0xc0 ... 0xc1] = { op_shift, { E(BV), I(B) } },
+	[0xc2] = { op_ret, { I(W) }, RAW | F64 },
 	[0xc3] = { op_ret, { 0 }, RAW | F64 },
-	[0xc4 ... 0xc5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | I64 | MEMORY },
-	[0xc6 ... 0xc7] = { NULL, { E_BV, I_BZ }, 0, group11 },
-	[0xc8] = { op_enter, { I_W, I_B }, RAW | D64 },
+	[0xc4 ... 0xc5] = { emu_op_load_far_pointer, { G(V), E(V) }, RAW | I64 | MEMORY },
+	[0xc6 ... 0xc7] = { NULL, { E(BV), I(BZ) }, 0, group11 },
+	[0xc8] = { op_enter, { I(W), I(B) }, RAW | D64 },
 	[0xc9] = { op_leave, { 0 }, D64 },
-	[0xca] = { emu_op_ret_far, { I_W }, RAW },
+	[0xca] = { emu_op_ret_far, { I(W) }, RAW },
 	[0xcb] = { emu_op_ret_far, { 0 }, RAW },
 	[0xcc] = { emu_op_int },
-	[0xcd] = { emu_op_int, { I_B }, RAW },
+	[0xcd] = { emu_op_int, { I(B) }, RAW },
 	[0xce] = { emu_op_int, { 0 }, I64 },
 	[0xcf] = { emu_op_iret },
-	[0xd0 ... 0xd1] = { op_shift, { E_BV, ONE_B } },
-	[0xd2 ... 0xd3] = { op_shift, { E_BV, CL_B } },
-	[0xd4] = { op_aam, { I_B }, RAW | I64 },
-	[0xd5] = { op_aad, { I_B }, RAW | I64 },
-	[0xd6] = { op_value, { ACC_B }, NOREAD | I64 | VALUE(SALC) },
-	[0xd7] = { op_value, { ACC_B }, NOREAD | VALUE(XLAT) },
-	[0xd8 ... 0xdf] = { op_x87, { E_W }, RAW },
-	[0xe0 ... 0xe3] = { op_loop, { J_B }, RAW | F64 },
-	[0xe4 ... 0xe7] = { op_in_out, { ACC_BZ, I_B }, RAW },
-	[0xe8] = { op_call, { J_Z }, RAW | F64 },
-	[0xe9] = { op_jmp, { J_Z }, RAW | F64 },
-	[0xea] = { emu_op_far_direct, { A_V }, RAW | I64 },
-	[0xeb] = { op_jmp, { J_B }, RAW | F64 },
-	[0xec ... 0xef] = { op_in_out, { ACC_BZ }, RAW },
+	[0xd0 ... 0xd1] = { op_shift, { E(BV), ONE(B) } },
+	[0xd2 ... 0xd3] = { op_shift, { E(BV), CL(B) } },
+	[0xd4] = { op_aam, { I(B) }, RAW | I64 },
+	[0xd5] = { op_aad, { I(B) }, RAW | I64 },
+	[0xd6] = { op_value, { ACC(B) }, NOREAD | I64 | VALUE(SALC) },
+	[0xd7] = { op_value, { ACC(B) }, NOREAD | VALUE(XLAT) },
+	[0xd8 ... 0xdf] = { op_x87, { E(W) }, RAW },
+	[0xe0 ... 0xe3] = { op_loop, { J(B) }, RAW | F64 },
+	[0xe4 ... 0xe7] = { op_in_out, { ACC(BZ), I(B) }, RAW },
+	[0xe8] = { op_call, { J(Z) }, RAW | F64 },
+	[0xe9] = { op_jmp, { J(Z) }, RAW | F64 },
+	[0xea] = { emu_op_far_direct, { A(V) }, RAW | I64 },
+	[0xeb] = { op_jmp, { J(B) }, RAW | F64 },
+	[0xec ... 0xef] = { op_in_out, { ACC(BZ) }, RAW },
 	[0xf1] = { emu_op_int },
 	[0xf4] = { op_hlt, { 0 }, PRIV },
 	[0xf5] = { op_flag },						/* CMC */
-	[0xf6 ... 0xf7] = { NULL, { E_BV }, 0, group3 },
+	[0xf6 ... 0xf7] = { NULL, { E(BV) }, 0, group3 },
 	[0xf8 ... 0xf9] = { op_flag },					/* CLC, STC */
 	[0xfa ... 0xfb] = { op_cli_sti },
 	[0xfc ... 0xfd] = { op_flag },					/* CLD, STD */
-	[0xfe] = { NULL, { E_B }, 0, group4 },
-	[0xff] = { NULL, { E_V }, 0, group5 },
+	[0xfe] = { NULL, { E(B) }, 0, group4 },
+	[0xff] = { NULL, { E(V) }, 0, group5 },
 };
 
 /* In 64-bit mode 63 is MOVSXD, elsewhere ARPL. */
-static const struct row row_arpl = { emu_op_arpl, { E_W, G_W }, PROT };
+static const struct row row_arpl = { emu_op_arpl, { E(W), G(W) }, PROT };
 
 /* The 0F map, but for what takes a mandatory prefix. */
 static const struct row two_byte[256] = {
-	[0x00] = { NULL, { E_W }, 0, group6 },
-	[0x01] = { NULL, { E_V }, 0, group7 },
-	[0x02 ... 0x03] = { emu_op_lar_lsl, { G_V, E_W }, PROT },
+	[0x00] = { NULL, { E(W) }, 0, group6 },
+	[0x01] = { NULL, { E(V) }, 0, group7 },
+	[0x02 ... 0x03] = { emu_op_lar_lsl, { G(V), E(W) }, PROT },
 	[0x06] = { op_clts, { 0 }, PRIV },
 	[0x08 ... 0x09] = { op_invd, { 0 }, PRIV },			/* INVD, WBINVD */
 	[0x0b] = { op_ud, { 0 }, RAW },					/* UD2 */
-	[0x0d] = { op_nop, { E_B }, RAW },				/* PREFETCHW */
-	[0x18 ... 0x1f] = { op_nop, { E_B }, RAW },			/* hints */
-	[0x20] = { op_value, { R_N, C_N }, NOREAD | PRIV | VALUE(FROM_CR) },
-	[0x21] = { op_mov_dr, { R_N, D_N }, NOREAD | PRIV },
-	[0x22] = { op_mov_to_cr, { C_N, R_N }, NOREAD | NOWRITE | PRIV },
-	[0x23] = { op_mov_dr, { D_N, R_N }, NOREAD | NOWRITE | PRIV },
+	[0x0d] = { op_nop, { E(B) }, RAW },				/* PREFETCHW */
+	[0x18 ... 0x1f] = { op_nop, { E(B) }, RAW },			/* hints */
+	[0x20] = { op_value, { R(N), C(N) }, NOREAD | PRIV | VALUE(FROM_CR) },
+	[0x21] = { op_mov_dr, { R(N), D(N) }, NOREAD | PRIV },
+	[0x22] = { op_mov_to_cr, { C(N), R(N) }, NOREAD | NOWRITE | PRIV },
+	[0x23] = { op_mov_dr, { D(N), R(N) }, NOREAD | NOWRITE | PRIV },
 	[0x30] = { op_wrmsr, { 0 }, PRIV },
 	[0x31] = { op_rdtsc },
 	[0x32] = { op_rdmsr, { 0 }, PRIV },
 	[0x33] = { op_rdpmc },
-	[0x40 ... 0x4f] = { op_value, { G_V, E_V }, VALUE(CMOVCC) },
-	[0x80 ... 0x8f] = { op_jcc, { J_Z }, RAW | F64 },
-	[0x90 ... 0x9f] = { op_value, { E_B }, NOREAD | VALUE(SETCC) },
+	[0x40 ... 0x4f] = { op_value, { G(V), E(V) }, VALUE(CMOVCC) },
+	[0x80 ... 0x8f] = { op_jcc, { J(Z) }, RAW | F64 },
+	[0x90 ... 0x9f] = { op_value, { E(B) }, NOREAD | VALUE(SETCC) },
 	[0xa0] = { emu_op_push_sreg, { 0 }, D64 },
 	[0xa1] = { emu_op_pop_sreg, { 0 }, D64 },
 	[0xa2] = { op_cpuid },
-	[0xa3] = { op_bit, { E_V, G_V }, NOWRITE | BITS },
-	[0xa4] = { op_double_shift, { E_V, G_V, I_B } },
-	[0xa5] = { op_double_shift, { E_V, G_V, CL_B } },
+	[0xa3] = { op_bit, { E(V), G(V) }, NOWRITE | BITS },
+	[0xa4] = { op_double_shift, { E(V), G(V), I(B) } },
+	[0xa5] = { op_double_shift, { E(V), G(V), CL(B) } },
 	[0xa8] = { emu_op_push_sreg, { 0 }, D64 },
 	[0xa9] = { emu_op_pop_sreg, { 0 }, D64 },
-	[0xab] = { op_bit, { E_V, G_V }, LOCK | BITS },
-	[0xac] = { op_double_shift, { E_V, G_V, I_B } },
-	[0xad] = { op_double_shift, { E_V, G_V, CL_B } },
-	[0xae] = { NULL, { E_Y } },					/* MAP_0FAE_… */
-	[0xaf] = { op_imul, { G_V, E_V } },
-	[0xb0 ... 0xb1] = { op_cmpxchg, { E_BV, G_BV }, LOCK },
-	[0xb2] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
-	[0xb3] = { op_bit, { E_V, G_V }, LOCK | BITS },
-	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, { G_V, E_V }, RAW | MEMORY },
-	[0xb6] = { op_value, { G_V, E_B }, NOREAD | VALUE(MOV) },			/* MOVZX */
-	[0xb7] = { op_value, { G_V, E_W }, NOREAD | VALUE(MOV) },
-	[0xb8] = { op_popcnt, { G_V, E_V }, NOREAD },
-	[0xb9] = { op_ud, { E_B }, RAW },				/* UD1 */
-	[0xba] = { NULL, { E_V, I_B }, 0, group8 },
-	[0xbb] = { op_bit, { E_V, G_V }, LOCK | BITS },
-	[0xbc ... 0xbd] = { op_bit_scan, { G_V, E_V } },
-	[0xbe] = { op_value, { G_V, E_B }, NOREAD | VALUE(MOVSX) },
-	[0xbf] = { op_value, { G_V, E_W }, NOREAD | VALUE(MOVSX) },
-	[0xc0 ... 0xc1] = { op_xadd, { E_BV, G_BV }, LOCK },
-	[0xc3] = { op_movnti, { E_Y, G_Y }, NOREAD | MEMORY },
-	[0xc7] = { NULL, { E_V }, 0, group9 },
-	[0xc8 ... 0xcf] = { op_swap, { Z_V } },
-	[0xff] = { op_ud, { E_B }, RAW },				/* UD0 */
+	[0xab] = { op_bit, { E(V), G(V) }, LOCK | BITS },
+	[0xac] = { op_double_shift, { E(V), G(V), I(B) } },
+	[0xad] = { op_double_shift, { E(V), G(V), CL(B) } },
+	[0xae] = { NULL, { E(Y) } },					/* MAP_0FAE_… */
+	[0xaf] = { op_imul, { G(V), E(V) } },
+	[0xb0 ... 0xb1] = { op_cmpxchg, { E(BV), G(BV) }, LOCK },
+	[0xb2] = { emu_op_load_far_pointer, { G(V), E(V) }, RAW | MEMORY },
+	[0xb3] = { op_bit, { E(V), G(V) }, LOCK | BITS },
+	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, { G(V), E(V) }, RAW | MEMORY },
+	[0xb6] = { op_value, { G(V), E(B) }, NOREAD | VALUE(MOV) },		/* MOVZX */
+	[0xb7] = { op_value, { G(V), E(W) }, NOREAD | VALUE(MOV) },
+	[0xb8] = { op_popcnt, { G(V), E(V) }, NOREAD },
+	[0xb9] = { op_ud, { E(B) }, RAW },				/* UD1 */
+	[0xba] = { NULL, { E(V), I(B) }, 0, group8 },
+	[0xbb] = { op_bit, { E(V), G(V) }, LOCK | BITS },
+	[0xbc ... 0xbd] = { op_bit_scan, { G(V), E(V) } },
+	[0xbe] = { op_value, { G(V), E(B) }, NOREAD | VALUE(MOVSX) },
+	[0xbf] = { op_value, { G(V), E(W) }, NOREAD | VALUE(MOVSX) },
+	[0xc0 ... 0xc1] = { op_xadd, { E(BV), G(BV) }, LOCK },
+	[0xc3] = { op_movnti, { E(Y), G(Y) }, NOREAD | MEMORY },
+	[0xc7] = { NULL, { E(V) }, 0, group9 },
+	[0xc8 ... 0xcf] = { op_swap, { Z(V) } },
+	[0xff] = { op_ud, { E(B) }, RAW },				/* UD0 */
 };
 
 /* Found by map, opcode, mandatory prefixes and encodings. */
@@ -1583,57 +1590,58 @@ static const struct searched_row {
 #define VEX	0x20
 #define PACKED	(P_NONE | P_66 | OLD | VEX)
 #define BMI	(NOREAD | PROT)
+#define STREAM	(RAW | ALIGN | ANYLEN | MEMORY)
 	/* MOVUPS, MOVUPD, MOVSS, MOVSD */
-	{ 2, 0x10, PACKED, { op_vec_move, { V_X, W_X }, RAW | ANYLEN } },
-	{ 2, 0x10, P_F3 | OLD | VEX, { op_vec_scalar, { V_D, W_D }, RAW | ANYLEN } },
-	{ 2, 0x10, P_F2 | OLD | VEX, { op_vec_scalar, { V_Q, W_Q }, RAW | ANYLEN } },
-	{ 2, 0x11, PACKED, { op_vec_move, { W_X, V_X }, RAW | ANYLEN } },
-	{ 2, 0x11, P_F3 | OLD | VEX, { op_vec_scalar, { W_D, V_D }, RAW | ANYLEN } },
-	{ 2, 0x11, P_F2 | OLD | VEX, { op_vec_scalar, { W_Q, V_Q }, RAW | ANYLEN } },
+	{ 2, 0x10, PACKED, { op_vec_move, { V(X), W(X) }, RAW | ANYLEN } },
+	{ 2, 0x10, P_F3 | OLD | VEX, { op_vec_scalar, { V(D), W(D) }, RAW | ANYLEN } },
+	{ 2, 0x10, P_F2 | OLD | VEX, { op_vec_scalar, { V(Q), W(Q) }, RAW | ANYLEN } },
+	{ 2, 0x11, PACKED, { op_vec_move, { W(X), V(X) }, RAW | ANYLEN } },
+	{ 2, 0x11, P_F3 | OLD | VEX, { op_vec_scalar, { W(D), V(D) }, RAW | ANYLEN } },
+	{ 2, 0x11, P_F2 | OLD | VEX, { op_vec_scalar, { W(Q), V(Q) }, RAW | ANYLEN } },
 	/* MOVLPS, MOVLPD, MOVHPS, MOVHPD */
-	{ 2, 0x12, PACKED, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x13, PACKED, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
-	{ 2, 0x16, PACKED, { op_vec_part, { V_Q, W_Q }, RAW } },
-	{ 2, 0x17, PACKED, { op_vec_part, { W_Q, V_Q }, RAW | MEMORY } },
+	{ 2, 0x12, PACKED, { op_vec_part, { V(Q), W(Q) }, RAW } },
+	{ 2, 0x13, PACKED, { op_vec_part, { W(Q), V(Q) }, RAW | MEMORY } },
+	{ 2, 0x16, PACKED, { op_vec_part, { V(Q), W(Q) }, RAW } },
+	{ 2, 0x17, PACKED, { op_vec_part, { W(Q), V(Q) }, RAW | MEMORY } },
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
-	{ 2, 0x28, PACKED, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN } },
-	{ 2, 0x29, PACKED, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN } },
-	{ 2, 0x2b, PACKED, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN | MEMORY } },
+	{ 2, 0x28, PACKED, { op_vec_move, { V(X), W(X) }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x29, PACKED, { op_vec_move, { W(X), V(X) }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x2b, PACKED, { op_vec_move, { W(X), V(X) }, STREAM } },
 	/* MOVD, MOVQ */
-	{ 2, 0x6e, P_NONE | OLD, { op_vec_move, { P_Y, E_Y }, RAW } },
-	{ 2, 0x6e, P_66 | OLD | VEX, { op_vec_move, { V_Y, E_Y }, RAW } },
-	{ 2, 0x7e, P_NONE | OLD, { op_vec_move, { E_Y, P_Y }, RAW } },
-	{ 2, 0x7e, P_66 | OLD | VEX, { op_vec_move, { E_Y, V_Y }, RAW } },
-	{ 2, 0x7e, P_F3 | OLD | VEX, { op_vec_move, { V_Q, W_Q }, RAW } },
-	{ 2, 0xd6, P_66 | OLD | VEX, { op_vec_move, { W_Q, V_Q }, RAW } },
+	{ 2, 0x6e, P_NONE | OLD, { op_vec_move, { P(Y), E(Y) }, RAW } },
+	{ 2, 0x6e, P_66 | OLD | VEX, { op_vec_move, { V(Y), E(Y) }, RAW } },
+	{ 2, 0x7e, P_NONE | OLD, { op_vec_move, { E(Y), P(Y) }, RAW } },
+	{ 2, 0x7e, P_66 | OLD | VEX, { op_vec_move, { E(Y), V(Y) }, RAW } },
+	{ 2, 0x7e, P_F3 | OLD | VEX, { op_vec_move, { V(Q), W(Q) }, RAW } },
+	{ 2, 0xd6, P_66 | OLD | VEX, { op_vec_move, { W(Q), V(Q) }, RAW } },
 	/* MOVQ (MMX), MOVDQA, MOVDQU */
-	{ 2, 0x6f, P_NONE | OLD, { op_vec_move, { P_Q, Q_Q }, RAW } },
-	{ 2, 0x6f, P_66 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN } },
-	{ 2, 0x6f, P_F3 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ANYLEN } },
-	{ 2, 0x7f, P_NONE | OLD, { op_vec_move, { Q_Q, P_Q }, RAW } },
-	{ 2, 0x7f, P_66 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN } },
-	{ 2, 0x7f, P_F3 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ANYLEN } },
+	{ 2, 0x6f, P_NONE | OLD, { op_vec_move, { P(Q), Q(Q) }, RAW } },
+	{ 2, 0x6f, P_66 | OLD | VEX, { op_vec_move, { V(X), W(X) }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x6f, P_F3 | OLD | VEX, { op_vec_move, { V(X), W(X) }, RAW | ANYLEN } },
+	{ 2, 0x7f, P_NONE | OLD, { op_vec_move, { Q(Q), P(Q) }, RAW } },
+	{ 2, 0x7f, P_66 | OLD | VEX, { op_vec_move, { W(X), V(X) }, RAW | ALIGN | ANYLEN } },
+	{ 2, 0x7f, P_F3 | OLD | VEX, { op_vec_move, { W(X), V(X) }, RAW | ANYLEN } },
 	/* MOVNTQ, MOVNTDQ, LDDQU, MOVNTDQA */
-	{ 2, 0xe7, P_NONE | OLD, { op_vec_move, { Q_Q, P_Q }, RAW | MEMORY } },
-	{ 2, 0xe7, P_66 | OLD | VEX, { op_vec_move, { W_X, V_X }, RAW | ALIGN | ANYLEN | MEMORY } },
-	{ 2, 0xf0, P_F2 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ANYLEN | MEMORY } },
-	{ 3, 0x2a, P_66 | OLD | VEX, { op_vec_move, { V_X, W_X }, RAW | ALIGN | ANYLEN | MEMORY } },
+	{ 2, 0xe7, P_NONE | OLD, { op_vec_move, { Q(Q), P(Q) }, RAW | MEMORY } },
+	{ 2, 0xe7, P_66 | OLD | VEX, { op_vec_move, { W(X), V(X) }, STREAM } },
+	{ 2, 0xf0, P_F2 | OLD | VEX, { op_vec_move, { V(X), W(X) }, RAW | ANYLEN | MEMORY } },
+	{ 3, 0x2a, P_66 | OLD | VEX, { op_vec_move, { V(X), W(X) }, STREAM } },
 	/* INVPCID, MOVBE, CRC32, ADCX and ADOX */
-	{ 3, 0x82, P_66 | OLD, { op_invpcid, { E_D, G_N }, NOREAD | NOWRITE | PRIV | MEMORY } },
-	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_swap, { G_V, E_V }, NOREAD | MEMORY } },
-	{ 3, 0xf0, P_F2 | OLD, { op_crc32, { G_Y, E_B } } },
-	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_swap, { E_V, G_V }, NOREAD | MEMORY } },
-	{ 3, 0xf1, P_F2 | OLD, { op_crc32, { G_Y, E_V } } },
-	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, { G_Y, E_Y } } },
+	{ 3, 0x82, P_66 | OLD, { op_invpcid, { E(D), G(N) }, NOREAD | NOWRITE | PRIV | MEMORY } },
+	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_swap, { G(V), E(V) }, NOREAD | MEMORY } },
+	{ 3, 0xf0, P_F2 | OLD, { op_crc32, { G(Y), E(B) } } },
+	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_swap, { E(V), G(V) }, NOREAD | MEMORY } },
+	{ 3, 0xf1, P_F2 | OLD, { op_crc32, { G(Y), E(V) } } },
+	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, { G(Y), E(Y) } } },
 	/* BMI1 and BMI2 */
-	{ 3, 0xf2, P_NONE | VEX, { op_value, { G_Y, B_Y, E_Y }, BMI | VALUE(ANDN) } },
-	{ 3, 0xf3, P_NONE | VEX, { op_bls, { B_Y, E_Y }, BMI } },
-	{ 3, 0xf5, P_NONE | VEX, { op_bzhi, { G_Y, E_Y, B_Y }, BMI } },
-	{ 3, 0xf5, P_F2 | P_F3 | VEX, { op_pdep_pext, { G_Y, B_Y, E_Y }, BMI } },
-	{ 3, 0xf6, P_F2 | VEX, { op_mulx, { G_Y, B_Y, E_Y }, BMI } },
-	{ 3, 0xf7, P_NONE | VEX, { op_bextr, { G_Y, E_Y, B_Y }, BMI } },
-	{ 3, 0xf7, P_66 | P_F2 | P_F3 | VEX, { op_shift_x, { G_Y, E_Y, B_Y }, BMI } },
-	{ 4, 0xf0, P_F2 | VEX, { op_shift_x, { G_Y, E_Y, I_B }, BMI } },
+	{ 3, 0xf2, P_NONE | VEX, { op_value, { G(Y), B(Y), E(Y) }, BMI | VALUE(ANDN) } },
+	{ 3, 0xf3, P_NONE | VEX, { op_bls, { B(Y), E(Y) }, BMI } },
+	{ 3, 0xf5, P_NONE | VEX, { op_bzhi, { G(Y), E(Y), B(Y) }, BMI } },
+	{ 3, 0xf5, P_F2 | P_F3 | VEX, { op_pdep_pext, { G(Y), B(Y), E(Y) }, BMI } },
+	{ 3, 0xf6, P_F2 | VEX, { op_mulx, { G(Y), B(Y), E(Y) }, BMI } },
+	{ 3, 0xf7, P_NONE | VEX, { op_bextr, { G(Y), E(Y), B(Y) }, BMI } },
+	{ 3, 0xf7, P_66 | P_F2 | P_F3 | VEX, { op_shift_x, { G(Y), E(Y), B(Y) }, BMI } },
+	{ 4, 0xf0, P_F2 | VEX, { op_shift_x, { G(Y), E(Y), I(B) }, BMI } },
 	/* VMCALL, VMMCALL, MONITOR, MWAIT, XGETBV, XSETBV, SWAPGS, RDTSCP */
 	{ MAP_0F01, 0xc1, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
 	{ MAP_0F01, 0xd9, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
@@ -1667,7 +1675,7 @@ const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int
 					  e->vex_pp == 0xf3 ? P_F3 : P_F2);
 	unsigned int i;
 
-	for (i = 0; i < sizeof(searched) / sizeof(searched[0]); i++)
+	for (i = 0; i < sizeof(searched) / sizeof(*searched); i++)
 		if (searched[i].map == map && searched[i].opcode == opcode &&
 		    (searched[i].prefixes & want) == want)
 			return &searched[i].row;
