@@ -38,7 +38,7 @@ static const struct {
 	  F4(CX8, APIC, SEP, MTRR) | F4(PGE, MCA, CMOV, PAT) |
 	  F4(PSE36, CLFLUSH, MMX, FXSR) | F2(XMM, XMM2) },
 	{ CPUID_1_ECX,
-	  F4(XMM3, PCLMULQDQ, SSSE3, FMA) | F4(CX16, XMM4_1, XMM4_2, MOVBE) |
+	  F(PCID) | F4(XMM3, PCLMULQDQ, SSSE3, FMA) | F4(CX16, XMM4_1, XMM4_2, MOVBE) |
 	  F4(POPCNT, AES, XSAVE, AVX) | F2(F16C, RDRAND) },
 	{ CPUID_8000_0001_EDX,
 	  F4(SYSCALL, NX, MMXEXT, FXSR_OPT) | F2(GBPAGES, RDTSCP) | F(LM) },
@@ -53,7 +53,7 @@ static const struct {
 	{ CPUID_7_ECX,
 	  F4(AVX512VBMI, AVX512_VBMI2, GFNI, VAES) |
 	  F4(VPCLMULQDQ, AVX512_VNNI, AVX512_BITALG, AVX512_VPOPCNTDQ) |
-	  F(RDPID) },
+	  F2(RDPID, PKU) },
 	{ CPUID_7_EDX,
 	  F2(FSRM, MD_CLEAR) | F4(SPEC_CTRL, INTEL_STIBP, SPEC_CTRL_SSBD,
 				  ARCH_CAPABILITIES) },
@@ -68,7 +68,8 @@ static const struct {
 
 /* XCR0 bits that a guest may set, where the processor has them. */
 #define GUEST_XCR0	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | \
-			 XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512)
+			 XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 | \
+			 XFEATURE_MASK_PKRU)
 
 static u32 xstate_offset[XFEATURE_MAX], xstate_size[XFEATURE_MAX];
 
@@ -458,6 +459,8 @@ static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 		{ X86_FEATURE_FSGSBASE, X86_CR4_FSGSBASE },
 		{ X86_FEATURE_SMEP, X86_CR4_SMEP },
 		{ X86_FEATURE_SMAP, X86_CR4_SMAP },
+		{ X86_FEATURE_PCID, X86_CR4_PCIDE },
+		{ X86_FEATURE_PKU, X86_CR4_PKE },
 	};
 	u64 cr4 = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE |
 		  X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |
@@ -532,6 +535,10 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 			*ecx |= F(OSXSAVE);
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
 			*edx &= ~F(APIC);
+	} else if (e->function == 7 && e->index == 0) {
+		*ecx &= ~F(OSPKE);
+		if (vcpu->cr4 & X86_CR4_PKE)
+			*ecx |= F(OSPKE);
 	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
 		*ebx = xsave_bytes(vcpu->xcr0);
 	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {

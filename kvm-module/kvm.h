@@ -299,7 +299,7 @@ struct kvm_vcpu {
 	struct kvm_shadow_vcpu shadow;
 
 	struct fpu_guest fpu;
-	u32 guest_pkru, host_pkru;
+	u32 guest_pkru;			/* protection keys; in the processor meanwhile */
 	u64 host_xcr0;
 	u64 guest_xcr0_supported;	/* by the guest's CPUID */
 	bool wants_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
@@ -760,6 +760,7 @@ struct kvm_walk {
 	u32 granted_at[6];	/* ... from the root to this level */
 	u64 entry[6];		/* by level, accessed and dirty bits included */
 	u8 levels, leaf;	/* 0: paging is off */
+	u8 pkey;		/* of a user page, with CR4.PKE */
 	bool dirty;		/* the leaf's dirty bit */
 };
 

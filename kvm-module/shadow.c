@@ -73,6 +73,7 @@ union shadow_key {
 		u64 direct : 1;
 		u64 quadrant : 2;	/* which part of a table with 1024 entries */
 		u64 access : 3;		/* granted by the levels above */
+		u64 pkey : 4;		/* direct: of the large page */
 		u64 mode : 4;		/* MODE_* */
 	};
 	u64 word;
@@ -515,6 +516,7 @@ static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva,
 	if (level <= w->leaf || !w->leaf) {
 		key.direct = true;
 		key.access = w->granted;
+		key.pkey = w->pkey;
 		key.mode &= MODE_WP;
 		key.gfn = round_down(w->gpa >> PAGE_SHIFT, 1ULL << (9 * (level - 1)));
 		return key;
@@ -542,7 +544,7 @@ static u64 leaf_entry(const struct kvm_walk *w, const struct host_page *host,
 	if (writable)
 		e |= _PAGE_RW | _PAGE_DIRTY;
 	if (w->granted & ACCESS_USER)
-		e |= _PAGE_USER;
+		e |= _PAGE_USER | (u64)w->pkey << 59;
 	if (!(w->granted & ACCESS_EXEC))
 		e |= _PAGE_NX;
 	if (!host->ram)
@@ -683,7 +685,7 @@ int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
 	r = kvm_walk(vcpu, gva, access, &w);
 	if (r < 0) {
 		/* A table outside of memory maps nothing. */
-		w.error_code = code & ~(X86_PF_PROT | X86_PF_RSVD);
+		w.error_code = code & ~(X86_PF_PROT | X86_PF_RSVD | X86_PF_PK);
 		r = 1;
 	}
 	if (r) {

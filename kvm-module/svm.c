@@ -511,10 +511,10 @@ static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 static void set_shadow_modes(struct kvm_vcpu *vcpu)
 {
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
-	u64 hidden = X86_CR4_PSE | X86_CR4_PGE;
+	u64 hidden = X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE;
 
 	if (!(vcpu->cr0 & X86_CR0_PG))
-		hidden |= X86_CR4_SMEP | X86_CR4_SMAP;
+		hidden |= X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
 	save->cr0 |= X86_CR0_PG | X86_CR0_WP;
 	save->cr4 = (vcpu->cr4 & ~hidden) | X86_CR4_PAE;
 	save->efer |= EFER_NX;

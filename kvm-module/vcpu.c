@@ -518,6 +518,8 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 		return 1;
 	if ((value & X86_CR0_PG) && !(value & X86_CR0_PE))
 		return 1;
+	if (!(value & X86_CR0_PG) && vcpu->cr4 & X86_CR4_PCIDE)
+		return 1;
 	if ((value ^ old) & X86_CR0_PG && vcpu->efer & EFER_LME) {
 		kvm_ops->get_segment(vcpu, SEG_CS, &cs);
 		if (value & X86_CR0_PG) {
@@ -539,6 +541,9 @@ EXPORT_SYMBOL_GPL(kvm_set_cr0);
 
 int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
 {
+	/* "Keep the TLB": we may flush it all the same. */
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		value &= ~X86_CR3_PCID_NOFLUSH;
 	if (kvm_is_long_mode(vcpu) && vcpu->maxphyaddr < 52 &&
 	    value & GENMASK_ULL(63, vcpu->maxphyaddr))
 		return 1;
@@ -557,9 +562,12 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 	if (kvm_is_long_mode(vcpu) &&
 	    (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
 		return 1;
+	if (value & changed & X86_CR4_PCIDE &&
+	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
+		return 1;
 	kvm_ops->set_cr4(vcpu, value);
 	if (changed & (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP |
-		       X86_CR4_SMAP))
+		       X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_PKE))
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
@@ -742,14 +750,27 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 {
 	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != vcpu->host_xcr0;
 	bool breakpoints = load_breakpoints(vcpu);
+	bool keys = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
+		    (vcpu->cr4 & X86_CR4_PKE || vcpu->xcr0 & XFEATURE_MASK_PKRU);
+	u32 host_keys = 0;
 
 	if (xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	if (keys) {
+		host_keys = rdpkru();
+		if (host_keys != vcpu->guest_pkru)
+			wrpkru(vcpu->guest_pkru);
+	}
 	vtime_account_guest_enter();
 	if (!context_tracking_guest_enter())
 		rcu_virt_note_context_switch();
 	kvm_ops->enter(vcpu);
 	context_tracking_guest_exit();
+	if (keys) {
+		vcpu->guest_pkru = rdpkru();
+		if (vcpu->guest_pkru != host_keys)
+			wrpkru(host_keys);
+	}
 	if (xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
 	if (unlikely(breakpoints || hw_breakpoint_active()))
@@ -1028,7 +1049,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 		if (vcpu->maxphyaddr < 52 &&
 		    s->cr3 & GENMASK_ULL(63, vcpu->maxphyaddr) & ~BIT_ULL(63))
 			return false;
-	} else if (s->efer & EFER_LMA || s->cs.l) {
+	} else if (s->efer & EFER_LMA || s->cs.l || s->cr4 & X86_CR4_PCIDE) {
 		return false;
 	}
 	return !(s->apic_base & (GENMASK_ULL(63, vcpu->maxphyaddr) | 0x6ff));

@@ -798,12 +798,13 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 	} else {
 		cr3 = vcpu->shadow.cr3;
 		cr0 |= X86_CR0_WP;
-		cr4 = (cr4 & ~(u64)(X86_CR4_PSE | X86_CR4_PGE)) | X86_CR4_PAE;
+		cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE);
+		cr4 |= X86_CR4_PAE;
 		efer |= EFER_NX;
 	}
 	if (vmx->cr3_hidden && !(vcpu->cr0 & X86_CR0_PG)) {
 		/* All pages are the user's. LME with PG would mean LMA. */
-		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP);
+		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
 		efer &= ~(u64)EFER_LME;
 	}
 	vmx_set_primary(vmx, cr3_exits, ~caps.primary & ~cr3_exits &

@@ -82,6 +82,17 @@ static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd
 	return code;
 }
 
+/* Two bits a key in PKRU: "no access" and "no writes" (SDM vol. 3, 4.6.2). */
+static bool key_allows(struct kvm_vcpu *vcpu, u8 key, u32 access)
+{
+	u32 denied = vcpu->guest_pkru >> (2 * key);
+
+	if (access & ACCESS_EXEC)
+		return true;
+	return !(denied & 1) && !(denied & 2 && access & ACCESS_WRITE &&
+		 (access & ACCESS_USER || vcpu->cr0 & X86_CR0_WP));
+}
+
 /*
  * May this access be made, given what all levels grant? A supervisor access at
  * CPL 3 is one that the processor makes by itself (to a descriptor, say): SMAP
@@ -131,7 +142,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	u32 granted;
 	int level, r;
 
-	w->levels = w->leaf = 0;
+	w->levels = w->leaf = w->pkey = 0;
 	if (!(vcpu->cr0 & X86_CR0_PG)) {
 		w->gpa = gva & 0xffffffff;
 		w->granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
@@ -180,6 +191,15 @@ again:
 		return 1;
 	}
 
+	if (vcpu->cr4 & X86_CR4_PKE && f.levels > 3 && granted & ACCESS_USER) {
+		w->pkey = e >> 59 & 15;
+		if (!key_allows(vcpu, w->pkey, access)) {
+			w->error_code = fault_code(vcpu, access, true, false) |
+					X86_PF_PK;
+			return 1;
+		}
+	}
+
 	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
 	if (f.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */
 		w->gpa = (e & 0xffc00000) | (e & GENMASK_ULL(20, 13)) << 19;
@@ -216,6 +236,8 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
 	w->entry[1] = entry;
 	w->granted = granted & granted_by(&f, entry);
 	w->dirty = entry & PT_D;
+	w->pkey = vcpu->cr4 & X86_CR4_PKE && f.levels > 3 &&
+		  w->granted & ACCESS_USER ? entry >> 59 & 15 : 0;
 	w->gpa = entry & GENMASK_ULL(51, 12);
 	return true;
 }
