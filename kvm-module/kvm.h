@@ -731,6 +731,8 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 
 /* ---- shadow.c ------------------------------------------------------------------ */
 
+int kvm_shadow_init(void);	/* the shrinker, once */
+void kvm_shadow_exit(void);
 int kvm_shadow_init_vm(struct kvm *kvm);
 void kvm_shadow_destroy_vm(struct kvm *kvm);
 int kvm_shadow_create_vcpu(struct kvm_vcpu *vcpu);

@@ -866,22 +866,26 @@ static void free_kick_masks(void)
 
 static int __init kvm_module_init(void)
 {
-	int cpu;
+	int cpu, r = kvm_shadow_init();
 
 	for_each_possible_cpu(cpu)
-		if (!zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu), GFP_KERNEL,
-					     cpu_to_node(cpu))) {
-			free_kick_masks();
-			return -ENOMEM;
-		}
-	kvm_stats_init();
-	return 0;
+		if (!r && !zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu),
+						   GFP_KERNEL, cpu_to_node(cpu)))
+			r = -ENOMEM;
+	if (!r) {
+		kvm_stats_init();
+		return 0;
+	}
+	free_kick_masks();
+	kvm_shadow_exit();
+	return r;
 }
 module_init(kvm_module_init);
 
 static void __exit kvm_module_exit(void)
 {
 	kvm_stats_exit();
+	kvm_shadow_exit();
 	free_kick_masks();
 }
 module_exit(kvm_module_exit);

@@ -47,6 +47,7 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/trap_pf.h>
@@ -823,4 +824,58 @@ void kvm_shadow_destroy_vm(struct kvm *kvm)
 void kvm_shadow_set_limit(struct kvm *kvm, u64 tables)
 {
 	kvm->shadow.limit = clamp_t(u64, tables, MIN_TABLES, MAX_TABLES);
+}
+
+/* ---- when the host is short of memory -------------------------------------------------- */
+
+static struct shrinker *shrinker;
+
+static unsigned long count_pages(struct shrinker *unused, struct shrink_control *sc)
+{
+	unsigned long pages = 0;
+	struct kvm *kvm;
+
+	if (!mutex_trylock(&kvm_lock))
+		return 0;
+	list_for_each_entry(kvm, &kvm_vm_list, link)
+		pages += (unsigned long)READ_ONCE(kvm->shadow.count) << TABLE_ORDER;
+	mutex_unlock(&kvm_lock);
+	return pages;
+}
+
+/* One VM loses all its tables; the next time it is another one's turn. */
+static unsigned long free_pages_of_one(struct shrinker *unused,
+				       struct shrink_control *sc)
+{
+	unsigned long freed = 0;
+	struct kvm *kvm;
+
+	if (!mutex_trylock(&kvm_lock))
+		return SHRINK_STOP;
+	list_for_each_entry(kvm, &kvm_vm_list, link) {
+		freed = (unsigned long)READ_ONCE(kvm->shadow.count) << TABLE_ORDER;
+		if (!freed)
+			continue;
+		kvm_shadow_reset(kvm);
+		list_move_tail(&kvm->link, &kvm_vm_list);
+		break;
+	}
+	mutex_unlock(&kvm_lock);
+	return freed ?: SHRINK_STOP;
+}
+
+int __init kvm_shadow_init(void)
+{
+	shrinker = shrinker_alloc(0, "kvm-live-shadow");
+	if (!shrinker)
+		return -ENOMEM;
+	shrinker->count_objects = count_pages;
+	shrinker->scan_objects = free_pages_of_one;
+	shrinker_register(shrinker);
+	return 0;
+}
+
+void kvm_shadow_exit(void)
+{
+	shrinker_free(shrinker);
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The flat guests, and Debian's kernel to a shell, on SVM with shadow paging.
+# The flat guests, and Debian's kernel to a shell, on SVM with shadow paging, the
+# latter while the host takes the shadow tables away again and again.
 # (With Debian's own module neither passes on this emulator.)
 . "$(dirname "$0")/common.sh"
 mkdir -p "$logs"
@@ -8,4 +9,5 @@ guest_initramfs "$logs/guest.cpio"
 # shellcheck disable=SC2046
 exec "$here/run-vm" --emulator qemu --modules "$modules" --module-options npt=0 \
 	--keep "$logs" --timeout 600 $(flat_files) --share-root \
-	--file "$logs/guest.cpio" $(flat_tests) "$here/in-vm/linux-guest"
+	--file "$logs/guest.cpio" $(flat_tests) \
+	"$here/in-vm/memory-pressure" "$here/in-vm/linux-guest"
