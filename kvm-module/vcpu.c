@@ -779,8 +779,7 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 
 /*
  * One instruction, or the delivery of one event, of a guest in a state that the
- * processor cannot be in: real mode, or on its way from there to protected mode,
- * where it has no interrupt table yet and so interrupts have to wait.
+ * processor cannot be in: real mode, or on its way from there to protected mode.
  */
 static int run_emulated(struct kvm_vcpu *vcpu)
 {
@@ -792,11 +791,9 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 
-	if (ev->exception.pending || !(vcpu->cr0 & X86_CR0_PE)) {
-		/* As for the processor, and then taken back from it. */
-		inject_events(vcpu);
-		kvm_ops->cancel_injection(vcpu);
-	}
+	/* As for the processor, and then taken back from it. */
+	inject_events(vcpu);
+	kvm_ops->cancel_injection(vcpu);
 	if (ev->exception.injected) {
 		vector = ev->exception.nr;
 		has_error = ev->exception.has_error;

@@ -493,7 +493,7 @@ static int __init msr_bitmaps_init(void)
 static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
 static DEFINE_SPINLOCK(vpid_lock);
 
-/* 0, which translates as the host does and is flushed at every entry, if none is left. */
+/* 0, which is the host's and flushed at every entry, if none is left. */
 static u16 vpid_get(void)
 {
 	unsigned long vpid;
@@ -935,29 +935,21 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
 
-static void vmx_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	dt->base = vmcs_read(GUEST_IDTR_BASE);
-	dt->limit = vmcs_read(GUEST_IDTR_LIMIT);
+#define VMX_TABLE_OPS(name, NAME)						\
+static void vmx_get_##name(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)	\
+{										\
+	dt->base = vmcs_read(GUEST_##NAME##_BASE);				\
+	dt->limit = vmcs_read(GUEST_##NAME##_LIMIT);				\
+}										\
+										\
+static void vmx_set_##name(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)	\
+{										\
+	vmcs_write(GUEST_##NAME##_BASE, dt->base);				\
+	vmcs_write(GUEST_##NAME##_LIMIT, dt->limit);				\
 }
 
-static void vmx_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	vmcs_write(GUEST_IDTR_BASE, dt->base);
-	vmcs_write(GUEST_IDTR_LIMIT, dt->limit);
-}
-
-static void vmx_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	dt->base = vmcs_read(GUEST_GDTR_BASE);
-	dt->limit = vmcs_read(GUEST_GDTR_LIMIT);
-}
-
-static void vmx_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	vmcs_write(GUEST_GDTR_BASE, dt->base);
-	vmcs_write(GUEST_GDTR_LIMIT, dt->limit);
-}
+VMX_TABLE_OPS(idt, IDTR)
+VMX_TABLE_OPS(gdt, GDTR)
 
 /*
  * May a segment be as it is (27.3.1.2, not in virtual-8086 mode)? What the
@@ -1022,7 +1014,7 @@ static bool vmx_must_emulate(struct kvm_vcpu *vcpu)
 
 	if (unlikely(vmx->state_changed)) {
 		vmx->state_changed = false;
-		vmx->invalid = !use_unrestricted && !vmx_state_valid(vcpu);
+		vmx->invalid = !vmx_state_valid(vcpu);
 	}
 	return vmx->invalid;
 }
@@ -1074,6 +1066,25 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
 	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
 }
 
+/* The VMCS's field for an MSR that has one, or 0. */
+static unsigned long msr_field(u32 index)
+{
+	switch (index) {
+	case MSR_FS_BASE:
+		return GUEST_FS_BASE;
+	case MSR_GS_BASE:
+		return GUEST_GS_BASE;
+	case MSR_IA32_SYSENTER_CS:
+		return GUEST_SYSENTER_CS;
+	case MSR_IA32_SYSENTER_ESP:
+		return GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:
+		return GUEST_SYSENTER_EIP;
+	default:
+		return 0;
+	}
+}
+
 /* The place of an MSR in user_msr[], or -1. */
 static int user_msr_index(u32 index)
 {
@@ -1090,13 +1101,11 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int i;
 
+	if (msr_field(index)) {
+		*value = vmcs_read(msr_field(index));
+		return 0;
+	}
 	switch (index) {
-	case MSR_FS_BASE:
-		*value = vmcs_read(GUEST_FS_BASE);
-		return 0;
-	case MSR_GS_BASE:
-		*value = vmcs_read(GUEST_GS_BASE);
-		return 0;
 	case MSR_KERNEL_GS_BASE:
 		preempt_disable();
 		if (vmx->host_saved)
@@ -1104,15 +1113,6 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 		else
 			*value = vmx->kernel_gs_base;
 		preempt_enable();
-		return 0;
-	case MSR_IA32_SYSENTER_CS:
-		*value = vmcs_read(GUEST_SYSENTER_CS);
-		return 0;
-	case MSR_IA32_SYSENTER_ESP:
-		*value = vmcs_read(GUEST_SYSENTER_ESP);
-		return 0;
-	case MSR_IA32_SYSENTER_EIP:
-		*value = vmcs_read(GUEST_SYSENTER_EIP);
 		return 0;
 	case MSR_IA32_CR_PAT:
 		*value = vcpu->pat;
@@ -1130,13 +1130,12 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int i;
 
+	if (msr_field(index)) {
+		vmcs_write(msr_field(index), index == MSR_IA32_SYSENTER_CS ?
+					     (u32)value : value);
+		return 0;
+	}
 	switch (index) {
-	case MSR_FS_BASE:
-		vmcs_write(GUEST_FS_BASE, value);
-		return 0;
-	case MSR_GS_BASE:
-		vmcs_write(GUEST_GS_BASE, value);
-		return 0;
 	case MSR_KERNEL_GS_BASE:
 		preempt_disable();
 		if (vmx->host_saved)
@@ -1144,15 +1143,6 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		else
 			vmx->kernel_gs_base = value;
 		preempt_enable();
-		return 0;
-	case MSR_IA32_SYSENTER_CS:
-		vmcs_write(GUEST_SYSENTER_CS, (u32)value);
-		return 0;
-	case MSR_IA32_SYSENTER_ESP:
-		vmcs_write(GUEST_SYSENTER_ESP, value);
-		return 0;
-	case MSR_IA32_SYSENTER_EIP:
-		vmcs_write(GUEST_SYSENTER_EIP, value);
 		return 0;
 	case MSR_IA32_CR_PAT:
 		vcpu->pat = value;
@@ -1589,19 +1579,18 @@ static int vmx_handle_irq(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-static int vmx_handle_irq_window(struct kvm_vcpu *vcpu)
+static int vmx_handle_window(struct kvm_vcpu *vcpu)
 {
-	vmx_set_primary(to_vmx(vcpu), 0, CPU_BASED_INTR_WINDOW_EXITING);
-	kvm_request(vcpu, REQ_EVENT);
-	vcpu->stat[STAT_irq_window]++;
-	return 1;
-}
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-static int vmx_handle_nmi_window(struct kvm_vcpu *vcpu)
-{
-	vmx_set_primary(to_vmx(vcpu), 0, CPU_BASED_NMI_WINDOW_EXITING);
+	if (vmx->exit_reason == EXIT_REASON_NMI_WINDOW) {
+		vmx_set_primary(vmx, 0, CPU_BASED_NMI_WINDOW_EXITING);
+		vcpu->stat[STAT_nmi_window]++;
+	} else {
+		vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING);
+		vcpu->stat[STAT_irq_window]++;
+	}
 	kvm_request(vcpu, REQ_EVENT);
-	vcpu->stat[STAT_nmi_window]++;
 	return 1;
 }
 
@@ -1790,8 +1779,8 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]		= vmx_handle_exception,
 	[EXIT_REASON_EXTERNAL_INTERRUPT]	= vmx_handle_irq,
 	[EXIT_REASON_TRIPLE_FAULT]		= kvm_handle_triple_fault,
-	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_irq_window,
-	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_nmi_window,
+	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_window,
+	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_window,
 	[EXIT_REASON_TASK_SWITCH]		= vmx_handle_task_switch,
 	[EXIT_REASON_CPUID]			= kvm_handle_cpuid,
 	[EXIT_REASON_HLT]			= kvm_handle_hlt,
@@ -1799,15 +1788,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
 	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
 	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
-	[EXIT_REASON_VMCLEAR]			= kvm_handle_ud,
-	[EXIT_REASON_VMLAUNCH]			= kvm_handle_ud,
-	[EXIT_REASON_VMPTRLD]			= kvm_handle_ud,
-	[EXIT_REASON_VMPTRST]			= kvm_handle_ud,
-	[EXIT_REASON_VMREAD]			= kvm_handle_ud,
-	[EXIT_REASON_VMRESUME]			= kvm_handle_ud,
-	[EXIT_REASON_VMWRITE]			= kvm_handle_ud,
-	[EXIT_REASON_VMOFF]			= kvm_handle_ud,
-	[EXIT_REASON_VMON]			= kvm_handle_ud,
+	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
 	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
 	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
@@ -1886,7 +1867,6 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
-	.must_emulate = vmx_must_emulate,
 	.enter = vmx_enter,
 	.handle_exit_irqoff = vmx_handle_exit_irqoff,
 	.handle_exit = vmx_handle_exit,
@@ -1990,6 +1970,8 @@ static int __init vmx_init(void)
 	vmx_setup_memory();
 	if (use_ept)
 		vmx_ops.tdp = &ept_format;
+	if (!use_unrestricted)
+		vmx_ops.must_emulate = vmx_must_emulate;
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);

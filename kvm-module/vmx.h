@@ -104,39 +104,22 @@ static __always_inline void vmcs_clear_bits(unsigned long field, u32 bits)
 	vmcs_write(field, vmcs_read(field) & ~(u64)bits);
 }
 
-/* VMCLEAR, VMPTRLD: 0 or -EIO. */
-static __always_inline int vmx_clear(u64 pa)
-{
-	asm goto("1:	vmclear %[pa]\n"
-		 "	jbe %l[failed]\n"
-		 _ASM_EXTABLE(1b, %l[failed])
-		 : : [pa] "m" (pa) : "cc", "memory" : failed);
-	return 0;
-failed:
-	return -EIO;
+/* VMCLEAR, VMPTRLD, VMXON: 0 or -EIO. */
+#define VMX_PA_INSTRUCTION(name, insn)					\
+static __always_inline int name(u64 pa)					\
+{									\
+	asm goto("1:	" insn " %[pa]\n"				\
+		 "	jbe %l[failed]\n"				\
+		 _ASM_EXTABLE(1b, %l[failed])				\
+		 : : [pa] "m" (pa) : "cc", "memory" : failed);		\
+	return 0;							\
+failed:									\
+	return -EIO;							\
 }
 
-static __always_inline int vmx_load(u64 pa)
-{
-	asm goto("1:	vmptrld %[pa]\n"
-		 "	jbe %l[failed]\n"
-		 _ASM_EXTABLE(1b, %l[failed])
-		 : : [pa] "m" (pa) : "cc", "memory" : failed);
-	return 0;
-failed:
-	return -EIO;
-}
-
-static __always_inline int vmx_on(u64 pa)
-{
-	asm goto("1:	vmxon %[pa]\n"
-		 "	jbe %l[failed]\n"
-		 _ASM_EXTABLE(1b, %l[failed])
-		 : : [pa] "m" (pa) : "cc", "memory" : failed);
-	return 0;
-failed:
-	return -EIO;
-}
+VMX_PA_INSTRUCTION(vmx_clear, "vmclear")
+VMX_PA_INSTRUCTION(vmx_load, "vmptrld")
+VMX_PA_INSTRUCTION(vmx_on, "vmxon")
 
 static __always_inline void vmx_off(void)
 {
@@ -146,31 +129,21 @@ static __always_inline void vmx_off(void)
 		     : : : "cc", "memory");
 }
 
-static __always_inline void vmx_invept(unsigned long type, u64 eptp)
-{
-	struct {
-		u64 eptp, zero;
-	} operand = { eptp, 0 };
-
-	asm volatile("1:	invept %[operand], %[type]\n"
-		     "2:\n"
-		     _ASM_EXTABLE(1b, 2b)
-		     : : [operand] "m" (operand), [type] "r" (type)
-		     : "cc", "memory");
+/* INVEPT of a pointer, INVVPID of an identifier. */
+#define VMX_FLUSH_INSTRUCTION(name, insn)				\
+static __always_inline void name(unsigned long type, u64 what)		\
+{									\
+	u64 operand[2] = { what, 0 };					\
+									\
+	asm volatile("1:	" insn " %[operand], %[type]\n"		\
+		     "2:\n"						\
+		     _ASM_EXTABLE(1b, 2b)				\
+		     : : [operand] "m" (operand), [type] "r" (type)	\
+		     : "cc", "memory");					\
 }
 
-static __always_inline void vmx_invvpid(unsigned long type, u16 vpid)
-{
-	struct {
-		u64 vpid, address;
-	} operand = { vpid, 0 };
-
-	asm volatile("1:	invvpid %[operand], %[type]\n"
-		     "2:\n"
-		     _ASM_EXTABLE(1b, 2b)
-		     : : [operand] "m" (operand), [type] "r" (type)
-		     : "cc", "memory");
-}
+VMX_FLUSH_INSTRUCTION(vmx_invept, "invept")
+VMX_FLUSH_INSTRUCTION(vmx_invvpid, "invvpid")
 
 #endif /* __ASSEMBLY__ */
 #endif
