@@ -90,6 +90,11 @@ enum kvm_seg {
 				X86_CR0_WP | X86_CR0_AM | X86_CR0_NW |	\
 				X86_CR0_CD | X86_CR0_PG))
 
+#define DR6_FIXED	0xffff0ff0UL
+#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
+#define DR7_FIXED	0x400UL
+#define DR7_WRITABLE	0xffff2bffUL
+
 /* ---- memory slots (memslot.c) ------------------------------------------- */
 
 struct kvm_memslot {
@@ -273,7 +278,6 @@ struct kvm_vcpu {
 	struct preempt_notifier preempt;
 	struct rcuwait wait;
 	int srcu_idx;
-	bool launched;			/* has ever run */
 
 	/* Guest registers. Vendor code brings in lazily what is not in "avail". */
 	u64 regs[NR_REGS];
@@ -481,6 +485,8 @@ void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code);
 void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		       u32 error_code, u64 payload);
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
+/* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
+void kvm_deliver_payload(struct kvm_vcpu *vcpu);
 /* Vendor code, after an exit: this was being delivered, do it again. */
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err);
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
@@ -547,6 +553,10 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 	vcpu->regs_avail |= BIT(reg);
 	vcpu->regs_dirty |= BIT(reg);
 }
+
+/* ---- state.c: all ioctls of a vCPU but KVM_RUN -------------------------------- */
+
+long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 

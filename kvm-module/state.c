@@ -1,0 +1,755 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * state.c: the ioctls that read and write a virtual processor's state.
+ *
+ * They run with vcpu->mutex held and the vCPU loaded (vcpu.c), never while the
+ * guest runs. What user space gives is checked as a whole before anything is
+ * changed. Most copy one structure, and share the copying (state_ioctls).
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/mce.h>
+#include <asm/tsc.h>
+
+#include "kvm.h"
+
+/* ---- registers and events -------------------------------------------------- */
+
+static u64 get_rflags(struct kvm_vcpu *vcpu)
+{
+	u64 rflags = kvm_ops->get_rflags(vcpu);
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		rflags &= ~X86_EFLAGS_TF;
+	return rflags;
+}
+
+static void set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+{
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		rflags |= X86_EFLAGS_TF;
+	kvm_ops->set_rflags(vcpu, rflags | X86_EFLAGS_FIXED);
+}
+
+/* Registers in the order of struct kvm_regs. */
+static const u8 order[16] = {
+	REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RSP, REG_RBP,
+	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+};
+
+static int get_regs(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_regs *regs = arg;
+	u64 *out = &regs->rax;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		out[i] = kvm_reg_read(vcpu, order[i]);
+	regs->rip = kvm_reg_read(vcpu, REG_RIP);
+	regs->rflags = get_rflags(vcpu);
+	return 0;
+}
+
+static int set_regs(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_regs *regs = arg;
+	const u64 *in = &regs->rax;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		kvm_reg_write(vcpu, order[i], in[i]);
+	kvm_reg_write(vcpu, REG_RIP, regs->rip);
+	set_rflags(vcpu, regs->rflags);
+	/* What was to be delivered belonged to the old state. */
+	vcpu->events.exception.pending = false;
+	return 0;
+}
+
+static struct kvm_segment *sregs_segment(struct kvm_sregs *s, int seg)
+{
+	struct kvm_segment *segments[NR_SEGS] = {
+		&s->es, &s->cs, &s->ss, &s->ds, &s->fs, &s->gs, &s->ldt, &s->tr,
+	};
+
+	return segments[seg];
+}
+
+static int get_sregs(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_sregs *s = arg;
+	int i;
+
+	for (i = 0; i < NR_SEGS; i++)
+		kvm_ops->get_segment(vcpu, i, sregs_segment(s, i));
+	kvm_ops->get_gdt(vcpu, &s->gdt);
+	kvm_ops->get_idt(vcpu, &s->idt);
+	s->cr0 = vcpu->cr0;
+	s->cr2 = vcpu->cr2;
+	s->cr3 = kvm_ops->get_cr3(vcpu);
+	s->cr4 = vcpu->cr4;
+	s->cr8 = vcpu->cr8;
+	s->efer = vcpu->efer;
+	s->apic_base = vcpu->apic_base;
+	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+		s->interrupt_bitmap[vcpu->events.irq.nr / 64] |=
+			BIT_ULL(vcpu->events.irq.nr % 64);
+	return 0;
+}
+
+/* A state that the processor cannot be in is refused as a whole. */
+static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
+{
+	if (s->cr0 >> 32 || s->cr0 & CR0_RESERVED ||
+	    (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
+	    (s->cr0 & X86_CR0_PG && !(s->cr0 & X86_CR0_PE)))
+		return false;
+	if (s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 ||
+	    s->efer & ~kvm_caps.efer)
+		return false;
+	if (s->efer & EFER_LME && s->cr0 & X86_CR0_PG) {
+		if (!(s->cr4 & X86_CR4_PAE) || !(s->efer & EFER_LMA))
+			return false;
+		if (vcpu->maxphyaddr < 52 &&
+		    s->cr3 & GENMASK_ULL(63, vcpu->maxphyaddr) & ~BIT_ULL(63))
+			return false;
+	} else if (s->efer & EFER_LMA || s->cs.l || s->cr4 & X86_CR4_PCIDE) {
+		return false;
+	}
+	return !(s->apic_base & (GENMASK_ULL(63, vcpu->maxphyaddr) | 0x6ff));
+}
+
+static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_sregs *s = arg;
+	int i;
+
+	if (!valid_sregs(vcpu, s))
+		return -EINVAL;
+	kvm_set_apic_base(vcpu, s->apic_base, true);
+	kvm_ops->set_gdt(vcpu, &s->gdt);
+	kvm_ops->set_idt(vcpu, &s->idt);
+	vcpu->cr2 = s->cr2;
+	kvm_set_cr8(vcpu, s->cr8);
+	vcpu->run->cr8 = s->cr8;
+	kvm_ops->set_efer(vcpu, s->efer);
+	kvm_ops->set_cr0(vcpu, s->cr0);
+	kvm_ops->set_cr4(vcpu, s->cr4);
+	kvm_ops->set_cr3(vcpu, s->cr3);
+	for (i = 0; i < NR_SEGS; i++)
+		kvm_ops->set_segment(vcpu, i, sregs_segment(s, i));
+	vcpu->events.irq.pending = vcpu->events.irq.injected = false;
+	for (i = 0; i < 256; i++)
+		if (s->interrupt_bitmap[i / 64] & BIT_ULL(i % 64)) {
+			vcpu->events.irq.pending = true;
+			vcpu->events.irq.nr = i;
+			break;
+		}
+	kvm_mmu_guest_flush(vcpu);
+	return 0;
+}
+
+static int get_events(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_events *ev = &vcpu->events;
+	struct kvm_vcpu_events *out = arg;
+	bool payload = vcpu->kvm->exception_payload;
+
+	if (!payload && ev->exception.pending)
+		kvm_deliver_payload(vcpu);
+	out->exception.injected = ev->exception.injected ||
+				  (!payload && ev->exception.pending);
+	out->exception.pending = payload && ev->exception.pending;
+	out->exception.nr = ev->exception.nr;
+	out->exception.has_error_code = ev->exception.has_error;
+	out->exception.error_code = ev->exception.error_code;
+	out->exception_has_payload = payload && ev->exception.has_payload;
+	if (out->exception_has_payload)
+		out->exception_payload = ev->exception.payload;
+	out->interrupt.injected = ev->irq.pending || ev->irq.injected;
+	out->interrupt.nr = ev->irq.nr;
+	out->interrupt.shadow = kvm_ops->get_shadow(vcpu);
+	out->nmi.injected = ev->nmi.injected;
+	out->nmi.pending = ev->nmi.pending;
+	out->nmi.masked = kvm_ops->get_nmi_mask(vcpu);
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	if (payload)
+		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (vcpu->kvm->triple_fault_event) {
+		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT,
+						     &vcpu->requests);
+		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
+	return 0;
+}
+
+static int set_events(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_vcpu_events *in = arg;
+	struct kvm_events *ev = &vcpu->events;
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING |
+		    KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |
+		    KVM_VCPUEVENT_VALID_SMM;
+	bool payload = vcpu->kvm->exception_payload &&
+		       in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+
+	if (vcpu->kvm->exception_payload)
+		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (vcpu->kvm->triple_fault_event)
+		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	if (in->flags & ~known)
+		return -EINVAL;
+	/* There is no system management mode here to be in. */
+	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending))
+		return -EINVAL;
+	if (payload && in->exception.injected && in->exception.pending)
+		return -EINVAL;
+	if ((in->exception.injected || (payload && in->exception.pending)) &&
+	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+		return -EINVAL;
+
+	ev->exception.injected = in->exception.injected;
+	ev->exception.pending = payload && in->exception.pending;
+	ev->exception.nr = in->exception.nr;
+	ev->exception.has_error = in->exception.has_error_code;
+	ev->exception.error_code = in->exception.error_code;
+	ev->exception.has_payload = payload && in->exception_has_payload;
+	ev->exception.payload = in->exception_payload;
+	/* Delivered when the guest can take it, whatever it was before. */
+	ev->irq.injected = false;
+	ev->irq.pending = in->interrupt.injected;
+	ev->irq.nr = in->interrupt.nr;
+	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
+		kvm_ops->set_shadow(vcpu, in->interrupt.shadow);
+	ev->nmi.injected = in->nmi.injected;
+	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
+		ev->nmi.pending = min_t(u8, in->nmi.pending, 2);
+	kvm_ops->set_nmi_mask(vcpu, in->nmi.masked);
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (in->triple_fault.pending)
+			kvm_request(vcpu, REQ_TRIPLE_FAULT);
+		else
+			clear_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
+	}
+	return 0;
+}
+
+static int get_mp_state(struct kvm_vcpu *vcpu, void *arg)
+{
+	((struct kvm_mp_state *)arg)->mp_state = vcpu->mp_state;
+	return 0;
+}
+
+static int set_mp_state(struct kvm_vcpu *vcpu, void *arg)
+{
+	u32 state = ((struct kvm_mp_state *)arg)->mp_state;
+
+	/* Without an in-kernel APIC, user space does the rest. */
+	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+		return -EINVAL;
+	switch (state) {
+	case KVM_MP_STATE_RUNNABLE:
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		vcpu->mp_state = state;
+		return 0;
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		kvm_request(vcpu, REQ_SIPI);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int get_debugregs(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_debugregs *d = arg;
+
+	memcpy(d->db, vcpu->dr, sizeof(vcpu->dr));
+	d->dr6 = vcpu->dr6;
+	d->dr7 = vcpu->dr7;
+	return 0;
+}
+
+static int set_debugregs(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_debugregs *d = arg;
+
+	if (d->flags || d->dr6 >> 32 || d->dr7 >> 32)
+		return -EINVAL;
+	memcpy(vcpu->dr, d->db, sizeof(vcpu->dr));
+	vcpu->dr6 = (d->dr6 & DR6_WRITABLE) | DR6_FIXED;
+	vcpu->dr7 = (d->dr7 & DR7_WRITABLE) | DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+	return 0;
+}
+
+static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_guest_debug *d = arg;
+	u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+		    KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
+		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
+	u64 rflags;
+
+	if (d->control & ~known)
+		return -EINVAL;
+	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
+		if (vcpu->events.exception.pending)
+			return -EBUSY;
+		kvm_queue_exception(vcpu, d->control & KVM_GUESTDBG_INJECT_DB ?
+				    X86_TRAP_DB : X86_TRAP_BP);
+	}
+	rflags = get_rflags(vcpu);
+	vcpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		memcpy(vcpu->debug_dr, d->arch.debugreg, sizeof(vcpu->debug_dr));
+		vcpu->debug_dr7 = (d->arch.debugreg[7] & DR7_WRITABLE) | DR7_FIXED;
+	} else {
+		vcpu->debug_dr7 = DR7_FIXED;
+	}
+	set_rflags(vcpu, rflags);
+	kvm_ops->update_debug(vcpu);
+	return 0;
+}
+
+/* ---- FPU state ------------------------------------------------------------------------------------ */
+
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+{
+	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	int r;
+
+	if (!buf)
+		return -ENOMEM;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
+				       vcpu->fpu.fpstate->user_xfeatures,
+				       vcpu->guest_pkru);
+	r = copy_to_user(argp, buf, size) ? -EFAULT : 0;
+	kvfree(buf);
+	return r;
+}
+
+static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
+				  sizeof(struct kvm_xsave));
+	void *buf = vmemdup_user(argp, size);
+	int r;
+
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
+					   &vcpu->guest_pkru);
+	kvfree(buf);
+	return r;
+}
+
+/* The legacy FXSAVE image is the head of the XSAVE area. */
+static int access_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu, bool set)
+{
+	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
+				  sizeof(struct kvm_xsave));
+	struct xregs_state *xsave = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	struct fxregs_state *fx;
+	int r = 0;
+
+	if (!xsave)
+		return -ENOMEM;
+	fx = &xsave->i387;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, xsave, size,
+				       vcpu->fpu.fpstate->user_xfeatures,
+				       vcpu->guest_pkru);
+	if (!set) {
+		memset(fpu, 0, sizeof(*fpu));
+		memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
+		fpu->fcw = fx->cwd;
+		fpu->fsw = fx->swd;
+		fpu->ftwx = fx->twd;
+		fpu->last_opcode = fx->fop;
+		fpu->last_ip = fx->rip;
+		fpu->last_dp = fx->rdp;
+		memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
+		fpu->mxcsr = fx->mxcsr;
+	} else {
+		memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
+		fx->cwd = fpu->fcw;
+		fx->swd = fpu->fsw;
+		fx->twd = fpu->ftwx;
+		fx->fop = fpu->last_opcode;
+		fx->rip = fpu->last_ip;
+		fx->rdp = fpu->last_dp;
+		memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
+		fx->mxcsr = fpu->mxcsr;
+		xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
+		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, xsave,
+						   kvm_caps.xcr0,
+						   &vcpu->guest_pkru);
+	}
+	kvfree(xsave);
+	return r;
+}
+
+static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
+{
+	return access_fpu(vcpu, arg, false);
+}
+
+static int set_fpu(struct kvm_vcpu *vcpu, void *arg)
+{
+	return access_fpu(vcpu, arg, true);
+}
+
+static int get_xcrs(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_xcrs *xcrs = arg;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE))
+		return -EINVAL;
+	xcrs->nr_xcrs = 1;
+	xcrs->xcrs[0].value = vcpu->xcr0;
+	return 0;
+}
+
+static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_xcrs *xcrs = arg;
+	u32 i;
+
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags ||
+	    xcrs->nr_xcrs > KVM_MAX_XCRS)
+		return -EINVAL;
+	for (i = 0; i < xcrs->nr_xcrs; i++)
+		if (xcrs->xcrs[i].xcr == 0)
+			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ?
+				-EINVAL : 0;
+	return 0;
+}
+
+/* ---- MSRs, machine checks, CPUID ------------------------------------------------------------------- */
+
+static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
+{
+	struct kvm_msr_entry entry;
+	struct kvm_msrs head;
+	u32 i;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs >= 256)
+		return -E2BIG;
+	for (i = 0; i < head.nmsrs; i++) {
+		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
+			return -EFAULT;
+		if (set) {
+			if (kvm_set_msr(vcpu, entry.index, entry.data, true))
+				break;
+			continue;
+		}
+		if (kvm_get_msr(vcpu, entry.index, &entry.data, true))
+			break;
+		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+			return -EFAULT;
+	}
+	return i;
+}
+
+static int setup_mce(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	u64 mcg_cap;
+	u32 banks, i;
+
+	if (copy_from_user(&mcg_cap, argp, sizeof(mcg_cap)))
+		return -EFAULT;
+	banks = mcg_cap & MCG_BANKCNT_MASK;
+	if (!banks || banks > KVM_MCE_BANKS ||
+	    mcg_cap & ~(u64)(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK))
+		return -EINVAL;
+	vcpu->mcg_cap = mcg_cap;
+	if (mcg_cap & MCG_CTL_P)
+		vcpu->mcg_ctl = ~0ULL;
+	for (i = 0; i < banks; i++)
+		vcpu->mce_bank[4 * i] = ~0ULL;
+	return 0;
+}
+
+/* User space reports a machine check to the guest. SDM vol. 3, 15.3.2. */
+static int set_mce(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_x86_mce *mce = arg;
+	u32 banks = vcpu->mcg_cap & MCG_BANKCNT_MASK;
+	u64 *bank;
+
+	if (mce->bank >= banks || !(mce->status & MCI_STATUS_VAL))
+		return -EINVAL;
+	bank = &vcpu->mce_bank[4 * array_index_nospec(mce->bank, KVM_MCE_BANKS)];
+	if (mce->status & MCI_STATUS_UC) {
+		/* Reporting may be switched off. */
+		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) ||
+		    bank[0] != ~0ULL)
+			return 0;
+		/* A second one while the first is handled, or no handler. */
+		if (vcpu->mcg_status & MCG_STATUS_MCIP ||
+		    !(vcpu->cr4 & X86_CR4_MCE)) {
+			kvm_request(vcpu, REQ_TRIPLE_FAULT);
+			return 0;
+		}
+		bank[1] = mce->status |
+			  (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+		bank[2] = mce->addr;
+		bank[3] = mce->misc;
+		vcpu->mcg_status = mce->mcg_status;
+		kvm_queue_exception(vcpu, X86_TRAP_MC);
+		return 0;
+	}
+	if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
+		bank[1] |= MCI_STATUS_OVER;
+		return 0;
+	}
+	bank[1] = mce->status | (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+	bank[2] = mce->addr;
+	bank[3] = mce->misc;
+	return 0;
+}
+
+/* The older form, without an index. */
+static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
+{
+	struct kvm_cpuid_entry *old;
+	struct kvm_cpuid_entry2 *new;
+	struct kvm_cpuid head;
+	int i, r;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID)
+		return -E2BIG;
+	old = vmemdup_array_user(user->entries, head.nent, sizeof(*old));
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	new = kvcalloc(max(head.nent, 1U), sizeof(*new), GFP_KERNEL_ACCOUNT);
+	r = new ? 0 : -ENOMEM;
+	for (i = 0; new && i < head.nent; i++) {
+		new[i].function = old[i].function;
+		new[i].eax = old[i].eax;
+		new[i].ebx = old[i].ebx;
+		new[i].ecx = old[i].ecx;
+		new[i].edx = old[i].edx;
+	}
+	if (new)
+		kvm_replace_cpuid(vcpu, new, head.nent);
+	kvfree(old);
+	return r;
+}
+
+static int set_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	return kvm_set_cpuid2(vcpu, &head, user->entries);
+}
+
+static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
+{
+	struct kvm_cpuid2 head;
+	int r;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	r = kvm_get_cpuid2(vcpu, &head, user->entries);
+	if (r && r != -E2BIG)
+		return r;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : r;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------------------ */
+
+static int translate(struct kvm_vcpu *vcpu, void *arg)
+{
+	struct kvm_translation *t = arg;
+	gpa_t gpa = 0;
+	u32 code;
+	int idx, r;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	t->physical_address = r ? ~0ULL : gpa;
+	t->valid = !r;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+static int set_signal_mask(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_signal_mask mask;
+	sigset_t sigset;
+
+	vcpu->sigset_active = false;
+	if (!argp)
+		return 0;
+	if (copy_from_user(&mask, argp, sizeof(mask)))
+		return -EFAULT;
+	if (mask.len != sizeof(sigset))
+		return -EINVAL;
+	if (copy_from_user(&sigset, argp + sizeof(mask), sizeof(sigset)))
+		return -EFAULT;
+	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = sigset;
+	vcpu->sigset_active = true;
+	return 0;
+}
+
+static int queue_nmi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	/* One in service and one latched; more are lost, as on hardware. */
+	if (ev->nmi.pending < 2)
+		ev->nmi.pending++;
+	kvm_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+static int queue_interrupt(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_interrupt *irq = arg;
+
+	if (irq->irq > 255)
+		return -EINVAL;
+	if (vcpu->kvm->pic)
+		return -ENXIO;
+	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+		return -EEXIST;
+	vcpu->events.irq.pending = true;
+	vcpu->events.irq.nr = irq->irq;
+	kvm_request(vcpu, REQ_EVENT);
+	return 0;
+}
+
+static int get_lapic(struct kvm_vcpu *vcpu, void *arg)
+{
+	if (!vcpu->lapic)
+		return -EINVAL;
+	kvm_apic_get_state(vcpu, arg);
+	return 0;
+}
+
+static int set_lapic(struct kvm_vcpu *vcpu, void *arg)
+{
+	return vcpu->lapic ? kvm_apic_set_state(vcpu, arg) : -EINVAL;
+}
+
+/*
+ * The page that a patched 32-bit Windows shares its task priority through. QEMU
+ * says on every reset that there is none, and there never is: nothing reports
+ * accesses to it.
+ */
+static int set_vapic_addr(struct kvm_vcpu *vcpu, void *arg)
+{
+	const struct kvm_vapic_addr *vapic = arg;
+
+	return vcpu->lapic && !vapic->vapic_addr ? 0 : -EINVAL;
+}
+
+/*
+ * The ioctls whose argument is one structure. Their numbers say its size and
+ * whether it is copied in, out or both; fn gets zeros where nothing is copied in.
+ */
+static const struct {
+	unsigned int ioctl;
+	int (*fn)(struct kvm_vcpu *vcpu, void *arg);
+} state_ioctls[] = {
+	{ KVM_GET_REGS, get_regs },
+	{ KVM_SET_REGS, set_regs },
+	{ KVM_GET_SREGS, get_sregs },
+	{ KVM_SET_SREGS, set_sregs },
+	{ KVM_GET_MP_STATE, get_mp_state },
+	{ KVM_SET_MP_STATE, set_mp_state },
+	{ KVM_GET_VCPU_EVENTS, get_events },
+	{ KVM_SET_VCPU_EVENTS, set_events },
+	{ KVM_GET_DEBUGREGS, get_debugregs },
+	{ KVM_SET_DEBUGREGS, set_debugregs },
+	{ KVM_SET_GUEST_DEBUG, set_guest_debug },
+	{ KVM_GET_FPU, get_fpu },
+	{ KVM_SET_FPU, set_fpu },
+	{ KVM_GET_XCRS, get_xcrs },
+	{ KVM_SET_XCRS, set_xcrs },
+	{ KVM_TRANSLATE, translate },
+	{ KVM_INTERRUPT, queue_interrupt },
+	{ KVM_GET_LAPIC, get_lapic },
+	{ KVM_SET_LAPIC, set_lapic },
+	{ KVM_SET_VAPIC_ADDR, set_vapic_addr },
+	{ KVM_X86_SET_MCE, set_mce },
+};
+
+static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
+{
+	unsigned int size = _IOC_SIZE(ioctl);
+	int i, r = 0;
+	void *arg;
+
+	for (i = 0; state_ioctls[i].ioctl != ioctl; )
+		if (++i == ARRAY_SIZE(state_ioctls))
+			return -ENOTTY;
+	arg = kzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!arg)
+		return -ENOMEM;
+	if (_IOC_DIR(ioctl) & _IOC_WRITE && copy_from_user(arg, argp, size))
+		r = -EFAULT;
+	if (!r)
+		r = state_ioctls[i].fn(vcpu, arg);
+	if (!r && _IOC_DIR(ioctl) & _IOC_READ && copy_to_user(argp, arg, size))
+		r = -EFAULT;
+	kfree(arg);
+	return r;
+}
+
+long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	switch (ioctl) {
+	case KVM_NMI:
+		return queue_nmi(vcpu);
+	case KVM_SET_SIGNAL_MASK:
+		return set_signal_mask(vcpu, argp);
+	case KVM_GET_MSRS:
+	case KVM_SET_MSRS:
+		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
+	case KVM_GET_CPUID2:
+		return get_cpuid2(vcpu, argp);
+	case KVM_SET_CPUID:
+		return set_cpuid(vcpu, argp);
+	case KVM_SET_CPUID2:
+		return set_cpuid2(vcpu, argp);
+	case KVM_GET_XSAVE:
+		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
+			return -EINVAL;
+		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
+	case KVM_GET_XSAVE2:
+		return get_xsave(vcpu, argp, max_t(unsigned int, kvm_xsave_size(),
+						   sizeof(struct kvm_xsave)));
+	case KVM_SET_XSAVE:
+		return set_xsave(vcpu, argp);
+	case KVM_X86_SETUP_MCE:
+		return setup_mce(vcpu, argp);
+	case KVM_GET_TSC_KHZ:
+		return vcpu->tsc_khz;
+	case KVM_SET_TSC_KHZ:
+		return !arg || arg == tsc_khz ? 0 : -EINVAL;
+	case KVM_ENABLE_CAP:
+	case KVM_KVMCLOCK_CTRL:
+		return -EINVAL;	/* nothing to enable, no clock in use */
+	default:
+		return state_ioctl(vcpu, ioctl, argp);
+	}
+}
