@@ -26,9 +26,7 @@
  */
 #include "emulate_priv.h"
 
-/* ------------------------------------------------------------------------
- * Faults
- */
+/* ---- Faults ---------------------------------------------------------------- */
 
 void emu_stop(struct emu *e, int result)
 {
@@ -61,9 +59,7 @@ void emu_raise(struct emu *e, u8 vector, u32 error)
 		e->status = emu_fault(e, vector, has_error, error | e->external);
 }
 
-/* ------------------------------------------------------------------------
- * Memory: segments, then the log, then the owner
- */
+/* ---- Memory: segments, then the log, then the owner ------------------------ */
 
 const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
 {
@@ -269,9 +265,7 @@ u64 emu_rdmsr(struct emu *e, u32 index)
 	return value;
 }
 
-/* ------------------------------------------------------------------------
- * Registers, the stack, the instruction pointer
- */
+/* ---- Registers, the stack, the instruction pointer ------------------------- */
 
 /* AH, CH, DH and BH are 4 to 7, unless there is a REX prefix. */
 static bool high_byte(const struct emu *e, unsigned int reg, unsigned int size)
@@ -359,9 +353,7 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size)
 	return mask & size_mask(size);
 }
 
-/* ------------------------------------------------------------------------
- * The decoder
- */
+/* ---- The decoder ----------------------------------------------------------- */
 
 /* Fetches more of the instruction: up to the end of the page at a time. */
 static void fetch_more(struct emu *e)
@@ -705,9 +697,7 @@ static void decode(struct emu *e)
 	e->ea = (e->ea + (relative ? e->next_rip : 0)) & size_mask(e->addr_size);
 }
 
-/* ------------------------------------------------------------------------
- * Execution
- */
+/* ---- Execution ------------------------------------------------------------- */
 
 static void operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {

@@ -160,21 +160,19 @@ struct emu_ops {
 	 * to 64, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
 	int (*fetch)(struct emu *e, u64 linear, void *buf, unsigned int size);
-	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size,
-		    unsigned int access);
+	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
 	int (*write)(struct emu *e, u64 linear, const void *buf,
 		     unsigned int size, unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
-	int (*cmpxchg)(struct emu *e, u64 linear, const void *old,
-		       const void *new, unsigned int size);
+	int (*cmpxchg)(struct emu *e, u64 linear, const void *old, const void *new,
+		       unsigned int size);
 	/* May size bytes at linear be written? */
 	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
-	int (*pio_in)(struct emu *e, u16 port, unsigned int size, void *buf,
-		      unsigned int count);
-	int (*pio_out)(struct emu *e, u16 port, unsigned int size,
-		       const void *buf, unsigned int count);
+	int (*pio_in)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count);
+	int (*pio_out)(struct emu *e, u16 port, unsigned int size, const void *buf,
+		       unsigned int count);
 
 	/* Processor state; setters take effect at once and cannot be undone. */
 	void (*get_seg)(struct emu *e, unsigned int seg, struct emu_seg *s);
@@ -195,8 +193,7 @@ struct emu_ops {
 	int (*rdtsc)(struct emu *e, u64 *value);
 	/* r = EAX, EBX, ECX, EDX: in leaf and subleaf, out the answer. */
 	int (*cpuid)(struct emu *e, u32 r[4]);
-	int (*control)(struct emu *e, enum emu_control what, u64 arg,
-		       void *arg2);
+	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
 	int (*fpu_get)(struct emu *e, struct emu_fpu *fpu);
 	int (*fpu_set)(struct emu *e, const struct emu_fpu *fpu);
@@ -319,8 +316,8 @@ enum emu_task_reason {		/* as VMX numbers them */
 	EMU_TASK_GATE,		/* through the IDT; nests like CALL */
 };
 
-int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
-		    bool has_error, u32 error);
+int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason, bool has_error,
+		    u32 error);
 
 /* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);

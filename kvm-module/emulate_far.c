@@ -198,9 +198,7 @@ void emu_op_load_far_pointer(struct emu *e)
 	emu_set_gpr(e, e->op[0].reg, e->op_size, offset);
 }
 
-/* ------------------------------------------------------------------------
- * Code segments
- */
+/* ---- Code segments --------------------------------------------------------- */
 
 /* A code segment to come, and the privilege it will run at. */
 struct target {
@@ -490,9 +488,7 @@ void emu_op_iret(struct emu *e)
 	emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 }
 
-/* ------------------------------------------------------------------------
- * Interrupts
- */
+/* ---- Interrupts ------------------------------------------------------------ */
 
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
@@ -605,9 +601,7 @@ void emu_op_int(struct emu *e)
 	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
-/* ------------------------------------------------------------------------
- * LDTR, TR, and looking at descriptors
- */
+/* ---- LDTR, TR, and looking at descriptors ---------------------------------- */
 
 /* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
 static void load_ldt(struct emu *e, u16 selector, u8 vector)
@@ -706,9 +700,7 @@ void emu_op_arpl(struct emu *e)
 		e->op[0].val = (e->op[0].val & ~3ull) | want;
 }
 
-/* ------------------------------------------------------------------------
- * Task switches (SDM 3A chapter 8)
- */
+/* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */
 
 /* A TSS from EIP to GS: 16 dwords at 20, or 14 words at 0E without FS and GS */
 struct task {

@@ -14,9 +14,7 @@
  */
 #include "emulate_priv.h"
 
-/* ------------------------------------------------------------------------
- * Flags and arithmetic
- */
+/* ---- Flags and arithmetic -------------------------------------------------- */
 
 /* The manual's PF looks at the low byte only. */
 static u64 flags_szp(u64 value, unsigned int size)
@@ -269,9 +267,7 @@ static void op_aad(struct emu *e)
 	flags_change(e, FL_STATUS, flags_szp(al, 1));
 }
 
-/* ------------------------------------------------------------------------
- * Moves, bits, conditions
- */
+/* ---- Moves, bits, conditions ----------------------------------------------- */
 
 /* BSWAP, MOVBE: operand 1 if there is one */
 static void op_swap(struct emu *e)
@@ -607,9 +603,7 @@ static void op_ud(struct emu *e)
 	emu_raise(e, EX_UD, 0);
 }
 
-/* ------------------------------------------------------------------------
- * Stack and near transfers
- */
+/* ---- Stack and near transfers ---------------------------------------------- */
 
 static void op_push(struct emu *e)
 {
@@ -743,9 +737,7 @@ static void op_bound(struct emu *e)
 	raise_if(e, index < low || index > high, EX_BR, 0);
 }
 
-/* ------------------------------------------------------------------------
- * Ports and strings
- */
+/* ---- Ports and strings ----------------------------------------------------- */
 
 static void port_in(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count)
 {
@@ -868,9 +860,7 @@ static void op_ins_outs(struct emu *e)
 		merge(&e->regs[EMU_RCX], e->regs[EMU_RCX] - (count - 1), e->addr_size);
 }
 
-/* ------------------------------------------------------------------------
- * System instructions
- */
+/* ---- System instructions --------------------------------------------------- */
 
 static void op_cli_sti(struct emu *e)
 {
@@ -887,14 +877,10 @@ static void op_cli_sti(struct emu *e)
 	flags_change(e, X86_EFLAGS_IF, set ? X86_EFLAGS_IF : 0);
 }
 
-static void op_hlt(struct emu *e)
+/* What only the owner can do; the row's flags say what. */
+static void op_control(struct emu *e)
 {
-	emu_call(e, control, EMU_CTL_HLT, 0, NULL);
-}
-
-static void op_invd(struct emu *e)
-{
-	emu_call(e, control, e->opcode == 8 ? EMU_CTL_INVD : EMU_CTL_WBINVD, 0, NULL);
+	emu_call(e, control, e->flags >> VALUE_SHIFT, 0, NULL);
 }
 
 static void op_clts(struct emu *e)
@@ -1037,11 +1023,6 @@ static void op_xcr(struct emu *e)
 		set_edx_eax(e, value);
 }
 
-static void op_hypercall(struct emu *e)
-{
-	emu_call(e, control, EMU_CTL_HYPERCALL, 0, NULL);
-}
-
 static void op_monitor_mwait(struct emu *e)
 {
 	ud_if(e, e->cpl);
@@ -1090,10 +1071,7 @@ static void op_clflush(struct emu *e)
 	emu_call(e, control, EMU_CTL_CLFLUSH, emu_linearize(e, e->seg, e->ea, 1, false), NULL);
 }
 
-/* ------------------------------------------------------------------------
- * x87, MMX, SSE and AVX: what moves data or control words. They work on e->fpu,
- * which is got from the owner and given back.
- */
+/* ---- x87, MMX, SSE and AVX: moves and control words ------------------------ */
 
 /* #NM if CR0 has any of @nm. */
 static void fpu_begin(struct emu *e, u64 nm)
@@ -1327,9 +1305,7 @@ static void op_fxsave(struct emu *e)
 	x87_set_words(e, (e->fpu.cw & ~0xe0c0u) | 0x40, e->fpu.sw);
 }
 
-/* ------------------------------------------------------------------------
- * The opcode tables (SDM 2D appendix A)
- */
+/* ---- The opcode tables (SDM 2D appendix A) --------------------------------- */
 
 /* E(B) is the manual's Eb; the letters are explained at enum loc. */
 #define E(size)		KIND(LOC_RM, SZ_##size)
@@ -1510,7 +1486,7 @@ static const struct row one_byte[256] = {
 	[0xeb] = { op_jmp, { J(B) }, RAW | F64 },
 	[0xec ... 0xef] = { op_in_out, { ACC(BZ) }, RAW },
 	[0xf1] = { emu_op_int },
-	[0xf4] = { op_hlt, { 0 }, PRIV },
+	[0xf4] = { op_control, { 0 }, PRIV | VALUE(EMU_CTL_HLT) },
 	[0xf5] = { op_flag },						/* CMC */
 	[0xf6 ... 0xf7] = { NULL, { E(BV) }, 0, group3 },
 	[0xf8 ... 0xf9] = { op_flag },					/* CLC, STC */
@@ -1529,7 +1505,8 @@ static const struct row two_byte[256] = {
 	[0x01] = { NULL, { E(V) }, 0, group7 },
 	[0x02 ... 0x03] = { emu_op_lar_lsl, { G(V), E(W) }, PROT },
 	[0x06] = { op_clts, { 0 }, PRIV },
-	[0x08 ... 0x09] = { op_invd, { 0 }, PRIV },			/* INVD, WBINVD */
+	[0x08] = { op_control, { 0 }, PRIV | VALUE(EMU_CTL_INVD) },
+	[0x09] = { op_control, { 0 }, PRIV | VALUE(EMU_CTL_WBINVD) },
 	[0x0b] = { op_ud, { 0 }, RAW },					/* UD2 */
 	[0x0d] = { op_nop, { E(B) }, RAW },				/* PREFETCHW */
 	[0x18 ... 0x1f] = { op_nop, { E(B) }, RAW },			/* hints */
@@ -1643,8 +1620,8 @@ static const struct searched_row {
 	{ 3, 0xf7, P_66 | P_F2 | P_F3 | VEX, { op_shift_x, { G(Y), E(Y), B(Y) }, BMI } },
 	{ 4, 0xf0, P_F2 | VEX, { op_shift_x, { G(Y), E(Y), I(B) }, BMI } },
 	/* VMCALL, VMMCALL, MONITOR, MWAIT, XGETBV, XSETBV, SWAPGS, RDTSCP */
-	{ MAP_0F01, 0xc1, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
-	{ MAP_0F01, 0xd9, P_NONE | OLD, { op_hypercall, { 0 }, RAW } },
+	{ MAP_0F01, 0xc1, P_NONE | OLD, { op_control, { 0 }, RAW | VALUE(EMU_CTL_HYPERCALL) } },
+	{ MAP_0F01, 0xd9, P_NONE | OLD, { op_control, { 0 }, RAW | VALUE(EMU_CTL_HYPERCALL) } },
 	{ MAP_0F01, 0xc8, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
 	{ MAP_0F01, 0xc9, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
 	{ MAP_0F01, 0xd0, P_NONE | OLD, { op_xcr, { 0 }, RAW } },

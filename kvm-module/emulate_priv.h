@@ -99,7 +99,7 @@ enum {
 	ANYLEN	= 1u << 15,	/* VEX.L does not matter */
 };
 
-/* For op_value(): enum value of emulate_insn.c, in the upper bits */
+/* What op_value() and op_control() are to do, in the upper bits */
 #define VALUE_SHIFT	16
 #define VALUE(what)	((u32)(what) << VALUE_SHIFT)
 
