@@ -409,7 +409,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	emu_move_stack(e, e->regs[EMU_RSP] + release);
 	if (!outer && !pop_stack)
 		return enter_code(e, t);
-	sp = emu_pop(e, e->op_size);
+	sp = emu_pop(e, e->op_size) + release;
 	selector = emu_pop(e, e->op_size);
 	/* A null SS is for 64-bit code below ring 3 only. */
 	gp_if(e, !to_long && null_selector(selector));
@@ -419,7 +419,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	if (e->mode == EMU_LONG)
 		e->regs[EMU_RSP] = to_long ? sp : (u32)sp;
 	else
-		emu_move_stack(e, sp + release);
+		emu_move_stack(e, sp);
 	if (outer)
 		drop_inner_segments(e);
 }

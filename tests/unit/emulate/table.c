@@ -991,6 +991,16 @@ static void test_far(void)
 	memcpy(ram + 0x9000, frame, 16);
 	ok(selector_fault(RUN("\xcb"), 13, 0x08), "RETF inwards is #GP");
 
+	reset_gdt(EMU_LONG);
+	segs[EMU_CS].selector = 0x50;
+	frame[0] = 0x4444;
+	frame[1] = 0x1b;
+	frame[4] = 0x7777;
+	frame[5] = 0x23;
+	memcpy(ram + 0x9000, frame, 24);
+	is(RUN("\xca\x08\x00"), EMU_OK, "64-bit RETF 8 to 32-bit code of ring 3");
+	is(emu.regs[EMU_RSP], 0x777f, "takes 8 from the new stack, too");
+
 	reset_gdt(EMU_PROT32);
 	frame[0] = 0x100;
 	frame[1] = 0x2000;
