@@ -915,13 +915,6 @@ void emu_supply(struct emu *e, const void *data, unsigned int size)
 	}
 }
 
-void emu_prefill(struct emu *e, const u8 *bytes, unsigned int size)
-{
-	e->nbytes = size < EMU_INSN_MAX ? size : EMU_INSN_MAX;
-	memcpy(e->bytes, bytes, e->nbytes);
-	e->keep_bytes = true;
-}
-
 void emu_reset(struct emu *e)
 {
 	log_clear(e);

@@ -126,11 +126,8 @@ enum emu_control {
 	EMU_CTL_WBINVD,
 	EMU_CTL_CLFLUSH,	/* arg: linear address; also CLFLUSHOPT, CLWB */
 	EMU_CTL_PAUSE,
-	EMU_CTL_MONITOR,	/* arg: linear address */
-	EMU_CTL_MWAIT,
 	EMU_CTL_XSETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
-	EMU_CTL_RDPMC,		/* arg: counter, arg2: pointer to the u64 */
 	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */
 	EMU_CTL_IRET,		/* an IRET completed: NMIs are unblocked */
 };
@@ -321,12 +318,6 @@ int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason, bo
 
 /* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
-
-/*
- * Gives the instruction bytes that the processor reported with an exit, before
- * emu_run() or emu_decode(); the rest, if any, is fetched.
- */
-void emu_prefill(struct emu *e, const u8 *bytes, unsigned int size);
 
 /* Forgets a half-done instruction and its fetched bytes. */
 void emu_reset(struct emu *e);

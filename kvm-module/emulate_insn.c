@@ -80,15 +80,13 @@ static void shift_nothing(struct emu *e)
 		e->flags |= NOWRITE;
 }
 
-/* ROL, ROR, RCL, RCR, SHL, SHR, SHL, SAR by ModRM.reg, bit after bit. */
-static void op_shift(struct emu *e)
+/* ROL, ROR, RCL, RCR, SHL, SHR, SHL, SAR in the order of ModRM.reg, bit after bit. */
+static u64 shift(struct emu *e, unsigned int what, u64 v, unsigned int n)
 {
-	unsigned int what = modrm_reg(e), size = e->op[0].size, n = shift_count(e, 1);
-	u64 top = sign_bit(size), v = e->op[0].val, in;
+	unsigned int size = e->op[0].size;
+	u64 top = sign_bit(size), in;
 	bool left = !(what & 1), carry = e->rflags & FL_CF, out;
 
-	if (!n)
-		return shift_nothing(e);
 	while (n--) {
 		out = v & (left ? top : 1);
 		in = what < 2 ? out : what < 4 ? carry : what == 7 && v & top;
@@ -99,7 +97,16 @@ static void op_shift(struct emu *e)
 		flags_change(e, FL_STATUS, flags_szp(v, size));
 	flags_change(e, FL_CF | FL_OF, flag_if(carry, FL_CF) |
 		     flag_if(left ? carry != !!(v & top) : (v ^ v << 1) & top, FL_OF));
-	e->op[0].val = v;
+	return v;
+}
+
+static void op_shift(struct emu *e)
+{
+	unsigned int n = shift_count(e, 1);
+
+	if (!n)
+		return shift_nothing(e);
+	e->op[0].val = shift(e, modrm_reg(e), e->op[0].val, n);
 }
 
 /* SHLD and SHRD; 16 bits by more than 16 are undefined. */
@@ -163,38 +170,12 @@ static void op_imul(struct emu *e)
 	e->op[0].val = multiply(e, e->op[1].val, by, e->op[0].size, true, &high);
 }
 
-/*
- * 128 by 64 bits, the quotient known to fit. The compiler's own division of
- * this width is a library call that the kernel does not have.
- */
-static u64 divide_wide(u64 high, u64 low, u64 by, u64 *rest)
-{
-	unsigned int i;
-	bool carry;
-
-	if (!high) {
-		*rest = low % by;
-		return low / by;
-	}
-	for (i = 0; i < 64; i++) {
-		carry = high >> 63;
-		high = high << 1 | low >> 63;
-		low <<= 1;
-		if (carry || high >= by) {
-			high -= by;
-			low |= 1;
-		}
-	}
-	*rest = high;
-	return low;
-}
-
 /* DIV and IDIV: the magnitudes are divided, then the signs put back. */
 static void op_div(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	bool with_sign = e->modrm & 8, negative, opposite;
-	u64 by = e->op[0].val, high, rest, quotient;
+	u64 by = e->op[0].val, high, rest = 0, quotient = 0;
 	unsigned __int128 n;
 
 	high = size == 1 ? e->regs[EMU_RAX] >> 8 & 0xff : e->regs[EMU_RDX] & size_mask(size);
@@ -212,7 +193,9 @@ static void op_div(struct emu *e)
 		by = -by;
 	if ((u64)(n >> 64) >= by)	/* zero, or far too small */
 		return emu_raise(e, EX_DE, 0);
-	quotient = divide_wide((u64)(n >> 64), (u64)n, by, &rest);
+	/* C's own division of this width is a call that the kernel does not have. */
+	asm("divq %4" : "=a" (quotient), "=d" (rest)
+	    : "a" ((u64)n), "d" ((u64)(n >> 64)), "r" (by) : "cc");
 	raise_if(e, quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)),
 		 EX_DE, 0);
 	wide_write(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
@@ -423,21 +406,14 @@ static void op_bextr(struct emu *e)
 	flags_change(e, FL_STATUS, flags_szp(r, e->op[0].size));
 }
 
-/* SHLX, SHRX, SARX, RORX: no flags. */
+/* RORX, SHLX, SHRX, SARX: no flags. */
 static void op_shift_x(struct emu *e)
 {
-	unsigned int n = shift_count(e, 2), size = e->op[0].size;
-	u64 v = e->op[1].val;
+	unsigned int what = e->map == 4 ? 1 : e->vex_pp == 0x66 ? 4 : e->vex_pp == 0xf2 ? 5 : 7;
+	u64 flags = e->rflags;
 
-	if (e->map == 4)
-		v = n ? v >> n | v << (size * 8 - n) : v;
-	else if (e->vex_pp == 0x66)
-		v <<= n;
-	else if (e->vex_pp == 0xf2)
-		v >>= n;
-	else
-		v = (u64)((s64)sign_extend(v, size) >> n);
-	e->op[0].val = v;
+	e->op[0].val = shift(e, what, e->op[1].val, shift_count(e, 2));
+	e->rflags = flags;
 }
 
 /* PDEP (F2) and PEXT (F3) */
@@ -940,15 +916,6 @@ static void op_rdtsc(struct emu *e)
 	set_edx_eax(e, tsc);
 }
 
-static void op_rdpmc(struct emu *e)
-{
-	u64 value = 0;
-
-	gp_if(e, e->cpl && !(cr(e, 4) & X86_CR4_PCE));
-	emu_call(e, control, EMU_CTL_RDPMC, (u32)e->regs[EMU_RCX], &value);
-	set_edx_eax(e, value);
-}
-
 static void op_cpuid(struct emu *e)
 {
 	u32 r[4] = { (u32)e->regs[EMU_RAX], (u32)e->regs[EMU_RBX],
@@ -1021,13 +988,6 @@ static void op_xcr(struct emu *e)
 	emu_call(e, control, set ? EMU_CTL_XSETBV : EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
 	if (!set)
 		set_edx_eax(e, value);
-}
-
-static void op_monitor_mwait(struct emu *e)
-{
-	ud_if(e, e->cpl);
-	emu_call(e, control, e->modrm & 1 ? EMU_CTL_MWAIT : EMU_CTL_MONITOR,
-		 e->regs[EMU_RAX] & size_mask(e->addr_size), NULL);
 }
 
 static void op_invlpg(struct emu *e)
@@ -1517,7 +1477,6 @@ static const struct row two_byte[256] = {
 	[0x30] = { op_wrmsr, { 0 }, PRIV },
 	[0x31] = { op_rdtsc },
 	[0x32] = { op_rdmsr, { 0 }, PRIV },
-	[0x33] = { op_rdpmc },
 	[0x40 ... 0x4f] = { op_value, { G(V), E(V) }, VALUE(CMOVCC) },
 	[0x80 ... 0x8f] = { op_jcc, { J(Z) }, RAW | F64 },
 	[0x90 ... 0x9f] = { op_value, { E(B) }, NOREAD | VALUE(SETCC) },
@@ -1619,11 +1578,9 @@ static const struct searched_row {
 	{ 3, 0xf7, P_NONE | VEX, { op_bextr, { G(Y), E(Y), B(Y) }, BMI } },
 	{ 3, 0xf7, P_66 | P_F2 | P_F3 | VEX, { op_shift_x, { G(Y), E(Y), B(Y) }, BMI } },
 	{ 4, 0xf0, P_F2 | VEX, { op_shift_x, { G(Y), E(Y), I(B) }, BMI } },
-	/* VMCALL, VMMCALL, MONITOR, MWAIT, XGETBV, XSETBV, SWAPGS, RDTSCP */
+	/* VMCALL, VMMCALL, XGETBV, XSETBV, SWAPGS, RDTSCP */
 	{ MAP_0F01, 0xc1, P_NONE | OLD, { op_control, { 0 }, RAW | VALUE(EMU_CTL_HYPERCALL) } },
 	{ MAP_0F01, 0xd9, P_NONE | OLD, { op_control, { 0 }, RAW | VALUE(EMU_CTL_HYPERCALL) } },
-	{ MAP_0F01, 0xc8, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
-	{ MAP_0F01, 0xc9, P_NONE | OLD, { op_monitor_mwait, { 0 }, RAW } },
 	{ MAP_0F01, 0xd0, P_NONE | OLD, { op_xcr, { 0 }, RAW } },
 	{ MAP_0F01, 0xd1, P_NONE | OLD, { op_xcr, { 0 }, RAW } },
 	{ MAP_0F01, 0xf8, P_NONE | OLD, { op_swapgs, { 0 }, RAW } },

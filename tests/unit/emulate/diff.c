@@ -863,8 +863,6 @@ static int run_emulated(const struct test_case *t)
 		   current_mode == 32 ? EMU_PROT32 : EMU_PROT16;
 	emu.cpl = 3;
 	emu.va_bits = 48;
-	if (below(2))
-		emu_prefill(&emu, code + INSN, below(20));
 	for (turns = 0; turns < 2000; turns++) {
 		r = emu_run(&emu);
 		if (r == EMU_AGAIN) {

@@ -234,7 +234,7 @@ static int fuzz_control(struct emu *e, enum emu_control what, u64 arg,
 			void *arg2)
 {
 	(void)arg;
-	if (what == EMU_CTL_XGETBV || what == EMU_CTL_RDPMC)
+	if (what == EMU_CTL_XGETBV)
 		*(u64 *)arg2 = next() & 1 ? 0xe7 : 7;
 	return next() & 15 ? EMU_OK : emu_fault(e, 13, true, 0);
 }

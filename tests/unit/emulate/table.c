@@ -696,12 +696,6 @@ static void test_restart(void)
 	is(RUN("\xf0\xff\x06\x00\x00"), EMU_OK, "LOCK INC");
 	is(ram[0x2000], 2, "goes through cmpxchg");
 
-	reset(EMU_REAL);
-	emu_prefill(&emu, (const u8 *)"\xb0\x55", 2);
-	is(emu_run(&emu), EMU_OK, "bytes from the exit are used");
-	ok(emu.regs[EMU_RAX] == 0x55 && !fetches, "without a fetch");
-	is(RUN("\xb0\x66"), EMU_OK, "but once only");
-	is(emu.regs[EMU_RAX], 0x66, "the next instruction is fetched");
 }
 
 static void test_decoder(void)
@@ -1344,9 +1338,7 @@ static void test_rare(void)
 	is(control_last, EMU_CTL_XSETBV, "is the owner's to check");
 	emu.cpl = 3;
 	ok(faulted(RUN("\x0f\x01\xd1"), 13), "XSETBV at CPL 3 is #GP");
-	ok(faulted(RUN("\x0f\x01\xc8"), 6), "MONITOR at CPL 3 is #UD");
 	ok(faulted(RUN("\x0f\x01\xf8"), 13), "SWAPGS at CPL 3 is #GP");
-	ok(faulted(RUN("\x0f\x33"), 13), "RDPMC at CPL 3 is #GP");
 	RUN("\x0f\x01\xc1");
 	is(control_last, EMU_CTL_HYPERCALL, "VMCALL is the owner's");
 	cr[4] &= ~0x40000ull;
@@ -1354,11 +1346,6 @@ static void test_rare(void)
 	ok(faulted(RUN("\xc5\xf8\x10\x03"), 6), "so is AVX");
 
 	reset(EMU_LONG);
-	emu.regs[EMU_RAX] = 0x3000;
-	RUN("\x0f\x01\xc8");
-	ok(control_last == EMU_CTL_MONITOR && control_arg == 0x3000, "MONITOR");
-	RUN("\x0f\x01\xc9");
-	is(control_last, EMU_CTL_MWAIT, "MWAIT");
 	RUN("\x0f\x08");
 	is(control_last, EMU_CTL_INVD, "INVD");
 	RUN("\x0f\x09");
