@@ -192,6 +192,7 @@ void emu_op_load_far_pointer(struct emu *e)
 	unsigned int seg = e->opcode == 0xc4 ? EMU_ES : EMU_DS;
 	u64 offset = emu_operand(e, 0, e->op_size);
 
+	unknown_if(e, e->op_size == 8);		/* Intel has it, AMD has not */
 	if (e->map == 2)
 		seg = two_byte[(e->opcode - 0xb2) & 3];
 	load_segment(e, seg, emu_operand(e, e->op_size, 2));
@@ -379,6 +380,7 @@ void emu_op_far_indirect(struct emu *e)
 	u64 offset = emu_operand(e, 0, e->op_size);
 	u16 selector = emu_operand(e, e->op_size, 2);
 
+	unknown_if(e, e->op_size == 8);
 	far_transfer(e, selector, offset, modrm_reg(e) == 3);
 }
 
@@ -670,7 +672,7 @@ void emu_op_lar_lsl(struct emu *e)
 		found = (is_lsl ? lsl : lar)[long_active(e)] >> (d.seg.attr & EMU_SEG_TYPE) & 1;
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
 	if (found)
-		e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00f0ff00;
+		e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
 	else
 		e->flags |= NOWRITE;
 }
@@ -690,14 +692,17 @@ void emu_op_verify(struct emu *e)
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
 }
 
+/* Writes only when it has to. */
 void emu_op_arpl(struct emu *e)
 {
-	u64 want = e->op[1].val & 3;
+	u64 want = e->op[1].val & 3, value = (e->op[0].val & ~3ull) | want;
 	bool raise = (e->op[0].val & 3) < want;
 
 	flags_change(e, FL_ZF, flag_if(raise, FL_ZF));
-	if (raise)
-		e->op[0].val = (e->op[0].val & ~3ull) | want;
+	if (raise && e->op[0].loc == LOC_MEM)
+		emu_set_operand(e, &value, 2);
+	else if (raise)
+		emu_set_gpr(e, e->op[0].reg, 2, value);
 }
 
 /* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */

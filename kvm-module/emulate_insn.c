@@ -1457,7 +1457,7 @@ static const struct row one_byte[256] = {
 };
 
 /* In 64-bit mode 63 is MOVSXD, elsewhere ARPL. */
-static const struct row row_arpl = { emu_op_arpl, { E(W), G(W) }, PROT };
+static const struct row row_arpl = { emu_op_arpl, { E(W), G(W) }, NOWRITE | PROT };
 
 /* The 0F map, but for what takes a mandatory prefix. */
 static const struct row two_byte[256] = {

@@ -10,6 +10,7 @@
  * map; W at random with y).
  * v: 16, 32 and 64 bits. y: 32 and 64 bits. q: 64 bits by default, or 16.
  * m: memory operand only. r: register only. lock: may be locked.
+ * sel: loads or looks at a selector. far: by selector and offset, same ring.
  * only64, only32: only in this mode. rep: string instruction. stk: jump by stack.
  */
 enum undefined {
@@ -101,6 +102,20 @@ static const struct form_line form_lines[] = {
 	{ "mov from cs", "8c /1 v", U_NONE },
 	{ "mov to cs", "8e /1", U_NONE },
 	{ "mov from sreg 6", "8c /6", U_NONE },
+	{ "mov to ds", "8e /3 sel", U_NONE }, { "mov to es", "8e /0 sel", U_NONE },
+	{ "mov to ss", "8e /2 sel", U_NONE },
+	{ "lar", "0f 02 /r v sel", U_NONE }, { "lsl", "0f 03 /r v sel", U_NONE },
+	{ "verr", "0f 00 /4 sel", U_NONE }, { "verw", "0f 00 /5 sel", U_NONE },
+	{ "arpl", "63 /r only32", U_NONE },
+	{ "push es", "06 only32", U_NONE }, { "push ss", "16 only32", U_NONE },
+	{ "push ds", "1e v only32", U_NONE }, { "push cs", "0e v only32", U_NONE },
+	{ "pop es", "07 v only32 sel", U_NONE }, { "pop ss", "17 v only32 sel", U_NONE },
+	{ "pop ds", "1f v only32 sel", U_NONE },
+	{ "les", "c4 /r v m only32 sel", U_NONE }, { "lds", "c5 /r v m only32 sel", U_NONE },
+	{ "lss", "0f b2 /r v m only32 sel", U_NONE },
+	{ "jmp far", "ea far only32", U_NONE }, { "call far", "9a far only32", U_NONE },
+	{ "retf", "cb far", U_NONE }, { "retf", "ca iw far", U_NONE },
+	{ "iret", "cf far", U_NONE },
 	{ "lea", "8d /r v m", U_NONE }, { "lea", "8d /r r", U_NONE },
 	{ "pop", "8f /0 q", U_NONE },
 	{ "xchg", "90 +r v", U_NONE }, { "pause", "f3 90", U_NONE },

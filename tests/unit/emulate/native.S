@@ -15,7 +15,7 @@
 
 	.bss
 	.globl native_state, native_rsp, native_target, native_level
-	.globl native_exit, native_mode, native_selectors
+	.globl native_exit, native_mode, native_selectors, native_segments
 	.balign 64
 native_state:	.skip 256 + 32 * 64
 native_rsp:	.skip 8
@@ -23,6 +23,7 @@ native_target:	.skip 16	/* offset, then the selector for far entry */
 native_level:	.skip 4		/* 0 nothing, 1 SSE, 2 AVX, 3 AVX-512 */
 native_mode:	.skip 4		/* 0: 64-bit, else enter by a far jump */
 native_selectors: .skip 8	/* DS, ES, SS for far entry */
+native_segments: .skip 8	/* DS, ES, SS afterwards */
 native_exit:	.skip 4		/* 1 fell through, 2 jumped */
 
 	.text
@@ -98,6 +99,9 @@ native_exit_jump:
 native_exit_next:
 	movl	$1, %cs:native_exit
 .Lsave:
+	mov	%ds, native_segments
+	mov	%es, native_segments + 2
+	mov	%ss, native_segments + 4
 	mov	%rax, native_state + 0
 	mov	%rcx, native_state + 8
 	mov	%rdx, native_state + 16

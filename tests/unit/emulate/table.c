@@ -924,7 +924,7 @@ static void test_segment_loads(void)
 	reset_gdt(EMU_PROT32);
 	emu.regs[EMU_RBX] = 0x10;
 	RUN("\x0f\x02\xc3");
-	ok(emu.regs[EMU_RAX] == 0xc09200 && emu.rflags & 0x40, "LAR");
+	ok(emu.regs[EMU_RAX] == 0xcf9200 && emu.rflags & 0x40, "LAR");
 	RUN("\x0f\x03\xc3");
 	ok(emu.regs[EMU_RAX] == 0xffffffff && emu.rflags & 0x40, "LSL");
 	emu.cpl = 3;
