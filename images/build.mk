@@ -13,4 +13,11 @@ mini-guest:
 	@ln -sf mini-guest-iso/mini-guest.iso build/images/mini-guest.iso
 
 .PHONY: mini-guest
+
+# What real guests of the module's tests boot from.
+real-guests:
+	scripts/cached images/real-guests images/real-guests -- images/real-guests/build
+
+.PHONY: real-guests
+
 include images/guests/build.mk

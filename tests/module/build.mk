@@ -36,11 +36,22 @@ report-lines:
 		>../build/reports/module-lines.tsv
 	@tail -n 1 build/reports/module-lines.tsv
 
-check-module: module module-tests report-lines kernel-debug
-	prove --timer $(if $(V),-v) tests/module
+check-module: module module-tests report-lines kernel-debug real-guests
+	rm -rf build/reports/matrix
+	prove --timer $(if $(V),-v) tests/module; s=$$?; \
+		$(MAKE) --no-print-directory report-matrix; exit $$s
+
+# backend, guest or probe, result (pass, fail, stock-fails), seconds
+report-matrix:
+	@mkdir -p build/reports/matrix
+	@{ printf 'backend\tguest\tresult\tseconds\n'; cat build/reports/matrix/*.tsv; } \
+		>build/reports/matrix.tsv
+	@awk -F'\t' 'NR > 1 { n[$$3]++ } END { for (r in n) printf "%s: %d  ", r, n[r]; print "" }' \
+		build/reports/matrix.tsv
 
 check-long: check-module-long
-check-module-long: module module-tests kernel-debug
-	prove --timer $(if $(V),-v) tests/module/long
+check-module-long: module module-tests kernel-debug real-guests
+	prove --timer $(if $(V),-v) tests/module/long; s=$$?; \
+		$(MAKE) --no-print-directory report-matrix; exit $$s
 
-.PHONY: module-tests report-lines check-module-long
+.PHONY: module-tests report-lines report-matrix check-module-long

@@ -4,5 +4,4 @@
 # paging; in the end the host restarts while guests run.
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
-exec "$here/run-vm" --emulator qemu --modules "$modules" --keep "$logs" \
-	--timeout 400 $(flat_files) $(flat_tests) "$here/in-vm/reboot"
+matrix svm-npt --timeout 400 $(flat_files) $(flat_tests) "$here/in-vm/reboot"

@@ -7,7 +7,7 @@
 mkdir -p "$logs"
 guest_initramfs "$logs/guest.cpio"
 # shellcheck disable=SC2046
-exec "$here/run-vm" --emulator qemu --modules "$modules" --module-options npt=0 \
-	--keep "$logs" --timeout 600 $(flat_files) --share-root \
-	--file "$logs/guest.cpio" $(flat_tests) \
+matrix svm-shadow --timeout 600 $(flat_files) --file "$programs/paging" --share-root \
+	--file "$logs/guest.cpio" $(flat_tests | grep -v /paging) \
+	"$here/in-vm/paging-short" \
 	"$here/in-vm/memory-pressure" "$here/in-vm/linux-guest"
