@@ -119,7 +119,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 	} else if (s->efer & EFER_LMA || s->cs.l || s->cr4 & X86_CR4_PCIDE) {
 		return false;
 	}
-	return !(s->apic_base & (GENMASK_ULL(63, vcpu->maxphyaddr) | 0x6ff));
+	return true;
 }
 
 static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
@@ -127,9 +127,8 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	struct kvm_sregs *s = arg;
 	int i;
 
-	if (!valid_sregs(vcpu, s))
+	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
-	kvm_set_apic_base(vcpu, s->apic_base, true);
 	kvm_ops->set_gdt(vcpu, &s->gdt);
 	kvm_ops->set_idt(vcpu, &s->idt);
 	vcpu->cr2 = s->cr2;

@@ -217,7 +217,8 @@ static void test_errors(void)
 	struct kvm_reinject_control control = { 0 };
 	struct kvm_irqchip chip = { .chip_id = 3 };
 	struct kvm_pit_state2 pit;
-	int kvm = vm_open(), fd = ioctl(kvm, KVM_CREATE_VM, 0);
+	int kvm = vm_open(), fd = ioctl(kvm, KVM_CREATE_VM, 0), vcpu;
+	struct kvm_sregs sregs;
 
 	ok(ioctl(fd, KVM_CREATE_PIT2, &config) < 0 && errno == ENOENT,
 	   "no PIT without interrupt controllers");
@@ -252,6 +253,16 @@ static void test_errors(void)
 	is(ioctl(fd, KVM_SET_PIT2, &pit), 0, "KVM_SET_PIT2 of the same");
 	pit.channels[1].mode = 6;
 	ok(ioctl(fd, KVM_SET_PIT2, &pit) < 0 && errno == EINVAL, "a PIT in mode 6");
+	/* QEMU writes all registers back when a guest uses its vmport. */
+	vcpu = ioctl(fd, KVM_CREATE_VCPU, 0);
+	ioctl(vcpu, KVM_SET_CPUID2, vm_cpuid(kvm));
+	ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.apic_base |= 0xc00;
+	is(ioctl(vcpu, KVM_SET_SREGS, &sregs), 0, "KVM_SET_SREGS with the APIC in x2APIC mode");
+	sregs.apic_base &= ~0x800;
+	ok(ioctl(vcpu, KVM_SET_SREGS, &sregs) < 0 && errno == EINVAL,
+	   "KVM_SET_SREGS with x2APIC mode and the APIC off");
+	close(vcpu);
 	close(fd);
 	close(kvm);
 }
