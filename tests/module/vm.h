@@ -58,6 +58,14 @@ static inline bool vm_on_tcg(void)
 	return ebx == 0x54474354;	/* "TCGT" */
 }
 
+static inline bool vm_on_intel(void)
+{
+	uint32_t eax = 0, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ebx == 0x756e6547;	/* "Genu" */
+}
+
 static inline int vm_has(int kvm, int cap)
 {
 	return ioctl(kvm, KVM_CHECK_EXTENSION, (long)cap);
@@ -111,7 +119,8 @@ static inline int vm_add_vcpu(struct vm *vm, int id, struct kvm_run **run)
 	return vcpu;
 }
 
-static inline void vm_create(struct vm *vm)
+/* With or without the interrupt controllers in the kernel. */
+static inline void vm_create_with(struct vm *vm, bool irqchip)
 {
 	uint64_t identity = 0xfffbc000;
 
@@ -129,7 +138,14 @@ static inline void vm_create(struct vm *vm)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (vm_slot(vm, 0, 0, 0, MEMORY, vm->mem) < 0)
 		bail_out("KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+	if (irqchip && ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		bail_out("KVM_CREATE_IRQCHIP: %s", strerror(errno));
 	vm->vcpu = vm_add_vcpu(vm, 0, &vm->run);
+}
+
+static inline void vm_create(struct vm *vm)
+{
+	vm_create_with(vm, false);
 }
 
 static inline void vm_destroy(struct vm *vm)
@@ -207,12 +223,10 @@ static inline void vm_mode_of(struct vm *vm, int vcpu, int bits)
  */
 static inline void vm_interruptible(struct vm *vm, int vcpu)
 {
-	uint32_t eax = 0, ebx, ecx = 0, edx;
 	struct kvm_regs regs;
 
 	(void)vm;
-	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	if (ebx != 0x756e6547)		/* "Genu" */
+	if (!vm_on_intel())
 		return;
 	ioctl(vcpu, KVM_GET_REGS, &regs);
 	regs.rflags |= 0x200;
