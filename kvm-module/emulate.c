@@ -119,6 +119,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 			       (write ? type == EMU_SEG_WRITE : type != EMU_SEG_CODE);
 	}
 	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
+	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 	return linear;
 }
 
@@ -203,17 +204,11 @@ void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new
 		emu_log_output(e, exchange(e, linear, old, new, size));
 }
 
-static void check_alignment(struct emu *e, u64 linear, unsigned int size)
-{
-	gp_if(e, e->flags & ALIGN && linear & (size - 1));
-}
-
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 	      unsigned int access)
 {
 	u64 linear = emu_linearize(e, seg, offset, size, access & EMU_ACC_RMW);
 
-	check_alignment(e, linear, size);
 	emu_lin_read(e, linear, buf, size, access);
 }
 
@@ -221,7 +216,6 @@ void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, uns
 {
 	u64 linear = emu_linearize(e, seg, offset, size, true);
 
-	check_alignment(e, linear, size);
 	emu_lin_write(e, linear, buf, size, 0);
 }
 
@@ -735,16 +729,10 @@ static void move_to_bit(struct emu *e)
 /* Does the register that ModRM.reg names exist? CS cannot be written. */
 static bool register_exists(const struct emu_operand *o, bool write)
 {
-	switch (o->loc) {
-	case LOC_SREG:
-		return o->reg <= EMU_GS && !(write && o->reg == EMU_CS);
-	case LOC_CR:
-		return o->reg == 0 || (o->reg >= 2 && o->reg <= 4) || o->reg == 8;
-	case LOC_DR:
-		return o->reg < 8;
-	default:
-		return true;
-	}
+	u32 which = o->loc == LOC_SREG ? (write ? 0x3d : 0x3f) : o->loc == LOC_CR ? 0x11d :
+		    o->loc == LOC_DR ? 0xff : ~0u;
+
+	return which >> o->reg & 1;
 }
 
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
@@ -826,14 +814,6 @@ static void execute_string(struct emu *e)
 void emu_begin(struct emu *e)
 {
 	emu_checkpoint(e);
-	e->status = EMU_OK;
-	e->seg_cached = 0;
-	e->shadow = 0;
-	e->external = 0;
-	e->iterations = 0;
-	e->log_pos = 0;
-	e->writes_pos = 0;
-	e->pending = false;
 	if (!e->keep_bytes)
 		e->nbytes = 0;
 	e->keep_bytes = false;

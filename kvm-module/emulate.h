@@ -235,15 +235,14 @@ struct emu {
 	u8 cpl;			/* 3 in vm86 mode, 0 in real mode */
 	u8 va_bits;		/* 48, or 57 with CR4.LA57 */
 
-	/* Results. */
-	u8 shadow;		/* EMU_SHADOW_*, 0 if none */
-	struct emu_exception fault;
-	unsigned long iterations; /* of a string instruction, this run */
-
-	/* The decoded instruction. */
+	struct emu_exception fault; /* what EMU_FAULT is about */
 	u8 bytes[EMU_INSN_MAX];
 	u8 nbytes;		/* bytes fetched so far */
-	u8 length;		/* of the decoded instruction */
+
+	/* The decoded instruction, and what became of it. */
+	u8 length;
+	u8 shadow;		/* EMU_SHADOW_*, 0 if none */
+	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode;
 	u8 modrm;
@@ -263,22 +262,22 @@ struct emu {
 	void (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
 	struct emu_operand op[3];
-	u64 next_rip;		/* decoding clears what is above */
+	int status;		/* enum emu_result; see emulate_priv.h */
+	u16 seg_cached;		/* which of segs are valid */
+	u8 external;		/* 1 in an event that no INT caused: EXT of errors */
+	bool pending;		/* the last run ended with EMU_AGAIN */
+	u16 log_pos, writes_pos;
+	u64 next_rip;		/* each run clears from length to before this */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
-	int status;		/* enum emu_result; see emulate_priv.h */
-	u16 seg_cached;
 	struct emu_seg segs[EMU_NSEGS];
 	u64 old_regs[16];
 	u64 old_rip;
 	u64 old_rflags;
 	u8 old_cpl, old_mode;
-	u8 external;		/* 1 in an event that no INT caused: EXT of errors */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
-	bool pending;		/* the last run ended with EMU_AGAIN */
 	bool pending_write;
-	u16 log_len, log_pos;
-	u16 writes_done, writes_pos;
+	u16 log_len, writes_done;
 	u64 lock_old;		/* what a LOCKed destination held */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];

@@ -25,6 +25,8 @@
 
 #define CODE_OR_TYPE	(EMU_SEG_S | EMU_SEG_TYPE)
 
+static const u8 data_segments[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
+
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
 	u64 high;		/* the others, in long mode */
@@ -387,16 +389,15 @@ void emu_op_far_indirect(struct emu *e)
 /* After a return to an outer ring its program must not keep our segments. */
 static void drop_inner_segments(struct emu *e)
 {
-	static const u8 segs[4] = { EMU_ES, EMU_DS, EMU_FS, EMU_GS };
 	struct emu_seg s;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		s = *emu_segment(e, segs[i]);
+		s = *emu_segment(e, data_segments[i]);
 		if (s.attr & EMU_SEG_UNUSABLE || dpl(&s) >= e->cpl || conforming(&s))
 			continue;
 		unusable(&s, 0, 0);
-		emu_set_segment(e, segs[i], &s);
+		emu_set_segment(e, data_segments[i], &s);
 	}
 }
 
@@ -536,7 +537,6 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
 static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
-	static const u8 data[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
 	u64 sp = e->regs[EMU_RSP], raw = 0;
@@ -560,7 +560,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	if (wide)
 		e->regs[EMU_RSP] &= ~15ull;
 	for (i = 0; i < 4 && vm86; i++)
-		emu_push(e, emu_segment(e, data[i])->selector, size);
+		emu_push(e, emu_segment(e, data_segments[i])->selector, size);
 	if (inner || wide) {
 		emu_push(e, ss, size);
 		emu_push(e, sp, size);
@@ -574,7 +574,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	enter_code(e, &t);
 	unusable(&null, 0, 0);
 	for (i = 0; i < 4 && vm86; i++)
-		emu_set_segment(e, data[i], &null);
+		emu_set_segment(e, data_segments[i], &null);
 	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM);
 	if (!(type & 1))
 		e->rflags &= ~X86_EFLAGS_IF;
