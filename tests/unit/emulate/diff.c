@@ -43,6 +43,7 @@
 #define GS_BASE		0x3000ul
 #define GDT		0x30000000ul	/* where the emulator finds tables */
 #define LDT		(GDT + 0x1000)
+#define IDT		(GDT + 0x2000)
 #define FLAGS_COMPARED	0x204cd5ull	/* status, DF, NT, ID */
 
 struct state {
@@ -771,6 +772,12 @@ static int world_read(struct emu *e, u64 linear, void *buf, unsigned int size,
 {
 	int r;
 
+	if (access & EMU_ACC_SYSTEM && linear >= IDT) {
+		memset(buf, 0, size);
+		if (!(linear & 15) || size == 8)	/* closed to programs */
+			*(u64 *)buf = 0x00008e0000100000;
+		return EMU_OK;
+	}
 	if (access & EMU_ACC_SYSTEM) {
 		memcpy(buf, linear < LDT ? (u8 *)gdt + (linear - GDT) :
 					   (u8 *)ldt + (linear - LDT), size);
@@ -870,6 +877,13 @@ static void world_get_gdt(struct emu *e, struct emu_table *t)
 	t->limit = sizeof(gdt) - 1;
 }
 
+static void world_get_idt(struct emu *e, struct emu_table *t)
+{
+	(void)e;
+	t->base = IDT;
+	t->limit = 0xfff;
+}
+
 static u64 world_get_cr(struct emu *e, unsigned int cr)
 {
 	(void)e;
@@ -941,6 +955,7 @@ static const struct emu_ops world = {
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,
 	.get_gdt = world_get_gdt,
+	.get_idt = world_get_idt,
 	.get_cr = world_get_cr,
 	.control = world_control,
 	.rdmsr = world_rdmsr,
