@@ -1028,7 +1028,9 @@ static void op_fsgsbase(struct emu *e)
 
 static void op_clflush(struct emu *e)
 {
-	emu_call(e, control, EMU_CTL_CLFLUSH, emu_linearize(e, e->seg, e->ea, 1, false), NULL);
+	u64 linear = emu_linearize(e, e->seg, e->ea, 1, false);
+
+	emu_call(e, control, EMU_CTL_CLFLUSH, linear, NULL);
 }
 
 /* ---- x87, MMX, SSE and AVX: moves and control words ------------------------ */

@@ -132,7 +132,7 @@ static inline bool stopped(const struct emu *e)
 	return e->status != EMU_OK;
 }
 
-/* Calls an op that returns a result, unless stopped. */
+/* Calls an op that returns a result, unless stopped; then no argument counts. */
 #define emu_call(e, op, ...) do {					\
 	if (!stopped(e))						\
 		emu_stop(e, (e)->ops->op(e, __VA_ARGS__));		\
