@@ -318,7 +318,7 @@ struct kvm_vcpu {
 
 	/* MSRs that are plain storage; see msr.c */
 	u64 *msrs;
-	u64 pat, misc_enable, spec_ctrl, tsc_aux;
+	u64 pat, spec_ctrl, tsc_aux;
 	u64 tsc_offset, tsc_adjust;
 	u32 tsc_khz;
 	struct kvm_mtrr mtrr;
@@ -458,7 +458,6 @@ extern const struct kvm_x86_ops *kvm_ops;
 struct kvm_host_caps {
 	u64 xcr0;		/* XCR0 bits a guest may use */
 	u64 efer;		/* EFER bits a guest may use */
-	bool tsc_scaling;
 	bool nrips;
 };
 extern struct kvm_host_caps kvm_caps;

@@ -188,6 +188,7 @@ void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu)
 
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 {
+	vcpu->stat[STAT_invlpg]++;
 	if (!kvm_ops->tdp)
 		kvm_shadow_invlpg(vcpu, gva);
 	kvm_request(vcpu, REQ_TLB_FLUSH);

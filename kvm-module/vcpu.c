@@ -146,7 +146,6 @@ void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
 {
 	kvm_queue_payload(vcpu, nr, false, 0, 0);
 }
-EXPORT_SYMBOL_GPL(kvm_queue_exception);
 
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code)
 {
@@ -158,7 +157,6 @@ void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code)
 {
 	kvm_queue_payload(vcpu, X86_TRAP_PF, true, error_code, cr2);
 }
-EXPORT_SYMBOL_GPL(kvm_queue_page_fault);
 
 void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err)
 {

@@ -1741,7 +1741,6 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 
 static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
 {
-	vcpu->stat[STAT_invlpg]++;
 	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
 	return vmx_skip_instruction(vcpu);
 }
