@@ -21,6 +21,10 @@
 #define IOPL	0x3000u
 #define SSE	0x600u		/* CR4.OSFXSR and OSXMMEXCPT */
 
+#define TO_DR0		".byte 0x0f, 0x23, 0xc0;"	/* mov %eax or %rax, %dr0 */
+#define TO_DR7		".byte 0x0f, 0x23, 0xf8;"
+#define SET_TF		".byte 0x9c, 0x80, 0x4c, 0x24, 1, 1, 0x9d;" /* pushf; orb; popf */
+
 /* Selectors of script-vm.h's GDT and of make_descriptors(). */
 #define ABSENT		"0x38"	/* data, not present */
 #define ABSENT_CODE	"0x40"
@@ -40,6 +44,24 @@ X(de_overflow, 96, KERNEL, 0, 0, 0, 0, 0, 0, \
 X(de_aam, 32, KERNEL, 0, 0, 0, 0, 0, 0, ".byte 0xd4, 0") \
 X(db_icebp, 96, KERNEL, 1, 0, 0, 0, 0, 0, ".byte 0xf1; 9:") \
 X(db_step_user, 96, USER, 1, 0, 0, 0, TF, 0, "nop") \
+X(db_step_mmio_write, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x800000, %ecx;" SET_TF "movl %eax, (%ecx); 9: nop") \
+X(db_step_mmio_read, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x800000, %ecx;" SET_TF "movl (%ecx), %eax; 9: nop") \
+X(db_step_mmio_add, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x800000, %ecx;" SET_TF "addl %eax, (%ecx); 9: nop") \
+X(db_step_in, 96, KERNEL, 1, 0, 0, 0, 0, 0, SET_TF "inb $0x48, %al; 9: nop") \
+X(db_step_rep_outs, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x300000, %esi; movl $3, %ecx; movw $0x48, %dx;" SET_TF "9: rep outsb") \
+X(db_step_cpuid, 96, KERNEL, 1, 0, 0, 0, 0, 0, "xorl %eax, %eax;" SET_TF "cpuid; 9: nop") \
+X(db_step_rdmsr, 96, KERNEL, 1, 0, 0, 0, 0, 0, "movl $0x1b, %ecx;" SET_TF "rdmsr; 9: nop") \
+X(db_watch, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x380000, %eax;" TO_DR0 "movl $0xd0001, %eax;" TO_DR7 \
+  "movl %eax, 0x380004(,1); movl %eax, 0x380000(,1); 9: nop") \
+X(db_fetch, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "8: movl $0x300000 + 9f - 8b, %eax;" TO_DR0 "movl $1, %eax;" TO_DR7 "nop; 9: nop") \
+X(db_general_detect, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movl $0x2000, %eax;" TO_DR7 "9:" TO_DR0 "nop") \
 X(bp, 96, KERNEL, 3, 0, 0, 0, 0, 0, "int3; 9:") \
 X(bp_int_3, 96, KERNEL, 3, 0, 0, 0, 0, 0, ".byte 0xcd, 3; 9:") \
 X(bp_user, 96, USER, 13, 0x1a, 0, 0, 0, 0, "int3") \
@@ -199,14 +221,15 @@ static void forget_mappings(void)
 /*
  * What QEMU's TCG is known not to do: limits and types of segments, alignment
  * checks, SSE's exceptions, bit EXT of error codes, #SS for an address that is not
- * canonical, #UD for INTO in 64-bit mode, #GP for WBINVD in user mode. It also
- * forgets a first exception that was injected: then a second is no #DF.
+ * canonical, #UD for INTO in 64-bit mode, #GP for WBINVD in user mode, DR7.GD. It
+ * also forgets a first exception that was injected: then a second is no #DF.
  */
 static bool emulated_here(const struct row *row)
 {
 	static const char *const missing[] = {
 		"np_delivery", "ss_limit", "gp_limit", "gp_write_cs", "ac", "xm",
 		"gp_user_wbinvd", "gp_ldmxcsr", "of_64", "ss_canonical",
+		"db_general_detect",
 	};
 
 	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]) && vm_on_tcg(); i++)
@@ -217,7 +240,9 @@ static bool emulated_here(const struct row *row)
 
 static void run_row(const struct row *row, bool forget)
 {
-	static const uint8_t fninit[] = { 0xdb, 0xe3, 0xcd, VECTOR_DONE };
+	/* No exception of the FPU is left, nor a breakpoint. */
+	static const uint8_t fninit[] = { 0xdb, 0xe3, 0x31, 0xc0, 0x0f, 0x23, 0xf8,
+					  0xcd, VECTOR_DONE };
 	int is64 = s->bits == 64;
 	const uint8_t *code = row->in[is64].code;
 	uint64_t cr0 = is64 ? 0x80000031 : 0x31, cr4 = is64 ? 0x20 : 0;

@@ -139,6 +139,8 @@ static inline void script_exits(struct script *s)
 			}
 			continue;
 		}
+		if (r == 0 && run->exit_reason == KVM_EXIT_MMIO)
+			continue;
 		if (r < 0 || run->exit_reason != KVM_EXIT_IO || run->io.size != 4) {
 			note("the guest ended: KVM_RUN %d, exit reason %d", r,
 			     run->exit_reason);

@@ -6,5 +6,4 @@
 options=$here/in-vm/vmx-options
 [ "$modules" = ours ] || options=$here/in-vm/load
 # shellcheck disable=SC2046
-exec "$here/run-vm" --emulator bochs --smp 2 --modules "$modules" --keep "$logs" \
-	--no-load --timeout 600 $(flat_files) "$options" $(flat_tests) "$here/in-vm/reboot"
+matrix vmx-ept --smp 2 --no-load --timeout 600 $(flat_files) "$options" $(flat_tests) "$here/in-vm/reboot"

@@ -5,6 +5,4 @@
 options=$here/in-vm/vmx-options
 [ "$modules" = ours ] || options=$here/in-vm/load
 # shellcheck disable=SC2046
-exec "$here/run-vm" --emulator bochs --cpu corei5_lynnfield_750 \
-	--modules "$modules" --keep "$logs" --no-load --timeout 600 \
-	$(flat_files) "$options" $(flat_tests)
+matrix vmx-ept-no-ug --no-load --timeout 600 $(flat_files) "$options" $(flat_tests)

@@ -5,6 +5,5 @@
 . "$(dirname "$0")/../common.sh"
 mkdir -p "$logs"
 guest_initramfs "$logs/guest.cpio"
-exec "$here/run-vm" --emulator bochs --modules "$modules" --keep "$logs" \
-	--share-root --file "$logs/guest.cpio" --timeout 900 \
+matrix vmx-ept --share-root --file "$logs/guest.cpio" --timeout 900 \
 	"$here/in-vm/identity" "$here/in-vm/linux-guest"
