@@ -1312,8 +1312,10 @@ static void run_variant(const struct variant *v, unsigned long cases, u64 seed,
 	}
 	variants_run++;
 	failures += !!bad;
-	if (bad || verbose)
+	if (verbose)
 		printf("%sok %lu - %s\n", bad ? "not " : "", variants_run, name);
+	else if (bad)
+		printf("# differs: %s\n", name);
 }
 
 static void run_form(const struct form *f, unsigned int mode,
