@@ -173,6 +173,7 @@ def _():
     m.key("s", "was started")
     m.key("b", "Guest one: running")
     m.key("c", "Console of guest one")
+    m.key("r", "[r]")           # it is past its firmware, which eats keys
     with open(f"{IMAGES}/filler", "wb") as f:
         try:
             while True:
