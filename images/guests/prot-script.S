@@ -182,5 +182,6 @@ idtr:	.word 256 * 2 * WORD - 1
 	stub LOADFS; mov %eax, %fs; end_stub
 	stub REPOUTS; movl %eax, %ecx; rep outsb; end_stub
 	stub REPINS; movl %eax, %ecx; rep insb; end_stub
+	stub SETPKRU; xorl %ecx, %ecx; xorl %edx, %edx; .byte 0x0f, 0x01, 0xef; end_stub
 	.org SCRIPT_STUBS - 0x100000 + KINDS * 32
 	.set STUBS_END, SCRIPT_STUBS + KINDS * 32

@@ -56,7 +56,8 @@
 #define LOADFS		24	/* value: a selector */
 #define REPOUTS		25	/* value: bytes, and port */
 #define REPINS		26
-#define KINDS		27
+#define SETPKRU		27
+#define KINDS		28
 #define SCRIPT_END	0xff
 
 #ifndef __ASSEMBLER__

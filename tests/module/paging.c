@@ -54,8 +54,8 @@ static int percent = 100;
 static bool on_tcg;
 
 /* What the guest's processor has, and how its registers are set now. */
-static struct { int maxphyaddr; bool nx, gb, smep, smap, pcid, pse36, intel; } cpu;
-static struct regs { bool wp, smep, smap, nxe, ac; } now;
+static struct { int maxphyaddr; bool nx, gb, smep, smap, pcid, pku, pse36, intel; } cpu;
+static struct regs { bool wp, smep, smap, nxe, ac, pke; uint32_t pkru; } now;
 
 /* The entries that translate m->gva, as the guest must see them. */
 static uint64_t entry[5];
@@ -110,7 +110,7 @@ static void add_page(uint64_t page)
 
 /* ---- the rules ------------------------------------------------------------------- */
 
-struct outcome { bool fault; uint32_t error; uint64_t page; int leaf; };
+struct outcome { bool fault; uint32_t error, optional; uint64_t page; int leaf; };
 
 static bool writes(int kind)
 {
@@ -177,6 +177,18 @@ static struct outcome expect(const struct regs *c, int kind, bool user,
 	else
 		allowed = !(u && c->smap && !c->ac) &&
 			(w || !writes(kind) || !c->wp);
+	/* Protection keys (4.6.2): of data in user pages, whoever makes the access. */
+	if (c->pke && u && !fetch) {
+		int key = e[out.leaf] >> 59 & 15;
+		uint32_t rights = c->pkru >> 2 * key;
+
+		if (rights & 1 || (rights & 2 && writes(kind) && (user || c->wp))) {
+			out.error |= 0x20;
+			/* Beside another reason this bit is hard to predict. */
+			out.optional = allowed ? 0 : 0x20;
+			allowed = false;
+		}
+	}
 	if (!allowed) {
 		out.error |= 1;
 		return out;
@@ -224,6 +236,8 @@ static void load_cr3(uint64_t root)
 
 static void show(const uint64_t *c)
 {
+	if (c[5])
+		note("  PKRU 0x%llx", (unsigned long long)c[5]);
 	note("  %s, CR0.WP %d CR4.SMEP %d SMAP %d EFER.NXE %d EFLAGS.AC %d, entries %llx %llx %llx %llx",
 	     m->name, (int)c[0] & 1, (int)c[0] >> 1 & 1, (int)c[0] >> 2 & 1,
 	     (int)c[0] >> 3 & 1, (int)c[0] >> 4 & 1, (unsigned long long)c[4],
@@ -244,6 +258,7 @@ static void access_page(int kind, bool user, bool ac)
 
 	c.ac = ac;
 	s->context[0] = c.wp | c.smep << 1 | c.smap << 2 | c.nxe << 3 | c.ac << 4;
+	s->context[5] = c.pkru;
 	memcpy(&s->context[1], &entry[1], 4 * sizeof(entry[0]));
 	out = expect(&c, kind, user, entry);
 	want = script_add(s, kind, user, gva, value);
@@ -252,6 +267,7 @@ static void access_page(int kind, bool user, bool ac)
 	if (out.fault) {
 		want->vector = PF;
 		want->error = out.error;
+		want->optional = out.optional;
 		/* TCG has it backwards: RSVD without P. */
 		if (on_tcg && out.error & 8)
 			want->optional = 1;
@@ -304,7 +320,7 @@ static void set_registers(struct regs r)
 	now = r;
 	script_add(s, SETCR0, 0, 0, 0x80000031 | (uint64_t)r.wp << 16);
 	script_add(s, SETCR4, 0, 0, m->cr4 | (uint64_t)r.smep << 20 |
-		   (uint64_t)r.smap << 21 | 0x80 /* PGE */);
+		   (uint64_t)r.smap << 21 | (uint64_t)r.pke << 22 | 0x80 /* PGE */);
 	if (cpu.nx)
 		script_add(s, SETMSR, 0, 0xc0000080,
 			   (m->bits == 64 ? 0x500 : 0) | (uint64_t)r.nxe << 11);
@@ -454,6 +470,42 @@ static void test_permissions(int leaf)
 	}
 	script_ok(s, "%s, %s page: %d accesses by every permission, with A and D",
 		  m->name, m->size == 4 && leaf == 2 ? "4 MiB" : sizes[leaf], accesses);
+}
+
+/* Keys of user and kernel pages, PKRU of all rights, with and without WP. */
+static void test_protection_keys(void)
+{
+	struct regs r = { .nxe = cpu.nx, .pke = true };
+	int accesses = 0;
+
+	if (!cpu.pku) {
+		skip("protection keys", "the guest's processor has none");
+		return;
+	}
+	set_entry(3, TABLE(2) | P | W | U);
+	set_entry(2, TABLE(1) | P | W | U);
+	load_cr3(ROOT);
+	for (int i = 0; i < 16 * 2 * 4 * 4; i++) {
+		int key = i & 15;
+
+		script_room(s, 60);
+		r.wp = i & 16;
+		r.pkru = (uint32_t)(i >> 5 & 3) << 2 * key;
+		if (i & 0x40 && !(i & 15))	/* the other keys have no rights */
+			r.pkru |= ~3u;
+		set_registers(r);
+		script_add(s, SETPKRU, 0, 0, r.pkru);
+		set_entry(1, (uint64_t)key << 59 | LOW | P | (i & 0x80 ? W : 0) |
+			  (i & 0x100 ? U : 0));
+		flush();
+		for (int k = 0; k < 12; k++)
+			access_page(kinds[k % 6], k / 6, false);
+		check_entries();
+		accesses += 12;
+	}
+	script_add(s, SETPKRU, 0, 0, 0);
+	set_registers((struct regs){ .nxe = cpu.nx });
+	script_ok(s, "%s: %d accesses by protection keys", m->name, accesses);
 }
 
 /* Any bits in any entry, reserved ones too. */
@@ -1086,6 +1138,7 @@ static void find_features(void)
 			if (e->index == 0) {
 				cpu.smep = e->ebx >> 7 & 1;
 				cpu.smap = e->ebx >> 20 & 1;
+				cpu.pku = e->ecx >> 3 & 1;
 			}
 			break;
 		case 0x80000001:
@@ -1116,15 +1169,17 @@ int main(int argc, char **argv)
 		start(&modes[i]);
 		find_features();
 		if (i == 0)
-			note("the guest has %d address bits%s%s%s%s%s",
+			note("the guest has %d address bits%s%s%s%s%s%s",
 			     cpu.maxphyaddr, cpu.nx ? ", NX" : "",
 			     cpu.gb ? ", 1 GiB pages" : "", cpu.smep ? ", SMEP" : "",
-			     cpu.smap ? ", SMAP" : "", cpu.pcid ? ", PCID" : "");
+			     cpu.smap ? ", SMAP" : "", cpu.pcid ? ", PCID" : "", cpu.pku ? ", PKU" : "");
 		test_permissions(1);
 		if (m->cr4)
 			test_permissions(2);
 		if (m->levels == 4 && cpu.gb)
 			test_permissions(3);
+		if (m->levels == 4)
+			test_protection_keys();
 		set_entry(2, TABLE(1) | 7);
 		if (m->levels == 4)
 			set_entry(3, TABLE(2) | 7);

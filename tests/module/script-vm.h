@@ -164,7 +164,7 @@ static const char *const kind_names[KINDS] = {
 	"read", "write", "add", "fetch", "outs", "ins", "write 1", "write 2",
 	"xchg", "or", "and", "stos", "bts", "btr", "read 8", "write 8", "cmpxchg8b",
 	"mov cr0", "mov cr3", "mov cr4", "get cr4", "wrmsr", "rdmsr", "invlpg",
-	"mov fs", "rep outs", "rep ins",
+	"mov fs", "rep outs", "rep ins", "wrpkru",
 };
 
 static inline void script_compare(struct script *s, int i)
