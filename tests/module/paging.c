@@ -1118,6 +1118,54 @@ static void test_page_crossing(void)
 		  m->name);
 }
 
+/* SDM vol. 3, 4.10.1: a load of CR3 forgets its own PCID, or with bit 63 nothing. */
+static void test_pcid(void)
+{
+	uint64_t cr4 = m->cr4 | 0x80, pcide = 1 << 17;
+	struct want *want;
+
+	if (!cpu.pcid) {
+		skip("PCID", "the guest's processor has none");
+		return;
+	}
+	plain_registers();
+	put(entry_at(2), TABLE(1) | 7);
+	load_cr3(ROOT | 8);
+	want = script_add(s, SETCR4, 0, 0, cr4 | pcide);
+	want->vector = 13;
+	want->text = "CR4.PCIDE while CR3 has low bits";
+	load_cr3(ROOT);
+	script_add(s, SETCR4, 0, 0, cr4 | pcide);
+	for (int i = 0; i < 64; i++) {
+		uint64_t this = ROOT | (1 + i % 4), next = ROOT | (1 + (i + 1) % 4);
+
+		load_cr3(this);
+		put(entry_at(1), (LOW + i % 16 * PAGE) | 7 | (i & 1 ? G : 0));
+		flush();
+		reads_page(0, LOW + i % 16 * PAGE);
+		load_cr3(next);
+		reads_page(0, LOW + i % 16 * PAGE);
+		put(entry_at(1), (LOW + (i + 5) % 16 * PAGE) | 7);
+		flush();
+		load_cr3(this | 1ULL << 63);
+		flush();
+		reads_page(0, LOW + (i + 5) % 16 * PAGE);
+		script_add(s, SETCR4, 0, 0, cr4);	/* forgets all */
+		put(entry_at(1), (LOW + i % 16 * PAGE) | 7);
+		load_cr3(ROOT);
+		script_add(s, SETCR4, 0, 0, cr4 | pcide);
+		load_cr3(next | 1ULL << 63);
+		flush();
+		reads_page(0, LOW + i % 16 * PAGE);
+	}
+	load_cr3(ROOT);
+	script_add(s, SETCR4, 0, 0, cr4);
+	put(entry_at(1), LOW | 7);
+	load_cr3(ROOT);
+	script_ok(s, "%s: PCIDs: CR3 loads with and without bit 63, INVLPG, CR4.PCIDE",
+		  m->name);
+}
+
 static void find_features(void)
 {
 	struct kvm_cpuid2 *t = vm_cpuid(s->vm.kvm);
@@ -1191,6 +1239,8 @@ int main(int argc, char **argv)
 		test_self_map();
 		test_shared_tables();
 		test_roots();
+		if (m->levels == 4)
+			test_pcid();
 		test_page_crossing();
 		vm_destroy(&s->vm);
 	}
