@@ -301,7 +301,7 @@ static int add_signature(struct cpuid_list *list)
 	e = add(list, KVM_CPUID_FEATURES, 0, 0);
 	if (!e)
 		return -E2BIG;
-	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+	e->eax = kvm_pv_features();
 	e->ebx = e->ecx = e->edx = 0;
 	return 0;
 }
@@ -484,6 +484,8 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
+	e = kvm_find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
+	vcpu->pv.features = e ? e->eax : 0;
 	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
 			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
 			       kvm_guest_has(vcpu, X86_FEATURE_RDPID));
@@ -494,7 +496,7 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 		vcpu->efer_allowed &= ~(EFER_LME | EFER_LMA);
 	if (!kvm_guest_has(vcpu, X86_FEATURE_FXSR_OPT))
 		vcpu->efer_allowed &= ~EFER_FFXSR;
-	kvm_ops->cpuid_changed(vcpu);
+	kvm_ops->intercepts_changed(vcpu);
 }
 
 /*

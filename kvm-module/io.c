@@ -100,10 +100,8 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 		rax = kvm_reg_read(vcpu, REG_RAX);
 		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true))
 			return kvm_ops->skip_instruction(vcpu);
-		if (kvm_ioeventfd_write(vcpu->kvm, true, port, size, &rax)) {
-			vcpu->stat[STAT_ioeventfd]++;
+		if (kvm_write_taken(vcpu, true, port, size, &rax))
 			return kvm_ops->skip_instruction(vcpu);
-		}
 		memcpy(pio_data(vcpu), &rax, size);
 	}
 	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
@@ -274,10 +272,8 @@ static int op_write(struct emu *e, u64 linear, const void *buf,
 	    kvm_device_mmio(vcpu, span[0].gpa, size, (void *)buf, true))
 		return EMU_OK;
 	if (!span[0].memory && !span[1].len &&
-	    kvm_ioeventfd_write(vcpu->kvm, false, span[0].gpa, size, buf)) {
-		vcpu->stat[STAT_ioeventfd]++;
+	    kvm_write_taken(vcpu, false, span[0].gpa, size, buf))
 		return EMU_OK;
-	}
 	for (i = 0; i < 2 && span[i].len; i++) {
 		if (span[i].memory) {
 			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data,
@@ -364,10 +360,8 @@ static int op_pio_out(struct emu *e, u16 port, unsigned int size,
 			break;
 	if (i == count)
 		return EMU_OK;
-	if (count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
-		vcpu->stat[STAT_ioeventfd]++;
+	if (count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
 		return EMU_OK;
-	}
 	if (size * count <= PAGE_SIZE)
 		memcpy(pio_data(vcpu), buf, size * count);
 	return op_pio(e, port, size, count, true);
@@ -487,13 +481,13 @@ static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 
 static int op_rdmsr(struct emu *e, u32 index, u64 *value)
 {
-	return kvm_get_msr(vcpu_of(e), index, value, false) ?
+	return kvm_guest_msr(vcpu_of(e), index, value, false) ?
 		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 
 static int op_wrmsr(struct emu *e, u32 index, u64 value)
 {
-	return kvm_set_msr(vcpu_of(e), index, value, false) ?
+	return kvm_guest_msr(vcpu_of(e), index, &value, true) ?
 		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 

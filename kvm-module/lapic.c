@@ -242,13 +242,17 @@ static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 	return apic_id(apic) == m->dest;
 }
 
-/* One vCPU by its APIC id, without a search when ids are what they usually are. */
-static struct kvm_vcpu *by_apic_id(struct kvm *kvm, u32 id)
+/* Without a search when ids are what they usually are. */
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu = xa_load(&kvm->vcpus, id);
+	unsigned long i;
 
 	if (vcpu && vcpu->id == id && vcpu->lapic && apic_id(vcpu->lapic) == id)
 		return vcpu;
+	xa_for_each(&kvm->vcpus, i, vcpu)
+		if (vcpu->lapic && apic_id(vcpu->lapic) == id)
+			return vcpu;
 	return NULL;
 }
 
@@ -262,9 +266,8 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 
 	if (!m->shorthand && !m->logical && m->dest != 0xff &&
 	    m->dest != 0xffffffff) {
-		vcpu = by_apic_id(kvm, m->dest);
-		if (vcpu)
-			return accept(vcpu->lapic, m);
+		vcpu = kvm_vcpu_by_apic_id(kvm, m->dest);
+		return vcpu ? accept(vcpu->lapic, m) : IRQ_NOBODY;
 	}
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		if (!vcpu->lapic || !matches(vcpu->lapic, source, m))
@@ -306,6 +309,23 @@ static int end_of_interrupt(struct kvm_lapic *apic)
 	/* Split mode: the I/O APIC is user space's, and wants to know. */
 	vcpu->pending_eoi = vector;
 	return 1;
+}
+
+/*
+ * An edge-triggered interrupt whose end nobody waits for, with no other behind
+ * it, may end without an exit.
+ */
+void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	int vector;
+
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(apic);
+	vector = highest_vector(apic, APIC_ISR);
+	if (vector >= 0 && !test_vector(apic, APIC_TMR, vector) &&
+	    !kvm_pit_wants_ack(vcpu->kvm) && highest_vector(apic, APIC_IRR) < 0)
+		kvm_pv_eoi_offer(vcpu);
 }
 
 /* ---- the timer --------------------------------------------------------------------------- */
@@ -658,6 +678,8 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
 	/* The format has the id in bits 31:24 unless x2APIC format is asked for. */

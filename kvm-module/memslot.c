@@ -214,6 +214,8 @@ int kvm_set_memory_region(struct kvm *kvm,
 			goto out;
 		if (old && old->dirty && old->base == new->base)
 			memcpy(new->dirty, old->dirty, dirty_bytes(new));
+		else if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
+			bitmap_set(new->dirty, 0, new->npages);
 	}
 
 	if (!kvm_ops->tdp) {
@@ -246,8 +248,9 @@ out:
 }
 
 /*
- * Copies the log to user space and clears it. The pages are write-protected
- * before their bits are handed out, so a write after that is noticed again.
+ * Copies the log to user space and clears it, unless user space clears it itself
+ * piece by piece (below). The pages are write-protected before their bits are
+ * handed out, so a write after that is noticed again.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
@@ -262,13 +265,15 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	if (!slot || !slot->dirty)
 		return -ENOENT;
 	bytes = dirty_bytes(slot);
+	if (kvm->manual_dirty)
+		return copy_to_user(log->dirty_bitmap, slot->dirty, bytes) ? -EFAULT : 0;
 	copy = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;
 	for (i = 0; i < bytes / sizeof(long); i++)
 		if (READ_ONCE(slot->dirty[i]))
 			copy[i] = xchg(&slot->dirty[i], 0);
-	kvm_mmu_write_protect(kvm, slot, copy);
+	kvm_mmu_write_protect(kvm, slot, copy, 0, slot->npages);
 	if (copy_to_user(log->dirty_bitmap, copy, bytes)) {
 		/* Nothing is lost: put the bits back. */
 		for (i = 0; i < slot->npages; i++)
@@ -278,6 +283,34 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	}
 	kvfree(copy);
 	return r;
+}
+
+/* Pages that user space is about to send: log their next write. */
+int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
+{
+	u64 first = log->first_page, count = log->num_pages;
+	struct kvm_memslot *slot;
+	unsigned long *pages;
+	size_t i;
+
+	if (log->slot >= KVM_USER_SLOTS || first % 64)
+		return -EINVAL;
+	slot = slot_by_id(slots_locked(kvm), log->slot);
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	if (first > slot->npages || count > slot->npages - first ||
+	    (count % 64 && count < slot->npages - first))
+		return -EINVAL;
+	pages = vmemdup_user(log->dirty_bitmap, BITS_TO_LONGS(count) * sizeof(long));
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
+	for (i = 0; i < BITS_TO_LONGS(count); i++)
+		if (pages[i])
+			pages[i] &= atomic_long_fetch_andnot(pages[i],
+				(atomic_long_t *)&slot->dirty[first / BITS_PER_LONG + i]);
+	kvm_mmu_write_protect(kvm, slot, pages, first, count);
+	kvfree(pages);
+	return 0;
 }
 
 void kvm_free_memslots(struct kvm *kvm)

@@ -219,19 +219,20 @@ static u64 *find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
 }
 
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			   const unsigned long *pages)
+			   const unsigned long *pages, u64 first, u64 count)
 {
 	bool flush = false;
-	u64 i = 0, *e;
+	unsigned long i;
 	int level;
+	u64 *e;
 
 	spin_lock(&kvm->mmu_lock);
 	if (!kvm_ops->tdp) {
-		kvm_shadow_write_protect(kvm, slot, pages);
+		kvm_shadow_write_protect(kvm, slot, pages, first, count);
 		goto out;
 	}
-	for_each_set_bit_from(i, pages, slot->npages) {
-		e = find_leaf(kvm, slot->base + i, &level);
+	for_each_set_bit(i, pages, count) {
+		e = find_leaf(kvm, slot->base + first + i, &level);
 		if (e && *e & kvm_ops->tdp->write) {
 			WRITE_ONCE(*e, *e & ~kvm_ops->tdp->write);
 			flush = true;

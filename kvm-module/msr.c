@@ -22,6 +22,7 @@
 #include <asm/mtrr.h>
 #include <asm/nospec-branch.h>
 #include <asm/tsc.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "kvm.h"
 
@@ -96,6 +97,9 @@ static const u32 saved[] = {
 	MSR_MTRRfix4K_F0000, MSR_MTRRfix4K_F8000,
 	0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
 	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
+	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
+	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
+	MSR_KVM_POLL_CONTROL,
 };
 
 static bool has_tsc_aux(void)
@@ -188,6 +192,7 @@ static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	kvm_ops->set_tsc_offset(vcpu);
+	kvm_request(vcpu, REQ_CLOCK);
 }
 
 /*
@@ -377,6 +382,10 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 			return 1;
 		return kvm_get_feature_msr(index, value);
 	}
+	if (kvm_pv_has_msr(vcpu, index, host)) {
+		*value = kvm_pv_get_msr(vcpu, index);
+		return 0;
+	}
 	reg = find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
 	if (reg) {
 		*value = *reg;
@@ -384,7 +393,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	}
 	i = plain_index(index);
 	if (i < 0)
-		return 1;
+		return KVM_MSR_UNKNOWN;
 	*value = vcpu->msrs[i];
 	return 0;
 }
@@ -440,7 +449,7 @@ static int set_plain(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	int i = plain_index(index);
 
 	if (i < 0)
-		return 1;
+		return KVM_MSR_UNKNOWN;
 	if (!host && (value ^ vcpu->msrs[i]) & ~plain[i].guest_bits)
 		return 1;
 	vcpu->msrs[i] = value;
@@ -530,6 +539,8 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_UCODE_WRITE:
 		return 0;	/* an update that does nothing */
 	}
+	if (kvm_pv_has_msr(vcpu, index, host))
+		return kvm_pv_set_msr(vcpu, index, value, host);
 	reg = find_mtrr(vcpu, index);
 	if (reg) {
 		if (!valid_mtrr(vcpu, index, value))

@@ -789,12 +789,12 @@ bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 
 /* Take the write permission away, so that the next write is noticed. */
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			      const unsigned long *pages)
+			      const unsigned long *pages, u64 first, u64 count)
 {
-	u64 i = 0;
+	unsigned long i;
 
-	for_each_set_bit_from(i, pages, slot->npages)
-		protect_frame(kvm, slot, slot->base + i);
+	for_each_set_bit(i, pages, count)
+		protect_frame(kvm, slot, slot->base + first + i);
 	flush_others(kvm);
 }
 

@@ -104,7 +104,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 #define IOPM_PAGES	3	/* one bit a port, 64 Ki ports and 3 more */
 #define MSRPM_PAGES	2	/* two bits an MSR, three ranges of 8 Ki MSRs */
-static void *iopm, *msrpm;
+static void *iopm, *msrpm, *msrpm_all;	/* msrpm_all: every MSR exits */
 
 void svm_run(u64 vmcb_pa, u64 *regs, u64 host_pa);
 
@@ -221,6 +221,12 @@ static const u16 shadow_intercepts[] = {
 	INTERCEPT_INVLPG,
 };
 
+static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.msrpm_base_pa =
+		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
+}
+
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -231,7 +237,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_intercept(svm, intercepts[i], true);
 	control->iopm_base_pa = __pa(iopm);
-	control->msrpm_base_pa = __pa(msrpm);
+	svm_intercepts_changed(vcpu);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	if (npt) {
 		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
@@ -552,10 +558,6 @@ static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;	/* VMRUN wants it */
 	if (!npt)
 		set_shadow_modes(vcpu);
-}
-
-static void svm_cpuid_changed(struct kvm_vcpu *vcpu)
-{
 }
 
 static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -1037,7 +1039,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_cr4 = svm_set_cr4,
 	.set_efer = svm_set_efer,
 	.update_debug = svm_update_debug,
-	.cpuid_changed = svm_cpuid_changed,
+	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
@@ -1071,6 +1073,12 @@ static void pass_through(u32 msr)
 		}
 }
 
+static void free_map(void *map, int pages)
+{
+	if (map)
+		free_pages_exact(map, pages * PAGE_SIZE);
+}
+
 static void free_cpus(void)
 {
 	int cpu;
@@ -1084,8 +1092,9 @@ static void free_cpus(void)
 			__free_page(data->host);
 		data->hsave = data->host = NULL;
 	}
-	free_pages_exact(iopm, IOPM_PAGES * PAGE_SIZE);
-	free_pages_exact(msrpm, MSRPM_PAGES * PAGE_SIZE);
+	free_map(iopm, IOPM_PAGES);
+	free_map(msrpm, MSRPM_PAGES);
+	free_map(msrpm_all, MSRPM_PAGES);
 }
 
 static int alloc_cpus(void)
@@ -1100,10 +1109,12 @@ static int alloc_cpus(void)
 
 	iopm = alloc_pages_exact(IOPM_PAGES * PAGE_SIZE, GFP_KERNEL);
 	msrpm = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	if (!iopm || !msrpm)
+	msrpm_all = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
+	if (!iopm || !msrpm || !msrpm_all)
 		return -ENOMEM;
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
 	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(msrpm_all, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(passed); i++)
 		pass_through(passed[i]);
 	for_each_possible_cpu(cpu) {

@@ -24,8 +24,11 @@
 #include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
@@ -40,6 +43,10 @@
 #include "kvm.h"
 
 #define DR7_GD		BIT(13)
+
+static unsigned int halt_poll_ns = 200000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns, "How long a halted vCPU waits in a loop at most before it sleeps");
 
 /* ---- on and off a host processor --------------------------------------------------- */
 
@@ -64,12 +71,19 @@ static void put_from_cpu(struct kvm_vcpu *vcpu)
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
 {
-	load_on_cpu(container_of(notifier, struct kvm_vcpu, preempt), cpu);
+	struct kvm_vcpu *vcpu = container_of(notifier, struct kvm_vcpu, preempt);
+
+	load_on_cpu(vcpu, cpu);
+	kvm_pv_sched_in(vcpu);
 }
 
 static void sched_out(struct preempt_notifier *notifier, struct task_struct *next)
 {
-	put_from_cpu(container_of(notifier, struct kvm_vcpu, preempt));
+	struct kvm_vcpu *vcpu = container_of(notifier, struct kvm_vcpu, preempt);
+
+	WRITE_ONCE(vcpu->preempted, READ_ONCE(current->on_rq));
+	kvm_pv_sched_out(vcpu);
+	put_from_cpu(vcpu);
 }
 
 static struct preempt_ops preempt_ops = {
@@ -103,6 +117,21 @@ void kvm_kick(struct kvm_vcpu *vcpu)
 	    cpu != smp_processor_id())
 		smp_send_reschedule(cpu);
 	preempt_enable();
+}
+
+bool kvm_yield_to(struct kvm_vcpu *vcpu)
+{
+	struct task_struct *task;
+	bool yielded = false;
+
+	rcu_read_lock();
+	task = get_pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+	rcu_read_unlock();
+	if (task) {
+		yielded = yield_to(task, true) > 0;
+		put_task_struct(task);
+	}
+	return yielded;
 }
 
 /* ---- events ------------------------------------------------------------------------- */
@@ -278,6 +307,8 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
 		kvm_ops->inject_irq(vcpu);
+		if (vcpu->pv.eoi)
+			kvm_apic_pv_eoi(vcpu);
 	}
 }
 
@@ -363,35 +394,6 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
-{
-	u64 value;
-
-	vcpu->stat[STAT_msr_read]++;
-	if (kvm_get_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), &value, false)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	kvm_reg_write(vcpu, REG_RAX, lower_32_bits(value));
-	kvm_reg_write(vcpu, REG_RDX, upper_32_bits(value));
-	return kvm_ops->skip_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
-
-int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
-{
-	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) |
-		    kvm_reg_read(vcpu, REG_RDX) << 32;
-
-	vcpu->stat[STAT_msr_write]++;
-	if (kvm_set_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), value, false)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	return kvm_ops->skip_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
-
 int kvm_handle_hlt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_ops->skip_instruction(vcpu);
@@ -417,13 +419,17 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
-	long answer = -KVM_ENOSYS;
+	static const u8 where[] = { REG_RBX, REG_RCX, REG_RDX, REG_RSI };
+	u64 mask = kvm_is_long_mode(vcpu) ? ~0ULL : U32_MAX, a[4];
+	long answer = -KVM_EPERM;
+	int i;
 
 	vcpu->stat[STAT_hypercall]++;
-	if (kvm_ops->get_cpl(vcpu))
-		answer = -KVM_EPERM;
-	kvm_reg_write(vcpu, REG_RAX,
-		      kvm_is_long_mode(vcpu) ? (u64)answer : (u32)answer);
+	for (i = 0; i < 4; i++)
+		a[i] = kvm_reg_read(vcpu, where[i]) & mask;
+	if (!kvm_ops->get_cpl(vcpu))
+		answer = kvm_pv_hypercall(vcpu, kvm_reg_read(vcpu, REG_RAX) & mask, a);
+	kvm_reg_write(vcpu, REG_RAX, answer & mask);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
@@ -450,6 +456,28 @@ int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
+
+/* It spins: perhaps the vCPU that it waits for has no CPU. */
+int kvm_handle_pause(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	int nr = READ_ONCE(kvm->nr_vcpus), i;
+
+	vcpu->stat[STAT_pause]++;
+	for (i = 1; i < nr; i++) {
+		int next = (READ_ONCE(kvm->yielded_to) + i) % nr;
+		struct kvm_vcpu *other = xa_load(&kvm->vcpus, next);
+
+		if (!other || other == vcpu || !READ_ONCE(other->preempted))
+			continue;
+		if (kvm_yield_to(other)) {
+			WRITE_ONCE(kvm->yielded_to, next);
+			break;
+		}
+	}
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
@@ -678,6 +706,9 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_SIPI) &&
 	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		start_by_sipi(vcpu);
+	kvm_pv_requests(vcpu);
+	if (kvm_take_request(vcpu, REQ_INTERCEPTS))
+		kvm_ops->intercepts_changed(vcpu);
 	if (kvm_take_request(vcpu, REQ_MMU_RELOAD)) {
 		int r = kvm_shadow_load(vcpu);
 
@@ -702,20 +733,55 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
 	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
+	       READ_ONCE(vcpu->pv.unhalted) ||
 	       ev->exception.pending || ev->nmi.pending ||
 	       (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu));
 }
 
-/* Halted, or not started yet: sleep until there is something to do. */
+/* Whoever is woken often soon after it halted need not sleep in between. */
+static void poll_for_event(struct kvm_vcpu *vcpu)
+{
+	ktime_t end;
+
+	if (!vcpu->halt_poll_ns || vcpu->pv.no_host_poll)
+		return;
+	end = ktime_add_ns(ktime_get(), vcpu->halt_poll_ns);
+	while (!must_wake(vcpu) && !signal_pending(current) && !need_resched() &&
+	       single_task_running() && ktime_before(ktime_get(), end))
+		cpu_relax();
+}
+
+static void adapt_polling(struct kvm_vcpu *vcpu, ktime_t halted)
+{
+	unsigned int limit = READ_ONCE(halt_poll_ns);
+	s64 waited = ktime_to_ns(ktime_sub(ktime_get(), halted));
+
+	if (waited > limit)
+		vcpu->halt_poll_ns = 0;
+	else if (waited > vcpu->halt_poll_ns)
+		vcpu->halt_poll_ns = min(max(2 * vcpu->halt_poll_ns, 10000U), limit);
+}
+
+/* Halted, or not started yet: wait until there is something to do. */
 static int wait_for_event(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
+	ktime_t halted;
+
+	if (vcpu->pv.eoi_offered)
+		kvm_apic_pv_eoi(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
-	rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
-			   TASK_INTERRUPTIBLE);
+	if (!must_wake(vcpu)) {
+		halted = ktime_get();
+		poll_for_event(vcpu);
+		rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
+				   TASK_INTERRUPTIBLE);
+		adapt_polling(vcpu, halted);
+	}
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	if (!must_wake(vcpu))
 		return 1;	/* the signal is run_loop()'s */
+	WRITE_ONCE(vcpu->pv.unhalted, false);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	return handle_requests(vcpu);
@@ -815,6 +881,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
 		return run_emulated(vcpu);
+	if (unlikely(vcpu->pv.eoi_offered))
+		kvm_apic_pv_eoi(vcpu);
 	inject_events(vcpu);
 
 	preempt_disable();
@@ -913,18 +981,32 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 	return run_loop(vcpu);
 }
 
+/* vcpu->mutex is held, or nobody can know the vCPU. */
+static void set_pid(struct kvm_vcpu *vcpu, struct pid *pid)
+{
+	pid = rcu_replace_pointer(vcpu->pid, pid, true);
+	if (pid) {
+		synchronize_rcu();
+		put_pid(pid);
+	}
+}
+
 static int run_ioctl(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	sigset_t saved;
 	int r;
 
-	if (run->kvm_valid_regs || run->kvm_dirty_regs)
-		return -EINVAL;
+	r = kvm_sync_regs_in(vcpu);
+	if (r)
+		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
 		return -EINVAL;
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+	if (unlikely(rcu_access_pointer(vcpu->pid) != task_pid(current)))
+		set_pid(vcpu, get_task_pid(current, PIDTYPE_PID));
+	kvm_pv_sched_in(vcpu);
 
 	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ?
 		xgetbv(XCR_XFEATURE_ENABLED_MASK) : vcpu->xcr0;
@@ -941,6 +1023,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;
+	kvm_sync_regs_out(vcpu);
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -974,9 +1057,15 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
-	if (vmf->pgoff > 1)
+	void *page = (void *)vcpu->run + vmf->pgoff * PAGE_SIZE;
+
+	if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
+		page = kvm_coalesced_ring(vcpu->kvm);
+	else if (vmf->pgoff > 1)
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page((void *)vcpu->run + vmf->pgoff * PAGE_SIZE);
+	if (!page)
+		return VM_FAULT_OOM;
+	vmf->page = virt_to_page(page);
 	get_page(vmf->page);
 	return 0;
 }
@@ -1024,8 +1113,10 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	int i;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	if (!init)
+	if (!init) {
 		kvm_reset_msrs(vcpu);
+		kvm_pv_reset(vcpu);
+	}
 	kvm_ops->vcpu_reset(vcpu);
 	for (i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
@@ -1057,6 +1148,7 @@ EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
+	set_pid(vcpu, NULL);
 	kvm_mmu_free_cache(vcpu);
 	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);

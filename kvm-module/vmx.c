@@ -1047,18 +1047,24 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
 }
 
-static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
+static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 secondary = caps.secondary;
 
 	/* Off, it is #UD, as INVPCID and XSAVES are for every guest. */
 	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
 	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
-	if (!to_vmx(vcpu)->vpid)
+	if (!vmx->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	if (caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 		vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+	/* Without the bitmaps, every access exits. */
+	vmx->primary |= CPU_BASED_USE_MSR_BITMAPS;
+	if (rcu_access_pointer(vcpu->kvm->msr_filter))
+		vmx->primary &= ~CPU_BASED_USE_MSR_BITMAPS;
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 }
 
 static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -1886,7 +1892,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.set_cr4 = vmx_set_cr4,
 	.set_efer = vmx_set_efer,
 	.update_debug = vmx_update_debug,
-	.cpuid_changed = vmx_cpuid_changed,
+	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
