@@ -70,19 +70,24 @@ void kvm_clock_set(struct kvm *kvm, u64 ns)
 	kvm_request_all(kvm, REQ_CLOCK);
 }
 
-/* Where the version is odd, or changes meanwhile, the guest reads again. */
-static void write_versioned(struct kvm *kvm, gpa_t gpa, u32 *version, void *data,
+/*
+ * Write a structure whose version, at this offset, is odd meanwhile and another
+ * one afterwards: the guest then reads it again.
+ */
+static void write_versioned(struct kvm *kvm, gpa_t gpa, unsigned int version_at, void *data,
 			    unsigned int len)
 {
-	if (kvm_read_guest(kvm, gpa, version, sizeof(*version)))
+	u32 *version = data + version_at;
+
+	if (kvm_read_guest(kvm, gpa + version_at, version, sizeof(*version)))
 		return;
 	*version |= 1;
-	kvm_write_guest(kvm, gpa, version, sizeof(*version));
+	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
 	smp_wmb();
 	kvm_write_guest(kvm, gpa, data, len);
 	smp_wmb();
 	++*version;
-	kvm_write_guest(kvm, gpa, version, sizeof(*version));
+	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
 }
 
 static void write_system_time(struct kvm_vcpu *vcpu)
@@ -109,9 +114,8 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	if (vcpu->pv.stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	info.version = 1;
-	write_versioned(kvm, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED,
-			&info.version, &info, sizeof(info));
+	write_versioned(kvm, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
+			sizeof(info));
 }
 
 /* What the wall clock showed when the VM's clock was 0. */
@@ -120,7 +124,7 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	struct timespec64 boot = ns_to_timespec64(ktime_get_real_ns() - kvm_clock_ns(kvm));
 	struct pvclock_wall_clock wall = { .sec = boot.tv_sec, .nsec = boot.tv_nsec };
 
-	write_versioned(kvm, gpa, &wall.version, &wall, sizeof(wall));
+	write_versioned(kvm, gpa, 0, &wall, sizeof(wall));
 }
 
 /* ---- stolen time ------------------------------------------------------------ */
@@ -152,7 +156,8 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 		return;
 	st.steal += delay - vcpu->pv.run_delay;
 	vcpu->pv.run_delay = delay;
-	write_versioned(vcpu->kvm, gpa, &st.version, &st, offsetof(struct kvm_steal_time, flags));
+	write_versioned(vcpu->kvm, gpa, offsetof(struct kvm_steal_time, version), &st,
+			offsetof(struct kvm_steal_time, flags));
 }
 
 /* The vCPU's thread leaves the processor in the middle of KVM_RUN; atomic. */
