@@ -36,6 +36,14 @@ MODULE_DESCRIPTION("kvm-live hypervisor: generic part");
 MODULE_VERSION(KVM_LIVE_VERSION);
 MODULE_LICENSE("GPL");
 
+/* Without them Linux's KVM selftests skip themselves. */
+static int force_emulation_prefix;
+module_param(force_emulation_prefix, int, 0444);
+MODULE_PARM_DESC(force_emulation_prefix, "Always 0: no prefix makes the module emulate");
+static bool enable_pmu;
+module_param(enable_pmu, bool, 0444);
+MODULE_PARM_DESC(enable_pmu, "Always N: guests have no performance counters");
+
 const struct kvm_x86_ops *kvm_ops;
 EXPORT_SYMBOL_GPL(kvm_ops);
 struct kvm_host_caps kvm_caps;

@@ -64,6 +64,11 @@ static bool nrips = true;
 module_param(nrips, bool, 0444);
 MODULE_PARM_DESC(nrips, "Take the next instruction's address from the processor");
 
+/* Read by Linux's KVM selftests. */
+static bool avic;
+module_param(avic, bool, 0444);
+MODULE_PARM_DESC(avic, "Always N: the local APIC is the module's, not the processor's");
+
 /* Read by libvirt. There is no nested virtualization. */
 static bool nested;
 module_param(nested, bool, 0444);

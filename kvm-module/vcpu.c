@@ -974,10 +974,10 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (READ_ONCE(vcpu->run->immediate_exit__unsafe)) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	/* Its caller may still look at the exit that this has finished. */
+	if (READ_ONCE(vcpu->run->immediate_exit__unsafe))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	return run_loop(vcpu);
 }
 
@@ -1010,7 +1010,6 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 
 	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ?
 		xgetbv(XCR_XFEATURE_ENABLED_MASK) : vcpu->xcr0;
-	run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	r = resume_and_run(vcpu);
