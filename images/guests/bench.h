@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the guest long-bench and the program that runs it (tests/bench) agree on:
+ * the guest's loops in the order of their numbers, and the marks around a loop,
+ * no-operations that tests/bench/profile looks for.
+ *
+ * Registers at its start: r10 the loop's number, r12 how often, rsi where (port,
+ * address, MSR or CPUID leaf), r9 the value. It leaves the loop's ticks at DATA.
+ */
+#define BENCH_LOOPS(LOOP)							\
+	LOOP(nothing) LOOP(cpuid) LOOP(vmmcall) LOOP(rdmsr) LOOP(wrmsr)		\
+	LOOP(deadline) LOOP(in8) LOOP(out8) LOOP(load32) LOOP(store32)		\
+	LOOP(touch) LOOP(self_ipi) LOOP(ping) LOOP(pong) LOOP(cr0) LOOP(cr4)	\
+	LOOP(cr8) LOOP(dr7)
+
+#define BENCH_VECTOR	0x40
+#define BENCH_BEGIN	0x6b766d31
+#define BENCH_END	0x6b766d32

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What each kind of exit costs. A guest (images/guests/long-bench.S) loops one
+ * kind at a time and reads the TSC around the loop; in a machine that counts
+ * instructions (run-vm --icount) the difference is the number of instructions
+ * that guest, module, kernel and this program have executed. An empty loop is
+ * subtracted. A loop is short against the host's timer tick, and of several the
+ * cheapest counts: it has met no tick.
+ *
+ * Each row is a process of its own, so that one that hangs or is missing in the
+ * module gives "-" and no more. Output: a line "# bench<TAB>ROW<TAB>FIGURE" each.
+ * bench=ID,ID… on the kernel's command line selects rows; bench-batches=1 makes a
+ * single loop, for tests/bench/profile.
+ */
+#define _GNU_SOURCE
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include "vm.h"
+#include "bench.h"
+
+#define LOOP(name) BENCH_##name,
+enum { BENCH_LOOPS(LOOP) };
+#undef LOOP
+
+#define APIC		0xfee00000ul
+#define NOBODY		0x7f		/* an APIC ID that no vCPU has */
+#define FRESH		0x40000000ul	/* where memory is to be touched */
+#define FRESH_SIZE	(64ul << 20)
+#define HUGE		(2ul << 20)
+#define CROWD_SLOTS	0x80000000ul
+#define PORT_PIC	0x21
+#define PORT_PIT	0x40
+#define PORT_PIT_CTL	0x43
+#define PORT_EVENT	0x510
+#define PORT_NOBODY	0x520
+#define MMIO_EVENT	(MMIO + PAGE)
+
+enum {
+	X2APIC = 1,		/* else xAPIC */
+	EVENT_PIO = 2,		/* an ioeventfd at PORT_EVENT */
+	EVENT_MMIO = 4,		/* an ioeventfd at MMIO_EVENT */
+	FRESH_4K = 8,		/* FRESH is mapped, in 4 KiB pages, before each loop */
+	FRESH_ABSENT = 16,	/* and its host memory is absent */
+	FRESH_2M = 32,		/* in 2 MiB pages */
+	TWO_VCPUS = 64,		/* the second runs pong */
+};
+
+struct row {
+	const char *id, *text;
+	int loop;
+	uint64_t where, value;
+	unsigned int flags;
+	int count;		/* a loop's iterations; 0: 100 */
+};
+
+static const struct row rows[] = {
+	{ "cpuid", "CPUID leaf 0", BENCH_cpuid, 0, 0, 0, 0 },
+	{ "cpuid-last", "CPUID leaf 0x80000008", BENCH_cpuid, 0x80000008, 0, 0, 0 },
+	{ "vmmcall", "VMMCALL of a hypercall that does nothing", BENCH_vmmcall, 0, 0, 0, 0 },
+	{ "rdmsr", "RDMSR of IA32_APIC_BASE, intercepted", BENCH_rdmsr, 0x1b, 0, 0, 0 },
+	{ "x2apic-eoi", "x2APIC EOI with nothing in service", BENCH_wrmsr, 0x80b, 0, X2APIC, 0 },
+	{ "x2apic-icr", "x2APIC ICR: an IPI to nobody", BENCH_wrmsr, 0x830,
+	  (uint64_t)NOBODY << 32 | 0x4000 | BENCH_VECTOR, X2APIC, 0 },
+	{ "x2apic-self-ipi", "x2APIC IPI to itself: sent, taken, EOI", BENCH_self_ipi, 0,
+	  0x44000 | BENCH_VECTOR, X2APIC, 0 },
+	{ "xapic-eoi", "xAPIC (MMIO) EOI with nothing in service", BENCH_store32,
+	  APIC + 0xb0, 0, 0, 0 },
+	{ "xapic-icr", "xAPIC (MMIO) ICR: an IPI to nobody", BENCH_store32,
+	  APIC + 0x300, 0x4000 | BENCH_VECTOR, 0, 0 },
+	{ "deadline", "TSC-deadline timer armed, 1 s ahead", BENCH_deadline, 0,
+	  1000000000, X2APIC, 0 },
+	{ "deadline-near", "TSC-deadline timer armed, 100 us ahead: the next to expire",
+	  BENCH_deadline, 0, 100000, X2APIC, 0 },
+	{ "cr0", "MOV to CR0 that toggles TS", BENCH_cr0, 0, 0, 0, 0 },
+	{ "cr4", "MOV to CR4 that toggles PGE", BENCH_cr4, 0, 0, 0, 0 },
+	{ "cr8", "MOV to CR8 (task priority), the same value", BENCH_cr8, 0, 0, 0, 0 },
+	{ "dr7", "MOV to DR7, the same value", BENCH_dr7, 0, 0x400, 0, 0 },
+	{ "pic-in", "port read of the PIC in the kernel", BENCH_in8, PORT_PIC, 0, 0, 0 },
+	{ "pic-out", "port write to the PIC in the kernel", BENCH_out8, PORT_PIC, 0xff, 0, 0 },
+	{ "pit-in", "port read of the PIT in the kernel", BENCH_in8, PORT_PIT, 0, 0, 0 },
+	{ "pit-out", "port write to the PIT in the kernel", BENCH_out8, PORT_PIT_CTL, 0, 0, 0 },
+	{ "pio-in", "port read from user space", BENCH_in8, PORT_NOBODY, 0, 0, 0 },
+	{ "pio-out", "port write to user space", BENCH_out8, PORT_NOBODY, 0, 0, 0 },
+	{ "mmio-load", "MMIO read from user space", BENCH_load32, MMIO, 0, 0, 0 },
+	{ "mmio-store", "MMIO write to user space", BENCH_store32, MMIO, 0, 0, 0 },
+	{ "pio-event", "port write with ioeventfd", BENCH_out8, PORT_EVENT, 0, EVENT_PIO, 0 },
+	{ "mmio-event", "MMIO write with ioeventfd", BENCH_store32, MMIO_EVENT, 0,
+	  EVENT_MMIO, 0 },
+	{ "npf", "NPT violation, 4 KiB pages that the host has mapped", BENCH_touch,
+	  FRESH, PAGE, FRESH_4K, 256 },
+	{ "npf-absent", "NPT violation, 4 KiB pages that the host has to find first",
+	  BENCH_touch, FRESH, PAGE, FRESH_4K | FRESH_ABSENT, 128 },
+	{ "npf-2m", "NPT violation, 2 MiB pages that the host has mapped", BENCH_touch,
+	  FRESH, HUGE, FRESH_2M, FRESH_SIZE / HUGE },
+	{ "hlt-wake", "HLT and wake by IPI, between two vCPUs on one processor",
+	  BENCH_ping, 0, 1ull << 32 | 0x4000 | BENCH_VECTOR, X2APIC | TWO_VCPUS, 50 },
+};
+
+/* What else exists while a row is measured; of each at least 1. */
+struct crowd {
+	const char *what;
+	int vms, vcpus, slots, events;
+};
+
+static const struct crowd alone = { "", 1, 1, 1, 1 };
+static const struct crowd crowds[] = {
+	{ "16 VMs", 16, 1, 1, 1 }, { "64 VMs", 64, 1, 1, 1 },
+	{ "8 vCPUs", 1, 8, 1, 1 }, { "64 vCPUs", 1, 64, 1, 1 },
+	{ "32 memory slots", 1, 1, 32, 1 }, { "500 memory slots", 1, 1, 500, 1 },
+	{ "32 ioeventfds", 1, 1, 1, 32 }, { "500 ioeventfds", 1, 1, 1, 500 },
+};
+
+/* Rows that are measured in every crowd, and those of events in theirs only. */
+static const char *const growing[] = {
+	"cpuid", "pio-out", "mmio-store", "pio-event", "mmio-event", "npf",
+};
+
+static int batches = 12;
+
+/* ---- machines --------------------------------------------------------------------- */
+
+static void give_up(const char *what)
+{
+	printf("# bench: %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	_exit(1);
+}
+
+/* 64-bit mode sees the first 4 GiB in 2 MiB pages. */
+static void map_4g(struct vm *vm)
+{
+	uint64_t *table = (void *)(vm->mem + PAGE_TABLES);
+
+	memset(table, 0, 2 * PAGE);
+	table[0] = PAGE_TABLES + PAGE + 3;
+	for (uint64_t i = 0; i < 4; i++)
+		table[512 + i] = PAGE_TABLES + (2 + i) * PAGE + 3;
+	for (uint64_t i = 0; i < 4 * 512; i++)
+		table[1024 + i] = i << 21 | 0x83;
+}
+
+static void set_apic(int vcpu, int id, bool x2apic)
+{
+	struct kvm_lapic_state apic;
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
+		give_up("KVM_GET_SREGS");
+	s.apic_base = APIC | 0x800 | (x2apic ? 0x400 : 0) | (id == 0 ? 0x100 : 0);
+	if (ioctl(vcpu, KVM_SET_SREGS, &s) < 0)
+		give_up("KVM_SET_SREGS of the APIC's base");
+	if (ioctl(vcpu, KVM_GET_LAPIC, &apic) < 0)
+		give_up("KVM_GET_LAPIC");
+	*(uint32_t *)(apic.regs + 0xf0) = 0x1ff;
+	*(uint32_t *)(apic.regs + 0x320) = 0x40000 | BENCH_VECTOR; /* TSC deadline */
+	if (!x2apic)
+		*(uint32_t *)(apic.regs + 0x310) = (uint32_t)NOBODY << 24;
+	if (ioctl(vcpu, KVM_SET_LAPIC, &apic) < 0)
+		give_up("KVM_SET_LAPIC");
+}
+
+static void set_cpuid(struct vm *vm, int vcpu)
+{
+	struct kvm_cpuid2 *table = vm_cpuid(vm->kvm);
+
+	for (uint32_t i = 0; i < table->nent; i++)
+		if (table->entries[i].function == 1)
+			table->entries[i].ecx |= 1u << 24 | 1u << 21;	/* TSC deadline, x2APIC */
+	if (ioctl(vcpu, KVM_SET_CPUID2, table) < 0)
+		give_up("KVM_SET_CPUID2");
+}
+
+/* As QEMU's: interrupt controllers and timer in the kernel. */
+static void create(struct vm *vm, uint8_t *mem)
+{
+	struct kvm_pit_config pit = { .flags = 0 };
+	uint64_t identity = 0xfffbc000;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->kvm = vm_open();
+	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		give_up("KVM_CREATE_VM");
+	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	vm->run_size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	vm->mem = mem;
+	if (vm_slot(vm, 0, 0, 0, MEMORY, mem) < 0)
+		give_up("KVM_SET_USER_MEMORY_REGION");
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		give_up("KVM_CREATE_IRQCHIP");
+	if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
+		give_up("KVM_CREATE_PIT2");
+}
+
+static int add_vcpu(struct vm *vm, int id, struct kvm_run **run, bool x2apic)
+{
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	int vcpu = vm_add_vcpu(vm, id, run);
+
+	set_cpuid(vm, vcpu);
+	vm_mode_of(vm, vcpu, 64);
+	set_apic(vcpu, id, x2apic);
+	if (ioctl(vcpu, KVM_SET_MP_STATE, &mp) < 0)
+		give_up("KVM_SET_MP_STATE");
+	map_4g(vm);
+	return vcpu;
+}
+
+static uint8_t *guest_memory(void)
+{
+	uint8_t *mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		give_up("memory");
+	memcpy(mem + 0x100000, guest_long_bench, guest_long_bench_end - guest_long_bench);
+	return mem;
+}
+
+static void set_regs(int vcpu, int id, int loop, uint64_t where, uint64_t value, int count)
+{
+	struct kvm_regs regs = {
+		.rip = 0x100000, .rflags = 2, .rsp = STACK - id * PAGE, .r10 = loop,
+		.r12 = count, .rsi = where, .r9 = value,
+	};
+
+	if (ioctl(vcpu, KVM_SET_REGS, &regs) < 0)
+		give_up("KVM_SET_REGS");
+}
+
+/* Until the guest is done; the value of reads is of no interest. */
+static void run_guest(int vcpu, struct kvm_run *run)
+{
+	for (;;) {
+		if (ioctl(vcpu, KVM_RUN, 0) < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			give_up("KVM_RUN");
+		}
+		if (run->exit_reason == KVM_EXIT_IO) {
+			if (run->io.port == PORT_EXIT)
+				break;
+		} else if (run->exit_reason != KVM_EXIT_MMIO) {
+			printf("# bench: exit reason %u, 0x%llx\n", run->exit_reason,
+			       (unsigned long long)run->hw.hardware_exit_reason);
+			fflush(stdout);
+			_exit(1);
+		}
+	}
+	/* Complete the OUT, so that new registers are those of the next run. */
+	run->immediate_exit = 1;
+	ioctl(vcpu, KVM_RUN, 0);
+	run->immediate_exit = 0;
+}
+
+/* A vCPU has run, too. */
+static void run_once_idle(int vcpu, int id, struct kvm_run *run)
+{
+	set_regs(vcpu, id, BENCH_nothing, 0, 0, 1);
+	run_guest(vcpu, run);
+}
+
+/* ---- a row ------------------------------------------------------------------------ */
+
+static void add_event(struct vm *vm, int fd, bool pio, uint64_t where)
+{
+	struct kvm_ioeventfd e = {
+		.addr = where, .len = pio ? 1 : 4, .fd = fd,
+		.flags = pio ? KVM_IOEVENTFD_FLAG_PIO : 0,
+	};
+
+	if (ioctl(vm->fd, KVM_IOEVENTFD, &e) < 0)
+		give_up("KVM_IOEVENTFD");
+}
+
+/* The one that is used comes in the middle. */
+static void add_events(struct vm *vm, bool pio, int count)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	for (int i = 0; i < count; i++) {
+		if (i == count / 2)
+			add_event(vm, fd, pio, pio ? PORT_EVENT : MMIO_EVENT);
+		else
+			add_event(vm, fd, pio, pio ? 0x1000u + 4 * i : MMIO + 2 * PAGE + 4 * i);
+	}
+}
+
+static void add_crowd(struct vm *vm, const struct crowd *crowd)
+{
+	struct kvm_run *run;
+	struct vm other;
+	uint8_t *mem;
+	int vcpu;
+
+	for (int i = 1; i < crowd->slots; i++)
+		if (vm_slot(vm, 8 + i, 0, CROWD_SLOTS + i * 0x20000ul, 0x10000, vm->mem) < 0)
+			give_up("one more memory slot");
+	for (int i = 1; i < crowd->vcpus; i++) {
+		vcpu = add_vcpu(vm, i, &run, false);
+		run_once_idle(vcpu, 0, run);
+	}
+	mem = crowd->vms > 1 ? guest_memory() : NULL;
+	for (int i = 1; i < crowd->vms; i++) {
+		create(&other, mem);
+		vcpu = add_vcpu(&other, 0, &run, false);
+		run_once_idle(vcpu, 0, run);
+	}
+}
+
+static uint8_t *fresh_memory(struct vm *vm, unsigned int flags)
+{
+	uint8_t *mem = mmap(NULL, FRESH_SIZE + HUGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		give_up("memory");
+	mem = (void *)(((uintptr_t)mem + HUGE - 1) & ~(HUGE - 1));
+	if (madvise(mem, FRESH_SIZE, flags & FRESH_2M ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
+		give_up("madvise");
+	if (vm_slot(vm, 1, 0, FRESH, FRESH_SIZE, mem) < 0)
+		give_up("a slot of memory to be touched");
+	return mem;
+}
+
+/* Before each loop: the guest's second-level tables forget the memory. */
+static void refresh(uint8_t *fresh, const struct row *row)
+{
+	if (madvise(fresh, FRESH_SIZE, MADV_DONTNEED) < 0)
+		give_up("madvise");
+	if (row->flags & FRESH_ABSENT)
+		return;
+	for (int i = 0; i < row->count; i++)
+		fresh[i * row->value] = 1;
+}
+
+struct second {
+	int vcpu;
+	bool ends;
+};
+
+static void *run_second(void *arg)
+{
+	struct second *s = arg;
+
+	while (!s->ends && (ioctl(s->vcpu, KVM_RUN, 0) == 0 || errno == EAGAIN || errno == EINTR))
+		;
+	return NULL;
+}
+
+static uint64_t loop_once(struct vm *vm, const struct row *row, int loop, int count)
+{
+	uint64_t ticks;
+
+	set_regs(vm->vcpu, 0, loop, row->where, row->value, count);
+	run_guest(vm->vcpu, vm->run);
+	memcpy(&ticks, vm->mem + DATA, sizeof(ticks));
+	return ticks;
+}
+
+static double measure(const struct row *row, const struct crowd *crowd)
+{
+	bool x2apic = row->flags & X2APIC;
+	uint64_t best = UINT64_MAX, empty = UINT64_MAX, ticks;
+	int count = row->count ? row->count : 100;
+	struct second second = { 0 };
+	struct kvm_run *second_run;
+	uint8_t *fresh = NULL;
+	pthread_t thread;
+	struct vm vm;
+
+	create(&vm, guest_memory());
+	vm.vcpu = add_vcpu(&vm, 0, &vm.run, x2apic);
+	add_crowd(&vm, crowd);
+	if (row->flags & EVENT_PIO)
+		add_events(&vm, true, crowd->events);
+	if (row->flags & EVENT_MMIO)
+		add_events(&vm, false, crowd->events);
+	if (row->flags & (FRESH_4K | FRESH_2M))
+		fresh = fresh_memory(&vm, row->flags);
+	if (row->flags & TWO_VCPUS) {
+		second.vcpu = add_vcpu(&vm, 1, &second_run, true);
+		set_regs(second.vcpu, 1, BENCH_pong, 0, 0x4000 | BENCH_VECTOR, 0);
+		pthread_create(&thread, NULL, run_second, &second);
+	}
+	for (int i = 0; i < 3; i++) {
+		ticks = loop_once(&vm, row, BENCH_nothing, count);
+		if (ticks < empty)
+			empty = ticks;
+	}
+	printf("# bench-loop\t%s\t%d\n", row->id, row->flags & TWO_VCPUS ? 2 * count : count);
+	for (int i = 0; i < batches; i++) {
+		if (fresh)
+			refresh(fresh, row);
+		ticks = loop_once(&vm, row, row->loop, count);
+		if (ticks < best)
+			best = ticks;
+	}
+	/* A round trip is two wakes. */
+	return (double)(best - empty) / count / (row->flags & TWO_VCPUS ? 2 : 1);
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+static long free_kib(void)
+{
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "r");
+	long kib = -1;
+
+	while (f && kib < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "MemFree: %ld", &kib);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+#define MEMORY_VMS 100
+
+/* KiB of the host's for a VM that has run, without its own memory. */
+static double measure_memory(int vcpus)
+{
+	uint8_t *mem = guest_memory();
+	struct kvm_run *run;
+	long before = 0;
+	struct vm vm;
+
+	/* The first few fill caches that later ones share. */
+	for (int i = -10; i < MEMORY_VMS; i++) {
+		if (i == 0)
+			before = free_kib();
+		create(&vm, mem);
+		for (int id = 0; id < vcpus; id++)
+			run_once_idle(add_vcpu(&vm, id, &run, false), 0, run);
+	}
+	return (double)(before - free_kib()) / MEMORY_VMS;
+}
+
+/* ---- all ---------------------------------------------------------------------------- */
+
+static char selected[1024];
+
+static void read_options(void)
+{
+	char line[4096] = "", *at;
+	FILE *f = fopen("/proc/cmdline", "r");
+
+	if (f && fgets(line, sizeof(line), f)) {
+		at = strstr(line, " bench=");
+		if (at)
+			sscanf(at + 7, "%1022[^ \n]", selected);
+		at = strstr(line, " bench-batches=");
+		if (at)
+			batches = atoi(at + 15);
+	}
+	if (f)
+		fclose(f);
+}
+
+static bool is_selected(const char *id)
+{
+	size_t n = strlen(id);
+
+	if (!*selected)
+		return true;
+	for (const char *at = selected; (at = strstr(at, id)); at += n)
+		if ((at == selected || at[-1] == ',') && (at[n] == ',' || !at[n]))
+			return true;
+	return false;
+}
+
+/* A process of its own, which has a minute. */
+static void report(const char *id, const char *text, const struct row *row,
+		   const struct crowd *crowd, int vcpus)
+{
+	int status;
+	pid_t pid;
+
+	if (!is_selected(id))
+		return;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		double figure;
+
+		alarm(60);
+		figure = row ? measure(row, crowd) : measure_memory(vcpus);
+		printf("# bench\t%s: %s\t%.0f\n", id, text, round(figure));
+		fflush(stdout);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) < 0 || status)
+		printf("# bench\t%s: %s\t-\n", id, text);
+	fflush(stdout);
+}
+
+static const struct row *find_row(const char *id)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(rows[i].id, id))
+			return &rows[i];
+	return NULL;
+}
+
+static void report_growth(const struct row *row, const struct crowd *crowd)
+{
+	char id[64], text[256];
+	size_t n;
+
+	if (crowd->events > 1 && !(row->flags & (EVENT_PIO | EVENT_MMIO)))
+		return;
+	n = snprintf(id, sizeof(id), "%s/%s", row->id, crowd->what);
+	for (size_t i = 0; i < n; i++)
+		if (id[i] == ' ')
+			id[i] = '-';
+	snprintf(text, sizeof(text), "%s, while there are %s", row->text, crowd->what);
+	report(id, text, row, crowd, 0);
+}
+
+int main(void)
+{
+	read_options();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		report(rows[i].id, rows[i].text, &rows[i], &alone, 0);
+	for (size_t i = 0; i < sizeof(growing) / sizeof(growing[0]); i++)
+		for (size_t j = 0; j < sizeof(crowds) / sizeof(crowds[0]); j++)
+			report_growth(find_row(growing[i]), &crowds[j]);
+	report("memory-1", "KiB of host memory for an idle VM with 1 vCPU", NULL, NULL, 1);
+	report("memory-4", "KiB of host memory for an idle VM with 4 vCPUs", NULL, NULL, 4);
+	return 0;
+}

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The cost of an exit, ours and the stock module's, and where it goes.
+
+build/tests/bench/%: tests/bench/%.c $(wildcard tests/module/*.h images/guests/*.h) \
+		tests/unit/tap.h $(GUESTS_OUT)/guests.h $(GUESTS_OUT)/guests.o
+	@mkdir -p $(@D)
+	cc -O2 -Wall -Wextra -Werror -static -pthread -Itests/module -Itests/unit \
+		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(GUESTS_OUT)/guests.o -lm
