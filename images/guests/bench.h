@@ -16,3 +16,8 @@
 #define BENCH_VECTOR	0x40
 #define BENCH_BEGIN	0x6b766d31
 #define BENCH_END	0x6b766d32
+
+/* The program's own mark: the text of /proc/kallsyms, ended by 0, is there. */
+#define BENCH_SYMBOLS	0x6b766d33
+#define BENCH_SYMBOLS_AT	0x20000000
+#define BENCH_SYMBOLS_ROOM	(32 << 20)

@@ -9,8 +9,8 @@
  *
  * Each row is a process of its own, so that one that hangs or is missing in the
  * module gives "-" and no more. Output: a line "# bench<TAB>ROW<TAB>FIGURE" each.
- * bench=ID,ID… on the kernel's command line selects rows; bench-batches=1 makes a
- * single loop, for tests/bench/profile.
+ * bench=ID,ID… on the kernel's command line selects rows; bench-profile makes this
+ * program tell the kernel's symbols to tests/bench/profile's plugin.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -120,7 +120,7 @@ static const char *const growing[] = {
 	"cpuid", "pio-out", "mmio-store", "pio-event", "mmio-event", "npf",
 };
 
-static int batches = 12;
+#define BATCHES 12
 
 /* ---- machines --------------------------------------------------------------------- */
 
@@ -395,7 +395,7 @@ static double measure(const struct row *row, const struct crowd *crowd)
 			empty = ticks;
 	}
 	printf("# bench-loop\t%s\t%d\n", row->id, row->flags & TWO_VCPUS ? 2 * count : count);
-	for (int i = 0; i < batches; i++) {
+	for (int i = 0; i < BATCHES; i++) {
 		if (fresh)
 			refresh(fresh, row);
 		ticks = loop_once(&vm, row, row->loop, count);
@@ -436,8 +436,11 @@ static double measure_memory(int vcpus)
 		if (i == 0)
 			before = free_kib();
 		create(&vm, mem);
-		for (int id = 0; id < vcpus; id++)
-			run_once_idle(add_vcpu(&vm, id, &run, false), 0, run);
+		for (int id = 0; id < vcpus; id++) {
+			int vcpu = add_vcpu(&vm, id, &run, false);
+
+			run_once_idle(vcpu, 0, run);
+		}
 	}
 	return (double)(before - free_kib()) / MEMORY_VMS;
 }
@@ -445,6 +448,7 @@ static double measure_memory(int vcpus)
 /* ---- all ---------------------------------------------------------------------------- */
 
 static char selected[1024];
+static bool profiled;
 
 static void read_options(void)
 {
@@ -455,12 +459,28 @@ static void read_options(void)
 		at = strstr(line, " bench=");
 		if (at)
 			sscanf(at + 7, "%1022[^ \n]", selected);
-		at = strstr(line, " bench-batches=");
-		if (at)
-			batches = atoi(at + 15);
+		profiled = strstr(line, " bench-profile") != NULL;
 	}
 	if (f)
 		fclose(f);
+}
+
+/* The plugin reads them where bench.h says, at an instruction that tells it to. */
+static void tell_symbols(void)
+{
+	size_t n = 0;
+	ssize_t got;
+	int fd = open("/proc/kallsyms", O_RDONLY);
+	char *room = mmap((void *)BENCH_SYMBOLS_AT, BENCH_SYMBOLS_ROOM, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+
+	if (fd < 0 || room == MAP_FAILED)
+		bail_out("no room for the symbols, or none to read: %s", strerror(errno));
+	while ((got = read(fd, room + n, BENCH_SYMBOLS_ROOM - 1 - n)) > 0)
+		n += got;
+	__asm__ volatile("nopl %c0(%%rax,%%rax)" : : "i"(BENCH_SYMBOLS) : "memory");
+	munmap(room, BENCH_SYMBOLS_ROOM);
+	close(fd);
 }
 
 static bool is_selected(const char *id)
@@ -495,8 +515,10 @@ static void report(const char *id, const char *text, const struct row *row,
 		fflush(stdout);
 		_exit(0);
 	}
-	if (waitpid(pid, &status, 0) < 0 || status)
+	if (waitpid(pid, &status, 0) < 0 || status) {
+		printf("# bench: %s ended with status 0x%x\n", id, status);
 		printf("# bench\t%s: %s\t-\n", id, text);
+	}
 	fflush(stdout);
 }
 
@@ -526,6 +548,8 @@ static void report_growth(const struct row *row, const struct crowd *crowd)
 int main(void)
 {
 	read_options();
+	if (profiled)
+		tell_symbols();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report(rows[i].id, rows[i].text, &rows[i], &alone, 0);
 	for (size_t i = 0; i < sizeof(growing) / sizeof(growing[0]); i++)

@@ -7,3 +7,8 @@ build/tests/bench/%: tests/bench/%.c $(wildcard tests/module/*.h images/guests/*
 	@mkdir -p $(@D)
 	cc -O2 -Wall -Wextra -Werror -static -pthread -Itests/module -Itests/unit \
 		-Iimages/guests -I$(GUESTS_OUT) -o $@ $< $(GUESTS_OUT)/guests.o -lm
+
+build/tests/bench/profile-plugin.so: tests/bench/profile-plugin.c images/guests/bench.h
+	@mkdir -p $(@D)
+	cc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -Iimages/guests -o $@ $< \
+		$$(pkgconf --cflags --libs glib-2.0)
