@@ -42,6 +42,7 @@
 	lidt idtr
 	movq %cr0, %r15
 	movq %cr4, %rbp
+	movl $PAGE_TABLES, %ebx
 	jmp *table(,%r10,8)
 
 	loop nothing begin=0x12345678	/* not for the profile */
@@ -120,6 +121,16 @@
 	again
 	loop dr7
 	movq %r9, %dr7
+	again
+
+	loop cr3			/* between two roots, as a kernel between processes */
+	xorq $(BENCH_ROOT2 ^ PAGE_TABLES), %rbx
+	movq %rbx, %cr3
+	again
+	loop pte			/* a page mapped anew and used */
+	movq %r9, BENCH_PTE
+	invlpg (%rsi)
+	movb $1, (%rsi)
 	again
 
 pong:	sti

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <x86intrin.h>
 
 #include "vm.h"
 #include "bench.h"
@@ -39,6 +40,8 @@ enum { BENCH_LOOPS(LOOP) };
 #define PORT_EVENT	0x510
 #define PORT_NOBODY	0x520
 #define MMIO_EVENT	(MMIO + PAGE)
+#define PTE_PAGE	0xc0000000ul	/* mapped by a table of 4 KiB pages */
+#define MSI_GSI		40
 
 enum {
 	X2APIC = 1,		/* else xAPIC */
@@ -48,6 +51,10 @@ enum {
 	FRESH_ABSENT = 16,	/* and its host memory is absent */
 	FRESH_2M = 32,		/* in 2 MiB pages */
 	TWO_VCPUS = 64,		/* the second runs pong */
+	DIRTY_LOG = 128,	/* FRESH is present, and its dirty log read before each loop */
+	HOST = 256,		/* what is measured is read_log() or signal_msi() after the loop */
+	MSI = 512,
+	SHADOW = 1024,		/* measured with shadow paging, too */
 };
 
 struct row {
@@ -59,7 +66,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "cpuid", "CPUID leaf 0", BENCH_cpuid, 0, 0, 0, 0 },
+	{ "cpuid", "CPUID leaf 0", BENCH_cpuid, 0, 0, SHADOW, 0 },
 	{ "cpuid-last", "CPUID leaf 0x80000008", BENCH_cpuid, 0x80000008, 0, 0, 0 },
 	{ "vmmcall", "VMMCALL of a hypercall that does nothing", BENCH_vmmcall, 0, 0, 0, 0 },
 	{ "rdmsr", "RDMSR of IA32_APIC_BASE, intercepted", BENCH_rdmsr, 0x1b, 0, 0, 0 },
@@ -85,18 +92,27 @@ static const struct row rows[] = {
 	{ "pit-in", "port read of the PIT in the kernel", BENCH_in8, PORT_PIT, 0, 0, 0 },
 	{ "pit-out", "port write to the PIT in the kernel", BENCH_out8, PORT_PIT_CTL, 0, 0, 0 },
 	{ "pio-in", "port read from user space", BENCH_in8, PORT_NOBODY, 0, 0, 0 },
-	{ "pio-out", "port write to user space", BENCH_out8, PORT_NOBODY, 0, 0, 0 },
+	{ "pio-out", "port write to user space", BENCH_out8, PORT_NOBODY, 0, SHADOW, 0 },
 	{ "mmio-load", "MMIO read from user space", BENCH_load32, MMIO, 0, 0, 0 },
-	{ "mmio-store", "MMIO write to user space", BENCH_store32, MMIO, 0, 0, 0 },
+	{ "mmio-store", "MMIO write to user space", BENCH_store32, MMIO, 0, SHADOW, 0 },
 	{ "pio-event", "port write with ioeventfd", BENCH_out8, PORT_EVENT, 0, EVENT_PIO, 0 },
 	{ "mmio-event", "MMIO write with ioeventfd", BENCH_store32, MMIO_EVENT, 0,
 	  EVENT_MMIO, 0 },
-	{ "npf", "NPT violation, 4 KiB pages that the host has mapped", BENCH_touch,
-	  FRESH, PAGE, FRESH_4K, 256 },
-	{ "npf-absent", "NPT violation, 4 KiB pages that the host has to find first",
-	  BENCH_touch, FRESH, PAGE, FRESH_4K | FRESH_ABSENT, 128 },
-	{ "npf-2m", "NPT violation, 2 MiB pages that the host has mapped", BENCH_touch,
-	  FRESH, HUGE, FRESH_2M, FRESH_SIZE / HUGE },
+	{ "fault", "first touch of a 4 KiB page that the host has mapped: second-level fault",
+	  BENCH_touch, FRESH, PAGE, FRESH_4K | SHADOW, 256 },
+	{ "fault-absent", "first touch of a 4 KiB page that the host has to find first",
+	  BENCH_touch, FRESH, PAGE, FRESH_4K | FRESH_ABSENT | SHADOW, 128 },
+	{ "fault-2m", "first touch of a 2 MiB page that the host has mapped",
+	  BENCH_touch, FRESH, HUGE, FRESH_2M | SHADOW, FRESH_SIZE / HUGE },
+	{ "dirty-fault", "first write to a 4 KiB page since its dirty log was read",
+	  BENCH_touch, FRESH, PAGE, FRESH_4K | DIRTY_LOG | SHADOW, 256 },
+	{ "dirty-read", "KVM_GET_DIRTY_LOG, for each of 256 dirty pages of a 64 MiB slot",
+	  BENCH_touch, FRESH, PAGE, FRESH_4K | DIRTY_LOG | HOST | SHADOW, 256 },
+	{ "irqfd-msi", "write to an irqfd whose MSI goes to a vCPU that does not run",
+	  BENCH_nothing, 0, 0, X2APIC | HOST | MSI, 100 },
+	{ "cr3", "MOV to CR3 between two address spaces", BENCH_cr3, 0, 0, SHADOW, 0 },
+	{ "pte", "a page table entry changed, INVLPG, the page touched", BENCH_pte,
+	  PTE_PAGE, (DATA + PAGE) | 3, SHADOW, 0 },
 	{ "hlt-wake", "HLT and wake by IPI, between two vCPUs on one processor",
 	  BENCH_ping, 0, 1ull << 32 | 0x4000 | BENCH_VECTOR, X2APIC | TWO_VCPUS, 50 },
 };
@@ -115,9 +131,9 @@ static const struct crowd crowds[] = {
 	{ "32 ioeventfds", 1, 1, 1, 32 }, { "500 ioeventfds", 1, 1, 1, 500 },
 };
 
-/* Rows that are measured in every crowd, and those of events in theirs only. */
+/* Rows that are measured in every crowd; in those of ioeventfds only their own. */
 static const char *const growing[] = {
-	"cpuid", "pio-out", "mmio-store", "pio-event", "mmio-event", "npf",
+	"cpuid", "pio-out", "mmio-store", "pio-event", "mmio-event", "fault", "x2apic-icr",
 };
 
 #define BATCHES 12
@@ -142,6 +158,9 @@ static void map_4g(struct vm *vm)
 		table[512 + i] = PAGE_TABLES + (2 + i) * PAGE + 3;
 	for (uint64_t i = 0; i < 4 * 512; i++)
 		table[1024 + i] = i << 21 | 0x83;
+	memcpy(vm->mem + BENCH_ROOT2, table, PAGE);
+	table[1024 + PTE_PAGE / HUGE] = BENCH_PTE | 3;
+	*(uint64_t *)(vm->mem + BENCH_PTE) = (DATA + PAGE) | 3;
 }
 
 static void set_apic(int vcpu, int id, bool x2apic)
@@ -292,7 +311,7 @@ static void add_events(struct vm *vm, bool pio, int count)
 	}
 }
 
-static void add_crowd(struct vm *vm, const struct crowd *crowd)
+static void add_crowd(struct vm *vm, const struct crowd *crowd, bool x2apic)
 {
 	struct kvm_run *run;
 	struct vm other;
@@ -303,7 +322,7 @@ static void add_crowd(struct vm *vm, const struct crowd *crowd)
 		if (vm_slot(vm, 8 + i, 0, CROWD_SLOTS + i * 0x20000ul, 0x10000, vm->mem) < 0)
 			give_up("one more memory slot");
 	for (int i = 1; i < crowd->vcpus; i++) {
-		vcpu = add_vcpu(vm, i, &run, false);
+		vcpu = add_vcpu(vm, i, &run, x2apic);
 		run_once_idle(vcpu, 0, run);
 	}
 	mem = crowd->vms > 1 ? guest_memory() : NULL;
@@ -324,14 +343,72 @@ static uint8_t *fresh_memory(struct vm *vm, unsigned int flags)
 	mem = (void *)(((uintptr_t)mem + HUGE - 1) & ~(HUGE - 1));
 	if (madvise(mem, FRESH_SIZE, flags & FRESH_2M ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0)
 		give_up("madvise");
-	if (vm_slot(vm, 1, 0, FRESH, FRESH_SIZE, mem) < 0)
+	if (vm_slot(vm, 1, flags & DIRTY_LOG ? KVM_MEM_LOG_DIRTY_PAGES : 0, FRESH, FRESH_SIZE,
+		    mem) < 0)
 		give_up("a slot of memory to be touched");
+	if (flags & DIRTY_LOG)
+		memset(mem, 1, FRESH_SIZE);
 	return mem;
 }
 
-/* Before each loop: the guest's second-level tables forget the memory. */
-static void refresh(uint8_t *fresh, const struct row *row)
+static void read_log(struct vm *vm, uint64_t expected)
 {
+	static uint64_t bits[FRESH_SIZE / PAGE / 64];
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bits };
+	uint64_t n = 0;
+
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		give_up("KVM_GET_DIRTY_LOG");
+	for (size_t i = 0; expected && i < sizeof(bits) / 8; i++)
+		n += __builtin_popcountll(bits[i]);
+	if (n != expected) {
+		printf("# bench: %llu pages are dirty, not %llu\n", (unsigned long long)n,
+		       (unsigned long long)expected);
+		fflush(stdout);
+		_exit(1);
+	}
+}
+
+static int add_msi(struct vm *vm)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} table = {
+		.head.nr = 1,
+		.entry = {
+			.gsi = MSI_GSI, .type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = APIC, .data = BENCH_VECTOR },
+		},
+	};
+	struct kvm_irqfd irqfd = { .gsi = MSI_GSI, .fd = eventfd(0, EFD_CLOEXEC) };
+
+	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table) < 0)
+		give_up("KVM_SET_GSI_ROUTING");
+	if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
+		give_up("KVM_IRQFD");
+	return irqfd.fd;
+}
+
+static void signal_msi(int fd, int count)
+{
+	uint64_t one = 1;
+
+	for (int i = 0; i < count; i++)
+		if (write(fd, &one, 8) != 8)
+			give_up("write to an irqfd");
+}
+
+/* For the profile, in the host: as the guest's marks around its loop. */
+#define MARK(mark) __asm__ volatile("nopl %c0(%%rax,%%rax)" : : "i"(mark) : "memory")
+
+/* Before each loop: the guest's second-level tables forget the memory. */
+static void refresh(struct vm *vm, uint8_t *fresh, const struct row *row)
+{
+	if (row->flags & DIRTY_LOG) {
+		read_log(vm, 0);
+		return;
+	}
 	if (madvise(fresh, FRESH_SIZE, MADV_DONTNEED) < 0)
 		give_up("madvise");
 	if (row->flags & FRESH_ABSENT)
@@ -364,6 +441,24 @@ static uint64_t loop_once(struct vm *vm, const struct row *row, int loop, int co
 	return ticks;
 }
 
+/* Ticks of what the host does after the guest's loop. */
+static uint64_t host_once(struct vm *vm, const struct row *row, int count, int event)
+{
+	uint64_t start, ticks;
+
+	if (row->flags & DIRTY_LOG)
+		loop_once(vm, row, row->loop, count);
+	start = __rdtsc();
+	MARK(BENCH_BEGIN_HOST);
+	if (row->flags & DIRTY_LOG)
+		read_log(vm, count);
+	else
+		signal_msi(event, count);
+	MARK(BENCH_END);
+	ticks = __rdtsc() - start;
+	return ticks;
+}
+
 static double measure(const struct row *row, const struct crowd *crowd)
 {
 	bool x2apic = row->flags & X2APIC;
@@ -373,32 +468,40 @@ static double measure(const struct row *row, const struct crowd *crowd)
 	struct kvm_run *second_run;
 	uint8_t *fresh = NULL;
 	pthread_t thread;
+	int event = -1;
 	struct vm vm;
 
 	create(&vm, guest_memory());
 	vm.vcpu = add_vcpu(&vm, 0, &vm.run, x2apic);
-	add_crowd(&vm, crowd);
+	add_crowd(&vm, crowd, x2apic);
 	if (row->flags & EVENT_PIO)
 		add_events(&vm, true, crowd->events);
 	if (row->flags & EVENT_MMIO)
 		add_events(&vm, false, crowd->events);
 	if (row->flags & (FRESH_4K | FRESH_2M))
 		fresh = fresh_memory(&vm, row->flags);
+	if (row->flags & MSI)
+		event = add_msi(&vm);
 	if (row->flags & TWO_VCPUS) {
 		second.vcpu = add_vcpu(&vm, 1, &second_run, true);
 		set_regs(second.vcpu, 1, BENCH_pong, 0, 0x4000 | BENCH_VECTOR, 0);
 		pthread_create(&thread, NULL, run_second, &second);
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3 && !(row->flags & HOST); i++) {
 		ticks = loop_once(&vm, row, BENCH_nothing, count);
 		if (ticks < empty)
 			empty = ticks;
 	}
+	if (row->flags & HOST)
+		empty = 0;
 	printf("# bench-loop\t%s\t%d\n", row->id, row->flags & TWO_VCPUS ? 2 * count : count);
 	for (int i = 0; i < BATCHES; i++) {
 		if (fresh)
-			refresh(fresh, row);
-		ticks = loop_once(&vm, row, row->loop, count);
+			refresh(&vm, fresh, row);
+		if (row->flags & HOST)
+			ticks = host_once(&vm, row, count, event);
+		else
+			ticks = loop_once(&vm, row, row->loop, count);
 		if (ticks < best)
 			best = ticks;
 	}
@@ -448,10 +551,12 @@ static double measure_memory(int vcpus)
 /* ---- all ---------------------------------------------------------------------------- */
 
 static char selected[1024];
+static bool shadow;	/* the module was loaded with npt=0 */
 static bool profiled;
 
 static void read_options(void)
 {
+	int npt = open("/sys/module/kvm_amd/parameters/npt", O_RDONLY);
 	char line[4096] = "", *at;
 	FILE *f = fopen("/proc/cmdline", "r");
 
@@ -463,6 +568,9 @@ static void read_options(void)
 	}
 	if (f)
 		fclose(f);
+	if (npt >= 0 && read(npt, line, 1) == 1)
+		shadow = *line == 'N' || *line == '0';
+	close(npt);
 }
 
 /* The plugin reads them where bench.h says, at an instruction that tells it to. */
@@ -478,7 +586,7 @@ static void tell_symbols(void)
 		bail_out("no room for the symbols, or none to read: %s", strerror(errno));
 	while ((got = read(fd, room + n, BENCH_SYMBOLS_ROOM - 1 - n)) > 0)
 		n += got;
-	__asm__ volatile("nopl %c0(%%rax,%%rax)" : : "i"(BENCH_SYMBOLS) : "memory");
+	MARK(BENCH_SYMBOLS);
 	munmap(room, BENCH_SYMBOLS_ROOM);
 	close(fd);
 }
@@ -499,9 +607,15 @@ static bool is_selected(const char *id)
 static void report(const char *id, const char *text, const struct row *row,
 		   const struct crowd *crowd, int vcpus)
 {
+	char name[128];
 	int status;
 	pid_t pid;
 
+	snprintf(name, sizeof(name), "%s%s: %s", shadow ? "shadow-" : "", id,
+		 shadow ? "with shadow paging, " : "");
+
+	if (shadow && (!row || !(row->flags & SHADOW) || crowd != &alone))
+		return;
 	if (!is_selected(id))
 		return;
 	fflush(stdout);
@@ -511,13 +625,13 @@ static void report(const char *id, const char *text, const struct row *row,
 
 		alarm(60);
 		figure = row ? measure(row, crowd) : measure_memory(vcpus);
-		printf("# bench\t%s: %s\t%.0f\n", id, text, round(figure));
+		printf("# bench\t%s%s\t%.0f\n", name, text, round(figure));
 		fflush(stdout);
 		_exit(0);
 	}
 	if (waitpid(pid, &status, 0) < 0 || status) {
 		printf("# bench: %s ended with status 0x%x\n", id, status);
-		printf("# bench\t%s: %s\t-\n", id, text);
+		printf("# bench\t%s%s\t-\n", name, text);
 	}
 	fflush(stdout);
 }

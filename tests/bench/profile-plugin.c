@@ -59,12 +59,18 @@ static unsigned int n_insns;
 static GHashTable *index_of;
 static struct scoreboard *score;
 static uint64_t *best, best_total;
-static bool counting;
+static bool counting, of_host;
 static const char *out_file, *symbols_file;
 
+/* Data is not NULL at a mark of the host's own loop: from then on only such count. */
 static void begin(unsigned int vcpu, void *data)
 {
-	(void)data;
+	if (data && !of_host) {
+		of_host = true;
+		best_total = 0;
+	}
+	if (of_host && !data)
+		return;
 	memset(qemu_plugin_scoreboard_find(score, vcpu), 0, n_insns * sizeof(uint64_t));
 	counting = true;
 }
@@ -126,16 +132,15 @@ static unsigned int counter_of(const struct insn *insn)
 }
 
 /* nopl MARK(%rax,%rax) */
-static exec_fn mark_of(const struct insn *insn)
+static exec_fn mark_of(const struct insn *insn, uint32_t *mark)
 {
 	uint8_t bytes[8];
-	uint32_t mark;
 
 	if (qemu_plugin_insn_data(insn, bytes, 8) != 8 || memcmp(bytes, "\x0f\x1f\x84\x00", 4))
 		return NULL;
-	memcpy(&mark, bytes + 4, 4);
-	return mark == BENCH_BEGIN ? begin : mark == BENCH_END ? end :
-	       mark == BENCH_SYMBOLS ? symbols : NULL;
+	memcpy(mark, bytes + 4, 4);
+	return *mark == BENCH_BEGIN || *mark == BENCH_BEGIN_HOST ? begin :
+	       *mark == BENCH_END ? end : *mark == BENCH_SYMBOLS ? symbols : NULL;
 }
 
 static void translate(uint64_t id, struct tb *tb)
@@ -146,11 +151,13 @@ static void translate(uint64_t id, struct tb *tb)
 	for (size_t i = 0; i < n; i++) {
 		struct insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		struct entry entry = { score, counter_of(insn) * sizeof(uint64_t) };
-		exec_fn fn = mark_of(insn);
+		uint32_t mark = 0;
+		exec_fn fn = mark_of(insn, &mark);
 
 		qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, ADD_U64, entry, 1);
 		if (fn)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, fn, NO_REGS, NULL);
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, fn, NO_REGS,
+						GUINT_TO_POINTER(mark == BENCH_BEGIN_HOST));
 	}
 }
 
