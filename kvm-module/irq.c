@@ -298,7 +298,8 @@ bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, boo
 	u8 *byte = data;
 	bool mine;
 
-	if (!kvm->pic)
+	/* Most ports are nobody's here. */
+	if (!kvm->pic || (port > 0xa1 && (port & ~1) != 0x4d0))
 		return false;
 	if (write)
 		mine = kvm_pic_write(kvm, port, *byte) ||

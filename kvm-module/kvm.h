@@ -111,6 +111,7 @@ struct kvm_memslot {
 /* An immutable array, sorted by base; replaced as a whole under slots_lock. */
 struct kvm_memslots {
 	u64 generation;
+	unsigned int recent;	/* where the last look-up ended */
 	unsigned int count;
 	struct kvm_memslot *slot[] __counted_by(count);
 };
@@ -215,6 +216,7 @@ struct kvm_io_state {
  * and must be given again if the delivery did not complete.
  */
 struct kvm_events {
+	bool look;		/* there may be something to do before entering */
 	struct {
 		bool pending, injected, has_error, has_payload;
 		u8 nr;
@@ -297,6 +299,7 @@ struct kvm_vcpu {
 	struct pid __rcu *pid;		/* the thread that runs it; for yield_to() */
 	struct rcuwait wait;
 	unsigned int halt_poll_ns;
+	unsigned long rcu_noted;	/* jiffies */
 	bool preempted;			/* could run, but has no CPU */
 	int srcu_idx;
 
@@ -771,6 +774,7 @@ void kvm_free_memslots(struct kvm *kvm);
 struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
 /* Guest memory; 0 or -EFAULT. Must run in the VM's process. */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len);
+int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size);	/* 4 or 8 */
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len);
 int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
 		      unsigned int len);	/* 1: it differed, old updated */

@@ -102,6 +102,7 @@ static void update_ppr(struct kvm_lapic *apic)
 	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
 
 	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
+	apic->vcpu->events.look = true;
 }
 
 static void set_tpr(struct kvm_lapic *apic, u32 tpr)
@@ -508,6 +509,9 @@ static void write_spiv(struct kvm_lapic *apic, u32 value)
 /* Result as a handler. */
 static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
+	/* More may come through now than before. */
+	if (offset == APIC_SPIV || offset == APIC_LVT0)
+		apic->vcpu->events.look = true;
 	switch (offset) {
 	case APIC_ID:
 		*reg(apic, APIC_ID) = value & 0xff000000;
@@ -662,6 +666,7 @@ void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old)
 
 	if (!apic)
 		return;
+	vcpu->events.look = true;
 	if (changed & X2APIC_ENABLE && x2apic(apic)) {
 		*reg(apic, APIC_ID) = vcpu->id;
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);

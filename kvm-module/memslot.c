@@ -47,16 +47,25 @@ static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
 	return low;
 }
 
-struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+static __always_inline struct kvm_memslot *find_slot(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_memslots *slots =
 		srcu_dereference_check(kvm->slots, &kvm->srcu,
 				       lockdep_is_held(&kvm->slots_lock));
-	unsigned int i = slot_search(slots, gfn);
+	unsigned int i = READ_ONCE(slots->recent);
 
-	if (i < slots->count && slots->slot[i]->base <= gfn)
+	if (likely(i < slots->count && gfn - slots->slot[i]->base < slots->slot[i]->npages))
 		return slots->slot[i];
-	return NULL;
+	i = slot_search(slots, gfn);
+	if (i >= slots->count || slots->slot[i]->base > gfn)
+		return NULL;
+	WRITE_ONCE(slots->recent, i);
+	return slots->slot[i];
+}
+
+struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+{
+	return find_slot(kvm, gfn);
 }
 
 static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
@@ -332,10 +341,10 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
 /* ---- access to guest memory -------------------------------------------------- */
 
 /* The user address of gpa, NULL when it is no memory (or read-only). */
-static void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
+static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
 			      struct kvm_memslot **slotp)
 {
-	struct kvm_memslot *slot = kvm_find_slot(kvm, gpa >> PAGE_SHIFT);
+	struct kvm_memslot *slot = find_slot(kvm, gpa >> PAGE_SHIFT);
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return NULL;
@@ -351,7 +360,8 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
 		struct kvm_memslot *slot;
 		void __user *hva = guest_hva(kvm, gpa, false, &slot);
 
-		if (!hva || copy_from_user(buf, hva, n))
+		/* The slot's addresses were checked when it was made. */
+		if (!hva || raw_copy_from_user(buf, hva, n))
 			return -EFAULT;
 		gpa += n;
 		buf += n;
@@ -360,6 +370,29 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_read_guest);
+
+/* An entry of a page table: aligned, so within a page. */
+int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
+{
+	struct kvm_memslot *slot;
+	void __user *hva = guest_hva(kvm, gpa, false, &slot);
+	u32 half;
+
+	if (!hva)
+		return -EFAULT;
+	__uaccess_begin_nospec();
+	if (size == 8) {
+		unsafe_get_user(*entry, (u64 __user *)hva, fault);
+	} else {
+		unsafe_get_user(half, (u32 __user *)hva, fault);
+		*entry = half;
+	}
+	__uaccess_end();
+	return 0;
+fault:
+	__uaccess_end();
+	return -EFAULT;
+}
 
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
 {

@@ -319,10 +319,9 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- registers in struct kvm_run ------------------------------------------------ */
 
-int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
+static noinline int sync_regs_in(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
 {
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
 	union {
 		struct kvm_regs regs;
 		struct kvm_sregs sregs;
@@ -330,9 +329,7 @@ int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
 	} copy;		/* user space may write while we check */
 	int r = 0;
 
-	if (likely(!(dirty | READ_ONCE(vcpu->run->kvm_valid_regs))))
-		return 0;
-	if ((dirty | READ_ONCE(vcpu->run->kvm_valid_regs)) & ~KVM_SYNC_X86_VALID_FIELDS)
+	if ((dirty | valid) & ~KVM_SYNC_X86_VALID_FIELDS)
 		return -EINVAL;
 	if (dirty & KVM_SYNC_X86_REGS) {
 		copy.regs = s->regs;
@@ -347,7 +344,16 @@ int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
 		r = set_events(vcpu, &copy.events);
 	}
 	vcpu->run->kvm_dirty_regs = 0;
+	vcpu->events.look = true;
 	return r;
+}
+
+int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
+{
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	return likely(!(dirty | valid)) ? 0 : sync_regs_in(vcpu, dirty, valid);
 }
 
 void kvm_sync_regs_out(struct kvm_vcpu *vcpu)

@@ -161,6 +161,7 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		has_error = true;
 		error_code = 0;
 	}
+	ev->look = true;
 	ev->exception.pending = true;
 	ev->exception.injected = false;
 	ev->exception.nr = nr;
@@ -191,6 +192,7 @@ void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err
 {
 	struct kvm_events *ev = &vcpu->events;
 
+	ev->look = true;
 	ev->exception.injected = true;
 	ev->exception.pending = false;
 	ev->exception.has_payload = false;
@@ -202,6 +204,7 @@ EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
 {
+	vcpu->events.look = true;
 	vcpu->events.irq.injected = true;
 	vcpu->events.irq.soft = soft;
 	vcpu->events.irq.nr = nr;
@@ -210,6 +213,7 @@ EXPORT_SYMBOL_GPL(kvm_requeue_irq);
 
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
 {
+	vcpu->events.look = true;
 	vcpu->events.nmi.injected = true;
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
@@ -319,10 +323,14 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 	       (!vcpu->lapic || kvm_apic_accepts_extint(vcpu));
 }
 
-/* At most one event goes in; ask for an exit when the next one can. */
+/*
+ * At most one event goes in; ask for an exit when the next one can. As long as
+ * there is one that waits, we look again at each entry.
+ */
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool irq;
 
 	if (ev->exception.injected || ev->exception.pending)
 		inject_exception(vcpu);
@@ -335,8 +343,10 @@ static void inject_events(struct kvm_vcpu *vcpu)
 
 	if (ev->nmi.pending)
 		kvm_ops->request_nmi_window(vcpu);
-	if (irq_pending(vcpu) || wants_irq_window(vcpu))
+	irq = irq_pending(vcpu) || wants_irq_window(vcpu);
+	if (irq)
 		kvm_ops->request_irq_window(vcpu);
+	ev->look = irq || ev->nmi.pending;
 }
 
 /* May user space inject an interrupt now? */
@@ -718,6 +728,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		}
 	}
 	kvm_take_request(vcpu, REQ_EVENT);
+	vcpu->events.look = true;
 	return 1;
 }
 
@@ -822,8 +833,11 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 			wrpkru(vcpu->guest_pkru);
 	}
 	vtime_account_guest_enter();
-	if (!context_tracking_guest_enter())
+	/* A grace period waits for us a tick at most. */
+	if (!context_tracking_guest_enter() && vcpu->rcu_noted != jiffies) {
+		vcpu->rcu_noted = jiffies;
 		rcu_virt_note_context_switch();
+	}
 	kvm_ops->enter(vcpu);
 	context_tracking_guest_exit();
 	if (keys) {
@@ -852,7 +866,8 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 
 	/* As for the processor, and then taken back from it. */
-	inject_events(vcpu);
+	if (ev->look)
+		inject_events(vcpu);
 	kvm_ops->cancel_injection(vcpu);
 	if (ev->exception.injected) {
 		vector = ev->exception.nr;
@@ -883,7 +898,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 		return run_emulated(vcpu);
 	if (unlikely(vcpu->pv.eoi_offered))
 		kvm_apic_pv_eoi(vcpu);
-	inject_events(vcpu);
+	if (unlikely(vcpu->events.look))
+		inject_events(vcpu);
 
 	preempt_disable();
 	local_irq_disable();
@@ -901,6 +917,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 		preempt_enable();
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 		kvm_ops->cancel_injection(vcpu);
+		vcpu->events.look = true;
 		return 1;
 	}
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
@@ -1002,6 +1019,8 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
 		return -EINVAL;
+	if (wants_irq_window(vcpu))
+		vcpu->events.look = true;
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	if (unlikely(rcu_access_pointer(vcpu->pid) != task_pid(current)))
@@ -1041,10 +1060,12 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	vcpu_load(vcpu);
-	if (ioctl != KVM_RUN)
+	if (ioctl != KVM_RUN) {
 		r = kvm_state_ioctl(vcpu, ioctl, arg);
-	else
+		vcpu->events.look = true;
+	} else {
 		r = arg ? -EINVAL : run_ioctl(vcpu);
+	}
 	vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return r;
