@@ -124,7 +124,8 @@ void kvm_host_init(void)
 
 	kvm_caps.xcr0 = XFEATURE_MASK_FPSSE;
 	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
-		kvm_caps.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) & GUEST_XCR0;
+		kvm_caps.host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		kvm_caps.xcr0 = kvm_caps.host_xcr0 & GUEST_XCR0;
 		for (i = 2; i < XFEATURE_MAX; i++) {
 			cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
 			xstate_size[i] = eax;

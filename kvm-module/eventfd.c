@@ -245,8 +245,8 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 	return done;
 }
 
-bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		     const void *data)
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
+		    const void *data)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct coalesced_zone *z;

@@ -68,14 +68,16 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 
 /* ---- ports that the processor decoded ------------------------------------------------ */
 
-static void finish_in(struct kvm_vcpu *vcpu, const void *data, unsigned int size)
+static u64 low_bytes(u64 value, unsigned int size)
 {
-	u64 rax = kvm_reg_read(vcpu, REG_RAX);
+	return value & (BIT_ULL(8 * size) - 1);
+}
 
-	if (size == 4)
-		rax = 0;
-	memcpy(&rax, data, size);
-	kvm_reg_write(vcpu, REG_RAX, rax);
+static void finish_in(struct kvm_vcpu *vcpu, u64 value, unsigned int size)
+{
+	u64 rax = size == 4 ? 0 : kvm_reg_read(vcpu, REG_RAX);
+
+	kvm_reg_write(vcpu, REG_RAX, (rax ^ low_bytes(rax, size)) | low_bytes(value, size));
 }
 
 static int resume_pio(struct kvm_vcpu *vcpu)
@@ -83,7 +85,7 @@ static int resume_pio(struct kvm_vcpu *vcpu)
 	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
 		return 1;
 	if (!vcpu->io.write)
-		finish_in(vcpu, pio_data(vcpu), vcpu->io.port_size);
+		finish_in(vcpu, READ_ONCE(*(u64 *)pio_data(vcpu)), vcpu->io.port_size);
 	return kvm_ops->skip_instruction(vcpu);
 }
 
@@ -92,8 +94,9 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 	u64 rax;
 
 	if (in) {
+		rax = 0;
 		if (kvm_device_pio(vcpu->kvm, port, size, &rax, false)) {
-			finish_in(vcpu, &rax, size);
+			finish_in(vcpu, rax, size);
 			return kvm_ops->skip_instruction(vcpu);
 		}
 	} else {
@@ -102,7 +105,7 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 			return kvm_ops->skip_instruction(vcpu);
 		if (kvm_write_taken(vcpu, true, port, size, &rax))
 			return kvm_ops->skip_instruction(vcpu);
-		memcpy(pio_data(vcpu), &rax, size);
+		*(u64 *)pio_data(vcpu) = low_bytes(rax, size);
 	}
 	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
 	vcpu->io.write = !in;
@@ -819,6 +822,20 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_r
 			  selector);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_task_switch);
+
+bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
+{
+	u32 access = ACCESS_EXEC | (kvm_ops->get_cpl(vcpu) == 3 ? ACCESS_USER : 0), error;
+	gpa_t gpa;
+	u64 word;
+
+	if (offset_in_page(linear) + sizeof(word) > PAGE_SIZE ||
+	    kvm_translate(vcpu, linear, access, &gpa, &error) ||
+	    kvm_read_guest_entry(vcpu->kvm, gpa, &word, sizeof(word)))
+		return false;
+	return low_bytes(word, length) == code;
+}
+EXPORT_SYMBOL_GPL(kvm_code_is);
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {

@@ -40,6 +40,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/refcount.h>
@@ -329,11 +330,9 @@ struct kvm_vcpu {
 
 	struct fpu_guest fpu;
 	u32 guest_pkru;			/* protection keys; in the processor meanwhile */
-	u64 host_xcr0;
 	u64 guest_xcr0_supported;	/* by the guest's CPUID */
 	bool wants_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
-	bool use_tsc_aux;		/* ... when it was loaded on this CPU */
-	u64 host_tsc_aux;
+	bool tsc_aux_loaded;		/* the processor has the guest's, not the host's */
 
 	struct kvm_cpuid_entry2 *cpuid;
 	int cpuid_count;
@@ -494,6 +493,7 @@ extern const struct kvm_x86_ops *kvm_ops;
 
 /* What the host's processor and kernel allow; filled in at load. */
 struct kvm_host_caps {
+	u64 host_xcr0;		/* the same on every processor */
 	u64 xcr0;		/* XCR0 bits a guest may use */
 	u64 efer;		/* EFER bits a guest may use */
 	bool nrips;
@@ -533,6 +533,10 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu);
 
 int kvm_create_vcpu(struct kvm *kvm, u32 id);
 void kvm_destroy_vcpus(struct kvm *kvm);
+void kvm_vcpu_use_ops(void);	/* once, when a vendor has registered */
+/* After a change of the guest's TSC_AUX; preemption off. */
+void kvm_load_tsc_aux(struct kvm_vcpu *vcpu);
+DECLARE_PER_CPU(u64, kvm_host_tsc_aux);
 void kvm_kick(struct kvm_vcpu *vcpu);
 /* Give the rest of this thread's time to that vCPU's, if it waits for a CPU. */
 bool kvm_yield_to(struct kvm_vcpu *vcpu);
@@ -615,8 +619,24 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
-int kvm_sync_regs_in(struct kvm_vcpu *vcpu);
-void kvm_sync_regs_out(struct kvm_vcpu *vcpu);
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+
+static inline int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
+{
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	return likely(!(dirty | valid)) ? 0 : kvm_get_synced_regs(vcpu, dirty, valid);
+}
+
+static inline void kvm_sync_regs_out(struct kvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	if (unlikely(valid))
+		kvm_put_synced_regs(vcpu, valid);
+}
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 
@@ -630,6 +650,8 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_r
 			    bool has_error, u32 error);
 /* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
+/* Are these the bytes (at most 4, the first lowest) at this address? False: or not known. */
+bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
 /*
@@ -646,9 +668,18 @@ void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
+		    const void *data);
+
 /* A guest wrote; true: it need not exit for that. Caller holds srcu. */
-bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		     const void *data);
+static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
+				   unsigned int len, const void *data)
+{
+	const struct kvm *kvm = vcpu->kvm;
+
+	return !(list_empty(&kvm->ioeventfds) && list_empty(&kvm->coalesced)) &&
+	       kvm_find_taker(vcpu, pio, addr, len, data);
+}
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ----------------- */
 

@@ -57,6 +57,7 @@ static int hardware_users;	/* VMs; under kvm_lock */
 static bool shutting_down;	/* under kvm_lock */
 static enum cpuhp_state hotplug_state;
 static DEFINE_PER_CPU(bool, hardware_enabled);
+DEFINE_PER_CPU(u64, kvm_host_tsc_aux);	/* read when virtualization goes on */
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
 /* ---- the host's processors ---------------------------------------------- */
@@ -70,6 +71,8 @@ static int enable_this_cpu(void)
 	r = kvm_ops->cpu_enable();
 	if (!r)
 		__this_cpu_write(hardware_enabled, true);
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&kvm_host_tsc_aux));
 	return r;
 }
 
@@ -879,6 +882,7 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 	mutex_unlock(&kvm_lock);
 
 	kvm_host_init();
+	kvm_vcpu_use_ops();
 	r = cpuhp_setup_state(CPUHP_AP_KVM_ONLINE, "kvm-live:online",
 			      cpu_online_callback, cpu_offline_callback);
 	if (r < 0)

@@ -521,8 +521,8 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			return 1;
 		vcpu->tsc_aux = value;
 		preempt_disable();
-		if (vcpu->cpu >= 0 && vcpu->use_tsc_aux)
-			wrmsrl(MSR_TSC_AUX, value);
+		if (vcpu->cpu >= 0)
+			kvm_load_tsc_aux(vcpu);
 		preempt_enable();
 		return 0;
 	case MSR_IA32_SPEC_CTRL:

@@ -319,7 +319,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- registers in struct kvm_run ------------------------------------------------ */
 
-static noinline int sync_regs_in(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
 {
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 	union {
@@ -348,18 +348,9 @@ static noinline int sync_regs_in(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
 	return r;
 }
 
-int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
-{
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-
-	return likely(!(dirty | valid)) ? 0 : sync_regs_in(vcpu, dirty, valid);
-}
-
-void kvm_sync_regs_out(struct kvm_vcpu *vcpu)
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
 {
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 
 	if (valid & KVM_SYNC_X86_REGS)
 		get_regs(vcpu, &s->regs);

@@ -745,20 +745,66 @@ static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 	set_intercept(svm, INTERCEPT_IRET, masked);
 }
 
+/* The usual bytes of the instruction that exits with this reason, the first lowest. */
+static u32 usual_code(const struct vmcb_control_area *control, int *length)
+{
+	*length = 2;
+	switch (control->exit_code) {
+	case SVM_EXIT_CPUID:
+		return 0xa20f;
+	case SVM_EXIT_MSR:
+		return control->exit_info_1 ? 0x300f : 0x320f;
+	case SVM_EXIT_WBINVD:
+		return 0x090f;
+	case SVM_EXIT_HLT:
+		*length = 1;
+		return 0xf4;
+	case SVM_EXIT_VMMCALL:
+		*length = 3;
+		return 0xd9010f;
+	case SVM_EXIT_XSETBV:
+		*length = 3;
+		return 0xd1010f;
+	default:
+		*length = 0;
+		return 0;
+	}
+}
+
+/* 0: it cannot be read, or is none. */
+static int instruction_length(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	u64 linear = vcpu->regs[REG_RIP];
+	u32 code;
+	int length;
+
+	if (!(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK && kvm_is_long_mode(vcpu)))
+		linear = (u32)(linear + vmcb->save.cs.base);
+	code = usual_code(&vmcb->control, &length);
+	if (length && kvm_code_is(vcpu, linear, code, length))
+		return length;
+	return kvm_instruction_length(vcpu);
+}
+
 static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
 	int length;
 
 	if (svm->next_rip)
-		return kvm_skip_bytes(vcpu, svm->next_rip -
-					    kvm_reg_read(vcpu, REG_RIP));
-	length = kvm_instruction_length(vcpu);
+		length = svm->next_rip - vcpu->regs[REG_RIP];
+	else
+		length = instruction_length(vcpu);
 	if (!length)
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
-					  svm->vmcb->control.exit_code,
-					  kvm_reg_read(vcpu, REG_RIP));
-	return kvm_skip_bytes(vcpu, length);
+					  vmcb->control.exit_code, vcpu->regs[REG_RIP]);
+	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF || !kvm_is_long_mode(vcpu)))
+		return kvm_skip_bytes(vcpu, length);
+	vcpu->regs[REG_RIP] += length;
+	vmcb->control.int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	return 1;
 }
 
 /* ---- out of the guest: one handler a reason --------------------------------------------------- */

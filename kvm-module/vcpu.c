@@ -30,6 +30,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
+#include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
@@ -44,6 +45,18 @@
 
 #define DR7_GD		BIT(13)
 
+/* The ops of each exit, called directly. */
+DEFINE_STATIC_CALL_NULL(kvm_enter, *((struct kvm_x86_ops *)NULL)->enter);
+DEFINE_STATIC_CALL_NULL(kvm_exit_irqoff, *((struct kvm_x86_ops *)NULL)->handle_exit_irqoff);
+DEFINE_STATIC_CALL_RET0(kvm_exit, *((struct kvm_x86_ops *)NULL)->handle_exit);
+
+void kvm_vcpu_use_ops(void)
+{
+	static_call_update(kvm_enter, kvm_ops->enter);
+	static_call_update(kvm_exit_irqoff, kvm_ops->handle_exit_irqoff);
+	static_call_update(kvm_exit, kvm_ops->handle_exit);
+}
+
 static unsigned int halt_poll_ns = 200000;
 module_param(halt_poll_ns, uint, 0644);
 MODULE_PARM_DESC(halt_poll_ns, "How long a halted vCPU waits in a loop at most before it sleeps");
@@ -54,17 +67,24 @@ static void load_on_cpu(struct kvm_vcpu *vcpu, int cpu)
 {
 	vcpu->cpu = cpu;
 	kvm_ops->vcpu_load(vcpu, cpu);
-	vcpu->use_tsc_aux = vcpu->wants_tsc_aux;
-	if (vcpu->use_tsc_aux) {
-		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
-		wrmsrl(MSR_TSC_AUX, vcpu->tsc_aux);
-	}
+	kvm_load_tsc_aux(vcpu);
+}
+
+/* The host's value is its CPU's number: the guest's, if it has as many vCPUs. */
+void kvm_load_tsc_aux(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->tsc_aux_loaded &&
+	    (!vcpu->wants_tsc_aux || vcpu->tsc_aux == __this_cpu_read(kvm_host_tsc_aux)))
+		return;
+	native_write_msr(MSR_TSC_AUX, lower_32_bits(vcpu->tsc_aux), 0);
+	vcpu->tsc_aux_loaded = true;
 }
 
 static void put_from_cpu(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->use_tsc_aux)
-		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+	if (vcpu->tsc_aux_loaded)
+		wrmsrl(MSR_TSC_AUX, __this_cpu_read(kvm_host_tsc_aux));
+	vcpu->tsc_aux_loaded = false;
 	kvm_ops->vcpu_put(vcpu);
 	vcpu->cpu = -1;
 }
@@ -819,7 +839,7 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 
 static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 {
-	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != vcpu->host_xcr0;
+	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != kvm_caps.host_xcr0;
 	bool breakpoints = load_breakpoints(vcpu);
 	bool keys = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 		    (vcpu->cr4 & X86_CR4_PKE || vcpu->xcr0 & XFEATURE_MASK_PKRU);
@@ -838,7 +858,7 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 		vcpu->rcu_noted = jiffies;
 		rcu_virt_note_context_switch();
 	}
-	kvm_ops->enter(vcpu);
+	static_call(kvm_enter)(vcpu);
 	context_tracking_guest_exit();
 	if (keys) {
 		vcpu->guest_pkru = rdpkru();
@@ -846,7 +866,7 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 			wrpkru(host_keys);
 	}
 	if (xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, kvm_caps.host_xcr0);
 	if (unlikely(breakpoints || hw_breakpoint_active()))
 		hw_breakpoint_restore();
 }
@@ -932,7 +952,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
-	kvm_ops->handle_exit_irqoff(vcpu);
+	static_call(kvm_exit_irqoff)(vcpu);
 	/*
 	 * The interrupt that made the guest exit is served here, and the tick
 	 * among them still counts as guest time.
@@ -942,7 +962,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	preempt_enable();
 
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	return kvm_ops->handle_exit(vcpu);
+	return static_call(kvm_exit)(vcpu);
 }
 
 static int run_loop(struct kvm_vcpu *vcpu)
@@ -1027,8 +1047,6 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 		set_pid(vcpu, get_task_pid(current, PIDTYPE_PID));
 	kvm_pv_sched_in(vcpu);
 
-	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ?
-		xgetbv(XCR_XFEATURE_ENABLED_MASK) : vcpu->xcr0;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	r = resume_and_run(vcpu);
