@@ -697,7 +697,6 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_ISR) &= ~0xffffU;
-	*reg(apic, APIC_IRR) &= ~0xffffU;
 	*reg(apic, APIC_TDCR) &= 0xb;
 	if (x2apic(apic)) {
 		*reg(apic, APIC_ID) = vcpu->id;
