@@ -70,19 +70,24 @@ void kvm_clock_set(struct kvm *kvm, u64 ns)
 	kvm_request_all(kvm, REQ_CLOCK);
 }
 
-/* Where the version is odd, or changes meanwhile, the guest reads again. */
+/*
+ * "version" is a member of the structure that "data" is the beginning of. Where it
+ * is odd, or changes meanwhile, the guest reads again.
+ */
 static void write_versioned(struct kvm *kvm, gpa_t gpa, u32 *version, void *data,
 			    unsigned int len)
 {
-	if (kvm_read_guest(kvm, gpa, version, sizeof(*version)))
+	gpa_t where = gpa + ((void *)version - data);
+
+	if (kvm_read_guest(kvm, where, version, sizeof(*version)))
 		return;
 	*version |= 1;
-	kvm_write_guest(kvm, gpa, version, sizeof(*version));
+	kvm_write_guest(kvm, where, version, sizeof(*version));
 	smp_wmb();
 	kvm_write_guest(kvm, gpa, data, len);
 	smp_wmb();
 	++*version;
-	kvm_write_guest(kvm, gpa, version, sizeof(*version));
+	kvm_write_guest(kvm, where, version, sizeof(*version));
 }
 
 static void write_system_time(struct kvm_vcpu *vcpu)
