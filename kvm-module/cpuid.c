@@ -361,13 +361,62 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 
 /* ---- the guest's list ------------------------------------------------------------ */
 
-void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+/* What of a leaf follows from the guest's own registers. */
+static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)
+{
+	if (e->function == 1) {
+		e->ecx &= ~F(OSXSAVE);
+		if (vcpu->cr4 & X86_CR4_OSXSAVE)
+			e->ecx |= F(OSXSAVE);
+		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
+			e->edx &= ~F(APIC);
+	} else if (e->function == 7 && e->index == 0) {
+		e->ecx &= ~F(OSPKE);
+		if (vcpu->cr4 & X86_CR4_PKE)
+			e->ecx |= F(OSPKE);
+	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
+		e->ebx = xsave_bytes(vcpu->xcr0);
+	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
+		e->ebx = xsave_bytes_compacted(vcpu->xcr0);
+	}
+}
+
+/* Does the guest see the same in this list as in the one it has? */
+static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
 		       int count)
 {
+	int i;
+
+	if (count != vcpu->cpuid_count)
+		return false;
+	for (i = 0; i < count; i++) {
+		struct kvm_cpuid_entry2 now = vcpu->cpuid[i], then = entries[i];
+
+		add_own_state(vcpu, &now);
+		add_own_state(vcpu, &then);
+		if (now.function != then.function || now.index != then.index ||
+		    now.flags != then.flags || now.eax != then.eax ||
+		    now.ebx != then.ebx || now.ecx != then.ecx || now.edx != then.edx)
+			return false;
+	}
+	return true;
+}
+
+/* Takes over entries. A guest's processor does not change under it. */
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		      int count)
+{
+	if (rcu_access_pointer(vcpu->pid)) {
+		bool same = same_cpuid(vcpu, entries, count);
+
+		kvfree(entries);
+		return same ? 0 : -EINVAL;
+	}
 	kvfree(vcpu->cpuid);
 	vcpu->cpuid = entries;
 	vcpu->cpuid_count = count;
 	kvm_update_cpuid(vcpu);
+	return 0;
 }
 
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
@@ -382,21 +431,24 @@ int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
-	kvm_replace_cpuid(vcpu, entries, head->nent);
-	return 0;
+	return kvm_replace_cpuid(vcpu, entries, head->nent);
 }
 
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
 		   struct kvm_cpuid_entry2 __user *user)
 {
-	u32 room = head->nent;
+	int i;
 
-	head->nent = vcpu->cpuid_count;
-	if (room < vcpu->cpuid_count)
+	if (head->nent < vcpu->cpuid_count)
 		return -E2BIG;
-	if (copy_to_user(user, vcpu->cpuid,
-			 vcpu->cpuid_count * sizeof(*vcpu->cpuid)))
-		return -EFAULT;
+	head->nent = vcpu->cpuid_count;
+	for (i = 0; i < vcpu->cpuid_count; i++) {
+		struct kvm_cpuid_entry2 e = vcpu->cpuid[i];
+
+		add_own_state(vcpu, &e);
+		if (copy_to_user(&user[i], &e, sizeof(e)))
+			return -EFAULT;
+	}
 	return 0;
 }
 
@@ -450,6 +502,7 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 }
 EXPORT_SYMBOL_GPL(kvm_guest_has);
 
+/* Before user space has said what the guest has, it may restore its registers. */
 static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 {
 	static const struct {
@@ -470,7 +523,8 @@ static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 
 	for (i = 0; i < ARRAY_SIZE(by_feature); i++)
 		if (boot_cpu_has(by_feature[i].feature) &&
-		    kvm_guest_has(vcpu, by_feature[i].feature))
+		    (!vcpu->cpuid_count ||
+		     kvm_guest_has(vcpu, by_feature[i].feature)))
 			cr4 |= by_feature[i].bits;
 	return cr4;
 }
@@ -519,7 +573,7 @@ static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index);
+	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index), seen;
 
 	if (!e)
 		e = out_of_range(vcpu, function, index);
@@ -527,24 +581,10 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*eax = *ebx = *ecx = *edx = 0;
 		return;
 	}
-	*eax = e->eax;
-	*ebx = e->ebx;
-	*ecx = e->ecx;
-	*edx = e->edx;
-	/* What follows from the guest's own registers. */
-	if (e->function == 1) {
-		*ecx &= ~F(OSXSAVE);
-		if (vcpu->cr4 & X86_CR4_OSXSAVE)
-			*ecx |= F(OSXSAVE);
-		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
-			*edx &= ~F(APIC);
-	} else if (e->function == 7 && e->index == 0) {
-		*ecx &= ~F(OSPKE);
-		if (vcpu->cr4 & X86_CR4_PKE)
-			*ecx |= F(OSPKE);
-	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
-		*ebx = xsave_bytes(vcpu->xcr0);
-	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
-		*ebx = xsave_bytes_compacted(vcpu->xcr0);
-	}
+	seen = *e;
+	add_own_state(vcpu, &seen);
+	*eax = seen.eax;
+	*ebx = seen.ebx;
+	*ecx = seen.ecx;
+	*edx = seen.edx;
 }

@@ -898,8 +898,8 @@ void kvm_host_init(void);
 int kvm_xsave_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
-void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
-		       int count);
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		      int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		   const struct kvm_cpuid_entry2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,

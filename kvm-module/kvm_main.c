@@ -626,8 +626,10 @@ static int set_boot_cpu(struct kvm *kvm, unsigned long id)
 {
 	int r = -EBUSY;
 
+	if (id >= KVM_MAX_VCPU_ID)
+		return -EINVAL;
 	mutex_lock(&kvm->lock);
-	if (!kvm->nr_vcpus && id < KVM_MAX_VCPU_ID) {
+	if (!kvm->nr_vcpus) {
 		kvm->bsp_id = id;
 		r = 0;
 	}

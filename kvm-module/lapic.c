@@ -24,6 +24,8 @@
 #include "kvm.h"
 
 #define REG_PAGE		0x400
+/* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
+#define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 #define APIC_VERSION_VALUE	(0x14 | 5 << 16)	/* six LVT entries */
 #define MIN_PERIOD_NS		200000	/* of a periodic timer */
 #define LVT_TIMER_MODE		(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
@@ -623,6 +625,8 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		return 1;
 	switch (offset) {
 	case APIC_ICR:
+		if (value & X2APIC_ICR_RESERVED)
+			return 1;
 		*reg(apic, APIC_ICR) = (u32)value & ~APIC_ICR_BUSY;
 		*reg(apic, APIC_ICR2) = value >> 32;
 		send_ipi(apic, value, value >> 32);
@@ -702,7 +706,6 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_ISR) &= ~0xffffU;
-	*reg(apic, APIC_IRR) &= ~0xffffU;
 	*reg(apic, APIC_TDCR) &= 0xb;
 	if (x2apic(apic)) {
 		*reg(apic, APIC_ID) = vcpu->id;

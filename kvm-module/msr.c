@@ -28,6 +28,10 @@
 
 /* ---- registers that are only remembered --------------------------------------- */
 
+/* FFDIS, TLBCACHEDIS and IGNNE_EM do nothing; McStatusWrEn and TscFreqSel stay. */
+#define HWCR_IGNORED	(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
+#define HWCR_KEPT	(BIT_ULL(18) | BIT_ULL(24))
+
 enum { ANY, AMD, INTEL };	/* on which the register exists */
 
 static const struct plain_msr {
@@ -43,7 +47,7 @@ static const struct plain_msr {
 	{ MSR_MISC_FEATURES_ENABLES,	INTEL,	0,	0 },
 	{ MSR_IA32_MISC_ENABLE,		ANY,	~0ULL,	MSR_IA32_MISC_ENABLE_FAST_STRING },
 	{ MSR_IA32_EBL_CR_POWERON,	INTEL,	0,	0 },
-	{ MSR_IA32_POWER_CTL,		INTEL,	~0ULL,	0 },
+	{ MSR_IA32_POWER_CTL,		ANY,	~0ULL,	0 },
 	{ MSR_IA32_TSC_DEADLINE,	ANY,	~0ULL,	0 },
 	{ MSR_IA32_DEBUGCTLMSR,		ANY,	0,	0 },
 	{ MSR_IA32_LASTBRANCHFROMIP,	ANY,	0,	0 },
@@ -52,7 +56,7 @@ static const struct plain_msr {
 	{ MSR_IA32_LASTINTTOIP,		ANY,	0,	0 },
 	{ MSR_IA32_SMBASE,		ANY,	0,	0x30000 },
 	{ MSR_AMD64_SYSCFG,		AMD,	0,	0 },
-	{ MSR_K7_HWCR,			AMD,	0x1000178, 0 },
+	{ MSR_K7_HWCR,			AMD,	HWCR_KEPT, 0 },
 	{ MSR_K8_INT_PENDING_MSG,	AMD,	0,	0 },
 	{ MSR_AMD64_NB_CFG,		AMD,	BIT_ULL(46), 0 },
 	{ MSR_FAM10H_MMIO_CONF_BASE,	AMD,	0,	0 },
@@ -450,6 +454,11 @@ static int set_plain(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 
 	if (i < 0)
 		return KVM_MSR_UNKNOWN;
+	if (index == MSR_K7_HWCR) {
+		value &= ~HWCR_IGNORED;
+		if (value & ~HWCR_KEPT)
+			return 1;
+	}
 	if (!host && (value ^ vcpu->msrs[i]) & ~plain[i].guest_bits)
 		return 1;
 	vcpu->msrs[i] = value;

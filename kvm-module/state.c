@@ -588,7 +588,7 @@ static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 		new[i].edx = old[i].edx;
 	}
 	if (new)
-		kvm_replace_cpuid(vcpu, new, head.nent);
+		r = kvm_replace_cpuid(vcpu, new, head.nent);
 	kvfree(old);
 	return r;
 }
@@ -610,9 +610,9 @@ static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	r = kvm_get_cpuid2(vcpu, &head, user->entries);
-	if (r && r != -E2BIG)
+	if (r)
 		return r;
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : r;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */
