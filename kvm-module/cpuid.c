@@ -540,6 +540,9 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
 	e = kvm_find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
+	/* Without an exit nobody can be kicked out of it. */
+	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 	vcpu->pv.features = e ? e->eax : 0;
 	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
 			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||

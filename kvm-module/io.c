@@ -837,6 +837,16 @@ bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 }
 EXPORT_SYMBOL_GPL(kvm_code_is);
 
+int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
+{
+	gpa_t gpa;
+	u32 error;
+
+	return offset_in_page(linear) + length > PAGE_SIZE ||
+	       kvm_translate(vcpu, linear, ACCESS_WRITE, &gpa, &error) ||
+	       kvm_write_guest(vcpu->kvm, gpa, &code, length);
+}
+
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;

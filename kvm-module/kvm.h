@@ -409,6 +409,10 @@ struct kvm {
 	u32 msr_exits;			/* KVM_MSR_EXIT_REASON_* for user space */
 	struct kvm_filter __rcu *msr_filter;	/* slots_lock; readers: srcu */
 	u32 manual_dirty;		/* KVM_DIRTY_LOG_* switched on */
+	u32 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* */
+	u32 disabled_quirks;		/* KVM_X86_QUIRK_* */
+	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
+	bool hide_platform_info;	/* reading MSR_PLATFORM_INFO is #GP */
 	bool triple_fault_event;
 
 	u64 dead_stat[KVM_NR_STATS];
@@ -419,6 +423,7 @@ struct kvm {
 
 struct kvm_x86_ops {
 	const char *name;		/* "SVM" or "VMX" */
+	u32 hypercall, foreign_hypercall;	/* bytes of VMCALL or VMMCALL */
 	unsigned int vcpu_size;		/* of the structure that embeds kvm_vcpu */
 	const struct kvm_tdp_format *tdp;	/* NULL: shadow paging */
 
@@ -576,6 +581,7 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
 int kvm_handle_pause(struct kvm_vcpu *vcpu);	/* RIP stays: it runs again */
 int kvm_handle_ud(struct kvm_vcpu *vcpu);
+int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear);	/* a #UD that exited */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
@@ -652,6 +658,8 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_r
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
 /* Are these the bytes (at most 4, the first lowest) at this address? False: or not known. */
 bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length);
+/* Other bytes there, if the guest could write them; 0 or nonzero. */
+int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
 /*

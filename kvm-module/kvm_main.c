@@ -330,6 +330,8 @@ void kvm_put(struct kvm *kvm)
 #define KVM_DIRTY_LOG_MANUAL_CAPS	\
 	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 
+#define KVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
+
 /* ---- capabilities ----------------------------------------------------------- */
 
 static int check_extension(struct kvm *kvm, long ext)
@@ -381,7 +383,12 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_MSR_PLATFORM_INFO:
 		return 1;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return KVM_QUIRKS;
 	case KVM_CAP_COALESCED_MMIO:
 		return KVM_COALESCED_MMIO_PAGE_OFFSET;
 	case KVM_CAP_SYNC_REGS:
@@ -418,6 +425,19 @@ static int check_extension(struct kvm *kvm, long ext)
 	}
 }
 
+static int set_before_vcpus(struct kvm *kvm, u32 *what, u32 value)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&kvm->lock);
+	if (!kvm->nr_vcpus) {
+		*what = value;
+		r = 0;
+	}
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
 static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
 	if (cap->flags)
@@ -436,6 +456,23 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		WRITE_ONCE(kvm->msr_exits, cap->args[0]);
 		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		kvm->hide_platform_info = !cap->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~KVM_QUIRKS)
+			return -EINVAL;
+		kvm->disabled_quirks |= cap->args[0];
+		return 0;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (cap->args[0] & ~(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE))
+			return -EINVAL;
+		return set_before_vcpus(kvm, &kvm->disabled_exits, cap->args[0]);
+	case KVM_CAP_MAX_VCPU_ID:
+		if (cap->args[0] > KVM_MAX_VCPU_ID || cap->args[0] <= kvm->bsp_id ||
+		    (kvm->max_vcpu_id && cap->args[0] != kvm->max_vcpu_id))
+			return -EINVAL;
+		return set_before_vcpus(kvm, &kvm->max_vcpu_id, cap->args[0]);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		/* To begin with all bits set makes sense only if they are cleared by hand. */
 		if (cap->args[0] & ~KVM_DIRTY_LOG_MANUAL_CAPS ||

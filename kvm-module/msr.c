@@ -43,7 +43,7 @@ static const struct plain_msr {
 	{ MSR_IA32_PLATFORM_ID,		INTEL,	0,	0 },
 	{ MSR_IA32_FEAT_CTL,		INTEL,	0,	FEAT_CTL_LOCKED },
 	{ MSR_IA32_UCODE_REV,		ANY,	0,	0x100000000ULL },
-	{ MSR_PLATFORM_INFO,		INTEL,	0,	0 },
+	{ MSR_PLATFORM_INFO,		ANY,	0,	MSR_PLATFORM_INFO_CPUID_FAULT },
 	{ MSR_MISC_FEATURES_ENABLES,	INTEL,	0,	0 },
 	{ MSR_IA32_MISC_ENABLE,		ANY,	~0ULL,	MSR_IA32_MISC_ENABLE_FAST_STRING },
 	{ MSR_IA32_EBL_CR_POWERON,	INTEL,	0,	0 },
@@ -381,6 +381,10 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_SPEC_CTRL:
 		*value = vcpu->spec_ctrl;
 		return !has_spec_ctrl();
+	case MSR_PLATFORM_INFO:
+		if (!host && vcpu->kvm->hide_platform_info)
+			return 1;
+		break;
 	case MSR_IA32_ARCH_CAPABILITIES:
 		if (!host && !kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES))
 			return 1;

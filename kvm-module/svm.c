@@ -79,6 +79,9 @@ MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
 #define SVM_EXIT_TLBSYNC	0x0a4
 #define SVM_VM_CR_SVM_DIS_BIT	4
 
+#define PAUSE_FILTER_COUNT	3000
+#define PAUSE_FILTER_THRESHOLD	128
+
 struct svm_vcpu {
 	struct kvm_vcpu vcpu;
 	struct vmcb *vmcb;
@@ -186,6 +189,7 @@ static const u16 intercepts[] = {
 	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,	/* VMCALL becomes VMMCALL */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,	/* the host's */
 	INTERCEPT_INTR,
 	INTERCEPT_NMI,
@@ -226,10 +230,23 @@ static const u16 shadow_intercepts[] = {
 	INTERCEPT_INVLPG,
 };
 
+/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
+static void pause_exits(struct svm_vcpu *svm, bool on)
+{
+	set_intercept(svm, INTERCEPT_PAUSE, on && boot_cpu_has(X86_FEATURE_PAUSEFILTER));
+	svm->vmcb->control.pause_filter_count = PAUSE_FILTER_COUNT;
+	if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
+		svm->vmcb->control.pause_filter_thresh = PAUSE_FILTER_THRESHOLD;
+}
+
 static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
 {
 	to_svm(vcpu)->vmcb->control.msrpm_base_pa =
 		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
+	set_intercept(to_svm(vcpu), INTERCEPT_HLT,
+		      !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT));
+	pause_exits(to_svm(vcpu),
+		    !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE));
 }
 
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
@@ -771,18 +788,22 @@ static u32 usual_code(const struct vmcb_control_area *control, int *length)
 	}
 }
 
+static u64 linear_rip(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_seg *cs = &to_svm(vcpu)->vmcb->save.cs;
+
+	if (cs->attrib & SVM_SELECTOR_L_MASK && kvm_is_long_mode(vcpu))
+		return vcpu->regs[REG_RIP];
+	return (u32)(vcpu->regs[REG_RIP] + cs->base);
+}
+
 /* 0: it cannot be read, or is none. */
 static int instruction_length(struct kvm_vcpu *vcpu)
 {
-	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-	u64 linear = vcpu->regs[REG_RIP];
-	u32 code;
 	int length;
+	u32 code = usual_code(&to_svm(vcpu)->vmcb->control, &length);
 
-	if (!(vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK && kvm_is_long_mode(vcpu)))
-		linear = (u32)(linear + vmcb->save.cs.base);
-	code = usual_code(&vmcb->control, &length);
-	if (length && kvm_code_is(vcpu, linear, code, length))
+	if (length && kvm_code_is(vcpu, linear_rip(vcpu), code, length))
 		return length;
 	return kvm_instruction_length(vcpu);
 }
@@ -873,6 +894,11 @@ static int handle_bp(struct kvm_vcpu *vcpu)
 	return kvm_handle_breakpoint(vcpu);
 }
 
+static int handle_ud(struct kvm_vcpu *vcpu)
+{
+	return kvm_handle_undefined(vcpu, linear_rip(vcpu));
+}
+
 static int handle_ac(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_exception]++;
@@ -954,6 +980,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = handle_ud,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_pf,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_nothing,
@@ -967,6 +994,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_RSM]			= kvm_handle_ud,
 	[SVM_EXIT_IRET]			= handle_iret,
 	[SVM_EXIT_INVD]			= kvm_handle_wbinvd,
+	[SVM_EXIT_PAUSE]		= kvm_handle_pause,
 	[SVM_EXIT_HLT]			= kvm_handle_hlt,
 	[SVM_EXIT_INVLPG]		= kvm_emulate,
 	[SVM_EXIT_INVLPGA]		= kvm_handle_ud,
@@ -1062,6 +1090,8 @@ static struct kvm_tdp_format npt_format = {
 
 static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.name = "SVM",
+	.hypercall = 0xd9010f,
+	.foreign_hypercall = 0xc1010f,
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,

@@ -516,6 +516,21 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
+/*
+ * A guest that came from the other vendor's processor makes its hypercalls by
+ * that one's instruction: give it ours.
+ */
+int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear)
+{
+	vcpu->stat[STAT_exception]++;
+	if (!(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) &&
+	    kvm_code_is(vcpu, linear, kvm_ops->foreign_hypercall, 3) &&
+	    !kvm_patch_code(vcpu, linear, kvm_ops->hypercall, 3))
+		return 1;
+	return kvm_handle_ud(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_undefined);
+
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_shutdown]++;
@@ -1257,6 +1272,8 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	int r;
 
 	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
+		return -EINVAL;
+	if (kvm->max_vcpu_id && vcpu->id >= kvm->max_vcpu_id)
 		return -EINVAL;
 	/* The interrupt controllers came while it was made. */
 	if (kvm->local_apics != !!vcpu->lapic)
