@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -104,11 +105,21 @@ struct open_job {
 	char *error;
 };
 
+/* The live image shows the menu before the services start (kvm-live-rest). */
+static bool still_booting(void)
+{
+	return !access("/run/live", F_OK) && access("/run/kvm-live-started", F_OK);
+}
+
 static void open_work(void *arg)
 {
 	struct open_job *job = arg;
 
 	job->conn = virConnectOpen(options.uri);
+	for (int i = 0; !job->conn && still_booting() && i < 300; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+		job->conn = virConnectOpen(options.uri);
+	}
 	job->error = job->conn ? NULL : virt_error();
 }
 
