@@ -14,13 +14,14 @@
 #include <linux/eventfd.h>
 #include <linux/gfp.h>
 #include <linux/nospec.h>
+#include <linux/hash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 
 #include "kvm.h"
 
 struct ioeventfd {
-	struct list_head link;
+	struct hlist_node link;
 	struct eventfd_ctx *eventfd;
 	u64 addr;
 	u64 datamatch;
@@ -60,10 +61,11 @@ static int assign(struct kvm *kvm, struct ioeventfd *new)
 {
 	struct ioeventfd *e;
 
-	list_for_each_entry(e, &kvm->ioeventfds, link)
+	hash_for_each_possible(kvm->ioeventfds, e, link, new->addr)
 		if (same_place(e, new))
 			return -EEXIST;
-	list_add_tail_rcu(&new->link, &kvm->ioeventfds);
+	hash_add_rcu(kvm->ioeventfds, &new->link, new->addr);
+	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	return 0;
 }
 
@@ -77,13 +79,14 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 {
 	struct ioeventfd *e;
 
-	list_for_each_entry(e, &kvm->ioeventfds, link) {
+	hash_for_each_possible(kvm->ioeventfds, e, link, old->addr) {
 		if (e->eventfd != old->eventfd || e->addr != old->addr ||
 		    e->len != old->len || e->pio != old->pio ||
 		    e->wildcard != old->wildcard ||
 		    (!e->wildcard && e->datamatch != old->datamatch))
 			continue;
-		list_del_rcu(&e->link);
+		hash_del_rcu(&e->link);
+		WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
 		synchronize_srcu_expedited(&kvm->srcu);
 		free_ioeventfd(e);
 		return 0;
@@ -133,8 +136,8 @@ static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len
 	u64 value = 0;
 
 	memcpy(&value, data, len);
-	list_for_each_entry_srcu(e, &kvm->ioeventfds, link,
-				 srcu_read_lock_held(&kvm->srcu)) {
+	hlist_for_each_entry_srcu(e, &kvm->ioeventfds[hash_min(addr, HASH_BITS(kvm->ioeventfds))],
+				  link, srcu_read_lock_held(&kvm->srcu)) {
 		if (e->pio != pio || e->addr != addr)
 			continue;
 		if (e->len && e->len != len)
@@ -188,6 +191,7 @@ static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 	z->size = args->size;
 	z->pio = args->pio;
 	list_add_tail_rcu(&z->link, &kvm->coalesced);
+	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	return 0;
 }
 
@@ -200,6 +204,7 @@ static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *
 	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
 		if (inside(&whole, z->pio, z->addr, z->size)) {
 			list_del_rcu(&z->link);
+			WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
 			synchronize_srcu_expedited(&kvm->srcu);
 			kfree(z);
 		}
@@ -268,12 +273,14 @@ bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
 /* The VM's last user is gone. */
 void kvm_free_ioeventfds(struct kvm *kvm)
 {
-	struct ioeventfd *e, *next_e;
-	struct coalesced_zone *z, *next_z;
+	struct coalesced_zone *z, *next;
+	struct hlist_node *next_e;
+	struct ioeventfd *e;
+	int bucket;
 
-	list_for_each_entry_safe(e, next_e, &kvm->ioeventfds, link)
+	hash_for_each_safe(kvm->ioeventfds, bucket, next_e, e, link)
 		free_ioeventfd(e);
-	list_for_each_entry_safe(z, next_z, &kvm->coalesced, link)
+	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
 		kfree(z);
 	free_page((unsigned long)kvm->ring);
 }

@@ -36,6 +36,7 @@
 
 #include <linux/types.h>
 #include <linux/kvm.h>
+#include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
@@ -372,7 +373,8 @@ struct kvm {
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 	struct kvm_memslots __rcu *slots;
-	struct list_head ioeventfds;	/* slots_lock; readers: srcu */
+	DECLARE_HASHTABLE(ioeventfds, 6); /* by address; slots_lock; readers: srcu */
+	unsigned int write_takers;	/* ioeventfds and zones */
 	struct list_head coalesced;	/* ... zones; likewise */
 	struct kvm_coalesced_mmio_ring *ring;
 	spinlock_t ring_lock;
@@ -683,9 +685,7 @@ bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
 static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
 				   unsigned int len, const void *data)
 {
-	const struct kvm *kvm = vcpu->kvm;
-
-	return !(list_empty(&kvm->ioeventfds) && list_empty(&kvm->coalesced)) &&
+	return READ_ONCE(vcpu->kvm->write_takers) &&
 	       kvm_find_taker(vcpu, pio, addr, len, data);
 }
 

@@ -248,7 +248,6 @@ static struct kvm *create_vm(void)
 	mutex_init(&kvm->slots_lock);
 	spin_lock_init(&kvm->mmu_lock);
 	xa_init(&kvm->vcpus);
-	INIT_LIST_HEAD(&kvm->ioeventfds);
 	INIT_LIST_HEAD(&kvm->coalesced);
 	spin_lock_init(&kvm->ring_lock);
 	kvm_irq_init(kvm);

@@ -37,6 +37,8 @@ struct kvm_lapic {
 	u64 period_ns;
 	u64 deadline;			/* TSC-deadline mode: the guest's TSC */
 	u8 sipi_vector;
+	bool irr_pending;		/* IRR may have a bit set; false: it has none */
+	u16 isr_count;			/* bits of ISR */
 	u8 regs[REG_PAGE] __aligned(8);
 };
 
@@ -80,6 +82,41 @@ static int highest_vector(struct kvm_lapic *apic, unsigned int base)
 	return -1;
 }
 
+/* Most of the time there is none, and no need to look. */
+static int highest_irr(struct kvm_lapic *apic)
+{
+	int vector;
+
+	if (!READ_ONCE(apic->irr_pending))
+		return -1;
+	vector = highest_vector(apic, APIC_IRR);
+	if (vector >= 0)
+		return vector;
+	/* Whoever sets a bit after our look sets this after the bit. */
+	WRITE_ONCE(apic->irr_pending, false);
+	smp_mb();
+	vector = highest_vector(apic, APIC_IRR);
+	if (vector >= 0)
+		WRITE_ONCE(apic->irr_pending, true);
+	return vector;
+}
+
+static int highest_isr(struct kvm_lapic *apic)
+{
+	return apic->isr_count ? highest_vector(apic, APIC_ISR) : -1;
+}
+
+/* The registers were replaced as a whole. */
+static void count_vectors(struct kvm_lapic *apic)
+{
+	int word;
+
+	WRITE_ONCE(apic->irr_pending, true);
+	apic->isr_count = 0;
+	for (word = 0; word < 8; word++)
+		apic->isr_count += hweight32(*reg(apic, APIC_ISR + word * 16));
+}
+
 static bool x2apic(const struct kvm_lapic *apic)
 {
 	return apic->vcpu->apic_base & X2APIC_ENABLE;
@@ -100,7 +137,7 @@ static bool software_enabled(struct kvm_lapic *apic)
 static void update_ppr(struct kvm_lapic *apic)
 {
 	u32 tpr = *reg(apic, APIC_TASKPRI);
-	int isr = highest_vector(apic, APIC_ISR);
+	int isr = highest_isr(apic);
 	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
 
 	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
@@ -127,7 +164,7 @@ int kvm_apic_pending(struct kvm_vcpu *vcpu)
 
 	if (!software_enabled(apic))
 		return -1;
-	vector = highest_vector(apic, APIC_IRR);
+	vector = highest_irr(apic);
 	if (vector < 0 || (vector & 0xf0) <= (*reg(apic, APIC_PROCPRI) & 0xf0))
 		return -1;
 	return vector;
@@ -139,7 +176,8 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 	struct kvm_lapic *apic = vcpu->lapic;
 
 	clear_vector(apic, APIC_IRR, vector);
-	set_vector(apic, APIC_ISR, vector);
+	if (!set_vector(apic, APIC_ISR, vector))
+		apic->isr_count++;
 	update_ppr(apic);
 }
 
@@ -168,6 +206,7 @@ static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
 	else
 		clear_vector(apic, APIC_TMR, vector);
 	was_set = set_vector(apic, APIC_IRR, vector);
+	WRITE_ONCE(apic->irr_pending, true);
 	/* On its way into the guest it may have looked at the IRR already. */
 	kvm_request(apic->vcpu, REQ_EVENT);
 	kvm_kick(apic->vcpu);
@@ -297,11 +336,12 @@ u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu)
 static int end_of_interrupt(struct kvm_lapic *apic)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
-	int vector = highest_vector(apic, APIC_ISR);
+	int vector = highest_isr(apic);
 
 	if (vector < 0)
 		return 1;
 	clear_vector(apic, APIC_ISR, vector);
+	apic->isr_count--;
 	update_ppr(apic);
 	if (!test_vector(apic, APIC_TMR, vector) && !kvm_pit_wants_ack(vcpu->kvm))
 		return 1;
@@ -325,9 +365,9 @@ void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
 
 	if (kvm_pv_eoi_taken(vcpu))
 		end_of_interrupt(apic);
-	vector = highest_vector(apic, APIC_ISR);
+	vector = highest_isr(apic);
 	if (vector >= 0 && !test_vector(apic, APIC_TMR, vector) &&
-	    !kvm_pit_wants_ack(vcpu->kvm) && highest_vector(apic, APIC_IRR) < 0)
+	    !kvm_pit_wants_ack(vcpu->kvm) && highest_irr(apic) < 0)
 		kvm_pv_eoi_offer(vcpu);
 }
 
@@ -711,6 +751,7 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 		*reg(apic, APIC_ID) = vcpu->id;
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
 	}
+	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
 	left = *(const u32 *)(s->regs + APIC_TMCCT);
 	start_timer(apic);
@@ -732,6 +773,7 @@ void kvm_apic_reset(struct kvm_vcpu *vcpu)
 		return;
 	hrtimer_cancel(&apic->timer);
 	memset(apic->regs, 0, sizeof(apic->regs));
+	count_vectors(apic);
 	*reg(apic, APIC_ID) = x2apic(apic) ? vcpu->id : vcpu->id << 24;
 	if (x2apic(apic))
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
