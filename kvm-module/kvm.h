@@ -320,6 +320,7 @@ struct kvm_vcpu {
 	/* Single-stepping and breakpoints for user space. */
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
 	u64 debug_dr[4], debug_dr7;
+	bool dr_direct;			/* the guest has the debug registers */
 
 	struct kvm_events events;
 	struct kvm_io_state io;
@@ -473,6 +474,16 @@ struct kvm_x86_ops {
 	void (*update_debug)(struct kvm_vcpu *vcpu);
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
 	void (*intercepts_changed)(struct kvm_vcpu *vcpu);
+	/*
+	 * With an in-kernel APIC: an interrupt of this priority class waits for the
+	 * guest to lower CR8 (TPR) below it; 0: none does. NULL: CR8 always exits.
+	 */
+	void (*watch_tpr)(struct kvm_vcpu *vcpu, u8 priority);
+	/*
+	 * false: the guest gets the debug registers until the next exit; true: bring
+	 * DR6 and DR7 into vcpu->dr6 and dr7 and watch accesses again.
+	 */
+	void (*watch_debugregs)(struct kvm_vcpu *vcpu, bool watch);
 	void (*set_tsc_offset)(struct kvm_vcpu *vcpu);	/* vcpu->tsc_offset */
 	/* MSRs that live in the processor's structure; 1: not one of mine. */
 	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
@@ -568,6 +579,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
 int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value);
 u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr);
+/* An access to them exited; true: run it again, the guest has them now. */
+bool kvm_lend_debugregs(struct kvm_vcpu *vcpu);
 /* RIP moves behind an instruction of this length; result as a handler. */
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
 /* Exit to user space with an internal error; returns 0, for handlers. */
@@ -741,6 +754,7 @@ int kvm_apic_create(struct kvm_vcpu *vcpu);
 void kvm_apic_destroy(struct kvm_vcpu *vcpu);
 void kvm_apic_reset(struct kvm_vcpu *vcpu);
 int kvm_apic_pending(struct kvm_vcpu *vcpu);
+u8 kvm_apic_blocked(struct kvm_vcpu *vcpu);	/* by TPR: its class, or 0 */
 void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
 /* Settle what the guest made of the last offer of a PV EOI, and offer again. */
 void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu);

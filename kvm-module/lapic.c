@@ -170,6 +170,16 @@ int kvm_apic_pending(struct kvm_vcpu *vcpu)
 	return vector;
 }
 
+/* The priority class of an interrupt that waits for a lower TPR, or 0. */
+u8 kvm_apic_blocked(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	int vector = software_enabled(apic) ? highest_irr(apic) : -1;
+
+	return vector >= 16 && (vector & 0xf0) <= (*reg(apic, APIC_TASKPRI) & 0xf0) ?
+		vector >> 4 : 0;
+}
+
 /* The processor takes it: from requested to in service. */
 void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 {

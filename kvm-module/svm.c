@@ -79,6 +79,7 @@ MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
 #define SVM_EXIT_TLBSYNC	0x0a4
 #define SVM_VM_CR_SVM_DIS_BIT	4
 
+#define CR0_GUESTS		((u64)(X86_CR0_TS | X86_CR0_MP))
 #define PAUSE_FILTER_COUNT	3000
 #define PAUSE_FILTER_THRESHOLD	128
 
@@ -177,15 +178,9 @@ static void svm_update_debug(struct kvm_vcpu *vcpu)
 
 /* What leaves the guest, always. */
 static const u16 intercepts[] = {
-	INTERCEPT_CR0_WRITE,
+	INTERCEPT_SELECTIVE_CR0,
 	INTERCEPT_CR4_WRITE,
 	INTERCEPT_CR8_WRITE,
-	INTERCEPT_DR0_READ, INTERCEPT_DR1_READ, INTERCEPT_DR2_READ,
-	INTERCEPT_DR3_READ, INTERCEPT_DR4_READ, INTERCEPT_DR5_READ,
-	INTERCEPT_DR6_READ, INTERCEPT_DR7_READ,
-	INTERCEPT_DR0_WRITE, INTERCEPT_DR1_WRITE, INTERCEPT_DR2_WRITE,
-	INTERCEPT_DR3_WRITE, INTERCEPT_DR4_WRITE, INTERCEPT_DR5_WRITE,
-	INTERCEPT_DR6_WRITE, INTERCEPT_DR7_WRITE,
 	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
@@ -225,7 +220,7 @@ static const u16 intercepts[] = {
  * from and to every control register.
  */
 static const u16 shadow_intercepts[] = {
-	INTERCEPT_CR0_READ, INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
+	INTERCEPT_CR0_READ, INTERCEPT_CR0_WRITE, INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_PF,
 	INTERCEPT_INVLPG,
 };
@@ -249,6 +244,21 @@ static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
 		    !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE));
 }
 
+/* Bits 0 to 7: reads, 16 to 23: writes. */
+static void svm_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+	vmcb->control.intercepts[INTERCEPT_DR] = watch ? 0xff00ff : 0;
+	vcpu->dr6 = vmcb->save.dr6;
+	vcpu->dr7 = vmcb->save.dr7;
+}
+
+static void svm_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
+{
+	set_intercept(to_svm(vcpu), INTERCEPT_CR8_WRITE, priority);
+}
+
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -258,6 +268,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_intercept(svm, intercepts[i], true);
+	control->intercepts[INTERCEPT_DR] = 0xff00ff;
 	control->iopm_base_pa = __pa(iopm);
 	svm_intercepts_changed(vcpu);
 	control->int_ctl = V_INTR_MASKING_MASK;
@@ -389,6 +400,9 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 	vcpu->regs[REG_RSP] = vmcb->save.rsp;
 	vcpu->regs[REG_RIP] = vmcb->save.rip;
 	vcpu->cr2 = vmcb->save.cr2;
+	/* Changes of these bits alone do not exit. */
+	if (npt)
+		vcpu->cr0 = (vcpu->cr0 & ~CR0_GUESTS) | (vmcb->save.cr0 & CR0_GUESTS);
 	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
 }
 
@@ -856,7 +870,7 @@ static int handle_cr(struct kvm_vcpu *vcpu)
 static int handle_dr(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_dr]++;
-	return kvm_emulate(vcpu);
+	return kvm_lend_debugregs(vcpu) ? 1 : kvm_emulate(vcpu);
 }
 
 static int handle_db(struct kvm_vcpu *vcpu)
@@ -973,6 +987,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_READ_CR3]		= handle_cr,
 	[SVM_EXIT_READ_CR4]		= handle_cr,
 	[SVM_EXIT_WRITE_CR0]		= handle_cr,
+	[SVM_EXIT_CR0_SEL_WRITE]	= handle_cr,
 	[SVM_EXIT_WRITE_CR3]		= handle_cr,
 	[SVM_EXIT_WRITE_CR4]		= handle_cr,
 	[SVM_EXIT_WRITE_CR8]		= handle_cr,
@@ -1056,6 +1071,8 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	u32 code = svm->vmcb->control.exit_code;
 
 	svm->next_rip = kvm_caps.nrips ? svm->vmcb->control.next_rip : 0;
+	if (vcpu->cr8 != (svm->vmcb->control.int_ctl & V_TPR_MASK) && vcpu->lapic)
+		kvm_set_cr8(vcpu, svm->vmcb->control.int_ctl & V_TPR_MASK);
 	requeue_event(vcpu);
 	if (unlikely(svm->iret_seen && kvm_reg_read(vcpu, REG_RIP) != svm->iret_rip))
 		svm->nmi_masked = svm->iret_seen = false;
@@ -1122,6 +1139,8 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.update_debug = svm_update_debug,
 	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,
+	.watch_tpr = svm_watch_tpr,
+	.watch_debugregs = svm_watch_debugregs,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.inject_exception = svm_inject_exception,

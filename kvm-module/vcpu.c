@@ -367,6 +367,8 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
 	ev->look = irq || ev->nmi.pending;
+	if (vcpu->lapic && kvm_ops->watch_tpr)
+		kvm_ops->watch_tpr(vcpu, kvm_apic_blocked(vcpu));
 }
 
 /* May user space inject an interrupt now? */
@@ -843,13 +845,37 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 		dr = vcpu->debug_dr;
 		dr7 = vcpu->debug_dr7;
 	}
-	if (likely(!(dr7 & 0xff)))
+	if (likely(!(dr7 & 0xff) && !vcpu->dr_direct))
 		return false;
 	set_debugreg(dr[0], 0);
 	set_debugreg(dr[1], 1);
 	set_debugreg(dr[2], 2);
 	set_debugreg(dr[3], 3);
 	return true;
+}
+
+/*
+ * A guest that touches its debug registers mostly touches several: it has them
+ * until it exits for something else.
+ */
+bool kvm_lend_debugregs(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->guest_debug || vcpu->dr7 & DR7_GD)
+		return false;
+	vcpu->dr_direct = true;
+	kvm_ops->watch_debugregs(vcpu, false);
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvm_lend_debugregs);
+
+static void take_debugregs(struct kvm_vcpu *vcpu)
+{
+	get_debugreg(vcpu->dr[0], 0);
+	get_debugreg(vcpu->dr[1], 1);
+	get_debugreg(vcpu->dr[2], 2);
+	get_debugreg(vcpu->dr[3], 3);
+	vcpu->dr_direct = false;
+	kvm_ops->watch_debugregs(vcpu, true);
 }
 
 static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
@@ -882,6 +908,8 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 	}
 	if (xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, kvm_caps.host_xcr0);
+	if (unlikely(vcpu->dr_direct))
+		take_debugregs(vcpu);
 	if (unlikely(breakpoints || hw_breakpoint_active()))
 		hw_breakpoint_restore();
 }

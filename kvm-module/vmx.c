@@ -96,6 +96,7 @@ struct vmx_vcpu {
 
 	/* What the VMCS holds, so that it is written only on change. */
 	u32 primary;
+	u32 *vtpr;			/* the TPR in the virtual-APIC page; NULL: none */
 	u64 host_cr3, host_cr4;
 	u64 cr3;			/* the guest's, while ... */
 	bool cr3_hidden;		/* ... the processor has one of ours */
@@ -193,7 +194,8 @@ static int __init vmx_setup_controls(void)
 		  CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING |
 		  CPU_BASED_CR8_STORE_EXITING | CPU_BASED_MOV_DR_EXITING |
 		  CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS,
-		  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, &caps.primary },
+		  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS | CPU_BASED_TPR_SHADOW,
+		  &caps.primary },
 		{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
 		  VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS,
 		  VM_EXIT_LOAD_IA32_EFER, &caps.exit },
@@ -547,9 +549,15 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	struct desc_ptr idt;
 	u64 value;
 
-	vmx->primary = caps.primary;
+	vmx->primary = caps.primary & ~CPU_BASED_TPR_SHADOW;
+	if (vmx->vtpr) {
+		vmx->primary |= CPU_BASED_TPR_SHADOW;
+		vmx->primary &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
+		vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vtpr) & PAGE_MASK);
+		vmcs_write(TPR_THRESHOLD, 0);
+	}
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, caps.pin);
-	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, caps.primary);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
 	vmcs_write(EXCEPTION_BITMAP, 0);
@@ -695,6 +703,15 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	vmx->vmcs = vmcs_alloc(raw_smp_processor_id());
 	if (!vmx->vmcs)
 		return -ENOMEM;
+	if (vcpu->lapic && caps.primary & CPU_BASED_TPR_SHADOW) {
+		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!page) {
+			free_page((unsigned long)vmx->vmcs);
+			return -ENOMEM;
+		}
+		vmx->vtpr = page + APIC_TASKPRI;
+	}
 	vmx->vpid = vpid_get();
 
 	cpu = get_cpu();
@@ -717,6 +734,7 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 	preempt_enable();
 	vpid_put(vmx->vpid);
 	free_page((unsigned long)vmx->vmcs);
+	free_page((unsigned long)vmx->vtpr & PAGE_MASK);
 }
 
 /* ---- control registers ------------------------------------------------------------------ */
@@ -1055,6 +1073,25 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_write(EXCEPTION_BITMAP, exceptions);
 	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
+}
+
+static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (watch) {
+		get_debugreg(vcpu->dr6, 6);
+		vcpu->dr7 = vmcs_read(GUEST_DR7);
+	}
+	vmx_set_primary(vmx, watch ? CPU_BASED_MOV_DR_EXITING : 0,
+			watch ? 0 : CPU_BASED_MOV_DR_EXITING);
+}
+
+/* 29.1.1: a CR8 below the threshold exits. */
+static void vmx_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
+{
+	if (to_vmx(vcpu)->vtpr)
+		vmcs_write(TPR_THRESHOLD, priority);
 }
 
 static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
@@ -1480,6 +1517,10 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	if (vcpu->cr2 != native_read_cr2())
 		native_write_cr2(vcpu->cr2);
+	if (unlikely(vcpu->dr_direct))
+		set_debugreg(vcpu->dr6, 6);
+	if (vmx->vtpr)
+		*vmx->vtpr = vcpu->cr8 << 4;
 
 	vmx->failed = vmx_enter_guest(&vmx->sw);
 
@@ -1745,6 +1786,8 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 	int nr = q & 7, reg = q >> 8 & 15;
 
 	vcpu->stat[STAT_dr]++;
+	if (kvm_lend_debugregs(vcpu))
+		return 1;
 	if ((nr == 4 || nr == 5) && vcpu->cr4 & X86_CR4_DE)
 		return kvm_handle_ud(vcpu);
 	if (vmx_get_cpl(vcpu)) {
@@ -1767,6 +1810,12 @@ static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
 	return vmx_skip_instruction(vcpu);
+}
+
+/* The TPR is ours again (vmx_handle_exit()); something may go in now. */
+static int vmx_handle_tpr(struct kvm_vcpu *vcpu)
+{
+	return 1;
 }
 
 /* The guest sees no counters (CPUID 0xa). */
@@ -1813,6 +1862,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
 	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
 	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
 	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
@@ -1853,6 +1903,8 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 
 	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
 		return vmx_report_failed_entry(vmx);
+	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
+		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
 
 	/* The most frequent ones without an indirect call. */
 	switch (reason) {
@@ -1915,6 +1967,8 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.update_debug = vmx_update_debug,
 	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,
+	.watch_tpr = vmx_watch_tpr,
+	.watch_debugregs = vmx_watch_debugregs,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.inject_exception = vmx_inject_exception,
