@@ -315,6 +315,7 @@ struct kvm_vcpu {
 	u64 apic_base;
 	u32 mp_state;			/* KVM_MP_STATE_* */
 	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
+	u8 tpr_watched;			/* what ops->watch_tpr was told */
 	int pending_eoi;		/* split mode: vector to report, or -1 */
 
 	/* Single-stepping and breakpoints for user space. */
@@ -476,7 +477,7 @@ struct kvm_x86_ops {
 	void (*intercepts_changed)(struct kvm_vcpu *vcpu);
 	/*
 	 * With an in-kernel APIC: an interrupt of this priority class waits for the
-	 * guest to lower CR8 (TPR) below it; 0: none does. NULL: CR8 always exits.
+	 * guest to lower CR8 (TPR) below it; 0: none does.
 	 */
 	void (*watch_tpr)(struct kvm_vcpu *vcpu, u8 priority);
 	/*

@@ -367,8 +367,10 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
 	ev->look = irq || ev->nmi.pending;
-	if (vcpu->lapic && kvm_ops->watch_tpr)
-		kvm_ops->watch_tpr(vcpu, kvm_apic_blocked(vcpu));
+	if (vcpu->lapic && vcpu->tpr_watched != kvm_apic_blocked(vcpu)) {
+		vcpu->tpr_watched = kvm_apic_blocked(vcpu);
+		kvm_ops->watch_tpr(vcpu, vcpu->tpr_watched);
+	}
 }
 
 /* May user space inject an interrupt now? */
@@ -1199,6 +1201,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_pv_reset(vcpu);
 	}
 	kvm_ops->vcpu_reset(vcpu);
+	vcpu->tpr_watched = 0xff;	/* not known */
 	for (i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
 	kvm_reg_write(vcpu, REG_RDX, 0x600);	/* family 6 */
