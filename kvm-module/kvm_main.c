@@ -466,9 +466,13 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_DISABLE_EXITS:
 		if (cap->args[0] & ~(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE))
 			return -EINVAL;
-		return set_before_vcpus(kvm, &kvm->disabled_exits, cap->args[0]);
+		/* For a vCPU that exists already: from its next KVM_SET_CPUID2 on. */
+		mutex_lock(&kvm->lock);
+		kvm->disabled_exits |= cap->args[0];
+		mutex_unlock(&kvm->lock);
+		return 0;
 	case KVM_CAP_MAX_VCPU_ID:
-		if (cap->args[0] > KVM_MAX_VCPU_ID || cap->args[0] <= kvm->bsp_id ||
+		if (cap->args[0] > KVM_MAX_VCPU_ID || cap->args[0] < kvm->bsp_id ||
 		    (kvm->max_vcpu_id && cap->args[0] != kvm->max_vcpu_id))
 			return -EINVAL;
 		return set_before_vcpus(kvm, &kvm->max_vcpu_id, cap->args[0]);

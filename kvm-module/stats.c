@@ -140,11 +140,17 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 struct stats_head {
 	struct kvm_stats_header header;
 	char id[STAT_NAME_BYTES];
+	/* struct kvm_stats_desc, whose name has one length or another in the kernel */
 	struct {
-		struct kvm_stats_desc desc;
+		u32 flags;
+		s16 exponent;
+		u16 size;
+		u32 offset;
+		u32 bucket_size;
 		char name[STAT_NAME_BYTES];
 	} counter[KVM_NR_STATS];
 };
+static_assert(offsetof(struct kvm_stats_desc, name) == 16);
 
 struct stats_file {
 	struct kvm *kvm;
@@ -167,10 +173,10 @@ static void fill_head(struct stats_head *head, const struct kvm_vcpu *vcpu)
 	else
 		snprintf(head->id, sizeof(head->id), "kvm-%d", task_pid_nr(current));
 	for (s = 0; s < KVM_NR_STATS; s++) {
-		head->counter[s].desc.flags = KVM_STATS_TYPE_CUMULATIVE |
-					      KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
-		head->counter[s].desc.size = 1;
-		head->counter[s].desc.offset = s * sizeof(u64);
+		head->counter[s].flags = KVM_STATS_TYPE_CUMULATIVE |
+					 KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+		head->counter[s].size = 1;
+		head->counter[s].offset = s * sizeof(u64);
 		strscpy(head->counter[s].name, stat_name[s], STAT_NAME_BYTES);
 	}
 }

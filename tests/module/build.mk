@@ -36,7 +36,7 @@ report-lines:
 		>../build/reports/module-lines.tsv
 	@tail -n 1 build/reports/module-lines.tsv
 
-check-module: module module-tests report-lines kernel-debug real-guests
+check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests
 	rm -rf build/reports/matrix
 	prove --timer $(if $(V),-v) tests/module; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
@@ -50,8 +50,15 @@ report-matrix:
 		build/reports/matrix.tsv
 
 check-long: check-module-long
-check-module-long: module module-tests kernel-debug real-guests
+check-module-long: module module-tests kernel-debug real-guests kvm-selftests
 	prove --timer $(if $(V),-v) tests/module/long; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 
 .PHONY: module-tests report-lines report-matrix check-module-long
+
+# Linux's own KVM selftests.
+kvm-selftests:
+	scripts/cached kvm-selftests tests/module/selftests/build $(KERNEL_SOURCE) \
+		-- tests/module/selftests/build
+
+.PHONY: kvm-selftests
