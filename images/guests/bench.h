@@ -19,6 +19,9 @@
 #define BENCH_BEGIN	0x6b766d31
 #define BENCH_END	0x6b766d32
 #define BENCH_BEGIN_HOST	0x6b766d34	/* the program's own: its loop counts, no guest's */
+#ifndef __ASSEMBLER__
+#define BENCH_MARK(mark) __asm__ volatile("nopl %c0(%%rax,%%rax)" : : "i"(mark) : "memory")
+#endif
 
 /* The program's mark: the text of /proc/kallsyms, ended by 0, is there. */
 #define BENCH_SYMBOLS	0x6b766d33

@@ -9,8 +9,7 @@
  *
  * Each row is a process of its own, so that one that hangs or is missing in the
  * module gives "-" and no more. Output: a line "# bench<TAB>ROW<TAB>FIGURE" each.
- * bench=ID,ID… on the kernel's command line selects rows; bench-profile makes this
- * program tell the kernel's symbols to tests/bench/profile's plugin.
+ * bench=ID,ID… on the kernel's command line selects rows.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -55,6 +54,7 @@ enum {
 	HOST = 256,		/* what is measured is read_log() or signal_msi() after the loop */
 	MSI = 512,
 	SHADOW = 1024,		/* measured with shadow paging, too */
+	ONLY_SHADOW = 2048,	/* no exit without it */
 };
 
 struct row {
@@ -110,9 +110,10 @@ static const struct row rows[] = {
 	  BENCH_touch, FRESH, PAGE, FRESH_4K | DIRTY_LOG | HOST | SHADOW, 256 },
 	{ "irqfd-msi", "write to an irqfd whose MSI goes to a vCPU that does not run",
 	  BENCH_nothing, 0, 0, X2APIC | HOST | MSI, 100 },
-	{ "cr3", "MOV to CR3 between two address spaces", BENCH_cr3, 0, 0, SHADOW, 0 },
+	{ "cr3", "MOV to CR3 between two address spaces", BENCH_cr3, 0, 0,
+	  SHADOW | ONLY_SHADOW, 0 },
 	{ "pte", "a page table entry changed, INVLPG, the page touched", BENCH_pte,
-	  PTE_PAGE, (DATA + PAGE) | 3, SHADOW, 0 },
+	  PTE_PAGE, (DATA + PAGE) | 3, SHADOW | ONLY_SHADOW, 0 },
 	{ "hlt-wake", "HLT and wake by IPI, between two vCPUs on one processor",
 	  BENCH_ping, 0, 1ull << 32 | 0x4000 | BENCH_VECTOR, X2APIC | TWO_VCPUS, 50 },
 };
@@ -399,8 +400,6 @@ static void signal_msi(int fd, int count)
 			give_up("write to an irqfd");
 }
 
-/* For the profile, in the host: as the guest's marks around its loop. */
-#define MARK(mark) __asm__ volatile("nopl %c0(%%rax,%%rax)" : : "i"(mark) : "memory")
 
 /* Before each loop: the guest's second-level tables forget the memory. */
 static void refresh(struct vm *vm, uint8_t *fresh, const struct row *row)
@@ -449,12 +448,12 @@ static uint64_t host_once(struct vm *vm, const struct row *row, int count, int e
 	if (row->flags & DIRTY_LOG)
 		loop_once(vm, row, row->loop, count);
 	start = __rdtsc();
-	MARK(BENCH_BEGIN_HOST);
+	BENCH_MARK(BENCH_BEGIN_HOST);
 	if (row->flags & DIRTY_LOG)
 		read_log(vm, count);
 	else
 		signal_msi(event, count);
-	MARK(BENCH_END);
+	BENCH_MARK(BENCH_END);
 	ticks = __rdtsc() - start;
 	return ticks;
 }
@@ -552,7 +551,6 @@ static double measure_memory(int vcpus)
 
 static char selected[1024];
 static bool shadow;	/* the module was loaded with npt=0 */
-static bool profiled;
 
 static void read_options(void)
 {
@@ -564,31 +562,12 @@ static void read_options(void)
 		at = strstr(line, " bench=");
 		if (at)
 			sscanf(at + 7, "%1022[^ \n]", selected);
-		profiled = strstr(line, " bench-profile") != NULL;
 	}
 	if (f)
 		fclose(f);
 	if (npt >= 0 && read(npt, line, 1) == 1)
 		shadow = *line == 'N' || *line == '0';
 	close(npt);
-}
-
-/* The plugin reads them where bench.h says, at an instruction that tells it to. */
-static void tell_symbols(void)
-{
-	size_t n = 0;
-	ssize_t got;
-	int fd = open("/proc/kallsyms", O_RDONLY);
-	char *room = mmap((void *)BENCH_SYMBOLS_AT, BENCH_SYMBOLS_ROOM, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
-
-	if (fd < 0 || room == MAP_FAILED)
-		bail_out("no room for the symbols, or none to read: %s", strerror(errno));
-	while ((got = read(fd, room + n, BENCH_SYMBOLS_ROOM - 1 - n)) > 0)
-		n += got;
-	MARK(BENCH_SYMBOLS);
-	munmap(room, BENCH_SYMBOLS_ROOM);
-	close(fd);
 }
 
 static bool is_selected(const char *id)
@@ -616,7 +595,7 @@ static void report(const char *id, const char *text, const struct row *row,
 
 	if (shadow && (!row || !(row->flags & SHADOW) || crowd != &alone))
 		return;
-	if (!is_selected(id))
+	if (!is_selected(id) || (!shadow && row && row->flags & ONLY_SHADOW))
 		return;
 	fflush(stdout);
 	pid = fork();
@@ -662,8 +641,6 @@ static void report_growth(const struct row *row, const struct crowd *crowd)
 int main(void)
 {
 	read_options();
-	if (profiled)
-		tell_symbols();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report(rows[i].id, rows[i].text, &rows[i], &alone, 0);
 	for (size_t i = 0; i < sizeof(growing) / sizeof(growing[0]); i++)

@@ -4,11 +4,13 @@
  * the marks of bench.h, in the machine and in its guest alike. Of several passes
  * the shortest counts; it has met no timer tick. At the end it writes
  *
- *	the file out=	a line for each instruction: address, count, text
+ *	the file out=	a line for each instruction: h or g (of the guest), address, count, text
  *	the file symbols=	the machine's /proc/kallsyms
  *
  * Each instruction has a counter that its translation increments. The marks are
- * instructions with a callback. Debian has no package with the plugin interface's
+ * instructions with a callback. VMRUN, too: the emulator translates code for guest
+ * mode and outside of it separately, so that what is translated after VMRUN and
+ * before the instruction behind it comes up again is the guest's. Debian has no package with the plugin interface's
  * header, so the little of it that is used here is declared here (version 4).
  */
 #include <glib.h>
@@ -53,13 +55,15 @@ EXPORT int qemu_plugin_version = 4;
 
 static struct {
 	uint64_t address;
+	bool guest;
 	char *text;
 } *insns;
 static unsigned int n_insns;
 static GHashTable *index_of;
 static struct scoreboard *score;
 static uint64_t *best, best_total;
-static bool counting, of_host;
+static bool counting, of_host, in_guest;
+static uint64_t behind_vmrun[4];	/* no module has more */
 static const char *out_file, *symbols_file;
 
 /* Data is not NULL at a mark of the host's own loop: from then on only such count. */
@@ -114,7 +118,9 @@ static void symbols(unsigned int vcpu, void *data)
 
 static unsigned int counter_of(const struct insn *insn)
 {
-	gpointer key = (gpointer)qemu_plugin_insn_vaddr(insn);
+	uint64_t address = qemu_plugin_insn_vaddr(insn);
+	/* Bit 62 of an address is that of bit 63. */
+	gpointer key = (gpointer)(address ^ (uint64_t)in_guest << 62);
 
 	unsigned int i = GPOINTER_TO_UINT(g_hash_table_lookup(index_of, key));
 
@@ -122,7 +128,8 @@ static unsigned int counter_of(const struct insn *insn)
 		if (n_insns == MAX_INSNS)
 			return 0;	/* the counter of all that do not fit */
 		i = n_insns++;
-		insns[i].address = (uint64_t)key;
+		insns[i].address = address;
+		insns[i].guest = in_guest;
 		g_hash_table_insert(index_of, key, GUINT_TO_POINTER(i));
 	}
 	/* The kernel patches its code: the text of the latest translation. */
@@ -143,11 +150,48 @@ static exec_fn mark_of(const struct insn *insn, uint32_t *mark)
 	       *mark == BENCH_END ? end : *mark == BENCH_SYMBOLS ? symbols : NULL;
 }
 
+static void enter_guest(unsigned int vcpu, void *data)
+{
+	(void)vcpu;
+	in_guest = data == NULL;
+}
+
+static bool is_vmrun(const struct insn *insn)
+{
+	uint8_t bytes[3];
+
+	return qemu_plugin_insn_data(insn, bytes, 3) == 3 && !memcmp(bytes, "\x0f\x01\xd8", 3);
+}
+
+/* Where the host goes on after #VMEXIT. */
+static void note_vmrun(uint64_t address)
+{
+	size_t i = 0;
+
+	while (i < G_N_ELEMENTS(behind_vmrun) - 1 && behind_vmrun[i] && behind_vmrun[i] != address + 3)
+		i++;
+	behind_vmrun[i] = address + 3;
+}
+
+static bool is_behind_vmrun(uint64_t address)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(behind_vmrun); i++)
+		if (behind_vmrun[i] && behind_vmrun[i] == address)
+			return true;
+	return false;
+}
+
 static void translate(uint64_t id, struct tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb);
+	struct insn *first = qemu_plugin_tb_get_insn(tb, 0);
 
 	(void)id;
+	if (is_behind_vmrun(qemu_plugin_insn_vaddr(first))) {
+		in_guest = false;
+		qemu_plugin_register_vcpu_insn_exec_cb(first, enter_guest, NO_REGS,
+						       GUINT_TO_POINTER(1));
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		struct entry entry = { score, counter_of(insn) * sizeof(uint64_t) };
@@ -155,6 +199,10 @@ static void translate(uint64_t id, struct tb *tb)
 		exec_fn fn = mark_of(insn, &mark);
 
 		qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, ADD_U64, entry, 1);
+		if (is_vmrun(insn)) {
+			note_vmrun(qemu_plugin_insn_vaddr(insn));
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, enter_guest, NO_REGS, NULL);
+		}
 		if (fn)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, fn, NO_REGS,
 						GUINT_TO_POINTER(mark == BENCH_BEGIN_HOST));
@@ -173,8 +221,8 @@ static void write_counts(uint64_t id, void *data)
 	}
 	for (unsigned int i = 0; i < n_insns; i++)
 		if (best[i])
-			fprintf(f, "%" PRIx64 "\t%" PRIu64 "\t%s\n", insns[i].address, best[i],
-				insns[i].text ? insns[i].text : "");
+			fprintf(f, "%c\t%" PRIx64 "\t%" PRIu64 "\t%s\n", insns[i].guest ? 'g' : 'h',
+				insns[i].address, best[i], insns[i].text ? insns[i].text : "");
 	fclose(f);
 }
 
