@@ -417,6 +417,7 @@ struct kvm {
 	u32 disabled_quirks;		/* KVM_X86_QUIRK_* */
 	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
 	bool hide_platform_info;	/* reading MSR_PLATFORM_INFO is #GP */
+	bool x2apic_ids;		/* KVM_GET_LAPIC has all 32 bits of an x2APIC id */
 	bool triple_fault_event;
 
 	u64 dead_stat[KVM_NR_STATS];
@@ -947,6 +948,7 @@ int kvm_init_msrs(struct kvm_vcpu *vcpu);
 void kvm_free_msrs(struct kvm_vcpu *vcpu);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
+int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr);
 
 /* ---- msr_exit.c -------------------------------------------------------------- */
 

@@ -329,6 +329,8 @@ void kvm_put(struct kvm *kvm)
 #define KVM_DIRTY_LOG_MANUAL_CAPS	\
 	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
 
+#define KVM_X2APIC_FLAGS	\
+	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define KVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
 
 /* ---- capabilities ----------------------------------------------------------- */
@@ -383,11 +385,14 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_COALESCED_PIO:
 	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_VCPU_ATTRIBUTES:
 		return 1;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return KVM_QUIRKS;
+	case KVM_CAP_X2APIC_API:
+		return KVM_X2APIC_FLAGS;
 	case KVM_CAP_COALESCED_MMIO:
 		return KVM_COALESCED_MMIO_PAGE_OFFSET;
 	case KVM_CAP_SYNC_REGS:
@@ -454,6 +459,13 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 		if (cap->args[0] & ~KVM_MSR_EXIT_REASON_VALID_MASK)
 			return -EINVAL;
 		WRITE_ONCE(kvm->msr_exits, cap->args[0]);
+		return 0;
+	case KVM_CAP_X2APIC_API:
+		/* That 0xff is no broadcast in x2APIC mode holds anyway. */
+		if (cap->args[0] & ~KVM_X2APIC_FLAGS)
+			return -EINVAL;
+		if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
+			kvm->x2apic_ids = true;
 		return 0;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		kvm->hide_platform_info = !cap->args[0];

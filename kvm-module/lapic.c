@@ -741,9 +741,9 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
-	/* The format has the id in bits 31:24 unless x2APIC format is asked for. */
+	/* The old format has the id in bits 31:24 in either mode. */
 	if (x2apic(apic))
-		*(u32 *)(s->regs + APIC_ID) = vcpu->id << 24;
+		*(u32 *)(s->regs + APIC_ID) = vcpu->kvm->x2apic_ids ? vcpu->id : vcpu->id << 24;
 }
 
 int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)

@@ -199,6 +199,23 @@ static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 	kvm_request(vcpu, REQ_CLOCK);
 }
 
+/* KVM_{HAS,GET,SET}_DEVICE_ATTR of a vCPU: the offset is the one there is. */
+int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr)
+{
+	u64 __user *user = (u64 __user *)attr->addr, offset;
+
+	if (attr->flags || attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
+		return -ENXIO;
+	if (ioctl == KVM_HAS_DEVICE_ATTR)
+		return 0;
+	if (ioctl == KVM_GET_DEVICE_ATTR)
+		return put_user(vcpu->tsc_offset, user);
+	if (get_user(offset, user))
+		return -EFAULT;
+	set_tsc_offset(vcpu, offset);
+	return 0;
+}
+
 /*
  * User space sets the counters of a VM's vCPUs one after the other and means
  * them to be equal: a value within a second of what another vCPU reads is taken

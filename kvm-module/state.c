@@ -774,8 +774,15 @@ static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *a
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
+	struct kvm_device_attr attr;
 
 	switch (ioctl) {
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:
+		if (copy_from_user(&attr, argp, sizeof(attr)))
+			return -EFAULT;
+		return kvm_tsc_attr(vcpu, ioctl, &attr);
 	case KVM_NMI:
 		return queue_nmi(vcpu);
 	case KVM_SET_SIGNAL_MASK:
