@@ -123,50 +123,49 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 	return linear;
 }
 
-/* Does the log hold this input? Then it is in @buf. Stopped counts as yes. */
+static bool log_room(const struct emu *e, unsigned int size)
+{
+	return size <= EMU_LOG_SIZE - e->log_len;
+}
+
+static void log_append(struct emu *e, const void *buf, unsigned int size)
+{
+	if (size)
+		memcpy(e->log + e->log_len, buf, size);
+	e->log_len += size;
+	e->accesses++;
+}
+
+/*
+ * Is the next access in the log? Then what it read is in @buf; size is 0 for a
+ * write. Stopped counts as yes.
+ */
 bool emu_replayed(struct emu *e, void *buf, unsigned int size)
 {
+	bool replay = e->access < e->accesses;
 	unsigned int left = e->log_len - e->log_pos;
 
-	unknown_if(e, left ? size > left : size > EMU_LOG_SIZE - e->log_len);
+	unknown_if(e, replay ? size > left : !log_room(e, size));
 	if (stopped(e))
 		return true;
-	if (!left)
+	if (!replay)
 		return false;
-	memcpy(buf, e->log + e->log_pos, size);
+	if (size)
+		memcpy(buf, e->log + e->log_pos, size);
 	e->log_pos += size;
+	e->access++;
 	return true;
 }
 
 /* Logs what the owner answered, or notes that it will do so later. */
-void emu_log_input(struct emu *e, int r, const void *buf, unsigned int size)
+void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size)
 {
 	if (r == EMU_OK) {
-		memcpy(e->log + e->log_len, buf, size);
-		e->log_len += size;
+		log_append(e, buf, size);
 		e->log_pos = e->log_len;
+		e->access = e->accesses;
 	}
 	e->pending = r == EMU_AGAIN;
-	e->pending_write = false;
-	emu_stop(e, r);
-}
-
-bool emu_written(struct emu *e)
-{
-	if (stopped(e))
-		return true;
-	if (e->writes_pos >= e->writes_done)
-		return false;
-	e->writes_pos++;
-	return true;
-}
-
-void emu_log_output(struct emu *e, int r)
-{
-	if (r == EMU_OK)
-		e->writes_pos = ++e->writes_done;
-	e->pending = r == EMU_AGAIN;
-	e->pending_write = true;
 	emu_stop(e, r);
 }
 
@@ -181,27 +180,30 @@ void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsig
 	memset(buf, 0, size);
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, buf, size))
-		emu_log_input(e, e->ops->read(e, linear, buf, size, access), buf, size);
+		emu_accessed(e, e->ops->read(e, linear, buf, size, access), buf, size);
 }
 
 void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
 		   unsigned int access)
 {
 	check_wrap(e, linear, size);
-	if (!emu_written(e))
-		emu_log_output(e, e->ops->write(e, linear, buf, size, access));
+	if (!emu_replayed(e, NULL, 0))
+		emu_accessed(e, e->ops->write(e, linear, buf, size, access), NULL, 0);
 }
 
-void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
+/* Writes what a destination is to become; if LOCKed, in place of *old only. */
+void emu_lin_replace(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size)
 {
 	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
 	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 			unsigned int size) = e->ops->cmpxchg;
 
+	if (!e->lock)
+		return emu_lin_write(e, linear, new, size, 0);
 	check_wrap(e, linear, size);
-	if (!emu_written(e))
-		emu_log_output(e, exchange(e, linear, old, new, size));
+	if (!emu_replayed(e, NULL, 0))
+		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
 }
 
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
@@ -319,19 +321,6 @@ void emu_jump(struct emu *e, u64 target)
 	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
 				       target > emu_segment(e, EMU_CS)->limit);
 	e->next_rip = target;
-}
-
-/*
- * PUSHF, POPF, CLI, STI, INT n and IRET are #GP in vm86 mode below IOPL 3. With
- * CR4.VME there is more to it, which is not known here.
- */
-bool emu_vm86_refuses(struct emu *e)
-{
-	if (e->mode != EMU_VM86 || iopl(e) == 3)
-		return false;
-	unknown_if(e, cr(e, 4) & X86_CR4_VME);
-	emu_raise(e, EX_GP, 0);
-	return true;
 }
 
 /* Flags that POPF and IRET may change at this privilege. */
@@ -494,39 +483,53 @@ static void decode_opcode(struct emu *e)
 	e->vex_pp = e->rep ? e->rep : e->opsize_prefix ? 0x66 : 0;
 }
 
-static unsigned int operand_size(const struct emu *e, unsigned int code)
+static unsigned int operand_size(const struct emu *e, char code)
 {
-	bool wide = e->opcode & 1;
+	unsigned int v = e->op_size, z = v == 8 ? 4 : v;
 
 	switch (code) {
-	case SZ_BV:
-		return wide ? e->op_size : 1;
-	case SZ_BZ:
-		return !wide ? 1 : e->op_size == 8 ? 4 : e->op_size;
-	case SZ_V:
-		return e->op_size;
-	case SZ_Z:
-		return e->op_size == 8 ? 4 : e->op_size;
-	case SZ_M:
-		return e->modrm < 0xc0 ? 2 : e->op_size;
-	case SZ_Y:
-		return e->rex & 8 ? 8 : 4;
-	case SZ_N:
-		return e->mode == EMU_LONG ? 8 : 4;
-	case SZ_X:
-		return e->vex_len;
-	default:
-		return 1u << code;	/* B, W, D, Q */
+	case 'b':	return 1;
+	case 'w':	return 2;
+	case 'd':	return 4;
+	case 'q':	return 8;
+	case 'v':	return v;
+	case 'z':	return z;
+	case 'y':	return e->rex & 8 ? 8 : 4;
+	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
+	case 'x':	return e->vex_len;
+	case 'u':	return e->opcode & 1 ? v : 1;
+	case 'j':	return e->opcode & 1 ? z : 1;
+	case 'h':	return v / 2;
+	case 'm':	return e->modrm < 0xc0 ? 2 : v;
+	default:	/* s */
+		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
 	}
 }
 
+/* What a letter means: the operand's place when decoded, and which register. */
+static const struct place {
+	char loc;
+	enum { RM = 1, REG, RM7, REG7, VVVV, OPCODE, SEGMENT, FIXED } number;
+} places[128] = {
+	['E'] = { 'G', RM }, ['R'] = { 'G', RM }, ['G'] = { 'G', REG },
+	['W'] = { 'V', RM }, ['V'] = { 'V', REG }, ['Q'] = { 'P', RM7 }, ['P'] = { 'P', REG7 },
+	['S'] = { 'S', REG7 }, ['C'] = { 'C', REG }, ['D'] = { 'D', REG }, ['M'] = { '!', RM },
+	['B'] = { 'G', VVVV }, ['Z'] = { 'G', OPCODE }, ['s'] = { 'S', SEGMENT },
+	['a'] = { 'G', FIXED + EMU_RAX }, ['c'] = { 'G', FIXED + EMU_RCX },
+	['d'] = { 'G', FIXED + EMU_RDX }, ['0'] = { 'C', FIXED },
+	['X'] = { 'X', FIXED + EMU_RSI }, ['Y'] = { 'Y', FIXED + EMU_RDI },
+	['l'] = { 'L', FIXED + EMU_LDTR }, ['t'] = { 'L', FIXED + EMU_TR },
+};
+
 static bool needs_modrm(const struct row *row)
 {
-	unsigned int i;
+	unsigned int i, number;
 
-	for (i = 0; i < 3; i++)
-		if (row->kind[i] && KIND_LOC(row->kind[i]) <= LOC_LAST_MODRM)
+	for (i = 0; i < 6; i += 2) {
+		number = places[row->operands[i] & 127].number;
+		if (number >= RM && number <= REG7)
 			return true;
+	}
 	return false;
 }
 
@@ -576,49 +579,46 @@ static bool decode_address32(struct emu *e, bool *relative)
 	return has_base && (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
 }
 
-/* The constant parts of operand @i: registers, immediates, addresses. */
-static void decode_operand(struct emu *e, unsigned int i, unsigned int kind)
+/* The constant parts of an operand: registers, immediates, addresses. */
+static void decode_operand(struct emu *e, struct emu_operand *o, char letter, char size)
 {
-	/* A location up to LOC_CL, if not in memory: what it is, and the register */
-	static const struct {
-		u8 loc;
-		enum { RM, REG, VVVV, OPCODE, AX, CX } number;
-		u8 mask;
-	} of[] = {
-		[LOC_RM] = { LOC_GPR, RM, 15 }, [LOC_RM_GPR] = { LOC_GPR, RM, 15 },
-		[LOC_VEC_RM] = { LOC_VEC, RM, 15 }, [LOC_MMX_RM] = { LOC_MMX, RM, 7 },
-		[LOC_REG] = { LOC_GPR, REG, 15 }, [LOC_SREG] = { LOC_SREG, REG, 7 },
-		[LOC_CR] = { LOC_CR, REG, 15 }, [LOC_DR] = { LOC_DR, REG, 15 },
-		[LOC_VEC] = { LOC_VEC, REG, 15 }, [LOC_MMX] = { LOC_MMX, REG, 7 },
-		[LOC_VVVV] = { LOC_GPR, VVVV, 15 }, [LOC_OPC] = { LOC_GPR, OPCODE, 15 },
-		[LOC_ACC] = { LOC_GPR, AX, 15 }, [LOC_CL] = { LOC_GPR, CX, 15 },
+	const struct place *place = &places[letter & 127];
+	unsigned int b = (e->rex & 1) << 3, rm = e->modrm & 7, n;
+	const u8 number[FIXED] = {
+		[RM] = rm | b, [REG] = modrm_reg(e) | (e->rex & 4) << 1, [RM7] = rm,
+		[REG7] = modrm_reg(e), [VVVV] = e->vex_reg, [OPCODE] = (e->opcode & 7) | b,
+		[SEGMENT] = e->opcode >> 3 & 7,
 	};
-	unsigned int code = KIND_SIZE(kind), loc = KIND_LOC(kind), n, b = (e->rex & 1) << 3;
-	const u8 number[] = {
-		[RM] = (e->modrm & 7) | b, [REG] = modrm_reg(e) | (e->rex & 4) << 1,
-		[VVVV] = e->vex_reg, [OPCODE] = (e->opcode & 7) | b, [AX] = EMU_RAX, [CX] = EMU_RCX,
-	};
-	bool may_be_memory = loc == LOC_RM || loc == LOC_VEC_RM || loc == LOC_MMX_RM;
-	struct emu_operand *o = &e->op[i];
 
-	o->loc = loc;
-	o->size = operand_size(e, code);
-	if (loc <= LOC_CL) {
-		o->loc = may_be_memory && e->modrm < 0xc0 ? LOC_MEM : of[loc].loc;
-		o->reg = number[of[loc].number] & of[loc].mask;
-	} else if (loc == LOC_OFFSET) {
-		o->loc = LOC_MEM;
+	o->loc = place->loc ? place->loc : letter;
+	o->size = operand_size(e, size);
+	o->reg = place->number < FIXED ? number[place->number] : place->number - FIXED;
+	switch (letter) {
+	case 'E': case 'W': case 'Q': case 'M':
+		if (e->modrm < 0xc0)
+			o->loc = MEMORY;
+		break;
+	case 'O':
+		o->loc = MEMORY;
 		e->ea = fetch(e, e->addr_size);
-	} else if (loc == LOC_ONE) {
+		break;
+	case '@':
+		o->loc = MEMORY;
+		e->ea = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
+		break;
+	case '1':
 		o->val = 1;
-	} else if (loc == LOC_FAR) {
+		break;
+	case 'A':
 		o->val = fetch(e, o->size);
 		e->op[1].val = fetch(e, 2);
-	} else {		/* LOC_IMM, LOC_IMM8, LOC_REL */
-		n = loc == LOC_IMM8 ? 1 : o->size;
-		if (loc == LOC_REL || code == SZ_Z || (code == SZ_BZ && e->opcode & 1))
+		break;
+	case 'I': case 'i': case 'J':
+		n = letter == 'i' ? 1 : o->size;
+		if (letter == 'J' || size == 'z' || (size == 'j' && e->opcode & 1))
 			o->size = e->op_size;
 		o->val = sign_extend(fetch(e, n), n) & size_mask(o->size);
+		break;
 	}
 }
 
@@ -635,14 +635,14 @@ static void decode_op_size(struct emu *e)
 		e->op_size = e->opsize_prefix ? 2 : 8;
 }
 
-/* ModRM, and the row that it selects. */
-static const struct row *decode_modrm(struct emu *e, const struct row *row, u16 kind[3])
+/* ModRM, and the row that it selects. Returns the operands. */
+static const char *decode_modrm(struct emu *e, const struct row *row)
 {
+	const char *operands = row->operands;
 	u32 flags = row->flags;
 
 	if (needs_modrm(row))
 		e->modrm = fetch(e, 1);
-	memcpy(kind, row->kind, sizeof(row->kind));
 	/* Of group 7 only SMSW and LMSW are the same with a register. */
 	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
 		row = emu_search(e, MAP_0F01, e->modrm);
@@ -653,37 +653,37 @@ static const struct row *decode_modrm(struct emu *e, const struct row *row, u16 
 				 modrm_reg(e));
 	if (!row)
 		return NULL;
-	if (row->kind[0])
-		memcpy(kind, row->kind, sizeof(row->kind));
-	if (KIND_LOC(kind[0]) == LOC_RM_GPR || KIND_LOC(kind[1]) == LOC_RM_GPR)
+	if (row->operands[0])
+		operands = row->operands;
+	if (operands[0] == 'R' || (operands[0] && operands[2] == 'R'))
 		e->modrm |= 0xc0;
 	e->flags = flags | row->flags;
 	e->run = row->run;
-	return row;
+	e->what = row->what;
+	return operands;
 }
 
 static void decode(struct emu *e)
 {
 	bool stack = false, relative = false;
 	const struct row *row;
+	const char *operands = NULL;
 	int override = -1;
 	unsigned int i;
-	u16 kind[3];
 
 	decode_prefixes(e, &override);
 	decode_opcode(e);
 	row = emu_find_row(e);
 	if (row)
-		row = decode_modrm(e, row, kind);
-	unknown_if(e, !row || !row->run);
+		operands = decode_modrm(e, row);
+	unknown_if(e, !e->run);
 	if (stopped(e))
 		return;
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
 		stack = e->addr_size == 2 ? decode_address16(e) : decode_address32(e, &relative);
-	for (i = 0; i < 3; i++)
-		if (kind[i])
-			decode_operand(e, i, kind[i]);
+	for (i = 0; i < 3 && operands[i * 2]; i++)
+		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
 	e->seg = override >= 0 ? override : stack ? EMU_SS : EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
@@ -693,28 +693,123 @@ static void decode(struct emu *e)
 
 /* ---- Execution ------------------------------------------------------------- */
 
+/* String operands are where their register says. */
+static u64 operand_address(const struct emu *e, const struct emu_operand *o, unsigned int *seg)
+{
+	*seg = o->loc == 'Y' ? EMU_ES : e->seg;
+	return o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+}
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
+static unsigned int debug_register(struct emu *e, unsigned int dr)
+{
+	if (dr != 4 && dr != 5)
+		return dr;
+	ud_if(e, cr(e, 4) & X86_CR4_DE);
+	return dr + 2;
+}
+
 static void operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
-	if (o->loc == LOC_GPR) {
+	u32 index = (u32)e->regs[EMU_RCX];
+	unsigned int seg;
+	u64 at;
+
+	switch (o->loc) {
+	case 'G':
 		o->val = emu_gpr(e, o->reg, o->size);
-	} else if (o->loc == LOC_MEM) {
+		break;
+	case MEMORY: case 'X': case 'Y':
+		at = operand_address(e, o, &seg);
 		o->val = 0;
-		emu_read(e, e->seg, e->ea, &o->val, o->size, access);
+		emu_read(e, seg, at, &o->val, o->size, access);
+		break;
+	case '+':
+		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
+		/* A segment register takes two bytes, however many are popped. */
+		o->val = emu_load(e, EMU_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
+		emu_move_stack(e, at + o->size);
+		/* The address to pop to, if based on RSP, is computed after RSP has moved. */
+		if (e->op[0].loc == MEMORY && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
+			e->ea = (e->ea + o->size) & size_mask(e->addr_size);
+		break;
+	case 'S': case 'L':
+		o->val = emu_segment(e, o->reg)->selector;
+		break;
+	case 'C':
+		o->val = cr(e, o->reg);
+		break;
+	case 'D':
+		emu_call(e, get_dr, debug_register(e, o->reg), &o->val);
+		break;
+	case 'F':
+		o->val = e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
+		break;
+	case 'e':
+		o->val = e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
+		break;
+	case 'm':
+		o->val = emu_rdmsr(e, index);
+		break;
+	case 'x':
+		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
+		emu_call(e, control, EMU_CTL_XGETBV, index, &o->val);
+		break;
 	}
 }
 
-static void operand_write(struct emu *e, const struct emu_operand *o)
+static void operand_write(struct emu *e, struct emu_operand *o)
 {
-	u64 linear;
+	u32 index = (u32)e->regs[EMU_RCX];
+	unsigned int seg;
+	u64 at;
 
-	if (o->loc == LOC_GPR) {
+	switch (o->loc) {
+	case 'G':
 		emu_set_gpr(e, o->reg, o->size, o->val);
-	} else if (o->loc == LOC_MEM && e->lock) {
-		linear = emu_linearize(e, e->seg, e->ea, o->size, true);
-		emu_lin_cmpxchg(e, linear, &e->lock_old, &o->val, o->size);
-	} else if (o->loc == LOC_MEM) {
-		emu_set_operand(e, &o->val, o->size);
+		break;
+	case MEMORY: case 'Y':
+		at = operand_address(e, o, &seg);
+		at = emu_linearize(e, seg, at, o->size, true);
+		emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
+		break;
+	case '-':
+		emu_push(e, o->val, o->size);
+		break;
+	case 'S': case 'L':
+		if (o->reg == EMU_SS)
+			e->shadow = EMU_SHADOW_MOV_SS;
+		emu_load_segment(e, o->reg, o->val);
+		break;
+	case 'C':
+		emu_call(e, set_cr, o->reg, o->val);
+		break;
+	case 'D':
+		emu_call(e, set_dr, debug_register(e, o->reg), o->val);
+		break;
+	case 'F':
+		flags_change(e, emu_flags_writable(e, o->size), o->val & ~X86_EFLAGS_RF);
+		break;
+	case 'e':
+		merge(&e->regs[EMU_RAX], o->val, 4);
+		merge(&e->regs[EMU_RDX], o->val >> 32, 4);
+		break;
+	case 'm':
+		emu_call(e, wrmsr, index, o->val);
+		break;
+	case 'x':
+		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
+		gp_if(e, e->cpl);
+		emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
+		break;
 	}
+}
+
+void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
+{
+	u64 step = e->rflags & X86_EFLAGS_DF ? -(u64)bytes : bytes;
+
+	merge(&e->regs[reg], e->regs[reg] + step, e->addr_size);
 }
 
 /* A bit offset in a register reaches memory on either side of the operand. */
@@ -727,34 +822,41 @@ static void move_to_bit(struct emu *e)
 }
 
 /* Does the register that ModRM.reg names exist? CS cannot be written. */
-static bool register_exists(const struct emu_operand *o, bool write)
+static bool operand_exists(const struct emu_operand *o, bool write)
 {
-	u32 which = o->loc == LOC_SREG ? (write ? 0x3d : 0x3f) : o->loc == LOC_CR ? 0x11d :
-		    o->loc == LOC_DR ? 0xff : ~0u;
+	u32 which = o->loc == 'S' ? (write ? 0x3d : 0x3f) : o->loc == 'C' ? 0x11d :
+		    o->loc == 'D' ? 0xff : ~0u;
 
-	return which >> o->reg & 1;
+	return o->loc != '!' && which >> o->reg & 1;
 }
 
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
 static void check_allowed(struct emu *e)
 {
-	ud_if(e, e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM));
-	ud_if(e, e->flags & I64 && e->mode == EMU_LONG);
-	ud_if(e, e->flags & PROT && real_or_vm86(e));
-	ud_if(e, e->flags & MEMORY && e->modrm >= 0xc0);
-	ud_if(e, e->vex_len == 32 && !(e->flags & ANYLEN));
-	ud_if(e, !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
-	gp_if(e, e->flags & PRIV && e->cpl);
-	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
+	u32 flags = e->flags;
+
+	ud_if(e, e->lock && (!(flags & LOCK) || e->op[0].loc != MEMORY));
+	ud_if(e, flags & I64 && e->mode == EMU_LONG);
+	ud_if(e, flags & PROT && real_or_vm86(e));
+	ud_if(e, e->vex_len == 32 && !(flags & ANYLEN));
+	ud_if(e, !operand_exists(&e->op[0], true) || !operand_exists(&e->op[1], false));
+	gp_if(e, flags & PRIV && e->cpl);
+	gp_if(e, flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
+	if (flags & IOPL && e->mode == EMU_VM86 && iopl(e) < 3) {
+		/* With CR4.VME there is more to it, which is not known here. */
+		unknown_if(e, cr(e, 4) & X86_CR4_VME);
+		emu_raise(e, EX_GP, 0);
+	}
 }
 
 static void execute(struct emu *e)
 {
+	u64 flags = e->rflags;
 	unsigned int i;
 
 	for (i = 1; i < 3 && !(e->flags & NOLOAD); i++)
 		operand_read(e, &e->op[i], 0);
-	if (e->flags & BITS && e->op[0].loc == LOC_MEM)
+	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
 		operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
@@ -762,27 +864,28 @@ static void execute(struct emu *e)
 	}
 	if (!stopped(e))
 		e->run(e);
+	if (e->flags & KEEP)
+		e->rflags = flags;
 	if (!(e->flags & NOWRITE))
 		operand_write(e, &e->op[0]);
+	for (i = 0; i < 2 && e->flags & STRING; i++)
+		if (e->op[i].loc == 'X' || e->op[i].loc == 'Y')
+			emu_string_advance(e, e->op[i].reg, e->op[i].size);
 }
 
 static void log_clear(struct emu *e)
 {
+	e->accesses = 0;
+	e->access = 0;
 	e->log_len = 0;
 	e->log_pos = 0;
-	e->writes_done = 0;
-	e->writes_pos = 0;
 	e->pending = false;
 }
 
 /* What the registers are put back to. */
 void emu_checkpoint(struct emu *e)
 {
-	memcpy(e->old_regs, e->regs, sizeof(e->regs));
-	e->old_rip = e->rip;
-	e->old_rflags = e->rflags;
-	e->old_cpl = e->cpl;
-	e->old_mode = e->mode;
+	memcpy(e->old, (u8 *)e + offsetof(struct emu, regs), sizeof(e->old));
 }
 
 /*
@@ -833,11 +936,7 @@ int emu_end(struct emu *e)
 	if (r == EMU_AGAIN && !e->pending)
 		r = EMU_UNHANDLED;	/* from an op that cannot be put off */
 	if (r != EMU_OK) {
-		memcpy(e->regs, e->old_regs, sizeof(e->regs));
-		e->rip = e->old_rip;
-		e->rflags = e->old_rflags;
-		e->cpl = e->old_cpl;
-		e->mode = e->old_mode;
+		memcpy((u8 *)e + offsetof(struct emu, regs), e->old, sizeof(e->old));
 		e->shadow = 0;
 	}
 	e->keep_bytes = r == EMU_AGAIN;
@@ -884,15 +983,9 @@ int emu_run(struct emu *e)
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)
 {
-	if (!e->pending)
-		return;
+	if (e->pending && log_room(e, size))
+		log_append(e, data, size);
 	e->pending = false;
-	if (e->pending_write) {
-		e->writes_done++;
-	} else if (size <= EMU_LOG_SIZE - e->log_len) {
-		memcpy(e->log + e->log_len, data, size);
-		e->log_len += size;
-	}
 }
 
 void emu_reset(struct emu *e)

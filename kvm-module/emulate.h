@@ -107,11 +107,11 @@ struct emu_seg {
 #define EMU_SEG_G		0x8000u
 #define EMU_SEG_UNUSABLE	0x10000u
 
-/* GDTR or IDTR */
+/* GDTR or IDTR, as in memory */
 struct emu_table {
-	u64 base;
 	u16 limit;
-};
+	u64 base;
+} __attribute__((packed));
 
 /* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
 #define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */
@@ -154,7 +154,7 @@ struct emu_ops {
 	/*
 	 * Guest memory by linear address. An access may cross one page
 	 * boundary: both halves are checked before either is made. size is 1
-	 * to 64, for PIO strings up to EMU_PIO_MAX within one page.
+	 * to 64, FXSAVE's 512, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
 	int (*fetch)(struct emu *e, u64 linear, void *buf, unsigned int size);
 	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
@@ -167,18 +167,14 @@ struct emu_ops {
 	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
-	int (*pio_in)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count);
-	int (*pio_out)(struct emu *e, u16 port, unsigned int size, const void *buf,
-		       unsigned int count);
+	int (*pio)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count,
+		   bool out);
 
 	/* Processor state; setters take effect at once and cannot be undone. */
 	void (*get_seg)(struct emu *e, unsigned int seg, struct emu_seg *s);
-	void (*set_seg)(struct emu *e, unsigned int seg,
-			const struct emu_seg *s);
-	void (*get_gdt)(struct emu *e, struct emu_table *t);
-	void (*set_gdt)(struct emu *e, const struct emu_table *t);
-	void (*get_idt)(struct emu *e, struct emu_table *t);
-	void (*set_idt)(struct emu *e, const struct emu_table *t);
+	void (*set_seg)(struct emu *e, unsigned int seg, const struct emu_seg *s);
+	void (*get_table)(struct emu *e, bool idt, struct emu_table *t);
+	void (*set_table)(struct emu *e, bool idt, const struct emu_table *t);
 	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
 	u64 (*get_cr)(struct emu *e, unsigned int cr);
 	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);
@@ -187,8 +183,7 @@ struct emu_ops {
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
 	int (*rdmsr)(struct emu *e, u32 index, u64 *value);
 	int (*wrmsr)(struct emu *e, u32 index, u64 value);
-	int (*rdtsc)(struct emu *e, u64 *value);
-	/* r = EAX, EBX, ECX, EDX: in leaf and subleaf, out the answer. */
+	/* r = EAX, ECX, EDX, EBX: in leaf and subleaf, out the answer. */
 	int (*cpuid)(struct emu *e, u32 r[4]);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
@@ -216,7 +211,7 @@ struct emu_exception {
 
 /* One operand: where it is and, once read, its value. */
 struct emu_operand {
-	u8 loc;			/* enum loc of emulate_priv.h */
+	char loc;		/* a letter, see emulate_priv.h */
 	u8 size;		/* bytes */
 	u8 reg;
 	u64 val;
@@ -261,23 +256,20 @@ struct emu {
 	u64 ea;			/* effective address of the memory operand */
 	void (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
+	u8 what;		/* for run */
 	struct emu_operand op[3];
 	int status;		/* enum emu_result; see emulate_priv.h */
 	u16 seg_cached;		/* which of segs are valid */
 	u8 external;		/* 1 in an event that no INT caused: EXT of errors */
 	bool pending;		/* the last run ended with EMU_AGAIN */
-	u16 log_pos, writes_pos;
+	u16 access, log_pos;	/* the next one, and where in the log it is */
 	u64 next_rip;		/* each run clears from length to before this */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
 	struct emu_seg segs[EMU_NSEGS];
-	u64 old_regs[16];
-	u64 old_rip;
-	u64 old_rflags;
-	u8 old_cpl, old_mode;
+	u64 old[19];		/* from regs to cpl, as they were */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
-	bool pending_write;
-	u16 log_len, writes_done;
+	u16 accesses, log_len;	/* finished ones, and the answers to them */
 	u64 lock_old;		/* what a LOCKed destination held */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];

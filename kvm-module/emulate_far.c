@@ -72,7 +72,7 @@ static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct desc
 	bool wide;
 
 	memset(d, 0, sizeof(*d));
-	e->ops->get_gdt(e, &table);
+	e->ops->get_table(e, false, &table);
 	d->linear = (selector & 4 ? ldt->base : table.base) + (selector & 0xfff8);
 	limit = !(selector & 4) ? table.limit : ldt->attr & EMU_SEG_UNUSABLE ? 0 : ldt->limit;
 	selector_if(e, (selector | 7u) > limit, vector, selector);
@@ -153,52 +153,67 @@ static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
 	emu_set_segment(e, seg, &s);
 }
 
-static void load_segment(struct emu *e, unsigned int seg, u16 selector)
+/* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
+static void load_ldt(struct emu *e, u16 selector, u8 vector)
+{
+	struct descriptor d;
+
+	unusable(&d.seg, selector, 0);
+	if (!null_selector(selector)) {
+		selector_if(e, selector & 4, vector, selector);
+		fetch_descriptor(e, selector, vector, &d);
+		selector_if(e, (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT, vector, selector);
+		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
+			    selector);
+		gp_if(e, !emu_canonical(e, d.seg.base));
+	}
+	emu_set_segment(e, EMU_LDTR, &d.seg);
+}
+
+/* LTR's: an available TSS, which becomes busy */
+static void load_tr(struct emu *e, u16 selector)
+{
+	struct descriptor d;
+	u32 type;
+
+	gp_if(e, null_selector(selector));
+	selector_if(e, selector & 4, EX_GP, selector);
+	fetch_descriptor(e, selector, EX_GP, &d);
+	type = d.seg.attr & CODE_OR_TYPE;
+	selector_if(e, type != TYPE_TSS32 && (type != TYPE_TSS16 || long_active(e)),
+		    EX_GP, selector);
+	selector_if(e, !(d.seg.attr & EMU_SEG_P), EX_NP, selector);
+	gp_if(e, !emu_canonical(e, d.seg.base));
+	mark_descriptor(e, &d, TYPE_BUSY, 0);
+	emu_set_segment(e, EMU_TR, &d.seg);
+}
+
+/* By MOV, POP, LLDT, LTR */
+void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 {
 	struct emu_seg s;
 
+	if (seg == EMU_LDTR)
+		return load_ldt(e, selector, EX_GP);
+	if (seg == EMU_TR)
+		return load_tr(e, selector);
 	if (real_or_vm86(e))
 		return selector_to_base(e, seg, selector);
 	check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
 	emu_set_segment(e, seg, &s);
 }
 
-void emu_op_mov_to_sreg(struct emu *e)
-{
-	if (e->op[0].reg == EMU_SS)
-		e->shadow = EMU_SHADOW_MOV_SS;
-	load_segment(e, e->op[0].reg, e->op[1].val);
-}
-
-void emu_op_push_sreg(struct emu *e)
-{
-	emu_push(e, emu_segment(e, e->opcode >> 3 & 7)->selector, e->op_size);
-}
-
-void emu_op_pop_sreg(struct emu *e)
-{
-	u64 sp = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
-	unsigned int seg = e->opcode >> 3 & 7;
-	u16 selector = emu_load(e, EMU_SS, sp, 2);
-
-	emu_move_stack(e, sp + e->op_size);
-	if (seg == EMU_SS)
-		e->shadow = EMU_SHADOW_MOV_SS;
-	load_segment(e, seg, selector);
-}
-
-/* LES, LDS, and in the 0F map LSS, LFS, LGS */
+/* LES, LDS, and in the 0F map LSS, LFS, LGS: operand 1 is the offset. */
 void emu_op_load_far_pointer(struct emu *e)
 {
 	static const u8 two_byte[4] = { EMU_SS, 0, EMU_FS, EMU_GS };
 	unsigned int seg = e->opcode == 0xc4 ? EMU_ES : EMU_DS;
-	u64 offset = emu_operand(e, 0, e->op_size);
 
 	unknown_if(e, e->op_size == 8);		/* Intel has it, AMD has not */
 	if (e->map == 2)
 		seg = two_byte[(e->opcode - 0xb2) & 3];
-	load_segment(e, seg, emu_operand(e, e->op_size, 2));
-	emu_set_gpr(e, e->op[0].reg, e->op_size, offset);
+	emu_load_segment(e, seg, emu_operand(e, e->op_size, 2));
+	e->op[0].val = e->op[1].val;
 }
 
 /* ---- Code segments --------------------------------------------------------- */
@@ -379,11 +394,8 @@ void emu_op_far_direct(struct emu *e)
 /* FF /3 and /5 */
 void emu_op_far_indirect(struct emu *e)
 {
-	u64 offset = emu_operand(e, 0, e->op_size);
-	u16 selector = emu_operand(e, e->op_size, 2);
-
 	unknown_if(e, e->op_size == 8);
-	far_transfer(e, selector, offset, modrm_reg(e) == 3);
+	far_transfer(e, emu_operand(e, e->op_size, 2), e->op[0].val, modrm_reg(e) == 3);
 }
 
 /* After a return to an outer ring its program must not keep our segments. */
@@ -465,8 +477,6 @@ void emu_op_iret(struct emu *e)
 	struct target t = { 0 };
 	u16 selector;
 
-	if (emu_vm86_refuses(e))
-		return;
 	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
@@ -499,7 +509,7 @@ static void deliver_real(struct emu *e, u8 vector, u64 back)
 	struct emu_table idt = { 0, 0 };
 	u32 entry;
 
-	e->ops->get_idt(e, &idt);
+	e->ops->get_table(e, true, &idt);
 	gp_if(e, vector * 4u + 3 > idt.limit);
 	entry = emu_system_load(e, idt.base + vector * 4u, 4);
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
@@ -520,7 +530,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 	struct emu_table idt = { 0, 0 };
 	u64 at;
 
-	e->ops->get_idt(e, &idt);
+	e->ops->get_table(e, true, &idt);
 	at = idt.base + vector * size;
 	raise_if(e, vector * size + size - 1 > idt.limit, EX_GP, code);
 	*raw = emu_system_load(e, at, 8);
@@ -597,51 +607,11 @@ void emu_op_int(struct emu *e)
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;
-	if (e->opcode == 0xcd && emu_vm86_refuses(e))
-		return;
 	e->external = e->opcode == 0xf1;
 	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
-/* ---- LDTR, TR, and looking at descriptors ---------------------------------- */
-
-/* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
-static void load_ldt(struct emu *e, u16 selector, u8 vector)
-{
-	struct descriptor d;
-
-	unusable(&d.seg, selector, 0);
-	if (!null_selector(selector)) {
-		selector_if(e, selector & 4, vector, selector);
-		fetch_descriptor(e, selector, vector, &d);
-		selector_if(e, (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT, vector, selector);
-		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
-			    selector);
-		gp_if(e, !emu_canonical(e, d.seg.base));
-	}
-	emu_set_segment(e, EMU_LDTR, &d.seg);
-}
-
-/* LLDT and LTR */
-void emu_op_load_system(struct emu *e)
-{
-	u16 selector = e->op[0].val;
-	struct descriptor d;
-	u32 type;
-
-	if (modrm_reg(e) == 2)
-		return load_ldt(e, selector, EX_GP);
-	gp_if(e, null_selector(selector));
-	selector_if(e, selector & 4, EX_GP, selector);
-	fetch_descriptor(e, selector, EX_GP, &d);
-	type = d.seg.attr & CODE_OR_TYPE;
-	selector_if(e, type != TYPE_TSS32 && (type != TYPE_TSS16 || long_active(e)),
-		    EX_GP, selector);
-	selector_if(e, !(d.seg.attr & EMU_SEG_P), EX_NP, selector);
-	gp_if(e, !emu_canonical(e, d.seg.base));
-	mark_descriptor(e, &d, TYPE_BUSY, 0);
-	emu_set_segment(e, EMU_TR, &d.seg);
-}
+/* ---- Looking at descriptors ------------------------------------------------ */
 
 /*
  * The descriptor that LAR, LSL, VERR and VERW ask for. False where they would
@@ -695,14 +665,14 @@ void emu_op_verify(struct emu *e)
 /* Writes only when it has to. */
 void emu_op_arpl(struct emu *e)
 {
-	u64 want = e->op[1].val & 3, value = (e->op[0].val & ~3ull) | want;
+	u64 want = e->op[1].val & 3;
 	bool raise = (e->op[0].val & 3) < want;
 
 	flags_change(e, FL_ZF, flag_if(raise, FL_ZF));
-	if (raise && e->op[0].loc == LOC_MEM)
-		emu_set_operand(e, &value, 2);
-	else if (raise)
-		emu_set_gpr(e, e->op[0].reg, 2, value);
+	if (!raise)
+		return;
+	e->op[0].val = (e->op[0].val & ~3ull) | want;
+	e->flags &= ~NOWRITE;
 }
 
 /* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */

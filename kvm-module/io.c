@@ -326,51 +326,32 @@ static int op_probe_write(struct emu *e, u64 linear, unsigned int size)
 
 /* ---- the emulator's ports ------------------------------------------------------------------ */
 
-static int op_pio(struct emu *e, u16 port, unsigned int size,
-		  unsigned int count, bool write)
+static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		  unsigned int count, bool out)
 {
-	struct kvm_io_state *io = &vcpu_of(e)->io;
-
-	if (size * count > PAGE_SIZE)
-		return EMU_UNHANDLED;
-	io->write = write;
-	io->port = port;
-	io->port_size = size;
-	io->port_count = count;
-	return EMU_AGAIN;
-}
-
-static int op_pio_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		     unsigned int count)
-{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
 	unsigned int i;
 
 	/* One port is one device's: all of the string, or none of it. */
 	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu_of(e)->kvm, port, size, buf + i * size, false))
-			return op_pio(e, port, size, count, false);
-	return EMU_OK;
-}
-
-static int op_pio_out(struct emu *e, u16 port, unsigned int size,
-		      const void *buf, unsigned int count)
-{
-	struct kvm_vcpu *vcpu = vcpu_of(e);
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu->kvm, port, size, (void *)buf + i * size,
-				    true))
+		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
 			break;
 	if (i == count)
 		return EMU_OK;
-	if (count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
+	if (out && count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
 		vcpu->stat[STAT_ioeventfd]++;
 		return EMU_OK;
 	}
-	if (size * count <= PAGE_SIZE)
+	if (size * count > PAGE_SIZE)
+		return EMU_UNHANDLED;
+	if (out)
 		memcpy(pio_data(vcpu), buf, size * count);
-	return op_pio(e, port, size, count, true);
+	io->write = out;
+	io->port = port;
+	io->port_size = size;
+	io->port_count = count;
+	return EMU_AGAIN;
 }
 
 /* ---- the emulator's registers ----------------------------------------------------------------- */
@@ -409,25 +390,21 @@ static void op_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
 	kvm_ops->set_segment(vcpu_of(e), seg, &k);
 }
 
-#define DESCRIPTOR_TABLE_OPS(name)					\
-static void op_get_##name(struct emu *e, struct emu_table *t)		\
-{									\
-	struct kvm_dtable dt;						\
-									\
-	kvm_ops->get_##name(vcpu_of(e), &dt);				\
-	t->base = dt.base;						\
-	t->limit = dt.limit;						\
-}									\
-									\
-static void op_set_##name(struct emu *e, const struct emu_table *t)	\
-{									\
-	struct kvm_dtable dt = { .base = t->base, .limit = t->limit };	\
-									\
-	kvm_ops->set_##name(vcpu_of(e), &dt);				\
+static void op_get_table(struct emu *e, bool idt, struct emu_table *t)
+{
+	struct kvm_dtable dt;
+
+	(idt ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &dt);
+	t->base = dt.base;
+	t->limit = dt.limit;
 }
 
-DESCRIPTOR_TABLE_OPS(gdt)
-DESCRIPTOR_TABLE_OPS(idt)
+static void op_set_table(struct emu *e, bool idt, const struct emu_table *t)
+{
+	struct kvm_dtable dt = { .base = t->base, .limit = t->limit };
+
+	(idt ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &dt);
+}
 
 static u64 op_get_cr(struct emu *e, unsigned int cr)
 {
@@ -497,15 +474,9 @@ static int op_wrmsr(struct emu *e, u32 index, u64 value)
 		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 
-static int op_rdtsc(struct emu *e, u64 *value)
-{
-	*value = kvm_guest_tsc(vcpu_of(e));
-	return EMU_OK;
-}
-
 static int op_cpuid(struct emu *e, u32 r[4])
 {
-	kvm_cpuid(vcpu_of(e), &r[0], &r[1], &r[2], &r[3]);
+	kvm_cpuid(vcpu_of(e), &r[EMU_RAX], &r[EMU_RBX], &r[EMU_RCX], &r[EMU_RDX]);
 	return EMU_OK;
 }
 
@@ -599,21 +570,17 @@ const struct emu_ops kvm_emu_ops = {
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,
 	.probe_write = op_probe_write,
-	.pio_in = op_pio_in,
-	.pio_out = op_pio_out,
+	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,
-	.get_gdt = op_get_gdt,
-	.set_gdt = op_set_gdt,
-	.get_idt = op_get_idt,
-	.set_idt = op_set_idt,
+	.get_table = op_get_table,
+	.set_table = op_set_table,
 	.get_cr = op_get_cr,
 	.set_cr = op_set_cr,
 	.get_dr = op_get_dr,
 	.set_dr = op_set_dr,
 	.rdmsr = op_rdmsr,
 	.wrmsr = op_wrmsr,
-	.rdtsc = op_rdtsc,
 	.cpuid = op_cpuid,
 	.control = op_control,
 	.fpu_get = op_fpu_get,

@@ -826,9 +826,9 @@ static int world_probe_write(struct emu *e, u64 linear, unsigned int size)
 }
 
 static int world_pio(struct emu *e, u16 port, unsigned int size, void *buf,
-		     unsigned int count)
+		     unsigned int count, bool out)
 {
-	(void)e, (void)port, (void)size, (void)buf, (void)count;
+	(void)e, (void)port, (void)size, (void)buf, (void)count, (void)out;
 	return EMU_UNHANDLED;
 }
 
@@ -870,18 +870,11 @@ static void world_set_seg(struct emu *e, unsigned int seg, const struct emu_seg 
 	emulated_segments[seg] = s->selector;
 }
 
-static void world_get_gdt(struct emu *e, struct emu_table *t)
+static void world_get_table(struct emu *e, bool idt, struct emu_table *t)
 {
 	(void)e;
-	t->base = GDT;
-	t->limit = sizeof(gdt) - 1;
-}
-
-static void world_get_idt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	t->base = IDT;
-	t->limit = 0xfff;
+	t->base = idt ? IDT : GDT;
+	t->limit = idt ? 0xfff : sizeof(gdt) - 1;
 }
 
 static u64 world_get_cr(struct emu *e, unsigned int cr)
@@ -951,11 +944,10 @@ static const struct emu_ops world = {
 	.write = world_write,
 	.cmpxchg = world_cmpxchg,
 	.probe_write = world_probe_write,
-	.pio_in = world_pio,
+	.pio = world_pio,
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,
-	.get_gdt = world_get_gdt,
-	.get_idt = world_get_idt,
+	.get_table = world_get_table,
 	.get_cr = world_get_cr,
 	.control = world_control,
 	.rdmsr = world_rdmsr,

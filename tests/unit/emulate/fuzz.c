@@ -60,7 +60,7 @@ static int outcome(struct emu *e, u64 linear, unsigned int size, bool input)
 static void check_size(const struct emu *e, u64 linear, unsigned int size)
 {
 	check(size >= 1);
-	check(size <= 64 || (size <= EMU_PIO_MAX &&
+	check(size <= 64 || size == 288 || size == 416 || (size <= EMU_PIO_MAX &&
 			     (linear & 4095) + size <= 4096));
 	check(e->mode == EMU_LONG || linear + size - 1 <= 0xffffffffull ||
 	      linear > 0xffffffffull);
@@ -115,25 +115,16 @@ static int fuzz_probe(struct emu *e, u64 linear, unsigned int size)
 	return next() & 1 ? EMU_OK : emu_page_fault(e, linear, 6);
 }
 
-static int fuzz_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		   unsigned int count)
+static int fuzz_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		    unsigned int count, bool out)
 {
-	int r = outcome(e, port, size * count, true);
+	int r = outcome(e, port, size * count, !out);
 
 	check(count >= 1 && size * count <= EMU_PIO_MAX);
 	check(size == 1 || size == 2 || size == 4);
-	if (r == EMU_OK)
+	if (r == EMU_OK && !out)
 		next_bytes(buf, size * count);
 	return r;
-}
-
-static int fuzz_out(struct emu *e, u16 port, unsigned int size,
-		    const void *buf, unsigned int count)
-{
-	(void)buf;
-	check(count >= 1 && size * count <= EMU_PIO_MAX);
-	check(size == 1 || size == 2 || size == 4);
-	return outcome(e, port, size, false);
 }
 
 static void fuzz_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
@@ -158,17 +149,19 @@ static void fuzz_set_seg(struct emu *e, unsigned int seg,
 	new_task |= seg == EMU_TR;
 }
 
-static void fuzz_get_table(struct emu *e, struct emu_table *t)
+static void fuzz_get_table(struct emu *e, bool idt, struct emu_table *t)
 {
+	u64 base = 0;
+
+	(void)idt;
 	next_bytes(&t->limit, 2);
-	t->base = 0;
-	next_bytes(&t->base, e->mode == EMU_LONG ? 6 : 4);
-	t->base >>= 2;
+	next_bytes(&base, e->mode == EMU_LONG ? 6 : 4);
+	t->base = base >> 2;
 }
 
-static void fuzz_set_table(struct emu *e, const struct emu_table *t)
+static void fuzz_set_table(struct emu *e, bool idt, const struct emu_table *t)
 {
-	(void)e, (void)t;
+	(void)e, (void)idt, (void)t;
 }
 
 static u64 fuzz_get_cr(struct emu *e, unsigned int cr)
@@ -216,13 +209,6 @@ static int fuzz_wrmsr(struct emu *e, u32 index, u64 value)
 	return next() & 7 ? EMU_OK : emu_fault(e, 13, true, 0);
 }
 
-static int fuzz_rdtsc(struct emu *e, u64 *value)
-{
-	(void)e;
-	*value = next();
-	return EMU_OK;
-}
-
 static int fuzz_cpuid(struct emu *e, u32 r[4])
 {
 	(void)e;
@@ -263,21 +249,17 @@ static const struct emu_ops fuzz_ops = {
 	.write = fuzz_write,
 	.cmpxchg = fuzz_cmpxchg,
 	.probe_write = fuzz_probe,
-	.pio_in = fuzz_in,
-	.pio_out = fuzz_out,
+	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,
-	.get_gdt = fuzz_get_table,
-	.set_gdt = fuzz_set_table,
-	.get_idt = fuzz_get_table,
-	.set_idt = fuzz_set_table,
+	.get_table = fuzz_get_table,
+	.set_table = fuzz_set_table,
 	.get_cr = fuzz_get_cr,
 	.set_cr = fuzz_set_cr,
 	.get_dr = fuzz_get_dr,
 	.set_dr = fuzz_set_dr,
 	.rdmsr = fuzz_rdmsr,
 	.wrmsr = fuzz_wrmsr,
-	.rdtsc = fuzz_rdtsc,
 	.cpuid = fuzz_cpuid,
 	.control = fuzz_control,
 	.fpu_get = fuzz_fpu_get,

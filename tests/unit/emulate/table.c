@@ -105,27 +105,17 @@ static int t_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return EMU_OK;
 }
 
-static int t_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		unsigned int count)
+static int t_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		 unsigned int count, bool out)
 {
 	(void)e;
 	port_last = port;
 	port_size = size;
 	port_count = count;
-	if (ports_wait)
-		return EMU_AGAIN;
-	memcpy(buf, port_data, size * count);
-	return EMU_OK;
-}
-
-static int t_out(struct emu *e, u16 port, unsigned int size, const void *buf,
-		 unsigned int count)
-{
-	(void)e;
-	port_last = port;
-	port_size = size;
-	port_count = count;
-	memcpy(port_data, buf, size * count);
+	if (out)
+		memcpy(port_data, buf, size * count);
+	else if (!ports_wait)
+		memcpy(buf, port_data, size * count);
 	return ports_wait ? EMU_AGAIN : EMU_OK;
 }
 
@@ -141,28 +131,16 @@ static void t_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
 	segs[seg] = *s;
 }
 
-static void t_get_gdt(struct emu *e, struct emu_table *t)
+static void t_get_table(struct emu *e, bool want_idt, struct emu_table *t)
 {
 	(void)e;
-	*t = gdt;
+	*t = want_idt ? idt : gdt;
 }
 
-static void t_set_gdt(struct emu *e, const struct emu_table *t)
+static void t_set_table(struct emu *e, bool to_idt, const struct emu_table *t)
 {
 	(void)e;
-	gdt = *t;
-}
-
-static void t_get_idt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	*t = idt;
-}
-
-static void t_set_idt(struct emu *e, const struct emu_table *t)
-{
-	(void)e;
-	idt = *t;
+	*(to_idt ? &idt : &gdt) = *t;
 }
 
 static u64 t_get_cr(struct emu *e, unsigned int n)
@@ -198,7 +176,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 	msr_index = index;
 	if (index == 0xbad)
 		return emu_fault(e, 13, true, 0);
-	*value = index == 0xc0000080 ? efer : msr_value;
+	*value = index == 0xc0000080 ? efer : index == 0x10 ? 0x1122334455667788ull : msr_value;
 	return EMU_OK;
 }
 
@@ -211,18 +189,11 @@ static int t_wrmsr(struct emu *e, u32 index, u64 value)
 	return EMU_OK;
 }
 
-static int t_rdtsc(struct emu *e, u64 *value)
-{
-	(void)e;
-	*value = 0x1122334455667788ull;
-	return EMU_OK;
-}
-
 static int t_cpuid(struct emu *e, u32 r[4])
 {
 	(void)e;
-	r[1] = r[0] + 1;
-	r[3] = r[2] + 1;
+	r[EMU_RBX] = r[EMU_RAX] + 1;
+	r[EMU_RDX] = r[EMU_RCX] + 1;
 	return EMU_OK;
 }
 
@@ -264,21 +235,17 @@ static const struct emu_ops ops = {
 	.read = t_read,
 	.write = t_write,
 	.cmpxchg = t_cmpxchg,
-	.pio_in = t_in,
-	.pio_out = t_out,
+	.pio = t_pio,
 	.get_seg = t_get_seg,
 	.set_seg = t_set_seg,
-	.get_gdt = t_get_gdt,
-	.set_gdt = t_set_gdt,
-	.get_idt = t_get_idt,
-	.set_idt = t_set_idt,
+	.get_table = t_get_table,
+	.set_table = t_set_table,
 	.get_cr = t_get_cr,
 	.set_cr = t_set_cr,
 	.get_dr = t_get_dr,
 	.set_dr = t_set_dr,
 	.rdmsr = t_rdmsr,
 	.wrmsr = t_wrmsr,
-	.rdtsc = t_rdtsc,
 	.cpuid = t_cpuid,
 	.control = t_control,
 };
