@@ -284,6 +284,16 @@ void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value)
 		merge(&e->regs[reg & 15], value, size);
 }
 
+/* A double-width value in AX, DX:AX, EDX:EAX or RDX:RAX. */
+void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size)
+{
+	if (size == 1)
+		low = (high & 0xff) << 8 | (low & 0xff);
+	merge(&e->regs[EMU_RAX], low, size == 1 ? 2 : size);
+	if (size > 1)
+		merge(&e->regs[EMU_RDX], high, size);
+}
+
 unsigned int emu_stack_size(struct emu *e)
 {
 	if (e->mode == EMU_LONG)
@@ -485,24 +495,27 @@ static void decode_opcode(struct emu *e)
 
 static unsigned int operand_size(const struct emu *e, char code)
 {
-	unsigned int v = e->op_size, z = v == 8 ? 4 : v;
-
+	if ((code == 'u' || code == 'j') && !(e->opcode & 1))
+		return 1;
+	if (code == 's')
+		code = e->vex_pp == 0xf3 ? 'd' : e->vex_pp == 0xf2 ? 'q' : 'x';
+	if (code == 'm' && e->modrm < 0xc0)
+		code = 'w';
 	switch (code) {
 	case 'b':	return 1;
 	case 'w':	return 2;
 	case 'd':	return 4;
 	case 'q':	return 8;
-	case 'v':	return v;
-	case 'z':	return z;
-	case 'y':	return e->rex & 8 ? 8 : 4;
-	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
 	case 'x':	return e->vex_len;
-	case 'u':	return e->opcode & 1 ? v : 1;
-	case 'j':	return e->opcode & 1 ? z : 1;
-	case 'h':	return v / 2;
-	case 'm':	return e->modrm < 0xc0 ? 2 : v;
-	default:	/* s */
-		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
+	case 'h':	return e->op_size / 2;
+	case 'y':
+		return e->rex & 8 ? 8 : 4;
+	case 'n':
+		return e->mode == EMU_LONG ? 8 : 4;
+	case 'z':
+	case 'j':
+		return e->op_size == 8 ? 4 : e->op_size;
+	default:	return e->op_size; /* v, u, m */
 	}
 }
 
@@ -533,50 +546,40 @@ static bool needs_modrm(const struct row *row)
 	return false;
 }
 
-/* SDM 2A table 2-1. Returns whether SS is the default segment. */
-static bool decode_address16(struct emu *e)
+/*
+ * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3). *relative:
+ * counted from the next instruction. Returns whether SS is the default segment.
+ */
+static bool decode_address(struct emu *e, bool *relative)
 {
-	static const u8 bases[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
-				     EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
-	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7;
+	static const u8 bases16[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
+				       EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
+	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base = rm, index = 4;
+	unsigned int size = e->addr_size == 2 ? 2 : 4, absolute = size == 2 ? 6 : 5;
 
-	if (mod == 0 && rm == 6) {
-		e->ea = fetch(e, 2);
+	if (size == 2) {
+		base = bases16[rm];
+		index = rm >= 4 ? 4 : rm & 1 ? EMU_RDI : EMU_RSI;
+	} else if (rm == 4) {
+		e->sib = fetch(e, 1);
+		rm = e->sib & 7;
+		base = rm | (e->rex & 1) << 3;
+		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
+	} else {
+		base |= (e->rex & 1) << 3;
+		*relative = mod == 0 && rm == absolute && e->mode == EMU_LONG;
+	}
+	if (index != 4)
+		e->ea = e->regs[index] << (e->sib >> 6);
+	if (mod == 0 && rm == absolute) {
+		e->ea += sign_extend(fetch(e, size), size);
 		return false;
 	}
-	e->ea = e->regs[bases[rm]];
-	if (rm < 4)
-		e->ea += e->regs[rm & 1 ? EMU_RDI : EMU_RSI];
-	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1);
-	else if (mod == 2)
-		e->ea += fetch(e, 2);
-	return bases[rm] == EMU_RBP;
-}
-
-/* SDM 2A tables 2-2 and 2-3. *relative: counted from the next instruction. */
-static bool decode_address32(struct emu *e, bool *relative)
-{
-	unsigned int mod = e->modrm >> 6, base = e->modrm & 7, index;
-	bool has_base;
-
-	if (base == 4) {
-		e->sib = fetch(e, 1);
-		base = e->sib & 7;
-		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
-		if (index != 4)
-			e->ea = e->regs[index] << (e->sib >> 6);
-	} else {
-		*relative = mod == 0 && base == 5 && e->mode == EMU_LONG;
-	}
-	has_base = mod != 0 || base != 5;
-	if (has_base)
-		e->ea += e->regs[base | (e->rex & 1) << 3];
-	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1);
-	else if (mod == 2 || !has_base)
-		e->ea += sign_extend(fetch(e, 4), 4);
-	return has_base && (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
+	e->ea += e->regs[base];
+	if (mod)
+		e->ea += mod == 1 ? sign_extend(fetch(e, 1), 1) :
+				    sign_extend(fetch(e, size), size);
+	return base == EMU_RSP || base == EMU_RBP;
 }
 
 /* The constant parts of an operand: registers, immediates, addresses. */
@@ -681,7 +684,7 @@ static void decode(struct emu *e)
 		return;
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
-		stack = e->addr_size == 2 ? decode_address16(e) : decode_address32(e, &relative);
+		stack = decode_address(e, &relative);
 	for (i = 0; i < 3 && operands[i * 2]; i++)
 		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
 	e->seg = override >= 0 ? override : stack ? EMU_SS : EMU_DS;
@@ -709,52 +712,43 @@ static unsigned int debug_register(struct emu *e, unsigned int dr)
 	return dr + 2;
 }
 
-static void operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
+static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
 	u32 index = (u32)e->regs[EMU_RCX];
 	unsigned int seg;
-	u64 at;
+	u64 at, value = 0;
 
 	switch (o->loc) {
-	case 'G':
-		o->val = emu_gpr(e, o->reg, o->size);
-		break;
-	case MEMORY: case 'X': case 'Y':
+	case 'G':	return emu_gpr(e, o->reg, o->size);
+	case 'C':	return cr(e, o->reg);
+	case 'F':	return e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
+	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
+	case 'm':	return emu_rdmsr(e, index);
+	case 'S':
+	case 'L':	return emu_segment(e, o->reg)->selector;
+	case 'D':
+		emu_call(e, get_dr, debug_register(e, o->reg), &value);
+		return value;
+	case 'x':
+		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
+		emu_call(e, control, EMU_CTL_XGETBV, index, &value);
+		return value;
+	case MEMORY:
+	case 'X':
+	case 'Y':
 		at = operand_address(e, o, &seg);
-		o->val = 0;
-		emu_read(e, seg, at, &o->val, o->size, access);
-		break;
+		emu_read(e, seg, at, &value, o->size, access);
+		return value;
 	case '+':
 		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
 		/* A segment register takes two bytes, however many are popped. */
-		o->val = emu_load(e, EMU_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
+		value = emu_load(e, EMU_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
 		emu_move_stack(e, at + o->size);
 		/* The address to pop to, if based on RSP, is computed after RSP has moved. */
 		if (e->op[0].loc == MEMORY && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
 			e->ea = (e->ea + o->size) & size_mask(e->addr_size);
-		break;
-	case 'S': case 'L':
-		o->val = emu_segment(e, o->reg)->selector;
-		break;
-	case 'C':
-		o->val = cr(e, o->reg);
-		break;
-	case 'D':
-		emu_call(e, get_dr, debug_register(e, o->reg), &o->val);
-		break;
-	case 'F':
-		o->val = e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
-		break;
-	case 'e':
-		o->val = e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
-		break;
-	case 'm':
-		o->val = emu_rdmsr(e, index);
-		break;
-	case 'x':
-		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
-		emu_call(e, control, EMU_CTL_XGETBV, index, &o->val);
-		break;
+		return value;
+	default:	return o->val; /* a constant */
 	}
 }
 
@@ -765,43 +759,29 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	u64 at;
 
 	switch (o->loc) {
-	case 'G':
-		emu_set_gpr(e, o->reg, o->size, o->val);
-		break;
-	case MEMORY: case 'Y':
-		at = operand_address(e, o, &seg);
-		at = emu_linearize(e, seg, at, o->size, true);
-		emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
-		break;
-	case '-':
-		emu_push(e, o->val, o->size);
-		break;
-	case 'S': case 'L':
+	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
+	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
+	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
+	case 'm':	return emu_call(e, wrmsr, index, o->val);
+	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
+	case '-':	return emu_push(e, o->val, o->size);
+	case 'S':
+	case 'L':
 		if (o->reg == EMU_SS)
 			e->shadow = EMU_SHADOW_MOV_SS;
-		emu_load_segment(e, o->reg, o->val);
-		break;
-	case 'C':
-		emu_call(e, set_cr, o->reg, o->val);
-		break;
-	case 'D':
-		emu_call(e, set_dr, debug_register(e, o->reg), o->val);
-		break;
+		return emu_load_segment(e, o->reg, o->val);
 	case 'F':
-		flags_change(e, emu_flags_writable(e, o->size), o->val & ~X86_EFLAGS_RF);
-		break;
-	case 'e':
-		merge(&e->regs[EMU_RAX], o->val, 4);
-		merge(&e->regs[EMU_RDX], o->val >> 32, 4);
-		break;
-	case 'm':
-		emu_call(e, wrmsr, index, o->val);
-		break;
+		at = emu_flags_writable(e, o->size);
+		return flags_change(e, at, o->val & ~X86_EFLAGS_RF);
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 		gp_if(e, e->cpl);
-		emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
-		break;
+		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
+	case MEMORY:
+	case 'Y':
+		at = operand_address(e, o, &seg);
+		at = emu_linearize(e, seg, at, o->size, true);
+		return emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
 	}
 }
 
@@ -855,12 +835,12 @@ static void execute(struct emu *e)
 	unsigned int i;
 
 	for (i = 1; i < 3 && !(e->flags & NOLOAD); i++)
-		operand_read(e, &e->op[i], 0);
+		e->op[i].val = operand_read(e, &e->op[i], 0);
 	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
-		operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
-		e->lock_old = e->op[0].val;
+		e->lock_old = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
+		e->op[0].val = e->lock_old;
 	}
 	if (!stopped(e))
 		e->run(e);

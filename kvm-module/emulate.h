@@ -39,6 +39,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#define __packed __attribute__((packed))
 typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
@@ -111,7 +112,7 @@ struct emu_seg {
 struct emu_table {
 	u16 limit;
 	u64 base;
-} __attribute__((packed));
+} __packed;
 
 /* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
 #define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */

@@ -23,8 +23,9 @@ enum what {
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
 	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
 	BT, BTS, BTR, BTC, CWD, LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
-	/* op_bits() */
-	ANDN, BSF, BSR, POPCNT, BLSR, BLSMSK, BLSI, BZHI, BEXTR, PDEP, PEXT,
+	PDEP, PEXT, POPCNT,
+	/* op_bmi(), op_bit_scan() */
+	ANDN, BLS, BZHI, BEXTR, BSF, BSR,
 };
 
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
@@ -100,16 +101,6 @@ static void op_shift(struct emu *e)
 	e->op[0].val = v;
 }
 
-/* A double-width value in AX, DX:AX, EDX:EAX or RDX:RAX. */
-static void wide_write(struct emu *e, u64 high, u64 low, unsigned int size)
-{
-	if (size == 1)
-		low = (high & 0xff) << 8 | (low & 0xff);
-	merge(&e->regs[EMU_RAX], low, size == 1 ? 2 : size);
-	if (size > 1)
-		merge(&e->regs[EMU_RDX], high, size);
-}
-
 /* CF and OF tell whether the low half is not the whole product. */
 static u64 multiply(struct emu *e, u64 a, u64 b, bool with_sign, u64 *high)
 {
@@ -154,7 +145,7 @@ static void op_div(struct emu *e)
 	    : "a" ((u64)n), "d" ((u64)(n >> 64)), "r" (by) : "cc");
 	raise_if(e, quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)),
 		 EX_DE, 0);
-	wide_write(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
+	emu_set_wide(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
 }
 
 /* Decimal adjustments (not in 64-bit mode). */
@@ -236,6 +227,19 @@ static void port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsig
 		emu_accessed(e, e->ops->pio(e, port, size, buf, count, out), buf, input);
 }
 
+/* PDEP puts the low bits of @from where @mask has ones, PEXT is the other way. */
+static u64 spread(u64 from, u64 mask, bool deposit)
+{
+	u64 r = 0, bit = 1, low;
+
+	for (; mask; mask &= mask - 1, bit <<= 1) {
+		low = mask & -mask;
+		if (from & (deposit ? bit : low))
+			r |= deposit ? low : bit;
+	}
+	return r;
+}
+
 /* What an instruction makes of its operands, for operand 0. */
 static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 {
@@ -261,7 +265,7 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		return b;
 	case MUL:	/* also IMUL: group 3 */
 		a = multiply(e, e->regs[EMU_RAX] & size_mask(size), a, e->modrm & 8, &r);
-		wide_write(e, r, a, size);
+		emu_set_wide(e, r, a, size);
 		return 0;
 	case IMUL:	/* two operands, or three of which the first is only written */
 		return multiply(e, b, e->op[2].loc ? e->op[2].val : a, true, &r);
@@ -273,7 +277,8 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		unknown_if(e, e->map == 2 && size == 2);
 		return __builtin_bswap64(b) >> (64 - size * 8);
 	case SETCC:	return condition(e);
-	case CMOVCC:	return condition(e) ? b : a;
+	case CMOVCC:
+		return condition(e) ? b : a;
 	case BT:	/* BT itself does not write */
 	case BTS:
 	case BTR:
@@ -281,14 +286,24 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		b = 1ull << (b & (size * 8 - 1));
 		flags_change(e, FL_CF, flag_if(a & b, FL_CF));
 		return what == BTS ? a | b : what == BTR ? a & ~b : a ^ b;
-	case CWD:	return b & sign_bit(size) ? ~0ull : 0;
+	case PDEP:
+	case PEXT:
+		return spread(b, e->op[2].val, what == PDEP);
+	case POPCNT:
+		unknown_if(e, e->rep != 0xf3);
+		for (; b; b &= b - 1)
+			r++;
+		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
+		return r;
+	case CWD:
+		return b & sign_bit(size) ? ~0ull : 0;
 	case LAHF:
 		r = (e->rflags & FL_STATUS & ~FL_OF) | X86_EFLAGS_FIXED;
 		return (a & 0xff) | r << 8;
 	case SAHF:
 		flags_change(e, FL_STATUS & ~FL_OF, a >> 8);
 		return 0;
-	case SALC:	return carry ? 0xff : 0;
+	case SALC:	return 0xff * carry; /* CF is bit 0 */
 	case IN:
 	case OUT:
 		port_check(e, b, size);
@@ -351,7 +366,7 @@ static void op_cmpxchg_wide(struct emu *e)
 		memcpy(new, was, size);
 		memcpy(&low, was, half);
 		memcpy(&high, was + half, half);
-		wide_write(e, high, low, half);
+		emu_set_wide(e, high, low, half);
 	}
 	emu_lin_replace(e, linear, was, new, size);
 }
@@ -361,67 +376,53 @@ static u64 low_bits(u64 value, unsigned int n)
 	return n < 64 ? value & ((1ull << n) - 1) : value;
 }
 
-/* PDEP puts the low bits of @from where @mask has ones, PEXT is the other way. */
-static u64 spread(u64 from, u64 mask, bool deposit)
+/* BMI1 and BMI2: flags are of the result, and CF */
+static void op_bmi(struct emu *e)
 {
-	u64 r = 0, bit = 1, low;
-
-	for (; mask; mask &= mask - 1, bit <<= 1) {
-		low = mask & -mask;
-		if (from & (deposit ? bit : low))
-			r |= deposit ? low : bit;
-	}
-	return r;
-}
-
-/*
- * BMI1, BMI2 and what counts bits. BSF and BSR of zero leave the destination
- * as it is (AMD says so, Intel does so).
- */
-static void op_bits(struct emu *e)
-{
-	int bits = e->op[0].size * 8, n = e->op[2].val & 0xff, what = e->what;
-	u64 v = e->op[1].val, r = 0;
+	unsigned int size = e->op[0].size, n = e->op[2].val & 0xff;
+	u64 v = e->op[1].val, r;
 	bool carry = false;
 
-	switch (what) {
-	case ANDN:	r = ~v & e->op[2].val;				break;
-	case BLSR:	r = v & (v - 1), carry = !v;			break;
-	case BLSMSK:	r = v ^ (v - 1), carry = !v;			break;
-	case BLSI:	r = v & -v, carry = v;				break;
-	case BZHI:	r = low_bits(v, n), carry = n >= bits;		break;
+	switch (e->what) {
+	case ANDN:
+		r = ~v & e->op[2].val;
+		break;
+	case BZHI:
+		r = low_bits(v, n);
+		carry = n >= size * 8;
+		break;
 	case BEXTR:
 		r = low_bits(n < 64 ? v >> n : 0, e->op[2].val >> 8 & 0xff);
 		break;
-	case PDEP:
-	case PEXT:
-		e->op[0].val = spread(v, e->op[2].val, what == PDEP);
-		return;
-	case POPCNT:
-		unknown_if(e, e->rep != 0xf3);
-		for (; v; v &= v - 1)
-			r++;
-		e->op[0].val = r;
-		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
-		return;
-	default:	/* BSF, BSR; with F3 TZCNT, LZCNT */
-		n = bits;
-		if (v)
-			n = what == BSF ? __builtin_ctzll(v) : __builtin_clzll(v) - 64 + bits;
-		if (e->rep == 0xf3) {
-			flags_change(e, FL_CF | FL_ZF, flag_if(!v, FL_CF) | flag_if(!n, FL_ZF));
-			e->op[0].val = n;
-			return;
-		}
-		flags_change(e, FL_ZF, flag_if(!v, FL_ZF));
-		if (v)
-			e->op[0].val = what == BSF ? n : bits - 1 - n;
-		else
-			e->flags |= NOWRITE;
-		return;
+	default:	/* BLSR, BLSMSK, BLSI by ModRM.reg */
+		ud_if(e, modrm_reg(e) < 1 || modrm_reg(e) > 3);
+		r = modrm_reg(e) == 1 ? v & (v - 1) : modrm_reg(e) == 2 ? v ^ (v - 1) : v & -v;
+		carry = !v == (modrm_reg(e) != 3);
 	}
 	e->op[0].val = r;
-	result_flags(e, r, bits / 8, flag_if(carry, FL_CF));
+	result_flags(e, r, size, flag_if(carry, FL_CF));
+}
+
+/*
+ * BSF, BSR, and with F3 TZCNT, LZCNT. BSF and BSR of zero leave the destination
+ * as it is (AMD says so, Intel does so).
+ */
+static void op_bit_scan(struct emu *e)
+{
+	int bits = e->op[0].size * 8, n = bits;
+	u64 v = e->op[1].val;
+
+	if (v)
+		n = e->what == BSF ? __builtin_ctzll(v) : __builtin_clzll(v) - 64 + bits;
+	if (e->rep == 0xf3) {
+		flags_change(e, FL_CF | FL_ZF, flag_if(!v, FL_CF) | flag_if(!n, FL_ZF));
+		e->op[0].val = n;
+		return;
+	}
+	flags_change(e, FL_ZF, flag_if(!v, FL_ZF));
+	e->op[0].val = e->what == BSF ? n : bits - 1 - n;
+	if (!v)
+		e->flags |= NOWRITE;
 }
 
 /* ADCX and ADOX: the carry chain runs through one flag only. */
@@ -1024,14 +1025,6 @@ static const struct row group11[8] = {
 	{ op_value, "", NOREAD, MOV },
 };
 
-static const struct row group17[8] = {
-	[0] = { op_ud, "", RAW },
-	[1] = { op_bits, "", NOREAD | PROT, BLSR },
-	[2] = { op_bits, "", NOREAD | PROT, BLSMSK },
-	[3] = { op_bits, "", NOREAD | PROT, BLSI },
-	[4 ... 7] = { op_ud, "", RAW },
-};
-
 static const struct row one_byte[256] = {
 	[0x06] = { op_value, "-vsw", NOREAD | I64, MOV },
 	[0x07] = { op_value, "sw+v", NOREAD | I64, MOV },
@@ -1174,12 +1167,12 @@ static const struct row two_byte[256] = {
 	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, "GvMv", NOREAD },
 	[0xb6] = { op_value, "GvEb", NOREAD, MOV },			/* MOVZX */
 	[0xb7] = { op_value, "GvEw", NOREAD, MOV },
-	[0xb8] = { op_bits, "GvEv", NOREAD, POPCNT },
+	[0xb8] = { op_value, "GvEv", NOREAD, POPCNT },
 	[0xb9] = { op_ud, "Eb", RAW },					/* UD1 */
 	[0xba] = { .operands = "EvIb", .group = group8 },
 	[0xbb] = { op_value, "EvGv", LOCK | BITS, BTC },
-	[0xbc] = { op_bits, "GvEv", NOREAD, BSF },
-	[0xbd] = { op_bits, "GvEv", NOREAD, BSR },
+	[0xbc] = { op_bit_scan, "GvEv", NOREAD, BSF },
+	[0xbd] = { op_bit_scan, "GvEv", NOREAD, BSR },
 	[0xbe] = { op_value, "GvEb", NOREAD, MOVSX },
 	[0xbf] = { op_value, "GvEw", NOREAD, MOVSX },
 	[0xc0 ... 0xc1] = { op_value, "EuGu", LOCK | SWAP, ADD },	/* XADD */
@@ -1244,13 +1237,13 @@ static const struct searched_row {
 	{ 3, 0xf1, P_F2 | OLD, { op_crc32, "GyEv" } },
 	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, "GyEy" } },
 	/* BMI1 and BMI2 */
-	{ 3, 0xf2, P_NONE | VEX, { op_bits, "GyByEy", NOREAD | PROT, ANDN } },
-	{ 3, 0xf3, P_NONE | VEX, { .operands = "ByEy", .group = group17 } },
-	{ 3, 0xf5, P_NONE | VEX, { op_bits, "GyEyBy", NOREAD | PROT, BZHI } },
-	{ 3, 0xf5, P_F2 | VEX, { op_bits, "GyByEy", NOREAD | PROT, PDEP } },
-	{ 3, 0xf5, P_F3 | VEX, { op_bits, "GyByEy", NOREAD | PROT, PEXT } },
+	{ 3, 0xf2, P_NONE | VEX, { op_bmi, "GyByEy", NOREAD | PROT, ANDN } },
+	{ 3, 0xf3, P_NONE | VEX, { op_bmi, "ByEy", NOREAD | PROT, BLS } },
+	{ 3, 0xf5, P_NONE | VEX, { op_bmi, "GyEyBy", NOREAD | PROT, BZHI } },
+	{ 3, 0xf5, P_F2 | VEX, { op_value, "GyByEy", NOREAD | PROT, PDEP } },
+	{ 3, 0xf5, P_F3 | VEX, { op_value, "GyByEy", NOREAD | PROT, PEXT } },
 	{ 3, 0xf6, P_F2 | VEX, { op_value, "GyByEy", NOREAD | PROT | KEEP, MULX } },
-	{ 3, 0xf7, P_NONE | VEX, { op_bits, "GyEyBy", NOREAD | PROT, BEXTR } },
+	{ 3, 0xf7, P_NONE | VEX, { op_bmi, "GyEyBy", NOREAD | PROT, BEXTR } },
 	{ 3, 0xf7, P_66 | VEX, { op_shift, "GyEyBy", NOREAD | PROT | KEEP, SHL } }, /* SHLX */
 	{ 3, 0xf7, P_F2 | VEX, { op_shift, "GyEyBy", NOREAD | PROT | KEEP, SHR } },
 	{ 3, 0xf7, P_F3 | VEX, { op_shift, "GyEyBy", NOREAD | PROT | KEEP, SAR } },

@@ -120,10 +120,8 @@ static inline bool stopped(const struct emu *e)
 }
 
 /* Calls an op that returns a result, unless stopped; then no argument counts. */
-#define emu_call(e, op, ...) do {					\
-	if (!stopped(e))						\
-		emu_stop(e, (e)->ops->op(e, __VA_ARGS__));		\
-} while (0)
+#define emu_call(e, op, ...) \
+	emu_stop(e, stopped(e) ? EMU_OK : (e)->ops->op(e, __VA_ARGS__))
 
 void emu_stop(struct emu *e, int result);
 void emu_raise(struct emu *e, u8 vector, u32 error);
@@ -180,6 +178,7 @@ u64 emu_rdmsr(struct emu *e, u32 index);
 /* emulate.c: registers and the stack */
 u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size);
 void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value);
+void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size);
 unsigned int emu_stack_size(struct emu *e);
 void emu_move_stack(struct emu *e, u64 sp);
 void emu_push(struct emu *e, u64 value, unsigned int size);
