@@ -39,7 +39,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#define __packed __attribute__((packed))
 typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
@@ -108,11 +107,12 @@ struct emu_seg {
 #define EMU_SEG_G		0x8000u
 #define EMU_SEG_UNUSABLE	0x10000u
 
-/* GDTR or IDTR, as in memory */
+/* GDTR or IDTR; from limit on as in memory */
 struct emu_table {
+	u16 unused[3];
 	u16 limit;
 	u64 base;
-} __packed;
+};
 
 /* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
 #define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */

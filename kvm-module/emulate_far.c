@@ -10,7 +10,7 @@
  * switch has a point of no return: what fails later is the new task's fault.
  *
  * Interrupts and calls through a gate may change to an inner ring and its stack.
- * The frame is written to it by way of the cached SS: enter_ring() changes the
+ * enter_gate() writes the frame to it by way of the cached SS: it changes the
  * cache, the CPL and the mode, and enter_code() makes it so.
  */
 #include "emulate_priv.h"
@@ -67,7 +67,7 @@ static bool conforming(const struct emu_seg *s)
 static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct descriptor *d)
 {
 	const struct emu_seg *ldt = emu_segment(e, EMU_LDTR);
-	struct emu_table table = { 0, 0 };
+	struct emu_table table = { 0 };
 	u32 limit;
 	bool wide;
 
@@ -153,39 +153,28 @@ static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
 	emu_set_segment(e, seg, &s);
 }
 
-/* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
-static void load_ldt(struct emu *e, u16 selector, u8 vector)
+/* LDTR and TR. A null selector leaves no LDT; a TSS becomes busy. */
+static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector)
 {
+	bool tss = seg == EMU_TR, good;
 	struct descriptor d;
+	u32 type;
 
 	unusable(&d.seg, selector, 0);
-	if (!null_selector(selector)) {
-		selector_if(e, selector & 4, vector, selector);
+	if (tss || !null_selector(selector)) {
+		selector_if(e, selector & 4 || null_selector(selector), vector, selector);
 		fetch_descriptor(e, selector, vector, &d);
-		selector_if(e, (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT, vector, selector);
+		type = d.seg.attr & CODE_OR_TYPE;
+		good = tss ? type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e)) :
+			     type == TYPE_LDT;
+		selector_if(e, !good, vector, selector);
 		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
 			    selector);
 		gp_if(e, !emu_canonical(e, d.seg.base));
 	}
-	emu_set_segment(e, EMU_LDTR, &d.seg);
-}
-
-/* LTR's: an available TSS, which becomes busy */
-static void load_tr(struct emu *e, u16 selector)
-{
-	struct descriptor d;
-	u32 type;
-
-	gp_if(e, null_selector(selector));
-	selector_if(e, selector & 4, EX_GP, selector);
-	fetch_descriptor(e, selector, EX_GP, &d);
-	type = d.seg.attr & CODE_OR_TYPE;
-	selector_if(e, type != TYPE_TSS32 && (type != TYPE_TSS16 || long_active(e)),
-		    EX_GP, selector);
-	selector_if(e, !(d.seg.attr & EMU_SEG_P), EX_NP, selector);
-	gp_if(e, !emu_canonical(e, d.seg.base));
-	mark_descriptor(e, &d, TYPE_BUSY, 0);
-	emu_set_segment(e, EMU_TR, &d.seg);
+	if (tss)
+		mark_descriptor(e, &d, TYPE_BUSY, 0);
+	emu_set_segment(e, seg, &d.seg);
 }
 
 /* By MOV, POP, LLDT, LTR */
@@ -193,10 +182,8 @@ void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 {
 	struct emu_seg s;
 
-	if (seg == EMU_LDTR)
-		return load_ldt(e, selector, EX_GP);
-	if (seg == EMU_TR)
-		return load_tr(e, selector);
+	if (seg >= EMU_LDTR)
+		return load_system(e, seg, selector, EX_GP);
 	if (real_or_vm86(e))
 		return selector_to_base(e, seg, selector);
 	check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
@@ -274,36 +261,59 @@ static void real_jump(struct emu *e, u16 selector, u64 offset)
 	e->next_rip = offset;
 }
 
-/*
- * From here on pushes go where the target's ring has its stack; @inner, or an
- * entry of the interrupt stack table, says that it is another one (SDM 3A 8.7).
- */
-static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
+/* What a gate leaves on the stack of its target, and how it gets there. */
+struct frame {
+	u64 value[40];
+	unsigned int n, size;
+	unsigned int ist;	/* entry of the interrupt stack table, or 0 */
+	bool inner;		/* a ring with another stack */
+	bool align;
+};
+
+static void put(struct frame *f, u64 value)
+{
+	f->value[f->n++] = value;
+}
+
+/* The old stack's pointer */
+static void put_stack(struct emu *e, struct frame *f)
+{
+	put(f, emu_segment(e, EMU_SS)->selector);
+	put(f, e->regs[EMU_RSP]);
+}
+
+/* To the target of a gate, by way of its ring's stack (SDM 3A 8.7) */
+static void enter_gate(struct emu *e, const struct target *t, const struct frame *f)
 {
 	const struct emu_seg *tr = emu_segment(e, EMU_TR);
 	bool wide = long_active(e), tss32 = tr->attr & 8;
-	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
-	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
+	unsigned int size = wide ? 8 : tss32 ? 4 : 2, i;
+	u32 at = f->ist ? 0x1c + f->ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
 	struct emu_seg ss = *emu_segment(e, EMU_SS);
 	u64 sp = e->regs[EMU_RSP];
 
-	if (inner || ist) {
+	if (f->inner || f->ist) {
 		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, EX_TS, tr->selector);
 		sp = emu_system_load(e, tr->base + at, size);
 		raise_if(e, wide && !emu_canonical(e, sp), EX_SS, 0);
 	}
-	if (inner && wide)
+	if (f->inner && wide)
 		unusable(&ss, t->cpl, t->cpl);
-	else if (inner)
+	else if (f->inner)
 		check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
 				   t->cpl, EX_TS, &ss);
 	if (stopped(e))
 		return;
+	/* From here on pushes go to the new stack; the owner learns of SS last. */
 	e->mode = wide && t->d.seg.attr & EMU_SEG_L ? EMU_LONG :
 		  t->d.seg.attr & EMU_SEG_DB ? EMU_PROT32 : EMU_PROT16;
 	e->segs[EMU_SS] = ss;
 	e->cpl = t->cpl;
-	e->regs[EMU_RSP] = sp;
+	e->regs[EMU_RSP] = f->align ? sp & ~15ull : sp;
+	for (i = 0; i < f->n; i++)
+		emu_push(e, f->value[i], f->size);
+	emu_set_segment(e, EMU_SS, &e->segs[EMU_SS]);
+	enter_code(e, t);
 }
 
 static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason,
@@ -312,28 +322,21 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
 {
-	unsigned int size = gate->seg.attr & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
-	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
-	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
-	bool inner = t->cpl < e->cpl;
+	unsigned int parameters = long_active(e) ? 0 : gate->raw >> 32 & 31;
+	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e));
+	struct frame f = {
+		.size = long_active(e) ? 8 : gate->seg.attr & 8 ? 4 : 2,
+		.inner = t->cpl < e->cpl,
+	};
 
-	if (long_active(e)) {
-		size = 8;
-		n = 0;
+	if (f.inner) {
+		put_stack(e, &f);
+		while (parameters--)
+			put(&f, emu_load(e, EMU_SS, (sp + parameters * f.size) & mask, f.size));
 	}
-	for (i = 0; i < n && inner; i++)
-		parameter[i] = emu_load(e, EMU_SS, (sp + i * size) & mask, size);
-	enter_ring(e, t, inner, 0);
-	if (inner) {
-		emu_push(e, ss, size);
-		emu_push(e, sp, size);
-		while (n--)
-			emu_push(e, parameter[n], size);
-	}
-	emu_push(e, cs, size);
-	emu_push(e, e->next_rip, size);
-	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
-	enter_code(e, t);
+	put(&f, emu_segment(e, EMU_CS)->selector);
+	put(&f, e->next_rip);
+	enter_gate(e, t, &f);
 }
 
 /* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
@@ -385,17 +388,15 @@ static void far_transfer(struct emu *e, u16 selector, u64 offset, bool call)
 		enter_code(e, &t);
 }
 
-/* 9A and EA: the pointer is in the instruction, operand 1 the selector. */
-void emu_op_far_direct(struct emu *e)
+/* CALL and JMP: 9A, EA with the pointer in the instruction, FF /3, /5 in memory */
+void emu_op_far(struct emu *e)
 {
-	far_transfer(e, e->op[1].val, e->op[0].val, e->opcode == 0x9a);
-}
+	bool indirect = e->opcode == 0xff;
+	u16 selector = indirect ? emu_operand(e, e->op_size, 2) : e->op[1].val;
 
-/* FF /3 and /5 */
-void emu_op_far_indirect(struct emu *e)
-{
 	unknown_if(e, e->op_size == 8);
-	far_transfer(e, emu_operand(e, e->op_size, 2), e->op[0].val, modrm_reg(e) == 3);
+	far_transfer(e, selector, e->op[0].val,
+		     indirect ? modrm_reg(e) == 3 : e->opcode == 0x9a);
 }
 
 /* After a return to an outer ring its program must not keep our segments. */
@@ -506,7 +507,7 @@ void emu_op_iret(struct emu *e)
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
-	struct emu_table idt = { 0, 0 };
+	struct emu_table idt = { 0 };
 	u32 entry;
 
 	e->ops->get_table(e, true, &idt);
@@ -527,7 +528,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 {
 	bool wide = long_active(e);
 	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
-	struct emu_table idt = { 0, 0 };
+	struct emu_table idt = { 0 };
 	u64 at;
 
 	e->ops->get_table(e, true, &idt);
@@ -547,12 +548,12 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
 static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
-	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
-	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
-	u64 sp = e->regs[EMU_RSP], raw = 0;
-	unsigned int type, size, ist, i;
+	bool vm86 = e->mode == EMU_VM86, wide = long_active(e);
+	struct frame f = { .align = wide };
 	struct target t = { 0 };
 	struct emu_seg null;
+	unsigned int type, i;
+	u64 raw = 0;
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
@@ -563,25 +564,19 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	}
 	check_code(e, raw >> 16, GATE, &t);
 	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
-	inner = t.cpl < e->cpl;
-	ist = wide ? raw >> 32 & 7 : 0;
-	size = wide ? 8 : type & 8 ? 4 : 2;
-	enter_ring(e, &t, inner, ist);
-	if (wide)
-		e->regs[EMU_RSP] &= ~15ull;
+	f.inner = t.cpl < e->cpl;
+	f.ist = wide ? raw >> 32 & 7 : 0;
+	f.size = wide ? 8 : type & 8 ? 4 : 2;
 	for (i = 0; i < 4 && vm86; i++)
-		emu_push(e, emu_segment(e, data_segments[i])->selector, size);
-	if (inner || wide) {
-		emu_push(e, ss, size);
-		emu_push(e, sp, size);
-	}
-	emu_push(e, e->rflags | X86_EFLAGS_FIXED, size);
-	emu_push(e, cs, size);
-	emu_push(e, back, size);
+		put(&f, emu_segment(e, data_segments[i])->selector);
+	if (f.inner || wide)
+		put_stack(e, &f);
+	put(&f, e->rflags | X86_EFLAGS_FIXED);
+	put(&f, emu_segment(e, EMU_CS)->selector);
+	put(&f, back);
 	if (has_error)
-		emu_push(e, error, size);
-	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
-	enter_code(e, &t);
+		put(&f, error);
+	enter_gate(e, &t, &f);
 	unusable(&null, 0, 0);
 	for (i = 0; i < 4 && vm86; i++)
 		emu_set_segment(e, data_segments[i], &null);
@@ -677,46 +672,45 @@ void emu_op_arpl(struct emu *e)
 
 /* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */
 
-/* A TSS from EIP to GS: 16 dwords at 20, or 14 words at 0E without FS and GS */
-struct task {
-	u32 eip, eflags, regs[8], selectors[6];
-};
+/*
+ * A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT: dwords
+ * from 20 on, or words from 0E, without FS and GS.
+ */
+enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
 
-#define TASK_FIELDS	(sizeof(struct task) / 4)
-
-static void access_task(struct emu *e, const struct emu_seg *tss, struct task *task, bool write)
+static u64 task_field(const struct emu_seg *tss, unsigned int i)
 {
-	bool wide = tss->attr & 8;
-	unsigned int size = wide ? sizeof(*task) : 28, i;
-	u64 at = tss->base + (wide ? 0x20 : 0x0e);
-	u32 fields[TASK_FIELDS];
-	u16 words[TASK_FIELDS] = { 0 };
-	void *image = wide ? (void *)fields : (void *)words;
-
-	memcpy(fields, task, sizeof(fields));
-	for (i = 0; i < TASK_FIELDS && write; i++)
-		words[i] = fields[i];
-	if (write)
-		return emu_lin_write(e, at, image, size, EMU_ACC_SYSTEM);
-	emu_lin_read(e, at, image, size, EMU_ACC_SYSTEM);
-	for (i = 0; i < TASK_FIELDS && !wide; i++)
-		fields[i] = words[i];
-	memcpy(task, fields, sizeof(fields));
+	if (tss->attr & 8)
+		return tss->base + 0x20 + i * 4;
+	return tss->base + 0x0e + (i == TASK_LDT ? i - 2 : i) * 2;
 }
 
+static bool has_field(const struct emu_seg *tss, unsigned int i)
+{
+	return tss->attr & 8 || i < TASK_SELECTORS + EMU_FS || i == TASK_LDT;
+}
+
+static void load_task(struct emu *e, const struct emu_seg *tss, u32 task[TASK_FIELDS])
+{
+	unsigned int size = tss->attr & 8 ? 4 : 2, i;
+
+	for (i = 0; i < TASK_FIELDS; i++)
+		task[i] = has_field(tss, i) ? emu_system_load(e, task_field(tss, i), size) : 0;
+}
+
+/* All but the LDT's selector, which does not change while a task runs. */
 static void save_task(struct emu *e, const struct emu_seg *tss, bool iret)
 {
-	struct task task = {
-		.eip = e->rip,
-		.eflags = e->rflags & ~(iret ? X86_EFLAGS_NT : 0),
-	};
-	unsigned int i;
+	u32 task[TASK_LDT] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
+	unsigned int size = tss->attr & 8 ? 4 : 2, i;
 
 	for (i = 0; i < 8; i++)
-		task.regs[i] = e->regs[i];
+		task[TASK_REGS + i] = e->regs[i];
 	for (i = 0; i < 6; i++)
-		task.selectors[i] = emu_segment(e, i)->selector;
-	access_task(e, tss, &task, true);
+		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
+	for (i = 0; i < TASK_LDT; i++)
+		if (has_field(tss, i))
+			emu_system_store(e, task_field(tss, i), task[i], size);
 }
 
 /* Busy bits and the link, when the old task's state is safe. */
@@ -734,14 +728,14 @@ static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, 
 }
 
 /* Faults in here are the new task's: its registers are in place. */
-static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
+static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 {
 	static const u8 order[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
 	struct target t = { .offset = e->rip };
 	struct emu_seg s;
 	unsigned int i;
 
-	load_ldt(e, ldt, EX_TS);
+	load_system(e, EMU_LDTR, ldt, EX_TS);
 	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
 		e->cpl = 3;
@@ -768,9 +762,9 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	bool nested = reason == EMU_TASK_CALL || reason == EMU_TASK_GATE;
 	struct emu_seg old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
-	u64 cr0 = e->ops->get_cr(e, 0), dr7, cr3, ldt;
+	u64 cr0 = cr(e, 0), dr7, cr3;
+	u32 task[TASK_FIELDS];
 	struct descriptor new;
-	struct task task = { 0 };
 	unsigned int i;
 
 	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
@@ -781,8 +775,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
 	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
-	access_task(e, &new.seg, &task, false);
-	ldt = emu_system_load(e, new.seg.base + (wide ? 0x60 : 0x2a), 2);
+	load_task(e, &new.seg, task);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
 	save_task(e, &old, back);
 	link_tasks(e, &new, old.selector, nested);
@@ -794,12 +787,12 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 		return;
 	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
 		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
-	e->rip = task.eip;
-	e->rflags = (task.eflags & FL_DEFINED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
+	e->rip = task[TASK_EIP];
+	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
 	for (i = 0; i < 8; i++)
-		e->regs[i] = task.regs[i];
+		e->regs[i] = task[TASK_REGS + i];
 	emu_checkpoint(e);
-	load_task_segments(e, task.selectors, ldt);
+	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
 	e->next_rip = e->rip;
 	if (has_error)
 		emu_push(e, error, wide ? 4 : 2);

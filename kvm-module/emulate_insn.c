@@ -674,18 +674,18 @@ static void op_cpuid(struct emu *e)
 /* SGDT and SIDT */
 static void op_store_table(struct emu *e)
 {
-	struct emu_table t = { 0, 0 };
+	struct emu_table t = { 0 };
 
 	e->ops->get_table(e, modrm_reg(e) & 1, &t);
-	emu_set_operand(e, &t, e->mode == EMU_LONG ? 10 : 6);
+	emu_set_operand(e, &t.limit, e->mode == EMU_LONG ? 10 : 6);
 }
 
 /* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
 static void op_load_table(struct emu *e)
 {
-	struct emu_table t = { 0, 0 };
+	struct emu_table t = { 0 };
 
-	emu_read(e, e->seg, e->ea, &t, e->mode == EMU_LONG ? 10 : 6, 0);
+	emu_read(e, e->seg, e->ea, &t.limit, e->mode == EMU_LONG ? 10 : 6, 0);
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
 	gp_if(e, !emu_canonical(e, t.base));
@@ -985,9 +985,9 @@ static const struct row group5[8] = {
 	{ op_value, "", LOCK, INC },
 	{ op_value, "", LOCK, DEC },
 	{ op_call, "", NOWRITE | F64 },
-	{ emu_op_far_indirect, "Mv", NOWRITE },				/* CALL far */
+	{ emu_op_far, "Mv", NOWRITE },				/* CALL far */
 	{ op_jmp, "", NOWRITE | F64 },
-	{ emu_op_far_indirect, "Mv", NOWRITE },				/* JMP far */
+	{ emu_op_far, "Mv", NOWRITE },				/* JMP far */
 	{ op_value, "-vEv", NOREAD | D64, MOV },			/* PUSH */
 	{ op_ud, "", RAW },
 };
@@ -1069,7 +1069,7 @@ static const struct row one_byte[256] = {
 	[0x91 ... 0x97] = { op_value, "Zvav", SWAP, XCHG },
 	[0x98] = { op_value, "avah", NOREAD, MOVSX },			/* CBW, CWDE, CDQE */
 	[0x99] = { op_value, "dvav", NOREAD, CWD },
-	[0x9a] = { emu_op_far_direct, "Av", I64 },
+	[0x9a] = { emu_op_far, "Av", I64 },
 	[0x9b] = { op_fwait },
 	[0x9c] = { op_value, "-vFv", NOREAD | D64 | IOPL, MOV },	/* PUSHF */
 	[0x9d] = { op_value, "Fv+v", NOREAD | D64 | IOPL, MOV },	/* POPF */
@@ -1109,7 +1109,7 @@ static const struct row one_byte[256] = {
 	[0xe6 ... 0xe7] = { op_value, "ajIb", NOWRITE, OUT },
 	[0xe8] = { op_call, "Jz", F64 },
 	[0xe9] = { op_jmp, "Jz", F64 },
-	[0xea] = { emu_op_far_direct, "Av", I64 },
+	[0xea] = { emu_op_far, "Av", I64 },
 	[0xeb] = { op_jmp, "Jb", F64 },
 	[0xec ... 0xed] = { op_value, "ajdw", NOREAD, IN },
 	[0xee ... 0xef] = { op_value, "ajdw", NOWRITE, OUT },

@@ -190,8 +190,7 @@ void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes);
 /* emulate_far.c */
 void emu_load_segment(struct emu *e, unsigned int seg, u16 selector);
 void emu_op_load_far_pointer(struct emu *e);
-void emu_op_far_direct(struct emu *e);
-void emu_op_far_indirect(struct emu *e);
+void emu_op_far(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
 void emu_op_int(struct emu *e);
