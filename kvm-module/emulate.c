@@ -397,34 +397,30 @@ static u64 fetch(struct emu *e, unsigned int size)
 /* All prefixes and the first byte of the opcode. */
 static void decode_prefixes(struct emu *e, int *override)
 {
+	bool long_mode = e->mode == EMU_LONG;
+	u8 byte;
+
 	while (!stopped(e)) {
-		e->opcode = fetch(e, 1);
-		switch (e->opcode) {
-		case 0x26: case 0x2e: case 0x36: case 0x3e:
-			/* ES, CS, SS, DS: without effect in 64-bit mode */
-			if (e->mode != EMU_LONG)
-				*override = e->opcode >> 3 & 3;
-			break;
-		case 0x64: case 0x65:
-			*override = e->opcode & 7;
-			break;
-		case 0x66:
-			e->opsize_prefix = true;
-			break;
-		case 0x67:
-			e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
-			break;
-		case 0xf0:
-			e->lock = true;
-			break;
-		case 0xf2: case 0xf3:
-			e->rep = e->opcode;
-			break;
-		default:
-			if (e->mode != EMU_LONG || (e->opcode & 0xf0) != 0x40)
-				return;
-			e->rex = e->opcode;
+		byte = fetch(e, 1);
+		e->opcode = byte;
+		if (long_mode && (byte & 0xf0) == 0x40) {
+			e->rex = byte;
 			continue;
+		} else if ((byte & 0xe7) == 0x26) {
+			/* ES, CS, SS, DS: without effect in 64-bit mode */
+			*override = long_mode ? *override : byte >> 3 & 3;
+		} else if ((byte & 0xfe) == 0x64) {
+			*override = byte & 7;
+		} else if (byte == 0x66) {
+			e->opsize_prefix = true;
+		} else if (byte == 0x67) {
+			e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
+		} else if (byte == 0xf0) {
+			e->lock = true;
+		} else if ((byte & 0xfe) == 0xf2) {
+			e->rep = byte;
+		} else {
+			return;
 		}
 		e->rex = 0;		/* REX counts only as the last prefix */
 	}
@@ -649,11 +645,11 @@ static const char *decode_modrm(struct emu *e, const struct row *row)
 	/* Of group 7 only SMSW and LMSW are the same with a register. */
 	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
 		row = emu_search(e, MAP_0F01, e->modrm);
-	else if (row->group)
-		row = &row->group[modrm_reg(e)];
 	else if (e->map == 2 && e->opcode == 0xae)
 		row = emu_search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG,
 				 modrm_reg(e));
+	else if (!row->run && row->operands[0])
+		row = &emu_groups[row->what][modrm_reg(e)];
 	if (!row)
 		return NULL;
 	if (row->operands[0])

@@ -10,7 +10,7 @@
  * switch has a point of no return: what fails later is the new task's fault.
  *
  * Interrupts and calls through a gate may change to an inner ring and its stack.
- * enter_gate() writes the frame to it by way of the cached SS: it changes the
+ * The frame is written to it by way of the cached SS: enter_ring() changes the
  * cache, the CPL and the mode, and enter_code() makes it so.
  */
 #include "emulate_priv.h"
@@ -247,8 +247,10 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	mark_descriptor(e, &t->d, EMU_SEG_ACCESSED, 0);
 }
 
+/* SS may have changed in the cache only. */
 static void enter_code(struct emu *e, const struct target *t)
 {
+	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
 	emu_set_segment(e, EMU_CS, &t->d.seg);
 	e->cpl = t->cpl;
 	e->next_rip = t->offset;
@@ -261,59 +263,36 @@ static void real_jump(struct emu *e, u16 selector, u64 offset)
 	e->next_rip = offset;
 }
 
-/* What a gate leaves on the stack of its target, and how it gets there. */
-struct frame {
-	u64 value[40];
-	unsigned int n, size;
-	unsigned int ist;	/* entry of the interrupt stack table, or 0 */
-	bool inner;		/* a ring with another stack */
-	bool align;
-};
-
-static void put(struct frame *f, u64 value)
-{
-	f->value[f->n++] = value;
-}
-
-/* The old stack's pointer */
-static void put_stack(struct emu *e, struct frame *f)
-{
-	put(f, emu_segment(e, EMU_SS)->selector);
-	put(f, e->regs[EMU_RSP]);
-}
-
-/* To the target of a gate, by way of its ring's stack (SDM 3A 8.7) */
-static void enter_gate(struct emu *e, const struct target *t, const struct frame *f)
+/*
+ * From here on pushes go where the target's ring has its stack; @inner, or an
+ * entry of the interrupt stack table, says that it is another one (SDM 3A 8.7).
+ */
+static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
 {
 	const struct emu_seg *tr = emu_segment(e, EMU_TR);
 	bool wide = long_active(e), tss32 = tr->attr & 8;
-	unsigned int size = wide ? 8 : tss32 ? 4 : 2, i;
-	u32 at = f->ist ? 0x1c + f->ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
+	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
+	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
 	struct emu_seg ss = *emu_segment(e, EMU_SS);
 	u64 sp = e->regs[EMU_RSP];
 
-	if (f->inner || f->ist) {
+	if (inner || ist) {
 		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, EX_TS, tr->selector);
 		sp = emu_system_load(e, tr->base + at, size);
 		raise_if(e, wide && !emu_canonical(e, sp), EX_SS, 0);
 	}
-	if (f->inner && wide)
+	if (inner && wide)
 		unusable(&ss, t->cpl, t->cpl);
-	else if (f->inner)
+	else if (inner)
 		check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
 				   t->cpl, EX_TS, &ss);
 	if (stopped(e))
 		return;
-	/* From here on pushes go to the new stack; the owner learns of SS last. */
 	e->mode = wide && t->d.seg.attr & EMU_SEG_L ? EMU_LONG :
 		  t->d.seg.attr & EMU_SEG_DB ? EMU_PROT32 : EMU_PROT16;
 	e->segs[EMU_SS] = ss;
 	e->cpl = t->cpl;
-	e->regs[EMU_RSP] = f->align ? sp & ~15ull : sp;
-	for (i = 0; i < f->n; i++)
-		emu_push(e, f->value[i], f->size);
-	emu_set_segment(e, EMU_SS, &e->segs[EMU_SS]);
-	enter_code(e, t);
+	e->regs[EMU_RSP] = sp;
 }
 
 static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason,
@@ -322,21 +301,27 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
 {
-	unsigned int parameters = long_active(e) ? 0 : gate->raw >> 32 & 31;
-	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e));
-	struct frame f = {
-		.size = long_active(e) ? 8 : gate->seg.attr & 8 ? 4 : 2,
-		.inner = t->cpl < e->cpl,
-	};
+	unsigned int size = gate->seg.attr & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
+	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
+	bool inner = t->cpl < e->cpl;
 
-	if (f.inner) {
-		put_stack(e, &f);
-		while (parameters--)
-			put(&f, emu_load(e, EMU_SS, (sp + parameters * f.size) & mask, f.size));
+	if (long_active(e)) {
+		size = 8;
+		n = 0;
 	}
-	put(&f, emu_segment(e, EMU_CS)->selector);
-	put(&f, e->next_rip);
-	enter_gate(e, t, &f);
+	for (i = 0; i < n && inner; i++)
+		parameter[i] = emu_load(e, EMU_SS, (sp + i * size) & mask, size);
+	enter_ring(e, t, inner, 0);
+	if (inner) {
+		emu_push(e, ss, size);
+		emu_push(e, sp, size);
+		while (n--)
+			emu_push(e, parameter[n], size);
+	}
+	emu_push(e, cs, size);
+	emu_push(e, e->next_rip, size);
+	enter_code(e, t);
 }
 
 /* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
@@ -548,12 +533,12 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
 static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
-	bool vm86 = e->mode == EMU_VM86, wide = long_active(e);
-	struct frame f = { .align = wide };
+	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
+	u64 sp = e->regs[EMU_RSP], raw = 0;
+	unsigned int type, size, ist, i;
 	struct target t = { 0 };
 	struct emu_seg null;
-	unsigned int type, i;
-	u64 raw = 0;
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
@@ -564,19 +549,24 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	}
 	check_code(e, raw >> 16, GATE, &t);
 	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
-	f.inner = t.cpl < e->cpl;
-	f.ist = wide ? raw >> 32 & 7 : 0;
-	f.size = wide ? 8 : type & 8 ? 4 : 2;
+	inner = t.cpl < e->cpl;
+	ist = wide ? raw >> 32 & 7 : 0;
+	size = wide ? 8 : type & 8 ? 4 : 2;
+	enter_ring(e, &t, inner, ist);
+	if (wide)
+		e->regs[EMU_RSP] &= ~15ull;
 	for (i = 0; i < 4 && vm86; i++)
-		put(&f, emu_segment(e, data_segments[i])->selector);
-	if (f.inner || wide)
-		put_stack(e, &f);
-	put(&f, e->rflags | X86_EFLAGS_FIXED);
-	put(&f, emu_segment(e, EMU_CS)->selector);
-	put(&f, back);
+		emu_push(e, emu_segment(e, data_segments[i])->selector, size);
+	if (inner || wide) {
+		emu_push(e, ss, size);
+		emu_push(e, sp, size);
+	}
+	emu_push(e, e->rflags | X86_EFLAGS_FIXED, size);
+	emu_push(e, cs, size);
+	emu_push(e, back, size);
 	if (has_error)
-		put(&f, error);
-	enter_gate(e, &t, &f);
+		emu_push(e, error, size);
+	enter_code(e, &t);
 	unusable(&null, 0, 0);
 	for (i = 0; i < 4 && vm86; i++)
 		emu_set_segment(e, data_segments[i], &null);
@@ -672,45 +662,36 @@ void emu_op_arpl(struct emu *e)
 
 /* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */
 
-/*
- * A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT: dwords
- * from 20 on, or words from 0E, without FS and GS.
- */
+/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
 enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
 
-static u64 task_field(const struct emu_seg *tss, unsigned int i)
+/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
+static void access_task(struct emu *e, const struct emu_seg *tss, u32 task[TASK_FIELDS],
+			bool write)
 {
-	if (tss->attr & 8)
-		return tss->base + 0x20 + i * 4;
-	return tss->base + 0x0e + (i == TASK_LDT ? i - 2 : i) * 2;
+	bool wide = tss->attr & 8;
+	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2, i;
+	u64 at = tss->base + (wide ? 0x20 : 0x0e);
+
+	for (i = 0; i < n; i++, at += size)
+		if (write)
+			emu_system_store(e, at, task[i], size);
+		else
+			task[i] = emu_system_load(e, at, size);
+	if (!write)
+		task[TASK_LDT] = emu_system_load(e, at, 2);
 }
 
-static bool has_field(const struct emu_seg *tss, unsigned int i)
-{
-	return tss->attr & 8 || i < TASK_SELECTORS + EMU_FS || i == TASK_LDT;
-}
-
-static void load_task(struct emu *e, const struct emu_seg *tss, u32 task[TASK_FIELDS])
-{
-	unsigned int size = tss->attr & 8 ? 4 : 2, i;
-
-	for (i = 0; i < TASK_FIELDS; i++)
-		task[i] = has_field(tss, i) ? emu_system_load(e, task_field(tss, i), size) : 0;
-}
-
-/* All but the LDT's selector, which does not change while a task runs. */
 static void save_task(struct emu *e, const struct emu_seg *tss, bool iret)
 {
-	u32 task[TASK_LDT] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
-	unsigned int size = tss->attr & 8 ? 4 : 2, i;
+	u32 task[TASK_FIELDS] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
+	unsigned int i;
 
 	for (i = 0; i < 8; i++)
 		task[TASK_REGS + i] = e->regs[i];
 	for (i = 0; i < 6; i++)
 		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
-	for (i = 0; i < TASK_LDT; i++)
-		if (has_field(tss, i))
-			emu_system_store(e, task_field(tss, i), task[i], size);
+	access_task(e, tss, task, true);
 }
 
 /* Busy bits and the link, when the old task's state is safe. */
@@ -763,7 +744,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	struct emu_seg old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
 	u64 cr0 = cr(e, 0), dr7, cr3;
-	u32 task[TASK_FIELDS];
+	u32 task[TASK_FIELDS] = { 0 };
 	struct descriptor new;
 	unsigned int i;
 
@@ -775,7 +756,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
 	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
-	load_task(e, &new.seg, task);
+	access_task(e, &new.seg, task, false);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
 	save_task(e, &old, back);
 	link_tasks(e, &new, old.selector, nested);
@@ -788,7 +769,8 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
 		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
 	e->rip = task[TASK_EIP];
-	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
+	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
+		    (nested ? X86_EFLAGS_NT : 0);
 	for (i = 0; i < 8; i++)
 		e->regs[i] = task[TASK_REGS + i];
 	emu_checkpoint(e);

@@ -462,19 +462,18 @@ static void op_flag(struct emu *e)
 		flags_change(e, flag, flag_if(e->opcode & 1, flag));
 }
 
+/* Also what is about caches: the host keeps them coherent. */
 static void op_nop(struct emu *e)
 {
 	(void)e;
 }
 
 /* 90 is XCHG rAX, rAX, but as NOP it must not clear the upper half. */
-static void op_nop_pause(struct emu *e)
+static void op_nop_or_xchg(struct emu *e)
 {
 	if (e->rex & 1)
 		return op_value(e);
 	e->flags |= NOWRITE;
-	if (e->rep == 0xf3)
-		emu_call(e, control, EMU_CTL_PAUSE, 0, NULL);
 }
 
 static void op_ud(struct emu *e)
@@ -956,73 +955,68 @@ static const struct row arithmetic_rows[3] = {
 	{ op_value, "auIj", 0, ARITHMETIC },
 };
 
-static const struct row group1[8] = {
-	[0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
-	[7] = { op_value, "", NOWRITE, CMP },
-};
+/* By ModRM.reg, in the manual's numbering (SDM 2D table A-6) */
+enum { GROUP1, GROUP1A, GROUP3, GROUP4, GROUP5, GROUP6, GROUP7, GROUP8, GROUP9, GROUP11 };
 
-static const struct row group1a[8] = {
-	{ op_value, "", NOREAD | D64, MOV },				/* POP */
-	[1 ... 7] = { op_ud, "", RAW },
-};
-
-static const struct row group3[8] = {
-	[0 ... 1] = { op_value, "EuIj", NOWRITE, AND },			/* TEST */
-	[2] = { op_value, "", LOCK, NOT },
-	[3] = { op_value, "", LOCK, NEG },
-	[4 ... 5] = { op_value, "", NOWRITE, MUL },
-	[6 ... 7] = { op_div, "", NOWRITE },
-};
-
-/* Groups 4 and 5; the first two are for bytes, too. */
-static const struct row group4[8] = {
-	[0] = { op_value, "", LOCK, INC },
-	[1] = { op_value, "", LOCK, DEC },
-	[2 ... 7] = { op_ud, "", RAW },
-};
-
-static const struct row group5[8] = {
-	{ op_value, "", LOCK, INC },
-	{ op_value, "", LOCK, DEC },
-	{ op_call, "", NOWRITE | F64 },
-	{ emu_op_far, "Mv", NOWRITE },				/* CALL far */
-	{ op_jmp, "", NOWRITE | F64 },
-	{ emu_op_far, "Mv", NOWRITE },				/* JMP far */
-	{ op_value, "-vEv", NOREAD | D64, MOV },			/* PUSH */
-	{ op_ud, "", RAW },
-};
-
-static const struct row group6[8] = {
-	[0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },		/* SLDT */
-	[1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },		/* STR */
-	[2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },		/* LLDT */
-	[3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },		/* LTR */
-	[4 ... 5] = { emu_op_verify, "", NOWRITE | PROT },		/* VERR, VERW */
-	[6 ... 7] = { op_ud, "", RAW },
-};
-
-static const struct row group7[8] = {
-	[0 ... 1] = { op_store_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
-	[2 ... 3] = { op_load_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
-	[4] = { op_value, "Em0n", NOREAD | UMIP, MOV },			/* SMSW */
-	[6] = { op_value, "0nEw", PRIV, LMSW },
-	[7] = { op_invlpg, "Mv", RAW | PRIV },
-};
-
-static const struct row group8[8] = {
-	[0 ... 3] = { op_ud, "", RAW },
-	[4] = { op_value, "", NOWRITE, BT },
-	[5] = { op_value, "", LOCK, BTS },
-	[6] = { op_value, "", LOCK, BTR },
-	[7] = { op_value, "", LOCK, BTC },
-};
-
-static const struct row group9[8] = {
-	[1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
-};
-
-static const struct row group11[8] = {
-	{ op_value, "", NOREAD, MOV },
+const struct row emu_groups[][8] = {
+	[GROUP1] = {
+		[0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
+		[7] = { op_value, "", NOWRITE, CMP },
+	},
+	[GROUP1A] = {
+		{ op_value, "", NOREAD | D64, MOV },				/* POP */
+		[1 ... 7] = { op_ud, "", RAW },
+	},
+	[GROUP3] = {
+		[0 ... 1] = { op_value, "EuIj", NOWRITE, AND },			/* TEST */
+		[2] = { op_value, "", LOCK, NOT },
+		[3] = { op_value, "", LOCK, NEG },
+		[4 ... 5] = { op_value, "", NOWRITE, MUL },
+		[6 ... 7] = { op_div, "", NOWRITE },
+	},
+	[GROUP4] = {
+		[0] = { op_value, "", LOCK, INC },
+		[1] = { op_value, "", LOCK, DEC },
+		[2 ... 7] = { op_ud, "", RAW },
+	},
+	[GROUP5] = {
+		{ op_value, "", LOCK, INC },
+		{ op_value, "", LOCK, DEC },
+		{ op_call, "", NOWRITE | F64 },
+		{ emu_op_far, "Mv", NOWRITE },				/* CALL far */
+		{ op_jmp, "", NOWRITE | F64 },
+		{ emu_op_far, "Mv", NOWRITE },				/* JMP far */
+		{ op_value, "-vEv", NOREAD | D64, MOV },			/* PUSH */
+		{ op_ud, "", RAW },
+	},
+	[GROUP6] = {
+		[0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },		/* SLDT */
+		[1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },		/* STR */
+		[2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },		/* LLDT */
+		[3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },		/* LTR */
+		[4 ... 5] = { emu_op_verify, "", NOWRITE | PROT },		/* VERR, VERW */
+		[6 ... 7] = { op_ud, "", RAW },
+	},
+	[GROUP7] = {
+		[0 ... 1] = { op_store_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
+		[2 ... 3] = { op_load_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
+		[4] = { op_value, "Em0n", NOREAD | UMIP, MOV },			/* SMSW */
+		[6] = { op_value, "0nEw", PRIV, LMSW },
+		[7] = { op_invlpg, "Mv", RAW | PRIV },
+	},
+	[GROUP8] = {
+		[0 ... 3] = { op_ud, "", RAW },
+		[4] = { op_value, "", NOWRITE, BT },
+		[5] = { op_value, "", LOCK, BTS },
+		[6] = { op_value, "", LOCK, BTR },
+		[7] = { op_value, "", LOCK, BTC },
+	},
+	[GROUP9] = {
+		[1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
+	},
+	[GROUP11] = {
+		{ op_value, "", NOREAD, MOV },
+	},
 };
 
 static const struct row one_byte[256] = {
@@ -1054,9 +1048,9 @@ static const struct row one_byte[256] = {
 	[0x6b] = { op_value, "GvEviv", NOREAD, IMUL },
 	[0x6c ... 0x6f] = { op_ins_outs, "aj", RAW | STRING },
 	[0x70 ... 0x7f] = { op_jcc, "Jb", F64 },
-	[0x80 ... 0x81] = { .operands = "EuIj", .group = group1 },
-	[0x82] = { .operands = "EbIb", .flags = I64, .group = group1 },
-	[0x83] = { .operands = "Eviv", .group = group1 },
+	[0x80 ... 0x81] = { NULL, "EuIj", 0, GROUP1 },
+	[0x82] = { NULL, "EbIb", I64, GROUP1 },
+	[0x83] = { NULL, "Eviv", 0, GROUP1 },
 	[0x84 ... 0x85] = { op_value, "EuGu", NOWRITE, AND },		/* TEST */
 	[0x86 ... 0x87] = { op_value, "EuGu", LOCK | SWAP, XCHG },
 	[0x88 ... 0x89] = { op_value, "EuGu", NOREAD, MOV },
@@ -1064,8 +1058,8 @@ static const struct row one_byte[256] = {
 	[0x8c] = { op_value, "EmSw", NOREAD, MOV },
 	[0x8d] = { op_value, "GvMv", NOREAD | NOLOAD, LEA },
 	[0x8e] = { op_value, "SwEw", NOREAD, MOV },
-	[0x8f] = { .operands = "Ev+v", .group = group1a },
-	[0x90] = { op_nop_pause, "Zvav", SWAP, XCHG },
+	[0x8f] = { NULL, "Ev+v", 0, GROUP1A },
+	[0x90] = { op_nop_or_xchg, "Zvav", SWAP, XCHG },
 	[0x91 ... 0x97] = { op_value, "Zvav", SWAP, XCHG },
 	[0x98] = { op_value, "avah", NOREAD, MOVSX },			/* CBW, CWDE, CDQE */
 	[0x99] = { op_value, "dvav", NOREAD, CWD },
@@ -1089,7 +1083,7 @@ static const struct row one_byte[256] = {
 	[0xc2] = { op_ret, "+vIw", NOWRITE | F64 },
 	[0xc3] = { op_ret, "+v", NOWRITE | F64 },
 	[0xc4 ... 0xc5] = { emu_op_load_far_pointer, "GvMv", NOREAD | I64 },
-	[0xc6 ... 0xc7] = { .operands = "EuIj", .group = group11 },
+	[0xc6 ... 0xc7] = { NULL, "EuIj", 0, GROUP11 },
 	[0xc8] = { op_enter, "IwIb", D64 },
 	[0xc9] = { op_leave, "", D64 },
 	[0xca] = { emu_op_ret_far, "Iw" },
@@ -1116,12 +1110,12 @@ static const struct row one_byte[256] = {
 	[0xf1] = { emu_op_int },
 	[0xf4] = { op_control, "", PRIV, EMU_CTL_HLT },
 	[0xf5] = { op_flag },						/* CMC */
-	[0xf6 ... 0xf7] = { .operands = "Eu", .group = group3 },
+	[0xf6 ... 0xf7] = { NULL, "Eu", 0, GROUP3 },
 	[0xf8 ... 0xf9] = { op_flag },					/* CLC, STC */
 	[0xfa ... 0xfb] = { op_cli_sti, "", IOPL },
 	[0xfc ... 0xfd] = { op_flag },					/* CLD, STD */
-	[0xfe] = { .operands = "Eb", .group = group4 },
-	[0xff] = { .operands = "Ev", .group = group5 },
+	[0xfe] = { NULL, "Eb", 0, GROUP4 },
+	[0xff] = { NULL, "Ev", 0, GROUP5 },
 };
 
 /* In 64-bit mode 63 is MOVSXD, elsewhere ARPL. */
@@ -1129,12 +1123,11 @@ static const struct row row_arpl = { emu_op_arpl, "EwGw", NOWRITE | PROT };
 
 /* The 0F map, but for what takes a mandatory prefix. */
 static const struct row two_byte[256] = {
-	[0x00] = { .operands = "Ew", .group = group6 },
-	[0x01] = { .operands = "Ev", .group = group7 },
+	[0x00] = { NULL, "Ew", 0, GROUP6 },
+	[0x01] = { NULL, "Ev", 0, GROUP7 },
 	[0x02 ... 0x03] = { emu_op_lar_lsl, "GvEw", PROT },
 	[0x06] = { op_value, "0n", PRIV, CLTS },
-	[0x08] = { op_control, "", PRIV, EMU_CTL_INVD },
-	[0x09] = { op_control, "", PRIV, EMU_CTL_WBINVD },
+	[0x08 ... 0x09] = { op_nop, "", PRIV },			/* INVD, WBINVD */
 	[0x0b] = { op_ud },						/* UD2 */
 	[0x0d] = { op_nop, "Eb", RAW },					/* PREFETCHW */
 	[0x18 ... 0x1f] = { op_nop, "Eb", RAW },			/* hints */
@@ -1159,7 +1152,7 @@ static const struct row two_byte[256] = {
 	[0xab] = { op_value, "EvGv", LOCK | BITS, BTS },
 	[0xac] = { op_shift, "EvGvIb", 0, SHRD },
 	[0xad] = { op_shift, "EvGvcb", 0, SHRD },
-	[0xae] = { .operands = "Ey" },					/* MAP_0FAE_… */
+	[0xae] = { NULL, "Ey" },					/* MAP_0FAE_… */
 	[0xaf] = { op_value, "GvEv", 0, IMUL },
 	[0xb0 ... 0xb1] = { op_cmpxchg, "EuGu", LOCK },
 	[0xb2] = { emu_op_load_far_pointer, "GvMv", NOREAD },
@@ -1169,14 +1162,14 @@ static const struct row two_byte[256] = {
 	[0xb7] = { op_value, "GvEw", NOREAD, MOV },
 	[0xb8] = { op_value, "GvEv", NOREAD, POPCNT },
 	[0xb9] = { op_ud, "Eb", RAW },					/* UD1 */
-	[0xba] = { .operands = "EvIb", .group = group8 },
+	[0xba] = { NULL, "EvIb", 0, GROUP8 },
 	[0xbb] = { op_value, "EvGv", LOCK | BITS, BTC },
 	[0xbc] = { op_bit_scan, "GvEv", NOREAD, BSF },
 	[0xbd] = { op_bit_scan, "GvEv", NOREAD, BSR },
 	[0xbe] = { op_value, "GvEb", NOREAD, MOVSX },
 	[0xbf] = { op_value, "GvEw", NOREAD, MOVSX },
 	[0xc0 ... 0xc1] = { op_value, "EuGu", LOCK | SWAP, ADD },	/* XADD */
-	[0xc7] = { .operands = "Ev", .group = group9 },
+	[0xc7] = { NULL, "Ev", 0, GROUP9 },
 	[0xc8 ... 0xcf] = { op_value, "ZvZv", NOREAD, BSWAP },
 	[0xff] = { op_ud, "Eb", RAW },					/* UD0 */
 };

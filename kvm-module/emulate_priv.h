@@ -90,11 +90,10 @@ enum {
 };
 
 struct row {
-	void (*run)(struct emu *e); /* NULL: not known, or see group */
+	void (*run)(struct emu *e); /* NULL: not known, or a group */
 	char operands[7];	/* up to three */
 	u32 flags;
-	u8 what;		/* for run, if it does several things */
-	const struct row *group; /* eight rows, by ModRM.reg */
+	u8 what;		/* for run, if it does several things; which group */
 };
 
 /*
@@ -105,6 +104,7 @@ struct row {
 enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
 
 /* emulate_insn.c: the tables. */
+extern const struct row emu_groups[][8];
 const struct row *emu_find_row(const struct emu *e);
 const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode);
 
@@ -132,15 +132,8 @@ static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
 		emu_raise(e, vector, error);
 }
 
-static inline void gp_if(struct emu *e, bool condition)
-{
-	raise_if(e, condition, EX_GP, 0);
-}
-
-static inline void ud_if(struct emu *e, bool condition)
-{
-	raise_if(e, condition, EX_UD, 0);
-}
+#define gp_if(e, condition)	raise_if(e, condition, EX_GP, 0)
+#define ud_if(e, condition)	raise_if(e, condition, EX_UD, 0)
 
 static inline void unknown_if(struct emu *e, bool condition)
 {

@@ -491,10 +491,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
 		return EMU_OK;
-	case EMU_CTL_INVD:
-	case EMU_CTL_WBINVD:
 	case EMU_CTL_CLFLUSH:
-	case EMU_CTL_PAUSE:
 		return EMU_OK;	/* the host's caches are coherent */
 	case EMU_CTL_IRET:
 		kvm_ops->set_nmi_mask(vcpu, false);

@@ -892,7 +892,6 @@ static int world_control(struct emu *e, enum emu_control what, u64 arg,
 		return EMU_OK;
 	case EMU_CTL_CLFLUSH:
 		return check_pages(e, arg, 1, false);
-	case EMU_CTL_PAUSE:
 	case EMU_CTL_IRET:
 		return EMU_OK;
 	default:
