@@ -61,7 +61,7 @@ void emu_raise(struct emu *e, u8 vector, u32 error)
 
 /* ---- Memory: segments, then the log, then the owner ------------------------ */
 
-const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
+const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg)
 {
 	if (!(e->seg_cached & (1u << seg))) {
 		e->ops->get_seg(e, seg, &e->segs[seg]);
@@ -70,7 +70,7 @@ const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
 	return &e->segs[seg];
 }
 
-void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s)
+void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	if (stopped(e))
 		return;
@@ -87,20 +87,19 @@ bool emu_canonical(const struct emu *e, u64 address)
 }
 
 /* SDM 3A 5.3: does the segment hold offset .. offset + size - 1? */
-static bool within_limit(const struct emu_seg *s, u64 offset, unsigned int size)
+static bool within_limit(const struct kvm_segment *s, u64 offset, unsigned int size)
 {
 	u64 last = offset + size - 1;
-	u32 down = EMU_SEG_S | EMU_SEG_CODE | EMU_SEG_DOWN;
 
-	if ((s->attr & down) == (EMU_SEG_S | EMU_SEG_DOWN))
-		return offset > s->limit && last <= (s->attr & EMU_SEG_DB ? 0xffffffffu : 0xffffu);
+	if (s->s && (s->type & (SEG_CODE | SEG_DOWN)) == SEG_DOWN)
+		return offset > s->limit && last <= (s->db ? 0xffffffffu : 0xffffu);
 	return last <= s->limit;
 }
 
 /* The linear address of an access; a bad one is #SS in the stack, else #GP. */
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write)
 {
-	const struct emu_seg *s;
+	const struct kvm_segment *s;
 	u32 type;
 	u64 linear = offset;
 	bool good;
@@ -113,10 +112,10 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 		s = emu_segment(e, seg);
 		linear = (u32)(s->base + offset);
 		good = within_limit(s, offset, size);
-		type = s->attr & (EMU_SEG_CODE | EMU_SEG_WRITE);
+		type = s->type & (SEG_CODE | SEG_WRITE);
 		if (!real_or_vm86(e))
-			good = good && !(s->attr & EMU_SEG_UNUSABLE) && s->attr & EMU_SEG_P &&
-			       (write ? type == EMU_SEG_WRITE : type != EMU_SEG_CODE);
+			good = good && !s->unusable && s->present &&
+			       (write ? type == SEG_WRITE : type != SEG_CODE);
 	}
 	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
@@ -298,7 +297,7 @@ unsigned int emu_stack_size(struct emu *e)
 {
 	if (e->mode == EMU_LONG)
 		return 8;
-	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->attr & EMU_SEG_DB ? 4 : 2;
+	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->db ? 4 : 2;
 }
 
 /* A stack pointer of a 16-bit stack keeps its upper bits. */
@@ -353,7 +352,7 @@ static void fetch_more(struct emu *e)
 {
 	u64 offset = e->rip + e->nbytes, linear = offset, room;
 	unsigned int n = EMU_INSN_MAX - e->nbytes;
-	const struct emu_seg *cs;
+	const struct kvm_segment *cs;
 	int r;
 
 	if (e->mode == EMU_LONG) {

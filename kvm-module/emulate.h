@@ -33,6 +33,7 @@
 #define KVM_LIVE_EMULATE_H
 
 #include <linux/types.h>
+#include <asm/kvm.h>	/* segments and tables as the ABI has them */
 #ifdef __KERNEL__
 #include <linux/string.h>
 #else
@@ -77,41 +78,6 @@ enum emu_reg {
 enum emu_segment {
 	EMU_ES, EMU_CS, EMU_SS, EMU_DS, EMU_FS, EMU_GS, EMU_LDTR, EMU_TR,
 	EMU_NSEGS,
-};
-
-/*
- * A segment register with its hidden part. attr holds bits 8..23 of the
- * descriptor's second word, limit bits cleared (the layout of VMX access
- * rights): type 0..3, S 4, DPL 5..6, P 7, AVL 12, L 13, D/B 14, G 15, and
- * 16 for "unusable" (a null selector was loaded). limit is in bytes.
- */
-struct emu_seg {
-	u64 base;
-	u32 limit;
-	u32 attr;
-	u16 selector;
-};
-
-#define EMU_SEG_TYPE		0x000fu
-#define EMU_SEG_ACCESSED	0x0001u
-#define EMU_SEG_WRITE		0x0002u	/* data: writable; code: readable */
-#define EMU_SEG_DOWN		0x0004u	/* data: expand down; code: conforming */
-#define EMU_SEG_CODE		0x0008u
-#define EMU_SEG_S		0x0010u
-#define EMU_SEG_DPL_SHIFT	5
-#define EMU_SEG_DPL		0x0060u
-#define EMU_SEG_P		0x0080u
-#define EMU_SEG_AVL		0x1000u
-#define EMU_SEG_L		0x2000u
-#define EMU_SEG_DB		0x4000u
-#define EMU_SEG_G		0x8000u
-#define EMU_SEG_UNUSABLE	0x10000u
-
-/* GDTR or IDTR; from limit on as in memory */
-struct emu_table {
-	u16 unused[3];
-	u16 limit;
-	u64 base;
 };
 
 /* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
@@ -169,10 +135,10 @@ struct emu_ops {
 		   bool out);
 
 	/* Processor state; setters take effect at once and cannot be undone. */
-	void (*get_seg)(struct emu *e, unsigned int seg, struct emu_seg *s);
-	void (*set_seg)(struct emu *e, unsigned int seg, const struct emu_seg *s);
-	void (*get_table)(struct emu *e, bool idt, struct emu_table *t);
-	void (*set_table)(struct emu *e, bool idt, const struct emu_table *t);
+	void (*get_seg)(struct emu *e, unsigned int seg, struct kvm_segment *s);
+	void (*set_seg)(struct emu *e, unsigned int seg, const struct kvm_segment *s);
+	void (*get_table)(struct emu *e, bool idt, struct kvm_dtable *t);
+	void (*set_table)(struct emu *e, bool idt, const struct kvm_dtable *t);
 	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
 	u64 (*get_cr)(struct emu *e, unsigned int cr);
 	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);
@@ -264,7 +230,7 @@ struct emu {
 	u64 next_rip;		/* each run clears from length to before this */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
-	struct emu_seg segs[EMU_NSEGS];
+	struct kvm_segment segs[EMU_NSEGS];
 	u64 old[19];		/* from regs to cpl, as they were */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	u16 accesses, log_len;	/* finished ones, and the answers to them */

@@ -23,15 +23,13 @@
 #define TYPE_CALL32	12	/* likewise */
 #define TYPE_BUSY	2	/* or'ed to either TSS type */
 
-#define CODE_OR_TYPE	(EMU_SEG_S | EMU_SEG_TYPE)
-
 static const u8 data_segments[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
 
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
 	u64 high;		/* the others, in long mode */
 	u64 linear;		/* where they are */
-	struct emu_seg seg;
+	struct kvm_segment seg;
 };
 
 /* EFER.LMA: in 64-bit and compatibility mode */
@@ -51,30 +49,29 @@ static bool null_selector(u16 selector)
 	return !(selector & 0xfffc);
 }
 
-static unsigned int dpl(const struct emu_seg *s)
+/* The type of a system descriptor; 0 is none's. */
+static unsigned int system_type(const struct kvm_segment *s)
 {
-	return (s->attr & EMU_SEG_DPL) >> EMU_SEG_DPL_SHIFT;
+	return s->s ? 0 : s->type;
 }
 
-static bool conforming(const struct emu_seg *s)
+static bool conforming(const struct kvm_segment *s)
 {
-	u32 bits = EMU_SEG_S | EMU_SEG_CODE | EMU_SEG_DOWN;
-
-	return (s->attr & bits) == bits;
+	return s->s && s->type & SEG_CODE && s->type & SEG_DOWN;
 }
 
 /* Reads a descriptor; beyond the table's limit it is @vector(selector). */
 static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct descriptor *d)
 {
-	const struct emu_seg *ldt = emu_segment(e, EMU_LDTR);
-	struct emu_table table = { 0 };
+	const struct kvm_segment *ldt = emu_segment(e, EMU_LDTR);
+	struct kvm_dtable table = { 0 };
 	u32 limit;
 	bool wide;
 
 	memset(d, 0, sizeof(*d));
 	e->ops->get_table(e, false, &table);
 	d->linear = (selector & 4 ? ldt->base : table.base) + (selector & 0xfff8);
-	limit = !(selector & 4) ? table.limit : ldt->attr & EMU_SEG_UNUSABLE ? 0 : ldt->limit;
+	limit = !(selector & 4) ? table.limit : ldt->unusable ? 0 : ldt->limit;
 	selector_if(e, (selector | 7u) > limit, vector, selector);
 	d->raw = emu_system_load(e, d->linear, 8);
 	/* System descriptors of long mode have eight bytes more. */
@@ -83,10 +80,17 @@ static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct desc
 	if (wide)
 		d->high = emu_system_load(e, d->linear + 8, 8);
 	d->seg.selector = selector;
-	d->seg.attr = d->raw >> 40 & 0xf0ff;
+	d->seg.type = d->raw >> 40 & 15;
+	d->seg.s = d->raw >> 44 & 1;
+	d->seg.dpl = d->raw >> 45 & 3;
+	d->seg.present = d->raw >> 47 & 1;
+	d->seg.avl = d->raw >> 52 & 1;
+	d->seg.l = d->raw >> 53 & 1;
+	d->seg.db = d->raw >> 54 & 1;
+	d->seg.g = d->raw >> 55 & 1;
 	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | d->high << 32;
 	d->seg.limit = (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000);
-	if (d->seg.attr & EMU_SEG_G)
+	if (d->seg.g)
 		d->seg.limit = d->seg.limit << 12 | 0xfff;
 }
 
@@ -95,16 +99,17 @@ static void mark_descriptor(struct emu *e, struct descriptor *d, u8 set, u8 clea
 {
 	u8 access = d->raw >> 40, new = (access | set) & ~clear;
 
-	d->seg.attr = (d->seg.attr & ~0xffu) | new;
+	d->seg.type = new & 15;
 	if (new != access)
 		emu_system_store(e, d->linear + 5, new, 1);
 }
 
-static void unusable(struct emu_seg *s, u16 selector, unsigned int level)
+static void unusable(struct kvm_segment *s, u16 selector, unsigned int level)
 {
 	memset(s, 0, sizeof(*s));
 	s->selector = selector;
-	s->attr = EMU_SEG_UNUSABLE | level << EMU_SEG_DPL_SHIFT;
+	s->dpl = level;
+	s->unusable = 1;
 }
 
 /*
@@ -112,11 +117,11 @@ static void unusable(struct emu_seg *s, u16 selector, unsigned int level)
  * #GP, or #TS in a task switch. The hidden part goes to *out.
  */
 static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, unsigned int cpl,
-			       u8 vector, struct emu_seg *out)
+			       u8 vector, struct kvm_segment *out)
 {
 	unsigned int rpl = selector & 3;
 	struct descriptor d;
-	u32 attr;
+	u32 type;
 	bool good;
 
 	if (null_selector(selector)) {
@@ -126,30 +131,28 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 		return;
 	}
 	fetch_descriptor(e, selector, vector, &d);
-	attr = d.seg.attr;
+	type = d.seg.type;
 	if (seg == EMU_SS)
-		good = !(attr & EMU_SEG_CODE) && attr & EMU_SEG_WRITE && rpl == cpl &&
-		       dpl(&d.seg) == cpl;
+		good = !(type & SEG_CODE) && type & SEG_WRITE && rpl == cpl &&
+		       d.seg.dpl == cpl;
 	else
-		good = (!(attr & EMU_SEG_CODE) || attr & EMU_SEG_WRITE) &&
-		       (conforming(&d.seg) || (rpl <= dpl(&d.seg) && cpl <= dpl(&d.seg)));
-	selector_if(e, !(attr & EMU_SEG_S) || !good, vector, selector);
-	selector_if(e, !(attr & EMU_SEG_P), seg == EMU_SS ? EX_SS : EX_NP, selector);
-	mark_descriptor(e, &d, EMU_SEG_ACCESSED, 0);
+		good = (!(type & SEG_CODE) || type & SEG_WRITE) &&
+		       (conforming(&d.seg) || (rpl <= d.seg.dpl && cpl <= d.seg.dpl));
+	selector_if(e, !d.seg.s || !good, vector, selector);
+	selector_if(e, !d.seg.present, seg == EMU_SS ? EX_SS : EX_NP, selector);
+	mark_descriptor(e, &d, SEG_ACCESSED, 0);
 	*out = d.seg;
 }
 
 /* Real mode keeps limit and attributes ("unreal mode"); vm86 has its own. */
 static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
 {
-	struct emu_seg s = *emu_segment(e, seg);
+	struct kvm_segment s = { .limit = 0xffff, .type = 3, .s = 1, .dpl = 3, .present = 1 };
 
+	if (!(e->rflags & X86_EFLAGS_VM))
+		s = *emu_segment(e, seg);
 	s.selector = selector;
 	s.base = (u64)selector << 4;
-	if (e->rflags & X86_EFLAGS_VM) {
-		s.limit = 0xffff;
-		s.attr = 0xf3;
-	}
 	emu_set_segment(e, seg, &s);
 }
 
@@ -164,11 +167,11 @@ static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector
 	if (tss || !null_selector(selector)) {
 		selector_if(e, selector & 4 || null_selector(selector), vector, selector);
 		fetch_descriptor(e, selector, vector, &d);
-		type = d.seg.attr & CODE_OR_TYPE;
+		type = system_type(&d.seg);
 		good = tss ? type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e)) :
 			     type == TYPE_LDT;
 		selector_if(e, !good, vector, selector);
-		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
+		selector_if(e, !d.seg.present, vector == EX_TS ? EX_TS : EX_NP,
 			    selector);
 		gp_if(e, !emu_canonical(e, d.seg.base));
 	}
@@ -180,7 +183,7 @@ static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector
 /* By MOV, POP, LLDT, LTR */
 void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 {
-	struct emu_seg s;
+	struct kvm_segment s;
 
 	if (seg >= EMU_LDTR)
 		return load_system(e, seg, selector, EX_GP);
@@ -222,29 +225,28 @@ enum transfer { DIRECT, BACK, GATE_JMP, GATE };
 static void check_code(struct emu *e, u16 selector, enum transfer how, struct target *t)
 {
 	unsigned int rpl = selector & 3, level;
-	struct emu_seg *s = &t->d.seg;
+	struct kvm_segment *s = &t->d.seg;
 	bool good, wide = long_active(e);
-	u32 both = EMU_SEG_L | EMU_SEG_DB;
 
 	gp_if(e, null_selector(selector));
 	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
 	if (how != DIRECT)	/* else far_transfer() had a look at it */
 		fetch_descriptor(e, selector, EX_GP, &t->d);
-	level = dpl(s);
+	level = s->dpl;
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
 	if (how == GATE || conforming(s))
 		good = level <= (how == BACK ? rpl : e->cpl);
 	else
 		good = level == t->cpl && (rpl <= t->cpl || how == GATE_JMP);
 	if (wide)
-		good = good && (s->attr & both) != both && (how < GATE_JMP || s->attr & EMU_SEG_L);
-	good = good && s->attr & EMU_SEG_S && s->attr & EMU_SEG_CODE;
+		good = good && !(s->l && s->db) && (how < GATE_JMP || s->l);
+	good = good && s->s && s->type & SEG_CODE;
 	selector_if(e, !good, EX_GP, selector);
-	selector_if(e, !(s->attr & EMU_SEG_P), EX_NP, selector);
-	gp_if(e, s->attr & EMU_SEG_L && wide ? !emu_canonical(e, t->offset) :
+	selector_if(e, !s->present, EX_NP, selector);
+	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) :
 					       t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
-	mark_descriptor(e, &t->d, EMU_SEG_ACCESSED, 0);
+	mark_descriptor(e, &t->d, SEG_ACCESSED, 0);
 }
 
 /* SS may have changed in the cache only. */
@@ -269,11 +271,11 @@ static void real_jump(struct emu *e, u16 selector, u64 offset)
  */
 static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
 {
-	const struct emu_seg *tr = emu_segment(e, EMU_TR);
-	bool wide = long_active(e), tss32 = tr->attr & 8;
+	const struct kvm_segment *tr = emu_segment(e, EMU_TR);
+	bool wide = long_active(e), tss32 = tr->type & 8;
 	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
 	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
-	struct emu_seg ss = *emu_segment(e, EMU_SS);
+	struct kvm_segment ss = *emu_segment(e, EMU_SS);
 	u64 sp = e->regs[EMU_RSP];
 
 	if (inner || ist) {
@@ -288,8 +290,8 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 				   t->cpl, EX_TS, &ss);
 	if (stopped(e))
 		return;
-	e->mode = wide && t->d.seg.attr & EMU_SEG_L ? EMU_LONG :
-		  t->d.seg.attr & EMU_SEG_DB ? EMU_PROT32 : EMU_PROT16;
+	e->mode = wide && t->d.seg.l ? EMU_LONG :
+		  t->d.seg.db ? EMU_PROT32 : EMU_PROT16;
 	e->segs[EMU_SS] = ss;
 	e->cpl = t->cpl;
 	e->regs[EMU_RSP] = sp;
@@ -301,7 +303,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
 {
-	unsigned int size = gate->seg.attr & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
+	unsigned int size = gate->seg.type & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
 	bool inner = t->cpl < e->cpl;
@@ -327,7 +329,7 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 /* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
 static void far_system(struct emu *e, const struct descriptor *d, u16 selector, bool call)
 {
-	u32 type = d->seg.attr & EMU_SEG_TYPE, level = dpl(&d->seg);
+	u32 type = d->seg.type, level = d->seg.dpl;
 	bool wide = long_active(e), gate = type == TYPE_CALL32 || (type == TYPE_CALL16 && !wide);
 	bool task = !wide && (type == TYPE_TASK_GATE || (type & ~8u) == TYPE_TSS16);
 	struct target t = {
@@ -337,7 +339,7 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 
 	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
 		    EX_GP, selector);
-	selector_if(e, !(d->seg.attr & EMU_SEG_P), EX_NP, selector);
+	selector_if(e, !d->seg.present, EX_NP, selector);
 	if (task) {
 		e->rip = e->next_rip;
 		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
@@ -359,7 +361,7 @@ static void far_transfer(struct emu *e, u16 selector, u64 offset, bool call)
 	if (!real_or_vm86(e)) {
 		gp_if(e, null_selector(selector));
 		fetch_descriptor(e, selector, EX_GP, &t.d);
-		if (!stopped(e) && !(t.d.seg.attr & EMU_SEG_S))
+		if (!stopped(e) && !t.d.seg.s)
 			return far_system(e, &t.d, selector, call);
 		check_code(e, selector, DIRECT, &t);
 	}
@@ -387,12 +389,12 @@ void emu_op_far(struct emu *e)
 /* After a return to an outer ring its program must not keep our segments. */
 static void drop_inner_segments(struct emu *e)
 {
-	struct emu_seg s;
+	struct kvm_segment s;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		s = *emu_segment(e, data_segments[i]);
-		if (s.attr & EMU_SEG_UNUSABLE || dpl(&s) >= e->cpl || conforming(&s))
+		if (s.unusable || s.dpl >= e->cpl || conforming(&s))
 			continue;
 		unusable(&s, 0, 0);
 		emu_set_segment(e, data_segments[i], &s);
@@ -402,8 +404,8 @@ static void drop_inner_segments(struct emu *e)
 /* The rest of RETF and IRET: CS is checked, SP and SS may be on the stack. */
 static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 release)
 {
-	bool outer = t->cpl > e->cpl, to_long = t->d.seg.attr & EMU_SEG_L;
-	struct emu_seg ss;
+	bool outer = t->cpl > e->cpl, to_long = t->d.seg.l;
+	struct kvm_segment ss;
 	u16 selector;
 	u64 sp;
 
@@ -492,7 +494,7 @@ void emu_op_iret(struct emu *e)
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
-	struct emu_table idt = { 0 };
+	struct kvm_dtable idt = { 0 };
 	u32 entry;
 
 	e->ops->get_table(e, true, &idt);
@@ -513,7 +515,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 {
 	bool wide = long_active(e);
 	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
-	struct emu_table idt = { 0 };
+	struct kvm_dtable idt = { 0 };
 	u64 at;
 
 	e->ops->get_table(e, true, &idt);
@@ -538,7 +540,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	u64 sp = e->regs[EMU_RSP], raw = 0;
 	unsigned int type, size, ist, i;
 	struct target t = { 0 };
-	struct emu_seg null;
+	struct kvm_segment null;
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
@@ -612,7 +614,7 @@ static bool visible_descriptor(struct emu *e, u16 selector, struct descriptor *d
 		return false;
 	}
 	return conforming(&d->seg) ||
-	       (e->cpl <= dpl(&d->seg) && (selector & 3u) <= dpl(&d->seg));
+	       (e->cpl <= d->seg.dpl && (selector & 3u) <= d->seg.dpl);
 }
 
 void emu_op_lar_lsl(struct emu *e)
@@ -623,8 +625,8 @@ void emu_op_lar_lsl(struct emu *e)
 	struct descriptor d;
 
 	found = visible_descriptor(e, e->op[1].val, &d);
-	if (found && !(d.seg.attr & EMU_SEG_S))
-		found = (is_lsl ? lsl : lar)[long_active(e)] >> (d.seg.attr & EMU_SEG_TYPE) & 1;
+	if (found && !d.seg.s)
+		found = (is_lsl ? lsl : lar)[long_active(e)] >> (d.seg.type) & 1;
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
 	if (found)
 		e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
@@ -640,9 +642,9 @@ void emu_op_verify(struct emu *e)
 
 	found = visible_descriptor(e, e->op[0].val, &d);
 	if (found) {
-		code = d.seg.attr & EMU_SEG_CODE;
-		found = d.seg.attr & EMU_SEG_S &&
-			(d.seg.attr & EMU_SEG_WRITE ? !(write && code) : !write && !code);
+		code = d.seg.type & SEG_CODE;
+		found = d.seg.s &&
+			(d.seg.type & SEG_WRITE ? !(write && code) : !write && !code);
 	}
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
 }
@@ -666,10 +668,10 @@ void emu_op_arpl(struct emu *e)
 enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
 
 /* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
-static void access_task(struct emu *e, const struct emu_seg *tss, u32 task[TASK_FIELDS],
+static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
 			bool write)
 {
-	bool wide = tss->attr & 8;
+	bool wide = tss->type & 8;
 	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2, i;
 	u64 at = tss->base + (wide ? 0x20 : 0x0e);
 
@@ -682,7 +684,7 @@ static void access_task(struct emu *e, const struct emu_seg *tss, u32 task[TASK_
 		task[TASK_LDT] = emu_system_load(e, at, 2);
 }
 
-static void save_task(struct emu *e, const struct emu_seg *tss, bool iret)
+static void save_task(struct emu *e, const struct kvm_segment *tss, bool iret)
 {
 	u32 task[TASK_FIELDS] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
 	unsigned int i;
@@ -713,7 +715,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 {
 	static const u8 order[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
 	struct target t = { .offset = e->rip };
-	struct emu_seg s;
+	struct kvm_segment s;
 	unsigned int i;
 
 	load_system(e, EMU_LDTR, ldt, EX_TS);
@@ -741,7 +743,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 {
 	bool back = reason == EMU_TASK_IRET, wide;
 	bool nested = reason == EMU_TASK_CALL || reason == EMU_TASK_GATE;
-	struct emu_seg old = *emu_segment(e, EMU_TR);
+	struct kvm_segment old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
 	u64 cr0 = cr(e, 0), dr7, cr3;
 	u32 task[TASK_FIELDS] = { 0 };
@@ -750,10 +752,10 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 
 	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
 	fetch_descriptor(e, selector, vector, &new);
-	wide = new.seg.attr & 8;
-	selector_if(e, (new.seg.attr & CODE_OR_TYPE & ~8u) !=
+	wide = new.seg.type & 8;
+	selector_if(e, (system_type(&new.seg) & ~8u) !=
 		       (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16), vector, selector);
-	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
+	selector_if(e, !new.seg.present, EX_NP, selector);
 	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
 	access_task(e, &new.seg, task, false);

@@ -206,12 +206,12 @@ static bool condition(const struct emu *e)
 /* SDM vol. 1 chapter 19: IOPL, else the bitmap in a 32- or 64-bit TSS. */
 static void port_check(struct emu *e, u16 port, unsigned int size)
 {
-	const struct emu_seg *tr = emu_segment(e, EMU_TR);
+	const struct kvm_segment *tr = emu_segment(e, EMU_TR);
 	u32 at, bits;
 
 	if (e->mode == EMU_REAL || (e->mode != EMU_VM86 && e->cpl <= iopl(e)))
 		return;
-	gp_if(e, tr->attr & EMU_SEG_UNUSABLE || (tr->attr & 13) != 9 || tr->limit < 0x67);
+	gp_if(e, tr->unusable || (tr->type & 13) != 9 || tr->limit < 0x67);
 	at = emu_system_load(e, tr->base + 0x66, 2) + port / 8;
 	gp_if(e, at + 1 > tr->limit);
 	bits = emu_system_load(e, tr->base + at, 2);
@@ -673,18 +673,24 @@ static void op_cpuid(struct emu *e)
 /* SGDT and SIDT */
 static void op_store_table(struct emu *e)
 {
-	struct emu_table t = { 0 };
+	struct kvm_dtable t = { 0 };
+	u8 image[10];
 
 	e->ops->get_table(e, modrm_reg(e) & 1, &t);
-	emu_set_operand(e, &t.limit, e->mode == EMU_LONG ? 10 : 6);
+	memcpy(image, &t.limit, 2);
+	memcpy(image + 2, &t.base, 8);
+	emu_set_operand(e, image, e->mode == EMU_LONG ? 10 : 6);
 }
 
 /* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
 static void op_load_table(struct emu *e)
 {
-	struct emu_table t = { 0 };
+	struct kvm_dtable t = { 0 };
+	u8 image[10] = { 0 };
 
-	emu_read(e, e->seg, e->ea, &t.limit, e->mode == EMU_LONG ? 10 : 6, 0);
+	emu_read(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
+	memcpy(&t.limit, image, 2);
+	memcpy(&t.base, image + 2, 8);
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
 	gp_if(e, !emu_canonical(e, t.base));
@@ -694,7 +700,7 @@ static void op_load_table(struct emu *e)
 
 static void op_swapgs(struct emu *e)
 {
-	struct emu_seg gs = *emu_segment(e, EMU_GS);
+	struct kvm_segment gs = *emu_segment(e, EMU_GS);
 	u64 base;
 
 	ud_if(e, e->mode != EMU_LONG);
@@ -729,7 +735,7 @@ static void op_invpcid(struct emu *e)
 static void op_fsgsbase(struct emu *e)
 {
 	unsigned int seg = e->modrm & 8 ? EMU_GS : EMU_FS;
-	struct emu_seg s = *emu_segment(e, seg);
+	struct kvm_segment s = *emu_segment(e, seg);
 
 	ud_if(e, e->mode != EMU_LONG || !(cr(e, 4) & X86_CR4_FSGSBASE));
 	if (!(e->modrm & 0x10)) {

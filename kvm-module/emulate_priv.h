@@ -29,6 +29,12 @@
 #define MSR_KERNEL_GS_BASE	0xc0000102u
 #define MSR_TSC_AUX		0xc0000103u
 
+/* The type of a code or data segment */
+#define SEG_ACCESSED		1u
+#define SEG_WRITE		2u	/* data: writable; code: readable */
+#define SEG_DOWN		4u	/* data: expand down; code: conforming */
+#define SEG_CODE		8u
+
 /* Exception vectors. */
 enum {
 	EX_DE = 0, EX_DB = 1, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6,
@@ -147,8 +153,8 @@ void emu_checkpoint(struct emu *e);
 int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
-const struct emu_seg *emu_segment(struct emu *e, unsigned int seg);
-void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s);
+const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg);
+void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
 bool emu_replayed(struct emu *e, void *buf, unsigned int size);

@@ -356,54 +356,24 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 
 /* ---- the emulator's registers ----------------------------------------------------------------- */
 
-static void op_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
-	struct kvm_segment k;
-
-	kvm_ops->get_segment(vcpu_of(e), seg, &k);
-	s->base = k.base;
-	s->limit = k.limit;
-	s->selector = k.selector;
-	s->attr = k.type | k.s << 4 | k.dpl << EMU_SEG_DPL_SHIFT |
-		  (k.present ? EMU_SEG_P : 0) | (k.avl ? EMU_SEG_AVL : 0) |
-		  (k.l ? EMU_SEG_L : 0) | (k.db ? EMU_SEG_DB : 0) |
-		  (k.g ? EMU_SEG_G : 0) | (k.unusable ? EMU_SEG_UNUSABLE : 0);
+	kvm_ops->get_segment(vcpu_of(e), seg, s);
 }
 
-static void op_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
-	struct kvm_segment k = {
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = s->attr & EMU_SEG_TYPE,
-		.s = !!(s->attr & EMU_SEG_S),
-		.dpl = (s->attr & EMU_SEG_DPL) >> EMU_SEG_DPL_SHIFT,
-		.present = !!(s->attr & EMU_SEG_P),
-		.avl = !!(s->attr & EMU_SEG_AVL),
-		.l = !!(s->attr & EMU_SEG_L),
-		.db = !!(s->attr & EMU_SEG_DB),
-		.g = !!(s->attr & EMU_SEG_G),
-		.unusable = !!(s->attr & EMU_SEG_UNUSABLE),
-	};
-
-	kvm_ops->set_segment(vcpu_of(e), seg, &k);
+	kvm_ops->set_segment(vcpu_of(e), seg, s);
 }
 
-static void op_get_table(struct emu *e, bool idt, struct emu_table *t)
+static void op_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
 {
-	struct kvm_dtable dt;
-
-	(idt ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &dt);
-	t->base = dt.base;
-	t->limit = dt.limit;
+	(idt ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), t);
 }
 
-static void op_set_table(struct emu *e, bool idt, const struct emu_table *t)
+static void op_set_table(struct emu *e, bool idt, const struct kvm_dtable *t)
 {
-	struct kvm_dtable dt = { .base = t->base, .limit = t->limit };
-
-	(idt ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &dt);
+	(idt ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), t);
 }
 
 static u64 op_get_cr(struct emu *e, unsigned int cr)

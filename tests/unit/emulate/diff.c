@@ -31,7 +31,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 #include "forms.h"
 
 #define CODE		0x14000000ul	/* no power of two below WINDOW: bit offsets are */
@@ -832,14 +832,13 @@ static int world_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 	return EMU_UNHANDLED;
 }
 
-static void world_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void find_segment(unsigned int seg, struct segment *s)
 {
-	(void)e;
 	memset(s, 0, sizeof(*s));
 	if (seg == EMU_LDTR) {
 		s->base = LDT;
 		s->limit = sizeof(ldt) - 1;
-		s->attr = have_ldt ? 0x82 : EMU_SEG_UNUSABLE;
+		s->attr = have_ldt ? 0x82 : UNUSABLE;
 		return;
 	}
 	if (seg == EMU_TR) {		/* refuses every port */
@@ -864,13 +863,22 @@ static void world_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
 	}
 }
 
-static void world_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+static void world_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
+{
+	struct segment s;
+
+	(void)e;
+	find_segment(seg, &s);
+	*k = to_kvm(&s);
+}
+
+static void world_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
 	emulated_segments[seg] = s->selector;
 }
 
-static void world_get_table(struct emu *e, bool idt, struct emu_table *t)
+static void world_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
 {
 	(void)e;
 	t->base = idt ? IDT : GDT;
@@ -970,9 +978,9 @@ static int run_emulated(const struct test_case *t)
 	emu.cpl = 3;
 	emu.va_bits = 48;
 	for (turns = 0; turns < EMU_NSEGS; turns++) {
-		struct emu_seg s;
+		struct segment s;
 
-		world_get_seg(&emu, turns, &s);
+		find_segment(turns, &s);
 		emulated_segments[turns] = s.selector;
 	}
 	for (turns = 0; turns < 2000; turns++) {

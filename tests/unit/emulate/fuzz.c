@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 
 #define check(condition) do {						\
 	if (!(condition)) {						\
@@ -127,10 +127,11 @@ static int fuzz_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 	return r;
 }
 
-static void fuzz_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void fuzz_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
 {
+	struct segment segment = { 0 }, *s = &segment;
+
 	check(seg < EMU_NSEGS);
-	memset(s, 0, sizeof(*s));
 	next_bytes(&s->selector, 2);
 	s->limit = next() & 1 ? 0xffffffff : 0xffff;
 	s->attr = next() | (next() << 8 & 0x1f000);
@@ -139,17 +140,18 @@ static void fuzz_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
 	next_bytes(&s->base, next() & 1 ? 8 : 0);
 	if (e->mode != EMU_LONG)
 		s->base = (u32)s->base;
+	*k = to_kvm(s);
 }
 
 static void fuzz_set_seg(struct emu *e, unsigned int seg,
-			 const struct emu_seg *s)
+			 const struct kvm_segment *s)
 {
 	(void)e, (void)s;
 	check(seg < EMU_NSEGS);
 	new_task |= seg == EMU_TR;
 }
 
-static void fuzz_get_table(struct emu *e, bool idt, struct emu_table *t)
+static void fuzz_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
 {
 	u64 base = 0;
 
@@ -159,7 +161,7 @@ static void fuzz_get_table(struct emu *e, bool idt, struct emu_table *t)
 	t->base = base >> 2;
 }
 
-static void fuzz_set_table(struct emu *e, bool idt, const struct emu_table *t)
+static void fuzz_set_table(struct emu *e, bool idt, const struct kvm_dtable *t)
 {
 	(void)e, (void)idt, (void)t;
 }

@@ -5,7 +5,7 @@
  * decoder. A guest of 1 MiB and 64 KiB; a device at 0xa0000 whose accesses
  * always need user space.
  */
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 #include "../tap.h"
 
 #define RAM	0x110000u
@@ -14,8 +14,8 @@
 
 static u8 ram[RAM];
 static struct emu emu;
-static struct emu_seg segs[EMU_NSEGS];
-static struct emu_table gdt, idt;
+static struct segment segs[EMU_NSEGS];
+static struct kvm_dtable gdt, idt;
 static u64 cr[16], dr[8], msr_value, efer;
 static struct emu_fpu fpu;
 static u32 msr_index;
@@ -119,25 +119,25 @@ static int t_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 	return ports_wait ? EMU_AGAIN : EMU_OK;
 }
 
-static void t_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void t_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
 	(void)e;
-	*s = segs[seg];
+	*s = to_kvm(&segs[seg]);
 }
 
-static void t_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+static void t_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
-	segs[seg] = *s;
+	segs[seg] = from_kvm(s);
 }
 
-static void t_get_table(struct emu *e, bool want_idt, struct emu_table *t)
+static void t_get_table(struct emu *e, bool want_idt, struct kvm_dtable *t)
 {
 	(void)e;
 	*t = want_idt ? idt : gdt;
 }
 
-static void t_set_table(struct emu *e, bool to_idt, const struct emu_table *t)
+static void t_set_table(struct emu *e, bool to_idt, const struct kvm_dtable *t)
 {
 	(void)e;
 	*(to_idt ? &idt : &gdt) = *t;
@@ -283,7 +283,7 @@ static void reset(enum emu_mode mode)
 	segs[EMU_TR].limit = 0x67;
 	segs[EMU_TR].base = 0x6000;
 	ram[0x6066] = 0x68;	/* the bitmap begins beyond the limit */
-	segs[EMU_LDTR].attr = EMU_SEG_UNUSABLE;
+	segs[EMU_LDTR].attr = UNUSABLE;
 	if (mode == EMU_REAL || mode == EMU_VM86) {
 		segs[EMU_CS].selector = 0x100;
 		segs[EMU_CS].base = 0x1000;
@@ -494,7 +494,7 @@ static void test_protection(void)
 	is(emu.shadow, 0, "STI with IF already set does not");
 
 	reset(EMU_PROT32);
-	segs[EMU_DS].attr |= EMU_SEG_UNUSABLE;
+	segs[EMU_DS].attr |= UNUSABLE;
 	ok(faulted(RUN("\x8a\x03"), 13), "a null DS is #GP");
 	segs[EMU_DS].attr = 0xc091;
 	is(RUN("\x8a\x03"), EMU_OK, "a read-only segment can be read");
@@ -856,7 +856,7 @@ static void test_segment_loads(void)
 	is(access_byte(0x10), 0x93, "and the descriptor is marked accessed");
 	is(load_ds(0x18), EMU_OK, "MOV DS: readable code");
 	is(load_ds(0), EMU_OK, "MOV DS: null");
-	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "makes it unusable");
+	ok(segs[EMU_DS].attr & UNUSABLE, "makes it unusable");
 	ok(selector_fault(load_ds(0x38), 11, 0x38), "not present is #NP");
 	ok(selector_fault(load_ds(0x28), 13, 0x28), "a TSS is #GP");
 	ok(selector_fault(load_ds(0x70), 13, 0x70), "beyond the limit is #GP");
@@ -938,7 +938,7 @@ static void test_far(void)
 	ok(emu.rip == 0x4444 && emu.cpl == 3 && emu.regs[EMU_RSP] == 0x7777 &&
 	   segs[EMU_SS].selector == 0x23 && segs[EMU_CS].selector == 0x1b &&
 	   emu.rflags == 0x202, "loads all five");
-	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "ring 0's data is taken away");
+	ok(segs[EMU_DS].attr & UNUSABLE, "ring 0's data is taken away");
 
 	reset_gdt(EMU_PROT32);
 	frame[2] = 0x7777;
@@ -988,7 +988,7 @@ static void test_far(void)
 	ram[0x9019] = 0x70;
 	is(RUN("\x48\xcf"), EMU_OK, "IRETQ within ring 0");
 	ok(emu.rip == 0x4400 && emu.regs[EMU_RSP] == 0x7000 &&
-	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE,
+	   segs[EMU_SS].attr & UNUSABLE,
 	   "takes RSP and a null SS from the stack");
 	emu.rip = 0x1000;
 	emu.rflags |= 0x4000;
@@ -1022,7 +1022,7 @@ static void test_far_pointers(void)
 	reset_gdt(EMU_PROT32);
 	emu.regs[EMU_RAX] = 0;
 	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT of null");
-	ok(segs[EMU_LDTR].attr & EMU_SEG_UNUSABLE, "leaves no LDT");
+	ok(segs[EMU_LDTR].attr & UNUSABLE, "leaves no LDT");
 	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0), "LTR of null is #GP(0)");
 	emu.regs[EMU_RBX] = 0x70;
 	RUN("\x0f\x03\xc3");
@@ -1154,7 +1154,7 @@ static void test_interrupts(void)
 	is(RUN("\xcd\x21"), EMU_OK, "INT from vm86 mode");
 	ok(emu.regs[EMU_RSP] == 0x8000 - 36 && dword(0x27fdc) == 2 &&
 	   dword(0x27fe4) == 0x23202 && dword(0x27ff4) == 0x200 && !(emu.rflags & 0x20000) &&
-	   !emu.cpl && segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "pushes nine values");
+	   !emu.cpl && segs[EMU_DS].attr & UNUSABLE, "pushes nine values");
 
 	reset_gdt(EMU_LONG);
 	put64(0x21 * 16, gate(0x50, 0x12345678, 0x8e, 0));
@@ -1177,7 +1177,7 @@ static void test_interrupts(void)
 	emu.cpl = 3;
 	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "from ring 3");
 	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x7f00 - 40 &&
-	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE, "SS is null");
+	   segs[EMU_SS].attr & UNUSABLE, "SS is null");
 
 	reset_gdt(EMU_PROT32);
 	put64(GDT + 0x58, gate(8, 0x12345678, 0xec, 2));
@@ -1247,7 +1247,7 @@ static void test_task_switch(void)
 	is(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0), EMU_OK,
 	   "task switch to a 16-bit TSS");
 	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[EMU_ES].base == 0x20000 &&
-	   segs[EMU_FS].attr & EMU_SEG_UNUSABLE, "FS and GS become null");
+	   segs[EMU_FS].attr & UNUSABLE, "FS and GS become null");
 
 	reset_gdt(EMU_PROT32);
 	put32(0x5820, 0x77);
