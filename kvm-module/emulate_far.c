@@ -145,15 +145,28 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 }
 
 /* Real mode keeps limit and attributes ("unreal mode"); vm86 has its own. */
-static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
+static void selector_to_base(struct emu *e, unsigned int seg, u16 selector, struct kvm_segment *s)
 {
-	struct kvm_segment s = { .limit = 0xffff, .type = 3, .s = 1, .dpl = 3, .present = 1 };
+	if (e->rflags & X86_EFLAGS_VM)
+		*s = (struct kvm_segment){ .limit = 0xffff, .type = 3, .s = 1, .dpl = 3,
+					   .present = 1 };
+	else
+		*s = *emu_segment(e, seg);
+	s->selector = selector;
+	s->base = (u64)selector << 4;
+}
 
-	if (!(e->rflags & X86_EFLAGS_VM))
-		s = *emu_segment(e, seg);
-	s.selector = selector;
-	s.base = (u64)selector << 4;
-	emu_set_segment(e, seg, &s);
+/* All of vm86 mode's */
+static void load_vm86_segments(struct emu *e, const u32 selectors[6])
+{
+	struct kvm_segment s;
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		selector_to_base(e, i, selectors[i], &s);
+		emu_set_segment(e, i, &s);
+	}
+	e->cpl = 3;
 }
 
 /* LDTR and TR. A null selector leaves no LDT; a TSS becomes busy. */
@@ -188,8 +201,9 @@ void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 	if (seg >= EMU_LDTR)
 		return load_system(e, seg, selector, EX_GP);
 	if (real_or_vm86(e))
-		return selector_to_base(e, seg, selector);
-	check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
+		selector_to_base(e, seg, selector, &s);
+	else
+		check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
 	emu_set_segment(e, seg, &s);
 }
 
@@ -228,9 +242,14 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	struct kvm_segment *s = &t->d.seg;
 	bool good, wide = long_active(e);
 
+	if (e->mode == EMU_REAL || (e->mode == EMU_VM86 && how < GATE_JMP)) {
+		gp_if(e, t->offset > emu_segment(e, EMU_CS)->limit);
+		t->cpl = e->cpl;
+		return selector_to_base(e, EMU_CS, selector, s);
+	}
 	gp_if(e, null_selector(selector));
 	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
-	if (how != DIRECT)	/* else far_transfer() had a look at it */
+	if (how != DIRECT)	/* else emu_op_far() had a look at it */
 		fetch_descriptor(e, selector, EX_GP, &t->d);
 	level = s->dpl;
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
@@ -243,26 +262,16 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	good = good && s->s && s->type & SEG_CODE;
 	selector_if(e, !good, EX_GP, selector);
 	selector_if(e, !s->present, EX_NP, selector);
-	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) :
-					       t->offset > s->limit);
+	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) : t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
 	mark_descriptor(e, &t->d, SEG_ACCESSED, 0);
 }
 
-/* SS may have changed in the cache only. */
 static void enter_code(struct emu *e, const struct target *t)
 {
-	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
 	emu_set_segment(e, EMU_CS, &t->d.seg);
 	e->cpl = t->cpl;
 	e->next_rip = t->offset;
-}
-
-static void real_jump(struct emu *e, u16 selector, u64 offset)
-{
-	gp_if(e, offset > emu_segment(e, EMU_CS)->limit);
-	selector_to_base(e, EMU_CS, selector);
-	e->next_rip = offset;
 }
 
 /*
@@ -323,6 +332,7 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 	}
 	emu_push(e, cs, size);
 	emu_push(e, e->next_rip, size);
+	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
 	enter_code(e, t);
 }
 
@@ -354,47 +364,38 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 		enter_code(e, &t);
 }
 
-static void far_transfer(struct emu *e, u16 selector, u64 offset, bool call)
+/* CALL and JMP: 9A, EA with the pointer in the instruction, FF /3, /5 in memory */
+void emu_op_far(struct emu *e)
 {
-	struct target t = { .offset = offset };
+	bool indirect = e->opcode == 0xff;
+	bool call = indirect ? modrm_reg(e) == 3 : e->opcode == 0x9a;
+	u16 selector = indirect ? emu_operand(e, e->op_size, 2) : e->op[1].val;
+	struct target t = { .offset = e->op[0].val };
 
+	unknown_if(e, e->op_size == 8);
 	if (!real_or_vm86(e)) {
 		gp_if(e, null_selector(selector));
 		fetch_descriptor(e, selector, EX_GP, &t.d);
 		if (!stopped(e) && !t.d.seg.s)
 			return far_system(e, &t.d, selector, call);
-		check_code(e, selector, DIRECT, &t);
 	}
+	check_code(e, selector, DIRECT, &t);
 	if (call) {
 		emu_push(e, emu_segment(e, EMU_CS)->selector, e->op_size);
 		emu_push(e, e->next_rip, e->op_size);
 	}
-	if (real_or_vm86(e))
-		real_jump(e, selector, offset);
-	else
-		enter_code(e, &t);
-}
-
-/* CALL and JMP: 9A, EA with the pointer in the instruction, FF /3, /5 in memory */
-void emu_op_far(struct emu *e)
-{
-	bool indirect = e->opcode == 0xff;
-	u16 selector = indirect ? emu_operand(e, e->op_size, 2) : e->op[1].val;
-
-	unknown_if(e, e->op_size == 8);
-	far_transfer(e, selector, e->op[0].val,
-		     indirect ? modrm_reg(e) == 3 : e->opcode == 0x9a);
+	enter_code(e, &t);
 }
 
 /* After a return to an outer ring its program must not keep our segments. */
-static void drop_inner_segments(struct emu *e)
+static void drop_segments(struct emu *e, bool all)
 {
 	struct kvm_segment s;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		s = *emu_segment(e, data_segments[i]);
-		if (s.unusable || s.dpl >= e->cpl || conforming(&s))
+		if (!all && (s.unusable || s.dpl >= e->cpl || conforming(&s)))
 			continue;
 		unusable(&s, 0, 0);
 		emu_set_segment(e, data_segments[i], &s);
@@ -424,7 +425,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	else
 		emu_move_stack(e, sp);
 	if (outer)
-		drop_inner_segments(e);
+		drop_segments(e, false);
 }
 
 void emu_op_ret_far(struct emu *e)
@@ -432,31 +433,26 @@ void emu_op_ret_far(struct emu *e)
 	struct target t = { .offset = emu_pop(e, e->op_size) };
 	u16 selector = emu_pop(e, e->op_size);
 
-	if (real_or_vm86(e)) {
-		emu_move_stack(e, e->regs[EMU_RSP] + e->op[0].val);
-		real_jump(e, selector, t.offset);
-	} else {
-		check_code(e, selector, BACK, &t);
-		return_to(e, &t, false, e->op[0].val);
-	}
+	check_code(e, selector, BACK, &t);
+	return_to(e, &t, false, e->op[0].val);
 }
 
 /* IRET from ring 0 to vm86 mode: six more values are on the stack. */
 static void return_to_vm86(struct emu *e, u64 offset, u16 cs, u64 flags)
 {
-	static const u8 segs[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
-	u64 value[6];
-	unsigned int i;
+	u64 sp = emu_pop(e, 4);
+	u32 selectors[6];
 
-	for (i = 0; i < 6; i++)
-		value[i] = emu_pop(e, 4);
+	selectors[EMU_CS] = cs;
+	selectors[EMU_SS] = emu_pop(e, 4);
+	selectors[EMU_ES] = emu_pop(e, 4);
+	selectors[EMU_DS] = emu_pop(e, 4);
+	selectors[EMU_FS] = emu_pop(e, 4);
+	selectors[EMU_GS] = emu_pop(e, 4);
 	e->rflags = (flags & FL_DEFINED) | X86_EFLAGS_FIXED;
-	selector_to_base(e, EMU_CS, cs);
-	for (i = 0; i < 5; i++)
-		selector_to_base(e, segs[i], value[i + 1]);
-	e->regs[EMU_RSP] = (u32)value[0];
+	load_vm86_segments(e, selectors);
+	e->regs[EMU_RSP] = (u32)sp;
 	e->next_rip = offset & 0xffff;
-	e->cpl = 3;
 }
 
 void emu_op_iret(struct emu *e)
@@ -476,9 +472,8 @@ void emu_op_iret(struct emu *e)
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
 	flags = emu_pop(e, e->op_size);
-	if (real_or_vm86(e)) {
-		real_jump(e, selector, t.offset);
-	} else if (flags & X86_EFLAGS_VM && !e->cpl && e->op_size == 4 && !long_active(e)) {
+	if (flags & X86_EFLAGS_VM && !real_or_vm86(e) && !e->cpl && e->op_size == 4 &&
+	    !long_active(e)) {
 		return_to_vm86(e, t.offset, selector, flags);
 		writable = 0;
 	} else {
@@ -495,6 +490,7 @@ void emu_op_iret(struct emu *e)
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
 	struct kvm_dtable idt = { 0 };
+	struct target t = { 0 };
 	u32 entry;
 
 	e->ops->get_table(e, true, &idt);
@@ -503,7 +499,9 @@ static void deliver_real(struct emu *e, u8 vector, u64 back)
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
 	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
 	emu_push(e, back, 2);
-	real_jump(e, entry >> 16, entry & 0xffff);
+	t.offset = entry & 0xffff;
+	check_code(e, entry >> 16, DIRECT, &t);
+	enter_code(e, &t);
 	e->rflags &= ~(X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_AC | X86_EFLAGS_RF);
 }
 
@@ -540,7 +538,6 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	u64 sp = e->regs[EMU_RSP], raw = 0;
 	unsigned int type, size, ist, i;
 	struct target t = { 0 };
-	struct kvm_segment null;
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
@@ -568,10 +565,10 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	emu_push(e, back, size);
 	if (has_error)
 		emu_push(e, error, size);
+	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
 	enter_code(e, &t);
-	unusable(&null, 0, 0);
-	for (i = 0; i < 4 && vm86; i++)
-		emu_set_segment(e, data_segments[i], &null);
+	if (vm86)
+		drop_segments(e, true);
 	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM);
 	if (!(type & 1))
 		e->rflags &= ~X86_EFLAGS_IF;
@@ -721,10 +718,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 	load_system(e, EMU_LDTR, ldt, EX_TS);
 	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
-		e->cpl = 3;
-		for (i = 0; i < 6; i++)
-			selector_to_base(e, i, selectors[i]);
-		return;
+		return load_vm86_segments(e, selectors);
 	}
 	e->mode = EMU_PROT32;
 	e->cpl = selectors[EMU_CS] & 3;
