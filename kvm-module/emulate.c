@@ -425,59 +425,48 @@ static void decode_prefixes(struct emu *e, int *override)
 	}
 }
 
-/*
- * C5 and C4: VEX, or LDS and LES? The answer is the value of e->vex. EVEX and XOP
- * (62 and 8F) are not known.
- */
-static unsigned int vex_kind(struct emu *e)
-{
-	bool vex = e->opcode == 0xc4 || e->opcode == 0xc5;
-	bool other = e->opcode == 0x62 || e->opcode == 0x8f;
-	unsigned int next;
-
-	if (!vex && !other)
-		return 0;
-	next = fetch(e, 1);
-	if (stopped(e))
-		return 0;
-	e->length--;
-	if (e->opcode == 0x8f)
-		vex = (next & 0x1f) >= 8;
-	else
-		vex = e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0);
-	unknown_if(e, vex && other);
-	return !vex ? 0 : e->opcode == 0xc5 ? 2 : 3;
-}
-
-/* The bytes after C5 and C4; R, X, B and vvvv are inverted in them. */
-static void decode_vex(struct emu *e)
+/* After C5 or C4; R, X, B and vvvv are inverted in these bytes. */
+static void decode_vex(struct emu *e, u8 first)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
-	bool long_mode = e->mode == EMU_LONG;
-	u8 first, last;
+	bool long_mode = e->mode == EMU_LONG, wide;
+	u8 last = first;
 
 	ud_if(e, e->lock || e->rep || e->opsize_prefix || e->rex);
-	first = fetch(e, 1);
-	last = e->vex == 2 ? first : fetch(e, 1);
+	e->vex = e->opcode == 0xc5 ? 2 : 3;
+	e->map = 2;
+	if (e->vex == 3) {
+		e->map = (first & 0x1f) + 1;
+		last = fetch(e, 1);
+	}
+	wide = e->vex == 3 && last & 0x80;
 	e->rex = 0x40;
 	if (long_mode)
-		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) |
-			  (e->vex != 2 && last & 0x80 ? 8 : 0);
-	e->map = e->vex == 2 ? 2 : (first & 0x1f) + 1;
+		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) | (wide ? 8 : 0);
 	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
 	e->vex_len = last & 4 ? 32 : 16;
 	e->opcode = fetch(e, 1);
 }
 
-/* Finds the opcode after the prefixes, through the escape bytes. */
+/* Finds the opcode after the prefixes, through VEX or the escape bytes. */
 static void decode_opcode(struct emu *e)
 {
+	u8 opcode = e->opcode, next;
+	bool extended;
+
 	e->map = 1;
-	e->vex = vex_kind(e);
-	if (e->vex)
-		return decode_vex(e);
-	if (e->opcode != 0x0f)
+	if (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62 || opcode == 0x8f) {
+		/* VEX, EVEX, XOP; or LES, LDS, BOUND, POP */
+		next = fetch(e, 1);
+		extended = opcode == 0x8f ? (next & 0x1f) >= 8 :
+			   e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0);
+		unknown_if(e, extended && opcode < 0xc0);
+		if (extended)
+			return decode_vex(e, next);
+		e->length -= !stopped(e);
+	}
+	if (opcode != 0x0f)
 		return;
 	e->map = 2;
 	e->opcode = fetch(e, 1);
@@ -763,7 +752,7 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	case 'S':
 	case 'L':
 		if (o->reg == EMU_SS)
-			e->shadow = EMU_SHADOW_MOV_SS;
+			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		return emu_load_segment(e, o->reg, o->val);
 	case 'F':
 		at = emu_flags_writable(e, o->size);

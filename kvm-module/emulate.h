@@ -169,10 +169,6 @@ struct emu_exception {
 	u64 cr2;
 };
 
-/* e->shadow */
-#define EMU_SHADOW_STI		1u
-#define EMU_SHADOW_MOV_SS	2u
-
 /* One operand: where it is and, once read, its value. */
 struct emu_operand {
 	char loc;		/* a letter, see emulate_priv.h */
@@ -200,7 +196,7 @@ struct emu {
 
 	/* The decoded instruction, and what became of it. */
 	u8 length;
-	u8 shadow;		/* EMU_SHADOW_*, 0 if none */
+	u8 shadow;		/* KVM_X86_SHADOW_INT_*, 0 if none */
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode;

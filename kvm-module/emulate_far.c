@@ -598,52 +598,37 @@ void emu_op_int(struct emu *e)
 /* ---- Looking at descriptors ------------------------------------------------ */
 
 /*
- * The descriptor that LAR, LSL, VERR and VERW ask for. False where they would
- * clear ZF: null, beyond the limit, or not visible from here.
+ * LAR, LSL, VERR, VERW: ZF says whether the descriptor can be seen from here and
+ * is what they want.
  */
-static bool visible_descriptor(struct emu *e, u16 selector, struct descriptor *d)
-{
-	if (null_selector(selector))
-		return false;
-	fetch_descriptor(e, selector, EX_GP, d);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
-		e->status = EMU_OK;
-		return false;
-	}
-	return conforming(&d->seg) ||
-	       (e->cpl <= d->seg.dpl && (selector & 3u) <= d->seg.dpl);
-}
-
-void emu_op_lar_lsl(struct emu *e)
+void emu_op_look(struct emu *e)
 {
 	/* System types that each knows (SDM tables 3-53, 3-58), [1]: in long mode */
 	static const u16 lar[2] = { 0x1a3e, 0x1a04 }, lsl[2] = { 0x0a0e, 0x0a04 };
-	bool is_lsl = e->opcode == 0x03, found;
-	struct descriptor d;
+	bool verify = e->opcode == 0x00, is_lsl = e->opcode == 0x03, found, code;
+	u16 selector = e->op[verify ? 0 : 1].val;
+	struct descriptor d = { 0 };
 
-	found = visible_descriptor(e, e->op[1].val, &d);
-	if (found && !d.seg.s)
-		found = (is_lsl ? lsl : lar)[long_active(e)] >> (d.seg.type) & 1;
-	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
+	found = !null_selector(selector);
 	if (found)
-		e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
-	else
-		e->flags |= NOWRITE;
-}
-
-/* VERR and VERW */
-void emu_op_verify(struct emu *e)
-{
-	bool write = modrm_reg(e) == 5, found, code;
-	struct descriptor d;
-
-	found = visible_descriptor(e, e->op[0].val, &d);
-	if (found) {
-		code = d.seg.type & SEG_CODE;
-		found = d.seg.s &&
-			(d.seg.type & SEG_WRITE ? !(write && code) : !write && !code);
+		fetch_descriptor(e, selector, EX_GP, &d);
+	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
+		e->status = EMU_OK;	/* beyond the limit */
+		found = false;
 	}
+	found = found && (conforming(&d.seg) ||
+			  (e->cpl <= d.seg.dpl && (selector & 3u) <= d.seg.dpl));
+	code = d.seg.type & SEG_CODE;
+	if (verify && modrm_reg(e) == 5)
+		found = found && d.seg.s && d.seg.type & SEG_WRITE && !code;
+	else if (verify)
+		found = found && d.seg.s && (d.seg.type & SEG_WRITE || !code);
+	else if (!d.seg.s)
+		found = found && (is_lsl ? lsl : lar)[long_active(e)] >> d.seg.type & 1;
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
+	e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
+	if (!found)
+		e->flags |= NOWRITE;
 }
 
 /* Writes only when it has to. */

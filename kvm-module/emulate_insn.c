@@ -24,8 +24,8 @@ enum what {
 	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
 	BT, BTS, BTR, BTC, CWD, LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	PDEP, PEXT, POPCNT,
-	/* op_bmi(), op_bit_scan() */
-	ANDN, BLS, BZHI, BEXTR, BSF, BSR,
+	/* op_bmi(), op_bit_scan(), op_jmp() */
+	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC,
 };
 
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
@@ -531,19 +531,15 @@ static void op_leave(struct emu *e)
 }
 
 /*
- * JMP near, relative or to the operand. 66 before a near branch in 64-bit mode
+ * JMP near and Jcc, relative or to the operand. 66 before a near branch in 64-bit mode
  * is honoured by AMD and not by Intel: not guessed.
  */
 static void op_jmp(struct emu *e)
 {
+	if (e->what == JCC && !condition(e))
+		return;
 	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
 	emu_jump(e, (e->op[0].loc == 'J' ? e->next_rip : 0) + e->op[0].val);
-}
-
-static void op_jcc(struct emu *e)
-{
-	if (condition(e))
-		op_jmp(e);
 }
 
 /* LOOPNE, LOOPE, LOOP, JCXZ: the counter has the address size. */
@@ -648,7 +644,7 @@ static void op_cli_sti(struct emu *e)
 		emu_raise(e, EX_GP, 0);
 	}
 	if (set && !(e->rflags & X86_EFLAGS_IF))
-		e->shadow = EMU_SHADOW_STI;
+		e->shadow = KVM_X86_SHADOW_INT_STI;
 	flags_change(e, X86_EFLAGS_IF, set ? X86_EFLAGS_IF : 0);
 }
 
@@ -1000,7 +996,7 @@ const struct row emu_groups[][8] = {
 		[1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },		/* STR */
 		[2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },		/* LLDT */
 		[3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },		/* LTR */
-		[4 ... 5] = { emu_op_verify, "", NOWRITE | PROT },		/* VERR, VERW */
+		[4 ... 5] = { emu_op_look, "", NOWRITE | PROT },		/* VERR, VERW */
 		[6 ... 7] = { op_ud, "", RAW },
 	},
 	[GROUP7] = {
@@ -1053,7 +1049,7 @@ static const struct row one_byte[256] = {
 	[0x6a] = { op_value, "-viv", NOREAD | D64, MOV },
 	[0x6b] = { op_value, "GvEviv", NOREAD, IMUL },
 	[0x6c ... 0x6f] = { op_ins_outs, "aj", RAW | STRING },
-	[0x70 ... 0x7f] = { op_jcc, "Jb", F64 },
+	[0x70 ... 0x7f] = { op_jmp, "Jb", F64, JCC },
 	[0x80 ... 0x81] = { NULL, "EuIj", 0, GROUP1 },
 	[0x82] = { NULL, "EbIb", I64, GROUP1 },
 	[0x83] = { NULL, "Eviv", 0, GROUP1 },
@@ -1131,7 +1127,7 @@ static const struct row row_arpl = { emu_op_arpl, "EwGw", NOWRITE | PROT };
 static const struct row two_byte[256] = {
 	[0x00] = { NULL, "Ew", 0, GROUP6 },
 	[0x01] = { NULL, "Ev", 0, GROUP7 },
-	[0x02 ... 0x03] = { emu_op_lar_lsl, "GvEw", PROT },
+	[0x02 ... 0x03] = { emu_op_look, "GvEw", PROT },
 	[0x06] = { op_value, "0n", PRIV, CLTS },
 	[0x08 ... 0x09] = { op_nop, "", PRIV },			/* INVD, WBINVD */
 	[0x0b] = { op_ud },						/* UD2 */
@@ -1145,7 +1141,7 @@ static const struct row two_byte[256] = {
 	[0x31] = { op_value, "eq", NOREAD, RDTSC },
 	[0x32] = { op_value, "eqmq", NOREAD | PRIV, MOV },		/* RDMSR */
 	[0x40 ... 0x4f] = { op_value, "GvEv", 0, CMOVCC },
-	[0x80 ... 0x8f] = { op_jcc, "Jz", F64 },
+	[0x80 ... 0x8f] = { op_jmp, "Jz", F64, JCC },
 	[0x90 ... 0x9f] = { op_value, "Eb", NOREAD, SETCC },
 	[0xa0] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa1] = { op_value, "sw+v", NOREAD | D64, MOV },

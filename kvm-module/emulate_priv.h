@@ -193,8 +193,7 @@ void emu_op_far(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
 void emu_op_int(struct emu *e);
-void emu_op_verify(struct emu *e);
-void emu_op_lar_lsl(struct emu *e);
+void emu_op_look(struct emu *e);
 void emu_op_arpl(struct emu *e);
 
 static inline u64 cr(struct emu *e, unsigned int n)

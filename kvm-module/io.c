@@ -604,9 +604,7 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 
 	emu_store_regs(vcpu);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
-	kvm_ops->set_shadow(vcpu,
-		(e->shadow & EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
-		(e->shadow & EMU_SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
 	if (vcpu->io.halt)
 		return kvm_halt(vcpu);	/* RIP is behind the HLT already */

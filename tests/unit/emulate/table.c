@@ -367,7 +367,7 @@ static void test_real_mode(void)
 	emu.regs[EMU_RAX] = 0xabcd;
 	RUN("\x8e\xd0");
 	is(segs[EMU_SS].base, 0xabcd0, "real mode: MOV SS, AX");
-	is(emu.shadow, EMU_SHADOW_MOV_SS, "MOV SS blocks interrupts once");
+	is(emu.shadow, KVM_X86_SHADOW_INT_MOV_SS, "MOV SS blocks interrupts once");
 	RUN("\x90");
 	is(emu.shadow, 0, "the next instruction does not");
 
@@ -489,7 +489,7 @@ static void test_protection(void)
 	is(RUN("\xf4"), EMU_OK, "CPL 0: HLT");
 	is(control_last, EMU_CTL_HLT, "HLT is reported");
 	RUN("\xfb");
-	is(emu.shadow, EMU_SHADOW_STI, "STI blocks interrupts once");
+	is(emu.shadow, KVM_X86_SHADOW_INT_STI, "STI blocks interrupts once");
 	RUN("\xfb");
 	is(emu.shadow, 0, "STI with IF already set does not");
 
@@ -1004,7 +1004,7 @@ static void test_far_pointers(void)
 	ok(segs[EMU_ES].base == 0x1000 && emu.regs[EMU_RSP] == 0x1000, "POP ES");
 	RUN("\x1e\x17");
 	is(RUN("\x17"), EMU_OK, "POP SS");
-	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == EMU_SHADOW_MOV_SS,
+	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == KVM_X86_SHADOW_INT_MOV_SS,
 	   "blocks interrupts once");
 	memcpy(ram + 0x2010, "\x78\x56\x34\x12\xcd\xab", 6);
 	RUN("\xc4\x1e\x10\x00");
