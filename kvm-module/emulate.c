@@ -179,15 +179,22 @@ void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsig
 	memset(buf, 0, size);
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, buf, size))
-		emu_accessed(e, e->ops->read(e, linear, buf, size, access), buf, size);
+		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, size);
 }
 
 void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
 		   unsigned int access)
 {
+	access |= EMU_ACC_WRITE;
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, NULL, 0))
-		emu_accessed(e, e->ops->write(e, linear, buf, size, access), NULL, 0);
+		emu_accessed(e, e->ops->access(e, linear, (void *)buf, size, access), NULL, 0);
+}
+
+/* May all of it be written? */
+void emu_probe_write(struct emu *e, u64 linear, unsigned int size)
+{
+	emu_call(e, access, linear, NULL, size, EMU_ACC_WRITE | EMU_ACC_PROBE);
 }
 
 /* Writes what a destination is to become; if LOCKed, in place of *old only. */
@@ -370,7 +377,7 @@ static void fetch_more(struct emu *e)
 	room = 4096 - (linear & 4095);
 	if (n > room)
 		n = room;
-	r = e->ops->fetch(e, linear, e->bytes + e->nbytes, n);
+	r = e->ops->access(e, linear, e->bytes + e->nbytes, n, EMU_ACC_FETCH);
 	if (r == EMU_OK)
 		e->nbytes += n;
 	emu_stop(e, r == EMU_AGAIN ? EMU_UNHANDLED : r);	/* code in a device */

@@ -27,7 +27,7 @@
  * vCPUs see an access twice, and what was checked is what is used.
  *
  * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
- * emu_page_fault(); read, write, cmpxchg and those for ports also EMU_AGAIN.
+ * emu_page_fault(); access, cmpxchg and pio also EMU_AGAIN.
  */
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
@@ -80,9 +80,12 @@ enum emu_segment {
 	EMU_NSEGS,
 };
 
-/* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
-#define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */
-#define EMU_ACC_SYSTEM	2u	/* descriptor tables and TSS: supervisor at any CPL */
+/* Access kinds, or'ed together; 0 is a plain data read at e->cpl. */
+#define EMU_ACC_WRITE	1u
+#define EMU_ACC_RMW	2u	/* a read whose result is written back: check for write */
+#define EMU_ACC_SYSTEM	4u	/* descriptor tables and TSS: supervisor at any CPL */
+#define EMU_ACC_FETCH	8u	/* instruction bytes: EMU_AGAIN stands for none */
+#define EMU_ACC_PROBE	16u	/* only checked; buf is NULL */
 
 /* Software-visible side effects that are not registers: ops->control(). */
 enum emu_control {
@@ -120,15 +123,11 @@ struct emu_ops {
 	 * boundary: both halves are checked before either is made. size is 1
 	 * to 64, FXSAVE's 512, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
-	int (*fetch)(struct emu *e, u64 linear, void *buf, unsigned int size);
-	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-	int (*write)(struct emu *e, u64 linear, const void *buf,
-		     unsigned int size, unsigned int access);
+	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
+		      unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
 	int (*cmpxchg)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
-	/* May size bytes at linear be written? */
-	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
 	int (*pio)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count,
@@ -151,8 +150,7 @@ struct emu_ops {
 	int (*cpuid)(struct emu *e, u32 r[4]);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
-	int (*fpu_get)(struct emu *e, struct emu_fpu *fpu);
-	int (*fpu_set)(struct emu *e, const struct emu_fpu *fpu);
+	int (*fpu)(struct emu *e, struct emu_fpu *fpu, bool set);
 };
 
 #define EMU_INSN_MAX	15	/* the longest instruction */

@@ -24,8 +24,8 @@ enum what {
 	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
 	BT, BTS, BTR, BTC, CWD, LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	PDEP, PEXT, POPCNT,
-	/* op_bmi(), op_bit_scan(), op_jmp() */
-	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC,
+	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
+	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC, PART,
 };
 
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
@@ -521,7 +521,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	emu_call(e, probe_write, linear, 1);
+	emu_probe_write(e, linear, 1);
 }
 
 static void op_leave(struct emu *e)
@@ -624,7 +624,7 @@ static void op_ins_outs(struct emu *e)
 	if (out)
 		emu_lin_read(e, linear, e->pio, size * count, 0);
 	else
-		emu_call(e, probe_write, linear, size * count);
+		emu_probe_write(e, linear, size * count);
 	port_io(e, port, size, e->pio, count, out);
 	if (!out)
 		emu_lin_write(e, linear, e->pio, size * count, 0);
@@ -756,7 +756,7 @@ static void op_clflush(struct emu *e)
 static void fpu_begin(struct emu *e, u64 nm)
 {
 	raise_if(e, cr(e, 0) & nm, EX_NM, 0);
-	emu_call(e, fpu_get, &e->fpu);
+	emu_call(e, fpu, &e->fpu, false);
 	if (stopped(e))
 		memset(&e->fpu, 0, sizeof(e->fpu));
 	e->fpu.zeroed = 0;
@@ -801,27 +801,33 @@ static void mmx_begin(struct emu *e)
 	e->fpu.tags = 0xff;
 }
 
-/* Moves of a whole operand, between registers of any kind and memory. */
+/*
+ * Moves between registers of any kind and memory. MOVLPS, MOVLPD, MOVHPS and
+ * MOVHPD move a part of a vector register; VEX takes the rest from another one.
+ */
 static void op_vec_move(struct emu *e)
 {
 	const struct emu_operand *to = &e->op[0], *from = &e->op[1];
-	bool mmx = to->loc == 'P' || from->loc == 'P';
+	bool mmx = to->loc == 'P' || from->loc == 'P', part = e->what == PART;
+	unsigned int at = part && e->opcode >= 0x16 ? 8 : 0;
 	u8 buf[32] = { 0 };
+	const u8 *reg;
 	u64 low;
 
-	/* MOVSS and MOVSD: with two registers they are partial moves. */
-	unknown_if(e, e->opcode < 0x12 && to->size < 16 && to->loc == from->loc);
-	ud_if(e, e->vex && e->vex_reg);
+	/* MOVSS, MOVSD, MOVHLPS, MOVLHPS: with two registers they are other moves. */
+	unknown_if(e, e->opcode < 0x18 && to->size < 16 && to->loc == from->loc);
+	ud_if(e, e->vex && e->vex_reg && !(part && to->loc == 'V'));
 	vector_begin(e, mmx);
 	if (mmx)
 		mmx_begin(e);
+	if (part && to->loc == 'V')
+		memcpy(buf, e->fpu.xmm[e->vex ? e->vex_reg : to->reg], 16);
+	reg = from->loc == 'V' ? e->fpu.xmm[from->reg] :
+	      from->loc == 'P' ? e->fpu.st[from->reg] : (u8 *)&e->regs[from->reg];
 	if (from->loc == MEMORY)
-		emu_read(e, e->seg, e->ea, buf, from->size, 0);
-	else if (from->loc != 'V')
-		memcpy(buf, from->loc == 'P' ? (void *)e->fpu.st[from->reg] :
-					       (void *)&e->regs[from->reg], from->size);
+		emu_read(e, e->seg, e->ea, buf + at, from->size, 0);
 	else
-		memcpy(buf, e->fpu.xmm[from->reg], from->size < 16 ? from->size : 16);
+		memcpy(buf, reg + at, from->size < 16 ? from->size : 16);
 	if (from->loc == 'V' && from->size == 32)
 		memcpy(buf + 16, e->fpu.ymm_high[from->reg], 16);
 	memcpy(&low, buf, 8);
@@ -834,28 +840,7 @@ static void op_vec_move(struct emu *e)
 	else
 		memset(memcpy(e->fpu.st[to->reg], buf, 8) + 8, 0xff, 2);
 	if (mmx || to->loc == 'V')
-		emu_call(e, fpu_set, &e->fpu);
-}
-
-/*
- * MOVLPS, MOVLPD, MOVHPS and MOVHPD replace a part of a vector register; VEX
- * takes the rest from another one.
- */
-static void op_vec_part(struct emu *e)
-{
-	unsigned int at = e->opcode >= 0x16 ? 8 : 0, reg = e->op[0].reg;
-	bool store = e->op[0].loc == MEMORY;
-	u8 buf[16];
-
-	unknown_if(e, !store && e->op[1].loc != MEMORY);	/* MOVHLPS, MOVLHPS */
-	ud_if(e, store && e->vex && e->vex_reg);
-	vector_begin(e, false);
-	if (store)
-		return emu_set_operand(e, e->fpu.xmm[e->op[1].reg] + at, 8);
-	memcpy(buf, e->fpu.xmm[e->vex ? e->vex_reg : reg], 16);
-	emu_read(e, e->seg, e->ea, buf + at, 8, 0);
-	vec_set(e, reg, buf, 16);
-	emu_call(e, fpu_set, &e->fpu);
+		emu_call(e, fpu, &e->fpu, true);
 }
 
 /* SW.ES and B tell whether SW has an exception that CW does not mask. */
@@ -863,7 +848,7 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 {
 	e->fpu.cw = cw;
 	e->fpu.sw = (sw & 0x7f7f) | (sw & ~cw & 0x3f ? 0x8080 : 0);
-	emu_call(e, fpu_set, &e->fpu);
+	emu_call(e, fpu, &e->fpu, true);
 }
 
 /* What waits reports earlier exceptions first; without NE by an interrupt. */
@@ -915,7 +900,7 @@ static void op_mxcsr(struct emu *e)
 		return emu_set_operand(e, &e->fpu.mxcsr, 4);
 	e->fpu.mxcsr = emu_operand(e, 0, 4);
 	gp_if(e, e->fpu.mxcsr & ~e->fpu.mxcsr_mask);
-	emu_call(e, fpu_set, &e->fpu);
+	emu_call(e, fpu, &e->fpu, true);
 }
 
 /*
@@ -940,7 +925,7 @@ static void op_fxsave(struct emu *e)
 	e->fpu.ip &= pointers;
 	e->fpu.dp &= pointers;
 	if (!load) {
-		emu_call(e, probe_write, linear, 512);
+		emu_probe_write(e, linear, 512);
 		return emu_lin_write(e, linear, &e->fpu, size, 0);
 	}
 	e->fpu.mxcsr_mask = mask;
@@ -1195,10 +1180,10 @@ static const struct searched_row {
 	{ 2, 0x10, P_ANY | BOTH, { op_vec_move, "VsWs", MOVE } },
 	{ 2, 0x11, P_ANY | BOTH, { op_vec_move, "WsVs", MOVE } },
 	/* MOVLPS, MOVLPD, MOVHPS, MOVHPD */
-	{ 2, 0x12, PACKED, { op_vec_part, "VqWq", RAW } },
-	{ 2, 0x13, PACKED, { op_vec_part, "MqVq", RAW } },
-	{ 2, 0x16, PACKED, { op_vec_part, "VqWq", RAW } },
-	{ 2, 0x17, PACKED, { op_vec_part, "MqVq", RAW } },
+	{ 2, 0x12, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x13, PACKED, { op_vec_move, "MqVq", RAW, PART } },
+	{ 2, 0x16, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x17, PACKED, { op_vec_move, "MqVq", RAW, PART } },
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
 	{ 2, 0x28, PACKED, { op_vec_move, "VxWx", MOVE | ALIGN } },
 	{ 2, 0x29, PACKED, { op_vec_move, "WxVx", MOVE | ALIGN } },

@@ -118,11 +118,11 @@ EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
 /* ---- the emulator's memory -------------------------------------------------------------- */
 
-static u32 walk_access(struct emu *e, unsigned int access, bool write)
+static u32 walk_access(struct emu *e, unsigned int access)
 {
-	u32 walk = 0;
+	u32 walk = access & EMU_ACC_FETCH ? ACCESS_EXEC : 0;
 
-	if (write || access & EMU_ACC_RMW)
+	if (access & (EMU_ACC_WRITE | EMU_ACC_RMW))
 		walk |= ACCESS_WRITE;
 	if (e->cpl == 3 && !(access & EMU_ACC_SYSTEM))
 		walk |= ACCESS_USER;
@@ -191,105 +191,56 @@ static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data,
 	}
 }
 
-static void begin_mmio(struct kvm_io_state *io, bool write, unsigned int size)
+/* What user space has: in-kernel devices and ioeventfds answer at once. */
+static bool device_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, unsigned int size,
+			  bool write)
 {
-	io->write = write;
-	io->size = size;
-	io->fragments = io->next = 0;
-	io->port_count = 0;
+	if (size <= 8 && kvm_device_mmio(vcpu, gpa, size, buf, write))
+		return true;
+	if (!write || !kvm_ioeventfd_write(vcpu->kvm, false, gpa, size, buf))
+		return false;
+	vcpu->stat[STAT_ioeventfd]++;
+	return true;
 }
 
-static int op_fetch(struct emu *e, u64 linear, void *buf, unsigned int size)
+static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		     unsigned int access)
 {
-	struct span span[2];
-	int i, r;
-
-	r = find_spans(e, linear, size,
-		       ACCESS_EXEC | (e->cpl == 3 ? ACCESS_USER : 0), span);
-	if (r != EMU_OK)
-		return r;
-	for (i = 0; i < 2 && span[i].len; i++) {
-		/* Code outside of memory: nothing that we could run. */
-		if (!span[i].memory)
-			return EMU_UNHANDLED;
-		r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, buf, span[i].len);
-		if (r)
-			return emu_error(e, r);
-		buf += span[i].len;
-	}
-	return EMU_OK;
-}
-
-static int op_read(struct emu *e, u64 linear, void *buf, unsigned int size,
-		   unsigned int access)
-{
-	struct kvm_io_state *io = &vcpu_of(e)->io;
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
+	bool write = access & EMU_ACC_WRITE, memory;
 	struct span span[2];
 	u8 *data = buf;
 	int i, r;
 
-	r = find_spans(e, linear, size, walk_access(e, access, false), span);
-	if (r != EMU_OK)
+	r = find_spans(e, linear, size, walk_access(e, access), span);
+	if (r != EMU_OK || access & EMU_ACC_PROBE)
 		return r;
-	if (!span[0].memory && !span[1].len && size <= 8 &&
-	    kvm_device_mmio(vcpu_of(e), span[0].gpa, size, buf, false))
-		return EMU_OK;
-	begin_mmio(io, false, size);
-	if (!span[0].memory || (span[1].len && !span[1].memory)) {
-		if (size > KVM_MMIO_MAX)
-			return EMU_UNHANDLED;
-		data = io->data;
-	}
-	for (i = 0; i < 2 && span[i].len; i++) {
-		if (span[i].memory) {
-			r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, data,
-					   span[i].len);
-			if (r)
-				return emu_error(e, r);
-		} else {
-			add_fragments(io, span[i].gpa, data, span[i].len);
-		}
-		data += span[i].len;
-	}
-	return io->fragments ? EMU_AGAIN : EMU_OK;
-}
-
-static int op_write(struct emu *e, u64 linear, const void *buf,
-		    unsigned int size, unsigned int access)
-{
-	struct kvm_vcpu *vcpu = vcpu_of(e);
-	struct kvm_io_state *io = &vcpu->io;
-	const u8 *data = buf;
-	struct span span[2];
-	int i, r;
-
-	r = find_spans(e, linear, size, walk_access(e, access, true), span);
-	if (r != EMU_OK)
-		return r;
-	begin_mmio(io, true, size);
-	if (size > KVM_MMIO_MAX &&
-	    (!span[0].memory || (span[1].len && !span[1].memory)))
+	memory = span[0].memory && (!span[1].len || span[1].memory);
+	/* Code outside of memory is nothing that we could run. */
+	if (!memory && (size > KVM_MMIO_MAX || access & EMU_ACC_FETCH))
 		return EMU_UNHANDLED;
-	if (!span[0].memory && !span[1].len && size <= 8 &&
-	    kvm_device_mmio(vcpu, span[0].gpa, size, (void *)buf, true))
+	if (!memory && !span[1].len && device_access(vcpu, span[0].gpa, buf, size, write))
 		return EMU_OK;
-	if (!span[0].memory && !span[1].len &&
-	    kvm_ioeventfd_write(vcpu->kvm, false, span[0].gpa, size, buf)) {
-		vcpu->stat[STAT_ioeventfd]++;
-		return EMU_OK;
+	io->write = write;
+	io->size = size;
+	io->fragments = 0;
+	io->next = 0;
+	io->port_count = 0;
+	if (!memory) {
+		data = io->data;
+		if (write)
+			memcpy(data, buf, size);
 	}
 	for (i = 0; i < 2 && span[i].len; i++) {
-		if (span[i].memory) {
-			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data,
-					    span[i].len);
-			if (r)
-				return emu_error(e, r);
-		} else {
-			u8 *copy = io->data + (data - (const u8 *)buf);
-
-			memcpy(copy, data, span[i].len);
-			add_fragments(io, span[i].gpa, copy, span[i].len);
-		}
+		if (!span[i].memory)
+			add_fragments(io, span[i].gpa, data, span[i].len);
+		else if (write)
+			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+		else
+			r = kvm_read_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+		if (r)
+			return emu_error(e, r);
 		data += span[i].len;
 	}
 	return io->fragments ? EMU_AGAIN : EMU_OK;
@@ -302,12 +253,12 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	u64 seen;
 	int r;
 
-	r = find_spans(e, linear, size, walk_access(e, 0, true), span);
+	r = find_spans(e, linear, size, walk_access(e, EMU_ACC_WRITE), span);
 	if (r != EMU_OK)
 		return r;
 	/* Devices and split accesses know no bus lock: a plain write it is. */
 	if (!span[0].memory || span[1].len)
-		return op_write(e, linear, new, size, 0);
+		return op_access(e, linear, (void *)new, size, EMU_ACC_WRITE);
 	if (size > sizeof(seen))
 		return EMU_UNHANDLED;
 	memcpy(&seen, old, size);
@@ -315,13 +266,6 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	if (r < 0)
 		return emu_error(e, r);
 	return r ? EMU_RETRY : EMU_OK;
-}
-
-static int op_probe_write(struct emu *e, u64 linear, unsigned int size)
-{
-	struct span span[2];
-
-	return find_spans(e, linear, size, walk_access(e, 0, true), span);
 }
 
 /* ---- the emulator's ports ------------------------------------------------------------------ */
@@ -483,60 +427,44 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
  * During KVM_RUN they are the thread's. They are put away, and what KVM_GET_XSAVE
  * would give is read or changed: its head has the layout of struct emu_fpu.
  */
-static int emu_access_fpu(struct kvm_vcpu *vcpu, struct emu_fpu *get, const struct emu_fpu *set)
+static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 {
 	unsigned int size = max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
 	struct xregs_state *x = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	struct kvm_vcpu *vcpu = vcpu_of(e);
 	u32 unused, zmm_high = 0;
 	int i, r = 0;
 
 	if (!x)
-		return -ENOMEM;
+		return emu_error(e, -ENOMEM);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, x, size, vcpu->fpu.fpstate->user_xfeatures,
 				       vcpu->guest_pkru);
-	if (get) {
-		memcpy(get, x, offsetof(struct emu_fpu, zeroed));
+	if (!set) {
+		memcpy(fpu, x, offsetof(struct emu_fpu, zeroed));
 	} else {
-		memcpy(x, set, offsetof(struct emu_fpu, unused));
+		memcpy(x, fpu, offsetof(struct emu_fpu, unused));
 		x->header.xfeatures |= XFEATURE_MASK_FPSSE;
 		if (boot_cpu_has(X86_FEATURE_AVX)) {
-			memcpy(x->extended_state_area, set->ymm_high, sizeof(set->ymm_high));
+			memcpy(x->extended_state_area, fpu->ymm_high, sizeof(fpu->ymm_high));
 			x->header.xfeatures |= XFEATURE_MASK_YMM & kvm_caps.xcr0;
 		}
 		if (kvm_caps.xcr0 & XFEATURE_MASK_ZMM_Hi256)
 			cpuid_count(0xd, XFEATURE_ZMM_Hi256, &unused, &zmm_high, &unused, &unused);
 		for (i = 0; i < 16 && zmm_high; i++)
-			if (set->zeroed >> i & 1)
+			if (fpu->zeroed >> i & 1)
 				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
 		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, x, kvm_caps.xcr0,
 						   &vcpu->guest_pkru);
 	}
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	kvfree(x);
-	return r;
-}
-
-static int op_fpu_get(struct emu *e, struct emu_fpu *fpu)
-{
-	int r = emu_access_fpu(vcpu_of(e), fpu, NULL);
-
-	return r ? emu_error(e, r) : EMU_OK;
-}
-
-static int op_fpu_set(struct emu *e, const struct emu_fpu *fpu)
-{
-	int r = emu_access_fpu(vcpu_of(e), NULL, fpu);
-
 	return r ? emu_error(e, r) : EMU_OK;
 }
 
 const struct emu_ops kvm_emu_ops = {
-	.fetch = op_fetch,
-	.read = op_read,
-	.write = op_write,
+	.access = op_access,
 	.cmpxchg = op_cmpxchg,
-	.probe_write = op_probe_write,
 	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,
@@ -550,8 +478,7 @@ const struct emu_ops kvm_emu_ops = {
 	.wrmsr = op_wrmsr,
 	.cpuid = op_cpuid,
 	.control = op_control,
-	.fpu_get = op_fpu_get,
-	.fpu_set = op_fpu_set,
+	.fpu = op_fpu,
 };
 
 /* ---- running the emulator ------------------------------------------------------------------------ */

@@ -945,12 +945,26 @@ static int world_rdmsr(struct emu *e, u32 index, u64 *value)
 	return EMU_OK;
 }
 
+static int world_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return world_probe_write(e, linear, size);
+	if (access & EMU_ACC_FETCH)
+		return world_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? world_write(e, linear, buf, size, access) :
+					world_read(e, linear, buf, size, access);
+}
+
+static int world_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? world_fpu_set(e, f) : world_fpu_get(e, f);
+}
+
 static const struct emu_ops world = {
-	.fetch = world_fetch,
-	.read = world_read,
-	.write = world_write,
+	.access = world_access,
+	.fpu = world_fpu,
 	.cmpxchg = world_cmpxchg,
-	.probe_write = world_probe_write,
 	.pio = world_pio,
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,
@@ -958,8 +972,6 @@ static const struct emu_ops world = {
 	.get_cr = world_get_cr,
 	.control = world_control,
 	.rdmsr = world_rdmsr,
-	.fpu_get = world_fpu_get,
-	.fpu_set = world_fpu_set,
 };
 
 /* Runs to the end of the instruction, whatever "user space" has to do. */

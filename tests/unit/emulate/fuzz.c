@@ -245,12 +245,26 @@ static int fuzz_fpu_set(struct emu *e, const struct emu_fpu *fpu)
 	return next() & 15 ? EMU_OK : emu_fault(e, 13, true, 0);
 }
 
+static int fuzz_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return fuzz_probe(e, linear, size);
+	if (access & EMU_ACC_FETCH)
+		return fuzz_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? fuzz_write(e, linear, buf, size, access) :
+					fuzz_read(e, linear, buf, size, access);
+}
+
+static int fuzz_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? fuzz_fpu_set(e, f) : fuzz_fpu_get(e, f);
+}
+
 static const struct emu_ops fuzz_ops = {
-	.fetch = fuzz_fetch,
-	.read = fuzz_read,
-	.write = fuzz_write,
+	.access = fuzz_access,
+	.fpu = fuzz_fpu,
 	.cmpxchg = fuzz_cmpxchg,
-	.probe_write = fuzz_probe,
 	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,
@@ -264,8 +278,6 @@ static const struct emu_ops fuzz_ops = {
 	.wrmsr = fuzz_wrmsr,
 	.cpuid = fuzz_cpuid,
 	.control = fuzz_control,
-	.fpu_get = fuzz_fpu_get,
-	.fpu_set = fuzz_fpu_set,
 };
 
 static void set_up(void)

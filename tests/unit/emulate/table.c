@@ -227,13 +227,25 @@ static int t_fpu_set(struct emu *e, const struct emu_fpu *from)
 	return EMU_OK;
 }
 
+static int t_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return t_probe_write(e, linear, size);
+	if (access & EMU_ACC_FETCH)
+		return t_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? t_write(e, linear, buf, size, access) :
+					t_read(e, linear, buf, size, access);
+}
+
+static int t_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? t_fpu_set(e, f) : t_fpu_get(e, f);
+}
+
 static const struct emu_ops ops = {
-	.probe_write = t_probe_write,
-	.fpu_get = t_fpu_get,
-	.fpu_set = t_fpu_set,
-	.fetch = t_fetch,
-	.read = t_read,
-	.write = t_write,
+	.access = t_access,
+	.fpu = t_fpu,
 	.cmpxchg = t_cmpxchg,
 	.pio = t_pio,
 	.get_seg = t_get_seg,
