@@ -191,10 +191,10 @@ void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size
 		emu_accessed(e, e->ops->access(e, linear, (void *)buf, size, access), NULL, 0);
 }
 
-/* May all of it be written? */
-void emu_probe_write(struct emu *e, u64 linear, unsigned int size)
+/* Could this be read, or with EMU_ACC_WRITE, written? */
+void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
 {
-	emu_call(e, access, linear, NULL, size, EMU_ACC_WRITE | EMU_ACC_PROBE);
+	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
 }
 
 /* Writes what a destination is to become; if LOCKed, in place of *old only. */
@@ -401,7 +401,7 @@ static u64 fetch(struct emu *e, unsigned int size)
 }
 
 /* All prefixes and the first byte of the opcode. */
-static void decode_prefixes(struct emu *e, int *override)
+static void decode_prefixes(struct emu *e)
 {
 	bool long_mode = e->mode == EMU_LONG;
 	u8 byte;
@@ -414,9 +414,9 @@ static void decode_prefixes(struct emu *e, int *override)
 			continue;
 		} else if ((byte & 0xe7) == 0x26) {
 			/* ES, CS, SS, DS: without effect in 64-bit mode */
-			*override = long_mode ? *override : byte >> 3 & 3;
+			e->seg = long_mode ? e->seg : byte >> 3 & 3;
 		} else if ((byte & 0xfe) == 0x64) {
-			*override = byte & 7;
+			e->seg = byte & 7;
 		} else if (byte == 0x66) {
 			e->opsize_prefix = true;
 		} else if (byte == 0x67) {
@@ -662,10 +662,9 @@ static void decode(struct emu *e)
 	bool stack = false, relative = false;
 	const struct row *row;
 	const char *operands = NULL;
-	int override = -1;
 	unsigned int i;
 
-	decode_prefixes(e, &override);
+	decode_prefixes(e);
 	decode_opcode(e);
 	row = emu_find_row(e);
 	if (row)
@@ -678,7 +677,8 @@ static void decode(struct emu *e)
 		stack = decode_address(e, &relative);
 	for (i = 0; i < 3 && operands[i * 2]; i++)
 		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
-	e->seg = override >= 0 ? override : stack ? EMU_SS : EMU_DS;
+	if (e->seg == EMU_NSEGS)	/* no override */
+		e->seg = stack ? EMU_SS : EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
@@ -895,6 +895,7 @@ void emu_begin(struct emu *e)
 	       offsetof(struct emu, next_rip) - offsetof(struct emu, length));
 	e->modrm = 0xc0;
 	e->vex_len = 16;
+	e->seg = EMU_NSEGS;
 	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
 	e->op_size = 2;
 }

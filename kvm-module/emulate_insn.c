@@ -521,7 +521,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	emu_probe_write(e, linear, 1);
+	emu_probe(e, linear, 1, EMU_ACC_WRITE);
 }
 
 static void op_leave(struct emu *e)
@@ -624,7 +624,7 @@ static void op_ins_outs(struct emu *e)
 	if (out)
 		emu_lin_read(e, linear, e->pio, size * count, 0);
 	else
-		emu_probe_write(e, linear, size * count);
+		emu_probe(e, linear, size * count, EMU_ACC_WRITE);
 	port_io(e, port, size, e->pio, count, out);
 	if (!out)
 		emu_lin_write(e, linear, e->pio, size * count, 0);
@@ -743,11 +743,10 @@ static void op_fsgsbase(struct emu *e)
 	emu_set_segment(e, seg, &s);
 }
 
+/* CLFLUSH, CLFLUSHOPT, CLWB: nothing but the faults of a load */
 static void op_clflush(struct emu *e)
 {
-	u64 linear = emu_linearize(e, e->seg, e->ea, 1, false);
-
-	emu_call(e, control, EMU_CTL_CLFLUSH, linear, NULL);
+	emu_probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
 }
 
 /* ---- x87, MMX, SSE and AVX: moves and control words ------------------------ */
@@ -925,7 +924,7 @@ static void op_fxsave(struct emu *e)
 	e->fpu.ip &= pointers;
 	e->fpu.dp &= pointers;
 	if (!load) {
-		emu_probe_write(e, linear, 512);
+		emu_probe(e, linear, 512, EMU_ACC_WRITE);
 		return emu_lin_write(e, linear, &e->fpu, size, 0);
 	}
 	e->fpu.mxcsr_mask = mask;

@@ -162,7 +162,7 @@ void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size);
 void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
 void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
 		   unsigned int access);
-void emu_probe_write(struct emu *e, u64 linear, unsigned int size);
+void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access);
 void emu_lin_replace(struct emu *e, u64 linear, const void *old, const void *new,
 		     unsigned int size);
 void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,

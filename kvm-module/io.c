@@ -34,7 +34,7 @@ static u8 *pio_data(struct kvm_vcpu *vcpu)
 	return (u8 *)vcpu->run + PAGE_SIZE;
 }
 
-/* ---- out to user space ------------------------------------------------------------ */
+/* ---- out to user space --------------------------------------------------- */
 
 static int mmio_exit(struct kvm_vcpu *vcpu)
 {
@@ -66,7 +66,7 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- ports that the processor decoded ------------------------------------------------ */
+/* ---- ports that the processor decoded ------------------------------------ */
 
 static void finish_in(struct kvm_vcpu *vcpu, const void *data, unsigned int size)
 {
@@ -87,36 +87,47 @@ static int resume_pio(struct kvm_vcpu *vcpu)
 	return kvm_ops->skip_instruction(vcpu);
 }
 
-int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
+/* True if a device of ours or an ioeventfd has it; else user space is to be asked. */
+static bool ports_done(struct kvm_vcpu *vcpu, u16 port, unsigned int size, void *data,
+		       unsigned int count, bool out)
 {
-	u64 rax;
+	unsigned int i;
 
-	if (in) {
-		if (kvm_device_pio(vcpu->kvm, port, size, &rax, false)) {
-			finish_in(vcpu, &rax, size);
-			return kvm_ops->skip_instruction(vcpu);
-		}
-	} else {
-		rax = kvm_reg_read(vcpu, REG_RAX);
-		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true))
-			return kvm_ops->skip_instruction(vcpu);
-		if (kvm_ioeventfd_write(vcpu->kvm, true, port, size, &rax)) {
-			vcpu->stat[STAT_ioeventfd]++;
-			return kvm_ops->skip_instruction(vcpu);
-		}
-		memcpy(pio_data(vcpu), &rax, size);
+	/* One port is one device's: all of the string, or none of it. */
+	for (i = 0; i < count; i++)
+		if (!kvm_device_pio(vcpu->kvm, port, size, data + i * size, out))
+			break;
+	if (i == count)
+		return true;
+	if (out && count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, data)) {
+		vcpu->stat[STAT_ioeventfd]++;
+		return true;
 	}
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
-	vcpu->io.write = !in;
+	if (out)
+		memcpy(pio_data(vcpu), data, size * count);
+	vcpu->io.write = out;
 	vcpu->io.port = port;
 	vcpu->io.port_size = size;
-	vcpu->io.port_count = 1;
+	vcpu->io.port_count = count;
+	return false;
+}
+
+int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
+{
+	u64 rax = kvm_reg_read(vcpu, REG_RAX);
+
+	if (ports_done(vcpu, port, size, &rax, 1, !in)) {
+		if (in)
+			finish_in(vcpu, &rax, size);
+		return kvm_ops->skip_instruction(vcpu);
+	}
+	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
 	vcpu->resume = resume_pio;
 	return pio_exit(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
-/* ---- the emulator's memory -------------------------------------------------------------- */
+/* ---- the emulator's memory ----------------------------------------------- */
 
 static u32 walk_access(struct emu *e, unsigned int access)
 {
@@ -268,37 +279,14 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return r ? EMU_RETRY : EMU_OK;
 }
 
-/* ---- the emulator's ports ------------------------------------------------------------------ */
-
+/* At most EMU_PIO_MAX bytes, which is less than the page for them. */
 static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 		  unsigned int count, bool out)
 {
-	struct kvm_vcpu *vcpu = vcpu_of(e);
-	struct kvm_io_state *io = &vcpu->io;
-	unsigned int i;
-
-	/* One port is one device's: all of the string, or none of it. */
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
-			break;
-	if (i == count)
-		return EMU_OK;
-	if (out && count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, buf)) {
-		vcpu->stat[STAT_ioeventfd]++;
-		return EMU_OK;
-	}
-	if (size * count > PAGE_SIZE)
-		return EMU_UNHANDLED;
-	if (out)
-		memcpy(pio_data(vcpu), buf, size * count);
-	io->write = out;
-	io->port = port;
-	io->port_size = size;
-	io->port_count = count;
-	return EMU_AGAIN;
+	return ports_done(vcpu_of(e), port, size, buf, count, out) ? EMU_OK : EMU_AGAIN;
 }
 
-/* ---- the emulator's registers ----------------------------------------------------------------- */
+/* ---- the emulator's registers -------------------------------------------- */
 
 static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
@@ -405,8 +393,6 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
 		return EMU_OK;
-	case EMU_CTL_CLFLUSH:
-		return EMU_OK;	/* the host's caches are coherent */
 	case EMU_CTL_IRET:
 		kvm_ops->set_nmi_mask(vcpu, false);
 		return EMU_OK;
@@ -421,7 +407,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	}
 }
 
-/* ---- the emulator's x87 and vector registers ------------------------------------------------------ */
+/* ---- the emulator's x87 and vector registers ----------------------------- */
 
 /*
  * During KVM_RUN they are the thread's. They are put away, and what KVM_GET_XSAVE
@@ -481,7 +467,7 @@ const struct emu_ops kvm_emu_ops = {
 	.fpu = op_fpu,
 };
 
-/* ---- running the emulator ------------------------------------------------------------------------ */
+/* ---- running the emulator ------------------------------------------------ */
 
 static u8 emu_mode(struct kvm_vcpu *vcpu)
 {

@@ -820,11 +820,6 @@ static int world_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return put_off(linear, size, false) ? EMU_AGAIN : EMU_OK;
 }
 
-static int world_probe_write(struct emu *e, u64 linear, unsigned int size)
-{
-	return check_pages(e, linear, size, true);
-}
-
 static int world_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 		     unsigned int count, bool out)
 {
@@ -894,12 +889,11 @@ static u64 world_get_cr(struct emu *e, unsigned int cr)
 static int world_control(struct emu *e, enum emu_control what, u64 arg,
 			 void *arg2)
 {
+	(void)e, (void)arg;
 	switch (what) {
 	case EMU_CTL_XGETBV:
 		*(u64 *)arg2 = native_level == 3 ? 0xe7 : 7;
 		return EMU_OK;
-	case EMU_CTL_CLFLUSH:
-		return check_pages(e, arg, 1, false);
 	case EMU_CTL_IRET:
 		return EMU_OK;
 	default:
@@ -949,7 +943,7 @@ static int world_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 		    unsigned int access)
 {
 	if (access & EMU_ACC_PROBE)
-		return world_probe_write(e, linear, size);
+		return check_pages(e, linear, size, access & EMU_ACC_WRITE);
 	if (access & EMU_ACC_FETCH)
 		return world_fetch(e, linear, buf, size);
 	return access & EMU_ACC_WRITE ? world_write(e, linear, buf, size, access) :
