@@ -712,14 +712,12 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 	switch (o->loc) {
 	case 'G':	return emu_gpr(e, o->reg, o->size);
 	case 'C':	return cr(e, o->reg);
+	case 'D':	return e->ops->get_dr(e, debug_register(e, o->reg));
 	case 'F':	return e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
 	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
 	case 'm':	return emu_rdmsr(e, index);
 	case 'S':
 	case 'L':	return emu_segment(e, o->reg)->selector;
-	case 'D':
-		emu_call(e, get_dr, debug_register(e, o->reg), &value);
-		return value;
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 		emu_call(e, control, EMU_CTL_XGETBV, index, &value);
@@ -867,7 +865,7 @@ static void execute_string(struct emu *e)
 {
 	u64 mask = size_mask(e->addr_size), count;
 
-	while (e->regs[EMU_RCX] & mask) {
+	while (e->regs[EMU_RCX] & mask && !stopped(e)) {
 		execute(e);
 		if (stopped(e))
 			return;
@@ -930,11 +928,9 @@ static int run_once(struct emu *e)
 	emu_begin(e);
 	decode(e);
 	check_allowed(e);
-	if (stopped(e))
-		return emu_end(e);
 	if (e->flags & STRING && e->rep) {
 		execute_string(e);
-	} else {
+	} else if (!stopped(e)) {
 		execute(e);
 		e->rip = e->next_rip;
 	}

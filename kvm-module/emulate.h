@@ -140,8 +140,8 @@ struct emu_ops {
 	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
 	u64 (*get_cr)(struct emu *e, unsigned int cr);
 	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);
-	/* DR 0..3, 6, 7; the ops check DR7.GD, the emulator CPL and CR4.DE. */
-	int (*get_dr)(struct emu *e, unsigned int dr, u64 *value);
+	/* DR 0..3, 6, 7; the emulator checks CPL and CR4.DE. */
+	u64 (*get_dr)(struct emu *e, unsigned int dr);
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
 	int (*rdmsr)(struct emu *e, u32 index, u64 *value);
 	int (*wrmsr)(struct emu *e, u32 index, u64 value);
@@ -264,7 +264,7 @@ enum emu_task_reason {		/* as VMX numbers them */
 int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason, bool has_error,
 		    u32 error);
 
-/* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
+/* Answers the access that returned EMU_AGAIN: its data, none (0 bytes) of a write. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
 
 /* Forgets a half-done instruction and its fetched bytes. */

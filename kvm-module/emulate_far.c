@@ -724,7 +724,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	bool nested = reason == EMU_TASK_CALL || reason == EMU_TASK_GATE;
 	struct kvm_segment old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
-	u64 cr0 = cr(e, 0), dr7, cr3;
+	u64 cr0 = cr(e, 0), cr3;
 	u32 task[TASK_FIELDS] = { 0 };
 	struct descriptor new;
 	unsigned int i;
@@ -747,8 +747,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
 	if (stopped(e))
 		return;
-	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
-		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
+	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
 	e->rip = task[TASK_EIP];
 	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
 		    (nested ? X86_EFLAGS_NT : 0);

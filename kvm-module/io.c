@@ -352,10 +352,9 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 	return r ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 
-static int op_get_dr(struct emu *e, unsigned int dr, u64 *value)
+static u64 op_get_dr(struct emu *e, unsigned int dr)
 {
-	*value = kvm_get_dr(vcpu_of(e), dr);
-	return EMU_OK;
+	return kvm_get_dr(vcpu_of(e), dr);
 }
 
 static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
@@ -607,10 +606,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 		return 1;
 	}
 	if (io->port_count) {
-		if (io->write)
-			emu_supply(e, NULL, 0);
-		else
-			emu_supply(e, pio_data(vcpu), io->port_size * io->port_count);
+		emu_supply(e, pio_data(vcpu), io->write ? 0 : io->port_size * io->port_count);
 		return run_emulator(vcpu);
 	}
 	if (!io->write)
@@ -620,10 +616,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 		vcpu->resume = resume_emulation;
 		return mmio_exit(vcpu);
 	}
-	if (io->write)
-		emu_supply(e, NULL, 0);
-	else
-		emu_supply(e, io->data, io->size);
+	emu_supply(e, io->data, io->write ? 0 : io->size);
 	return run_emulator(vcpu);
 }
 

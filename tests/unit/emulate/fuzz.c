@@ -183,12 +183,11 @@ static int fuzz_set_cr(struct emu *e, unsigned int cr, u64 value)
 	return next() & 1 ? EMU_OK : emu_fault(e, 13, true, 0);
 }
 
-static int fuzz_get_dr(struct emu *e, unsigned int dr, u64 *value)
+static u64 fuzz_get_dr(struct emu *e, unsigned int dr)
 {
 	(void)e;
 	check(dr <= 3 || dr == 6 || dr == 7);
-	*value = next();
-	return EMU_OK;
+	return next();
 }
 
 static int fuzz_set_dr(struct emu *e, unsigned int dr, u64 value)

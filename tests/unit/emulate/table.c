@@ -157,11 +157,10 @@ static int t_set_cr(struct emu *e, unsigned int n, u64 value)
 	return EMU_OK;
 }
 
-static int t_get_dr(struct emu *e, unsigned int n, u64 *value)
+static u64 t_get_dr(struct emu *e, unsigned int n)
 {
 	(void)e;
-	*value = dr[n];
-	return EMU_OK;
+	return dr[n];
 }
 
 static int t_set_dr(struct emu *e, unsigned int n, u64 value)
