@@ -21,7 +21,7 @@ enum what {
 	/* op_value(); these in the order of their opcodes and of ModRM.reg */
 	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
-	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
+	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
 	BT, BTS, BTR, BTC, CWD, LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	PDEP, PEXT, POPCNT,
 	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
@@ -263,6 +263,13 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case XCHG:
 		e->lock |= e->op[0].loc == MEMORY;
 		return b;
+	case CMPXCHG:	/* if they differ memory is written all the same, a register is not */
+		arithmetic(e, CMP, emu_gpr(e, EMU_RAX, size), a, size);
+		if (e->rflags & FL_ZF)
+			return b;
+		emu_set_gpr(e, EMU_RAX, size, a);
+		e->flags |= e->op[0].loc == MEMORY ? 0 : NOWRITE;
+		return a;
 	case MUL:	/* also IMUL: group 3 */
 		a = multiply(e, e->regs[EMU_RAX] & size_mask(size), a, e->modrm & 8, &r);
 		emu_set_wide(e, r, a, size);
@@ -330,22 +337,6 @@ static void op_value(struct emu *e)
 	e->op[0].val = compute(e, e->what, old, e->op[1].val);
 	if (e->flags & SWAP)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
-}
-
-/* If they differ memory is written all the same, a register is not. */
-static void op_cmpxchg(struct emu *e)
-{
-	unsigned int size = e->op[0].size;
-	u64 old = e->op[0].val;
-
-	arithmetic(e, CMP, emu_gpr(e, EMU_RAX, size), old, size);
-	if (e->rflags & FL_ZF) {
-		e->op[0].val = e->op[1].val;
-		return;
-	}
-	emu_set_gpr(e, EMU_RAX, size, old);
-	if (e->op[0].loc != MEMORY)
-		e->flags |= NOWRITE;
 }
 
 /* CMPXCHG8B and CMPXCHG16B */
@@ -1140,7 +1131,7 @@ static const struct row two_byte[256] = {
 	[0xad] = { op_shift, "EvGvcb", 0, SHRD },
 	[0xae] = { NULL, "Ey" },					/* MAP_0FAE_… */
 	[0xaf] = { op_value, "GvEv", 0, IMUL },
-	[0xb0 ... 0xb1] = { op_cmpxchg, "EuGu", LOCK },
+	[0xb0 ... 0xb1] = { op_value, "EuGu", LOCK, CMPXCHG },
 	[0xb2] = { emu_op_load_far_pointer, "GvMv", NOREAD },
 	[0xb3] = { op_value, "EvGv", LOCK | BITS, BTR },
 	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, "GvMv", NOREAD },

@@ -308,48 +308,40 @@ static void op_set_table(struct emu *e, bool idt, const struct kvm_dtable *t)
 	(idt ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), t);
 }
 
+/* What the setters refuse is #GP(0). */
+static int gp_unless(struct emu *e, int refused)
+{
+	return refused ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+}
+
 static u64 op_get_cr(struct emu *e, unsigned int cr)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 
 	switch (cr) {
-	case 0:
-		return vcpu->cr0;
-	case 2:
-		return vcpu->cr2;
-	case 3:
-		return kvm_ops->get_cr3(vcpu);
-	case 4:
-		return vcpu->cr4;
-	default:
-		return vcpu->cr8;
+	case 0:		return vcpu->cr0;
+	case 2:		return vcpu->cr2;
+	case 3:		return kvm_ops->get_cr3(vcpu);
+	case 4:		return vcpu->cr4;
+	default:	return vcpu->cr8;
 	}
 }
 
 static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
-	int r = 0;
 
 	switch (cr) {
-	case 0:
-		r = kvm_set_cr0(vcpu, value);
-		break;
+	case 0:		return gp_unless(e, kvm_set_cr0(vcpu, value));
+	case 3:		return gp_unless(e, kvm_set_cr3(vcpu, value));
+	case 4:		return gp_unless(e, kvm_set_cr4(vcpu, value));
 	case 2:
 		vcpu->cr2 = value;
-		break;
-	case 3:
-		r = kvm_set_cr3(vcpu, value);
-		break;
-	case 4:
-		r = kvm_set_cr4(vcpu, value);
-		break;
+		return EMU_OK;
 	default:
 		vcpu->io.tpr_lowered = value < vcpu->cr8;
-		r = kvm_set_cr8(vcpu, value);
-		break;
+		return gp_unless(e, kvm_set_cr8(vcpu, value));
 	}
-	return r ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 
 static u64 op_get_dr(struct emu *e, unsigned int dr)
@@ -359,20 +351,17 @@ static u64 op_get_dr(struct emu *e, unsigned int dr)
 
 static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 {
-	return kvm_set_dr(vcpu_of(e), dr, value) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	return gp_unless(e, kvm_set_dr(vcpu_of(e), dr, value));
 }
 
 static int op_rdmsr(struct emu *e, u32 index, u64 *value)
 {
-	return kvm_get_msr(vcpu_of(e), index, value, false) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	return gp_unless(e, kvm_get_msr(vcpu_of(e), index, value, false));
 }
 
 static int op_wrmsr(struct emu *e, u32 index, u64 value)
 {
-	return kvm_set_msr(vcpu_of(e), index, value, false) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	return gp_unless(e, kvm_set_msr(vcpu_of(e), index, value, false));
 }
 
 static int op_cpuid(struct emu *e, u32 r[4])
@@ -396,8 +385,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 		kvm_ops->set_nmi_mask(vcpu, false);
 		return EMU_OK;
 	case EMU_CTL_XSETBV:
-		return kvm_set_xcr0(vcpu, arg, *(u64 *)arg2) ?
-			emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+		return gp_unless(e, kvm_set_xcr0(vcpu, arg, *(u64 *)arg2));
 	case EMU_CTL_XGETBV:
 		*(u64 *)arg2 = vcpu->xcr0;
 		return arg ? EMU_UNHANDLED : EMU_OK;
