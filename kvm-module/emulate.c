@@ -16,7 +16,7 @@
  *              back unless the instruction completes.
  *
  * Memory is reached in two steps: emu_linearize() applies the segment's checks,
- * emu_lin_read() and emu_lin_write() go through the log of finished accesses
+ * emu_lin_access() and emu_lin_write() go through the log of finished accesses
  * that makes an instruction restartable after a trip to user space. What goes
  * wrong is kept in e->status; see emulate_priv.h.
  *
@@ -174,21 +174,15 @@ static void check_wrap(struct emu *e, u64 linear, unsigned int size)
 	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
 }
 
-void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
+/* Of memory by linear address */
+void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
-	memset(buf, 0, size);
-	check_wrap(e, linear, size);
-	if (!emu_replayed(e, buf, size))
-		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, size);
-}
+	unsigned int input = access & EMU_ACC_WRITE ? 0 : size;
 
-void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
-		   unsigned int access)
-{
-	access |= EMU_ACC_WRITE;
+	memset(buf, 0, input);
 	check_wrap(e, linear, size);
-	if (!emu_replayed(e, NULL, 0))
-		emu_accessed(e, e->ops->access(e, linear, (void *)buf, size, access), NULL, 0);
+	if (!emu_replayed(e, buf, input))
+		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
 }
 
 /* Could this be read, or with EMU_ACC_WRITE, written? */
@@ -198,40 +192,33 @@ void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access
 }
 
 /* Writes what a destination is to become; if LOCKed, in place of *old only. */
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, const void *new,
-		     unsigned int size)
+void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size)
 {
 	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
 	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 			unsigned int size) = e->ops->cmpxchg;
 
 	if (!e->lock)
-		return emu_lin_write(e, linear, new, size, 0);
+		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE);
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, NULL, 0))
 		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
 }
 
-void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
-	      unsigned int access)
+/* Of memory by segment and offset */
+void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+		unsigned int access)
 {
-	u64 linear = emu_linearize(e, seg, offset, size, access & EMU_ACC_RMW);
+	bool write = access & (EMU_ACC_WRITE | EMU_ACC_RMW);
 
-	emu_lin_read(e, linear, buf, size, access);
-}
-
-void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size)
-{
-	u64 linear = emu_linearize(e, seg, offset, size, true);
-
-	emu_lin_write(e, linear, buf, size, 0);
+	emu_lin_access(e, emu_linearize(e, seg, offset, size, write), buf, size, access);
 }
 
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size)
 {
 	u64 value = 0;
 
-	emu_read(e, seg, offset, &value, size, 0);
+	emu_access(e, seg, offset, &value, size, 0);
 	return value;
 }
 
@@ -239,13 +226,13 @@ u64 emu_system_load(struct emu *e, u64 linear, unsigned int size)
 {
 	u64 value = 0;
 
-	emu_lin_read(e, linear, &value, size, EMU_ACC_SYSTEM);
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM);
 	return value;
 }
 
 void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
 {
-	emu_lin_write(e, linear, &value, size, EMU_ACC_SYSTEM);
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
 }
 
 /* Of the memory operand, @at bytes further. */
@@ -254,9 +241,9 @@ u64 emu_operand(struct emu *e, unsigned int at, unsigned int size)
 	return emu_load(e, e->seg, (e->ea + at) & size_mask(e->addr_size), size);
 }
 
-void emu_set_operand(struct emu *e, const void *buf, unsigned int size)
+void emu_set_operand(struct emu *e, void *buf, unsigned int size)
 {
-	emu_write(e, e->seg, e->ea, buf, size);
+	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
 }
 
 u64 emu_rdmsr(struct emu *e, u32 index)
@@ -317,7 +304,7 @@ void emu_push(struct emu *e, u64 value, unsigned int size)
 {
 	u64 sp = (e->regs[EMU_RSP] - size) & size_mask(emu_stack_size(e));
 
-	emu_write(e, EMU_SS, sp, &value, size);
+	emu_access(e, EMU_SS, sp, &value, size, EMU_ACC_WRITE);
 	emu_move_stack(e, sp);
 }
 
@@ -726,7 +713,7 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 	case 'X':
 	case 'Y':
 		at = operand_address(e, o, &seg);
-		emu_read(e, seg, at, &value, o->size, access);
+		emu_access(e, seg, at, &value, o->size, access);
 		return value;
 	case '+':
 		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));

@@ -347,7 +347,7 @@ static void op_cmpxchg_wide(struct emu *e)
 	u8 was[16], want[16], new[16];
 
 	gp_if(e, half == 8 && linear & 15);
-	emu_lin_read(e, linear, was, size, EMU_ACC_RMW);
+	emu_lin_access(e, linear, was, size, EMU_ACC_RMW);
 	memcpy(want, &e->regs[EMU_RAX], half);
 	memcpy(want + half, &e->regs[EMU_RDX], half);
 	memcpy(new, &e->regs[EMU_RBX], half);
@@ -613,12 +613,12 @@ static void op_ins_outs(struct emu *e)
 	port_check(e, port, size);
 	count = batch_count(e, seg, reg, size, &linear);
 	if (out)
-		emu_lin_read(e, linear, e->pio, size * count, 0);
+		emu_lin_access(e, linear, e->pio, size * count, 0);
 	else
 		emu_probe(e, linear, size * count, EMU_ACC_WRITE);
 	port_io(e, port, size, e->pio, count, out);
 	if (!out)
-		emu_lin_write(e, linear, e->pio, size * count, 0);
+		emu_lin_access(e, linear, e->pio, size * count, EMU_ACC_WRITE);
 	emu_string_advance(e, reg, size * count);
 	if (e->rep)	/* execute_string() counts the last one */
 		merge(&e->regs[EMU_RCX], e->regs[EMU_RCX] - (count - 1), e->addr_size);
@@ -675,7 +675,7 @@ static void op_load_table(struct emu *e)
 	struct kvm_dtable t = { 0 };
 	u8 image[10] = { 0 };
 
-	emu_read(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
+	emu_access(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
 	memcpy(&t.limit, image, 2);
 	memcpy(&t.base, image + 2, 8);
 	if (e->mode != EMU_LONG && e->op_size == 2)
@@ -714,7 +714,7 @@ static void op_invpcid(struct emu *e)
 {
 	u8 descriptor[16];
 
-	emu_read(e, e->seg, e->ea, descriptor, 16, 0);
+	emu_access(e, e->seg, e->ea, descriptor, 16, 0);
 	emu_call(e, control, EMU_CTL_INVPCID, e->op[1].val, descriptor);
 }
 
@@ -815,7 +815,7 @@ static void op_vec_move(struct emu *e)
 	reg = from->loc == 'V' ? e->fpu.xmm[from->reg] :
 	      from->loc == 'P' ? e->fpu.st[from->reg] : (u8 *)&e->regs[from->reg];
 	if (from->loc == MEMORY)
-		emu_read(e, e->seg, e->ea, buf + at, from->size, 0);
+		emu_access(e, e->seg, e->ea, buf + at, from->size, 0);
 	else
 		memcpy(buf, reg + at, from->size < 16 ? from->size : 16);
 	if (from->loc == 'V' && from->size == 32)
@@ -911,12 +911,12 @@ static void op_fxsave(struct emu *e)
 	gp_if(e, linear & 15);
 	mask = e->fpu.mxcsr_mask;
 	if (load)
-		emu_lin_read(e, linear, &e->fpu, size, 0);
+		emu_lin_access(e, linear, &e->fpu, size, 0);
 	e->fpu.ip &= pointers;
 	e->fpu.dp &= pointers;
 	if (!load) {
 		emu_probe(e, linear, 512, EMU_ACC_WRITE);
-		return emu_lin_write(e, linear, &e->fpu, size, 0);
+		return emu_lin_access(e, linear, &e->fpu, size, EMU_ACC_WRITE);
 	}
 	e->fpu.mxcsr_mask = mask;
 	gp_if(e, e->fpu.mxcsr & ~mask);

@@ -159,20 +159,16 @@ bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
 bool emu_replayed(struct emu *e, void *buf, unsigned int size);
 void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size);
-void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
-		   unsigned int access);
+void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
 void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access);
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, const void *new,
-		     unsigned int size);
-void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
-	      unsigned int access);
-void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size);
+void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size);
+void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+		unsigned int access);
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size);
 u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
 void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
-void emu_set_operand(struct emu *e, const void *buf, unsigned int size);
+void emu_set_operand(struct emu *e, void *buf, unsigned int size);
 u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
