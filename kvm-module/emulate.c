@@ -16,9 +16,9 @@
  *              back unless the instruction completes.
  *
  * Memory is reached in two steps: emu_linearize() applies the segment's checks,
- * emu_lin_access() and emu_lin_write() go through the log of finished accesses
- * that makes an instruction restartable after a trip to user space. What goes
- * wrong is kept in e->status; see emulate_priv.h.
+ * emu_lin_access() goes through the log of finished accesses that makes an
+ * instruction restartable after a trip to user space. What goes wrong is kept in
+ * e->status; see emulate_priv.h.
  *
  * Manuals: Intel SDM vol. 1 chapter 3, vol. 2, vol. 3 chapters 5 to 8 and 22;
  * AMD APM vol. 3. Where the vendors differ, or a rule depends on state that is

@@ -33,7 +33,7 @@
 #define KVM_LIVE_EMULATE_H
 
 #include <linux/types.h>
-#include <asm/kvm.h>	/* segments and tables as the ABI has them */
+#include <asm/kvm.h>	/* segments as the ABI has them */
 #ifdef __KERNEL__
 #include <linux/string.h>
 #else
@@ -74,9 +74,10 @@ enum emu_reg {
 	EMU_R8, EMU_R9, EMU_R10, EMU_R11, EMU_R12, EMU_R13, EMU_R14, EMU_R15,
 };
 
-/* Segment registers in the order of their encoding, and the two system ones. */
+/* Segment registers in the order of their encoding, and the system ones. */
 enum emu_segment {
 	EMU_ES, EMU_CS, EMU_SS, EMU_DS, EMU_FS, EMU_GS, EMU_LDTR, EMU_TR,
+	EMU_GDTR, EMU_IDTR,	/* these have a base and a limit only */
 	EMU_NSEGS,
 };
 
@@ -135,8 +136,6 @@ struct emu_ops {
 	/* Processor state; setters take effect at once and cannot be undone. */
 	void (*get_seg)(struct emu *e, unsigned int seg, struct kvm_segment *s);
 	void (*set_seg)(struct emu *e, unsigned int seg, const struct kvm_segment *s);
-	void (*get_table)(struct emu *e, bool idt, struct kvm_dtable *t);
-	void (*set_table)(struct emu *e, bool idt, const struct kvm_dtable *t);
 	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
 	u64 (*get_cr)(struct emu *e, unsigned int cr);
 	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);

@@ -63,15 +63,12 @@ static bool conforming(const struct kvm_segment *s)
 /* Reads a descriptor; beyond the table's limit it is @vector(selector). */
 static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct descriptor *d)
 {
-	const struct kvm_segment *ldt = emu_segment(e, EMU_LDTR);
-	struct kvm_dtable table = { 0 };
-	u32 limit;
+	const struct kvm_segment *table = emu_segment(e, selector & 4 ? EMU_LDTR : EMU_GDTR);
+	u32 limit = table->unusable ? 0 : table->limit;
 	bool wide;
 
 	memset(d, 0, sizeof(*d));
-	e->ops->get_table(e, false, &table);
-	d->linear = (selector & 4 ? ldt->base : table.base) + (selector & 0xfff8);
-	limit = !(selector & 4) ? table.limit : ldt->unusable ? 0 : ldt->limit;
+	d->linear = table->base + (selector & 0xfff8);
 	selector_if(e, (selector | 7u) > limit, vector, selector);
 	d->raw = emu_system_load(e, d->linear, 8);
 	/* System descriptors of long mode have eight bytes more. */
@@ -489,13 +486,12 @@ void emu_op_iret(struct emu *e)
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
-	struct kvm_dtable idt = { 0 };
+	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
 	struct target t = { 0 };
 	u32 entry;
 
-	e->ops->get_table(e, true, &idt);
-	gp_if(e, vector * 4u + 3 > idt.limit);
-	entry = emu_system_load(e, idt.base + vector * 4u, 4);
+	gp_if(e, vector * 4u + 3 > idt->limit);
+	entry = emu_system_load(e, idt->base + vector * 4u, 4);
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
 	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
 	emu_push(e, back, 2);
@@ -513,12 +509,10 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 {
 	bool wide = long_active(e);
 	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
-	struct kvm_dtable idt = { 0 };
-	u64 at;
+	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
+	u64 at = idt->base + vector * size;
 
-	e->ops->get_table(e, true, &idt);
-	at = idt.base + vector * size;
-	raise_if(e, vector * size + size - 1 > idt.limit, EX_GP, code);
+	raise_if(e, vector * size + size - 1 > idt->limit, EX_GP, code);
 	*raw = emu_system_load(e, at, 8);
 	type = *raw >> 40 & 0x1f;
 	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), EX_GP, code);

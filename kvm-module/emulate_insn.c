@@ -22,8 +22,8 @@ enum what {
 	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
 	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
-	BT, BTS, BTR, BTC, CWD, LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
-	PDEP, PEXT, POPCNT,
+	BT, BTS, BTR, BTC, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
+	LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
 	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC, PART,
 };
@@ -243,8 +243,8 @@ static u64 spread(u64 from, u64 mask, bool deposit)
 /* What an instruction makes of its operands, for operand 0. */
 static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 {
-	u64 carry = e->rflags & FL_CF, mask = X86_CR0_MP | X86_CR0_EM | X86_CR0_TS, r = 0;
-	unsigned int size = e->op[0].size;
+	u64 carry = e->rflags & FL_CF, flag, r = 0;
+	unsigned int size = e->op[0].size, i;
 
 	switch (what) {
 	case ARITHMETIC:
@@ -304,13 +304,35 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		return r;
 	case CWD:
 		return b & sign_bit(size) ? ~0ull : 0;
+	case ADX:	/* ADCX and ADOX: the carry chain runs through one flag only */
+		flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
+		r = (a + b + !!(e->rflags & flag)) & size_mask(size);
+		carry = ((a & b) | ((a | b) & ~r)) & sign_bit(size);
+		flags_change(e, flag, flag_if(carry, flag));
+		return r;
+	case CRC32:	/* the Castagnoli polynomial, bits reflected */
+		r = (u32)a;
+		for (i = 0; i < e->op[1].size * 8; i++, b >>= 1)
+			r = r >> 1 ^ ((r ^ b) & 1 ? 0x82f63b78u : 0);
+		return r;
+	default:	return arithmetic(e, what, a, b, size);
+	}
+}
+
+/* The same for what looks at more of the processor than its operands. */
+static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
+{
+	u64 mask = X86_CR0_MP | X86_CR0_EM | X86_CR0_TS, r;
+	unsigned int size = e->op[0].size;
+
+	switch (what) {
 	case LAHF:
 		r = (e->rflags & FL_STATUS & ~FL_OF) | X86_EFLAGS_FIXED;
 		return (a & 0xff) | r << 8;
 	case SAHF:
 		flags_change(e, FL_STATUS & ~FL_OF, a >> 8);
 		return 0;
-	case SALC:	return 0xff * carry; /* CF is bit 0 */
+	case SALC:	return 0xff * (e->rflags & FL_CF); /* CF is bit 0 */
 	case IN:
 	case OUT:
 		port_check(e, b, size);
@@ -320,13 +342,11 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case LMSW:	/* sets PE, MP, EM and TS, but cannot clear PE */
 		return (a & ~mask) | (b & (mask | X86_CR0_PE));
 	case CLTS:	return a & ~X86_CR0_TS;
-	case RDTSC:
-	case RDTSCP:
+	default:	/* RDTSC, RDTSCP */
 		gp_if(e, e->cpl && cr(e, 4) & X86_CR4_TSD);
 		if (what == RDTSCP)
 			merge(&e->regs[EMU_RCX], emu_rdmsr(e, MSR_TSC_AUX), 4);
 		return emu_rdmsr(e, MSR_TSC);
-	default:	return arithmetic(e, what, a, b, size);
 	}
 }
 
@@ -334,7 +354,8 @@ static void op_value(struct emu *e)
 {
 	u64 old = e->op[0].val;
 
-	e->op[0].val = compute(e, e->what, old, e->op[1].val);
+	e->op[0].val = e->what < LAHF ? compute(e, e->what, old, e->op[1].val) :
+		       compute_system(e, e->what, old, e->op[1].val);
 	if (e->flags & SWAP)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
 }
@@ -414,32 +435,6 @@ static void op_bit_scan(struct emu *e)
 	e->op[0].val = e->what == BSF ? n : bits - 1 - n;
 	if (!v)
 		e->flags |= NOWRITE;
-}
-
-/* ADCX and ADOX: the carry chain runs through one flag only. */
-static void op_adx(struct emu *e)
-{
-	u64 flag = e->vex_pp == 0x66 ? FL_CF : FL_OF, mask = size_mask(e->op[0].size);
-	unsigned __int128 r = (unsigned __int128)e->op[0].val + e->op[1].val +
-			      !!(e->rflags & flag);
-
-	e->op[0].val = (u64)r & mask;
-	flags_change(e, flag, flag_if(r > mask, flag));
-}
-
-/* CRC32: the Castagnoli polynomial, bits reflected. */
-static void op_crc32(struct emu *e)
-{
-	u32 crc = (u32)e->op[0].val;
-	u64 data = e->op[1].val;
-	unsigned int i, bit;
-
-	for (i = 0; i < e->op[1].size; i++, data >>= 8) {
-		crc ^= data & 0xff;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-	}
-	e->op[0].val = crc;
 }
 
 /* CMC, CLC, STC, CLD, STD */
@@ -657,32 +652,26 @@ static void op_cpuid(struct emu *e)
 		e->regs[i] = r[i];
 }
 
-/* SGDT and SIDT */
-static void op_store_table(struct emu *e)
+/* SGDT, SIDT, LGDT, LIDT, by ModRM.reg; with 16-bit operands LGDT's base has 24 bits. */
+static void op_table(struct emu *e)
 {
-	struct kvm_dtable t = { 0 };
-	u8 image[10];
-
-	e->ops->get_table(e, modrm_reg(e) & 1, &t);
-	memcpy(image, &t.limit, 2);
-	memcpy(image + 2, &t.base, 8);
-	emu_set_operand(e, image, e->mode == EMU_LONG ? 10 : 6);
-}
-
-/* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
-static void op_load_table(struct emu *e)
-{
-	struct kvm_dtable t = { 0 };
+	unsigned int which = modrm_reg(e) & 1 ? EMU_IDTR : EMU_GDTR;
+	struct kvm_segment t = *emu_segment(e, which);
+	unsigned int size = e->mode == EMU_LONG ? 10 : 6;
 	u8 image[10] = { 0 };
 
-	emu_access(e, e->seg, e->ea, image, e->mode == EMU_LONG ? 10 : 6, 0);
-	memcpy(&t.limit, image, 2);
+	if (modrm_reg(e) < 2) {
+		memcpy(image, &t.limit, 2);
+		memcpy(image + 2, &t.base, 8);
+		return emu_set_operand(e, image, size);
+	}
+	emu_access(e, e->seg, e->ea, image, size, 0);
+	t.limit = image[0] | image[1] << 8;
 	memcpy(&t.base, image + 2, 8);
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
 	gp_if(e, !emu_canonical(e, t.base));
-	if (!stopped(e))
-		e->ops->set_table(e, modrm_reg(e) & 1, &t);
+	emu_set_segment(e, which, &t);
 }
 
 static void op_swapgs(struct emu *e)
@@ -975,8 +964,8 @@ const struct row emu_groups[][8] = {
 		[6 ... 7] = { op_ud, "", RAW },
 	},
 	[GROUP7] = {
-		[0 ... 1] = { op_store_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
-		[2 ... 3] = { op_load_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
+		[0 ... 1] = { op_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
+		[2 ... 3] = { op_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
 		[4] = { op_value, "Em0n", NOREAD | UMIP, MOV },			/* SMSW */
 		[6] = { op_value, "0nEw", PRIV, LMSW },
 		[7] = { op_invlpg, "Mv", RAW | PRIV },
@@ -1202,10 +1191,10 @@ static const struct searched_row {
 	/* INVPCID, MOVBE, CRC32, ADCX and ADOX */
 	{ 3, 0x82, P_66 | OLD, { op_invpcid, "MdGn", NOREAD | NOWRITE | PRIV } },
 	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_value, "GvMv", NOREAD, BSWAP } },
-	{ 3, 0xf0, P_F2 | OLD, { op_crc32, "GyEb" } },
+	{ 3, 0xf0, P_F2 | OLD, { op_value, "GyEb", 0, CRC32 } },
 	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_value, "MvGv", NOREAD, BSWAP } },
-	{ 3, 0xf1, P_F2 | OLD, { op_crc32, "GyEv" } },
-	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_adx, "GyEy" } },
+	{ 3, 0xf1, P_F2 | OLD, { op_value, "GyEv", 0, CRC32 } },
+	{ 3, 0xf6, P_66 | P_F3 | OLD, { op_value, "GyEy", 0, ADX } },
 	/* BMI1 and BMI2 */
 	{ 3, 0xf2, P_NONE | VEX, { op_bmi, "GyByEy", NOREAD | PROT, ANDN } },
 	{ 3, 0xf3, P_NONE | VEX, { op_bmi, "ByEy", NOREAD | PROT, BLS } },

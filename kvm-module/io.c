@@ -290,22 +290,21 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 
 static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
-	kvm_ops->get_segment(vcpu_of(e), seg, s);
+	struct kvm_dtable t;
+
+	if (seg < EMU_GDTR)
+		return kvm_ops->get_segment(vcpu_of(e), seg, s);
+	(seg == EMU_IDTR ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &t);
+	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
 }
 
 static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
-	kvm_ops->set_segment(vcpu_of(e), seg, s);
-}
+	struct kvm_dtable t = { .base = s->base, .limit = s->limit };
 
-static void op_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
-{
-	(idt ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), t);
-}
-
-static void op_set_table(struct emu *e, bool idt, const struct kvm_dtable *t)
-{
-	(idt ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), t);
+	if (seg < EMU_GDTR)
+		return kvm_ops->set_segment(vcpu_of(e), seg, s);
+	(seg == EMU_IDTR ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &t);
 }
 
 /* What the setters refuse is #GP(0). */
@@ -441,8 +440,6 @@ const struct emu_ops kvm_emu_ops = {
 	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,
-	.get_table = op_get_table,
-	.set_table = op_set_table,
 	.get_cr = op_get_cr,
 	.set_cr = op_set_cr,
 	.get_dr = op_get_dr,

@@ -865,19 +865,16 @@ static void world_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k
 	(void)e;
 	find_segment(seg, &s);
 	*k = to_kvm(&s);
+	if (seg == EMU_GDTR)
+		*k = (struct kvm_segment){ .base = GDT, .limit = sizeof(gdt) - 1 };
+	if (seg == EMU_IDTR)
+		*k = (struct kvm_segment){ .base = IDT, .limit = 0xfff };
 }
 
 static void world_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
 	emulated_segments[seg] = s->selector;
-}
-
-static void world_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
-{
-	(void)e;
-	t->base = idt ? IDT : GDT;
-	t->limit = idt ? 0xfff : sizeof(gdt) - 1;
 }
 
 static u64 world_get_cr(struct emu *e, unsigned int cr)
@@ -962,7 +959,6 @@ static const struct emu_ops world = {
 	.pio = world_pio,
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,
-	.get_table = world_get_table,
 	.get_cr = world_get_cr,
 	.control = world_control,
 	.rdmsr = world_rdmsr,

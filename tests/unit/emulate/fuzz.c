@@ -131,6 +131,13 @@ static void fuzz_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
 {
 	struct segment segment = { 0 }, *s = &segment;
 
+	if (seg == EMU_GDTR || seg == EMU_IDTR) {
+		*k = (struct kvm_segment){ 0 };
+		next_bytes(&k->limit, 2);
+		next_bytes(&k->base, e->mode == EMU_LONG ? 6 : 4);
+		k->base >>= 2;
+		return;
+	}
 	check(seg < EMU_NSEGS);
 	next_bytes(&s->selector, 2);
 	s->limit = next() & 1 ? 0xffffffff : 0xffff;
@@ -149,21 +156,6 @@ static void fuzz_set_seg(struct emu *e, unsigned int seg,
 	(void)e, (void)s;
 	check(seg < EMU_NSEGS);
 	new_task |= seg == EMU_TR;
-}
-
-static void fuzz_get_table(struct emu *e, bool idt, struct kvm_dtable *t)
-{
-	u64 base = 0;
-
-	(void)idt;
-	next_bytes(&t->limit, 2);
-	next_bytes(&base, e->mode == EMU_LONG ? 6 : 4);
-	t->base = base >> 2;
-}
-
-static void fuzz_set_table(struct emu *e, bool idt, const struct kvm_dtable *t)
-{
-	(void)e, (void)idt, (void)t;
 }
 
 static u64 fuzz_get_cr(struct emu *e, unsigned int cr)
@@ -267,8 +259,6 @@ static const struct emu_ops fuzz_ops = {
 	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,
-	.get_table = fuzz_get_table,
-	.set_table = fuzz_set_table,
 	.get_cr = fuzz_get_cr,
 	.set_cr = fuzz_set_cr,
 	.get_dr = fuzz_get_dr,

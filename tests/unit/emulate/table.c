@@ -121,26 +121,22 @@ static int t_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 
 static void t_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
+	const struct kvm_dtable *t = seg == EMU_IDTR ? &idt : &gdt;
+
 	(void)e;
 	*s = to_kvm(&segs[seg]);
+	if (seg >= EMU_GDTR)
+		*s = (struct kvm_segment){ .base = t->base, .limit = t->limit };
 }
 
 static void t_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
-	segs[seg] = from_kvm(s);
-}
-
-static void t_get_table(struct emu *e, bool want_idt, struct kvm_dtable *t)
-{
-	(void)e;
-	*t = want_idt ? idt : gdt;
-}
-
-static void t_set_table(struct emu *e, bool to_idt, const struct kvm_dtable *t)
-{
-	(void)e;
-	*(to_idt ? &idt : &gdt) = *t;
+	if (seg >= EMU_GDTR)
+		*(seg == EMU_IDTR ? &idt : &gdt) =
+			(struct kvm_dtable){ .base = s->base, .limit = s->limit };
+	else
+		segs[seg] = from_kvm(s);
 }
 
 static u64 t_get_cr(struct emu *e, unsigned int n)
@@ -244,8 +240,6 @@ static const struct emu_ops ops = {
 	.pio = t_pio,
 	.get_seg = t_get_seg,
 	.set_seg = t_set_seg,
-	.get_table = t_get_table,
-	.set_table = t_set_table,
 	.get_cr = t_get_cr,
 	.set_cr = t_set_cr,
 	.get_dr = t_get_dr,
