@@ -19,6 +19,7 @@ make check-module     the module on emulated AMD and Intel processors
 make check-packages   the packages on a plain Debian 13
 make check-appliance  the live ISO, by keystrokes, from power-on to a guest
 make check-long       the slow proofs that CI leaves out
+make bench            instructions of each exit, ours and stock: build/reports/bench.tsv
 make iso              the live image: build/iso/kvm-live.iso
 make debs             the Debian packages: build/debs/
 make kernel           the patched kernel's packages: build/kernel/

@@ -124,7 +124,8 @@ void kvm_host_init(void)
 
 	kvm_caps.xcr0 = XFEATURE_MASK_FPSSE;
 	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
-		kvm_caps.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK) & GUEST_XCR0;
+		kvm_caps.host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		kvm_caps.xcr0 = kvm_caps.host_xcr0 & GUEST_XCR0;
 		for (i = 2; i < XFEATURE_MAX; i++) {
 			cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
 			xstate_size[i] = eax;
@@ -301,7 +302,7 @@ static int add_signature(struct cpuid_list *list)
 	e = add(list, KVM_CPUID_FEATURES, 0, 0);
 	if (!e)
 		return -E2BIG;
-	e->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+	e->eax = kvm_pv_features();
 	e->ebx = e->ecx = e->edx = 0;
 	return 0;
 }
@@ -360,13 +361,62 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 
 /* ---- the guest's list ------------------------------------------------------------ */
 
-void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+/* What of a leaf follows from the guest's own registers. */
+static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)
+{
+	if (e->function == 1) {
+		e->ecx &= ~F(OSXSAVE);
+		if (vcpu->cr4 & X86_CR4_OSXSAVE)
+			e->ecx |= F(OSXSAVE);
+		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
+			e->edx &= ~F(APIC);
+	} else if (e->function == 7 && e->index == 0) {
+		e->ecx &= ~F(OSPKE);
+		if (vcpu->cr4 & X86_CR4_PKE)
+			e->ecx |= F(OSPKE);
+	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
+		e->ebx = xsave_bytes(vcpu->xcr0);
+	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
+		e->ebx = xsave_bytes_compacted(vcpu->xcr0);
+	}
+}
+
+/* Does the guest see the same in this list as in the one it has? */
+static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
 		       int count)
 {
+	int i;
+
+	if (count != vcpu->cpuid_count)
+		return false;
+	for (i = 0; i < count; i++) {
+		struct kvm_cpuid_entry2 now = vcpu->cpuid[i], then = entries[i];
+
+		add_own_state(vcpu, &now);
+		add_own_state(vcpu, &then);
+		if (now.function != then.function || now.index != then.index ||
+		    now.flags != then.flags || now.eax != then.eax ||
+		    now.ebx != then.ebx || now.ecx != then.ecx || now.edx != then.edx)
+			return false;
+	}
+	return true;
+}
+
+/* Takes over entries. A guest's processor does not change under it. */
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		      int count)
+{
+	if (rcu_access_pointer(vcpu->pid)) {
+		bool same = same_cpuid(vcpu, entries, count);
+
+		kvfree(entries);
+		return same ? 0 : -EINVAL;
+	}
 	kvfree(vcpu->cpuid);
 	vcpu->cpuid = entries;
 	vcpu->cpuid_count = count;
 	kvm_update_cpuid(vcpu);
+	return 0;
 }
 
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
@@ -381,21 +431,24 @@ int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
-	kvm_replace_cpuid(vcpu, entries, head->nent);
-	return 0;
+	return kvm_replace_cpuid(vcpu, entries, head->nent);
 }
 
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
 		   struct kvm_cpuid_entry2 __user *user)
 {
-	u32 room = head->nent;
+	int i;
 
-	head->nent = vcpu->cpuid_count;
-	if (room < vcpu->cpuid_count)
+	if (head->nent < vcpu->cpuid_count)
 		return -E2BIG;
-	if (copy_to_user(user, vcpu->cpuid,
-			 vcpu->cpuid_count * sizeof(*vcpu->cpuid)))
-		return -EFAULT;
+	head->nent = vcpu->cpuid_count;
+	for (i = 0; i < vcpu->cpuid_count; i++) {
+		struct kvm_cpuid_entry2 e = vcpu->cpuid[i];
+
+		add_own_state(vcpu, &e);
+		if (copy_to_user(&user[i], &e, sizeof(e)))
+			return -EFAULT;
+	}
 	return 0;
 }
 
@@ -449,6 +502,7 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 }
 EXPORT_SYMBOL_GPL(kvm_guest_has);
 
+/* Before user space has said what the guest has, it may restore its registers. */
 static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 {
 	static const struct {
@@ -469,7 +523,8 @@ static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 
 	for (i = 0; i < ARRAY_SIZE(by_feature); i++)
 		if (boot_cpu_has(by_feature[i].feature) &&
-		    kvm_guest_has(vcpu, by_feature[i].feature))
+		    (!vcpu->cpuid_count ||
+		     kvm_guest_has(vcpu, by_feature[i].feature)))
 			cr4 |= by_feature[i].bits;
 	return cr4;
 }
@@ -484,6 +539,11 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
+	e = kvm_find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
+	/* Without an exit nobody can be kicked out of it. */
+	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+	vcpu->pv.features = e ? e->eax : 0;
 	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
 			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
 			       kvm_guest_has(vcpu, X86_FEATURE_RDPID));
@@ -494,7 +554,7 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 		vcpu->efer_allowed &= ~(EFER_LME | EFER_LMA);
 	if (!kvm_guest_has(vcpu, X86_FEATURE_FXSR_OPT))
 		vcpu->efer_allowed &= ~EFER_FFXSR;
-	kvm_ops->cpuid_changed(vcpu);
+	kvm_ops->intercepts_changed(vcpu);
 }
 
 /*
@@ -516,7 +576,7 @@ static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index);
+	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index), seen;
 
 	if (!e)
 		e = out_of_range(vcpu, function, index);
@@ -524,24 +584,10 @@ void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 		*eax = *ebx = *ecx = *edx = 0;
 		return;
 	}
-	*eax = e->eax;
-	*ebx = e->ebx;
-	*ecx = e->ecx;
-	*edx = e->edx;
-	/* What follows from the guest's own registers. */
-	if (e->function == 1) {
-		*ecx &= ~F(OSXSAVE);
-		if (vcpu->cr4 & X86_CR4_OSXSAVE)
-			*ecx |= F(OSXSAVE);
-		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
-			*edx &= ~F(APIC);
-	} else if (e->function == 7 && e->index == 0) {
-		*ecx &= ~F(OSPKE);
-		if (vcpu->cr4 & X86_CR4_PKE)
-			*ecx |= F(OSPKE);
-	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
-		*ebx = xsave_bytes(vcpu->xcr0);
-	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
-		*ebx = xsave_bytes_compacted(vcpu->xcr0);
-	}
+	seen = *e;
+	add_own_state(vcpu, &seen);
+	*eax = seen.eax;
+	*ebx = seen.ebx;
+	*ecx = seen.ecx;
+	*edx = seen.edx;
 }

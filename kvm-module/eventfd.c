@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * eventfd.c: ioeventfds. User space registers an address (a port or MMIO), and
- * a write of the guest to it signals an eventfd instead of leaving KVM_RUN:
- * that is how a virtio driver's notification reaches its device cheaply.
+ * eventfd.c: a guest's writes to ports and MMIO that need not leave KVM_RUN.
+ *
+ * An ioeventfd: a write to its address signals an eventfd; that is how a virtio
+ * driver's notification reaches its device cheaply. A coalesced zone: a write
+ * waits in a ring, one a VM, in a page that user space has mapped; it reads the
+ * ring at the next exit, whatever that is for.
  *
  * Changes are made under slots_lock and published like the memory slots; a
- * guest's write looks the list up under srcu.
+ * guest's write looks the lists up under srcu. What user space writes into the
+ * ring's page is not trusted.
  */
 #include <linux/eventfd.h>
+#include <linux/gfp.h>
+#include <linux/nospec.h>
+#include <linux/hash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 
 #include "kvm.h"
 
 struct ioeventfd {
-	struct list_head link;
+	struct hlist_node link;
 	struct eventfd_ctx *eventfd;
 	u64 addr;
 	u64 datamatch;
@@ -54,10 +61,11 @@ static int assign(struct kvm *kvm, struct ioeventfd *new)
 {
 	struct ioeventfd *e;
 
-	list_for_each_entry(e, &kvm->ioeventfds, link)
+	hash_for_each_possible(kvm->ioeventfds, e, link, new->addr)
 		if (same_place(e, new))
 			return -EEXIST;
-	list_add_tail_rcu(&new->link, &kvm->ioeventfds);
+	hash_add_rcu(kvm->ioeventfds, &new->link, new->addr);
+	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	return 0;
 }
 
@@ -71,13 +79,14 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 {
 	struct ioeventfd *e;
 
-	list_for_each_entry(e, &kvm->ioeventfds, link) {
+	hash_for_each_possible(kvm->ioeventfds, e, link, old->addr) {
 		if (e->eventfd != old->eventfd || e->addr != old->addr ||
 		    e->len != old->len || e->pio != old->pio ||
 		    e->wildcard != old->wildcard ||
 		    (!e->wildcard && e->datamatch != old->datamatch))
 			continue;
-		list_del_rcu(&e->link);
+		hash_del_rcu(&e->link);
+		WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
 		synchronize_srcu_expedited(&kvm->srcu);
 		free_ioeventfd(e);
 		return 0;
@@ -120,26 +129,15 @@ int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 	return r;
 }
 
-/* The VM's last user is gone. */
-void kvm_free_ioeventfds(struct kvm *kvm)
-{
-	struct ioeventfd *e, *next;
-
-	list_for_each_entry_safe(e, next, &kvm->ioeventfds, link)
-		free_ioeventfd(e);
-}
-
-bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
-			 const void *data)
+static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
+			   const void *data)
 {
 	struct ioeventfd *e;
 	u64 value = 0;
 
-	if (len > sizeof(value))
-		return false;
 	memcpy(&value, data, len);
-	list_for_each_entry_srcu(e, &kvm->ioeventfds, link,
-				 srcu_read_lock_held(&kvm->srcu)) {
+	hlist_for_each_entry_srcu(e, &kvm->ioeventfds[hash_min(addr, HASH_BITS(kvm->ioeventfds))],
+				  link, srcu_read_lock_held(&kvm->srcu)) {
 		if (e->pio != pio || e->addr != addr)
 			continue;
 		if (e->len && e->len != len)
@@ -150,4 +148,139 @@ bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 		return true;
 	}
 	return false;
+}
+
+/* ---- coalesced zones --------------------------------------------------------- */
+
+struct coalesced_zone {
+	struct list_head link;
+	u64 addr;
+	u32 size;
+	bool pio;
+};
+
+static bool inside(const struct coalesced_zone *z, bool pio, u64 addr, u64 size)
+{
+	return z->pio == pio && addr >= z->addr && addr - z->addr + size <= z->size;
+}
+
+/* Allocated by whoever needs it first: a vCPU's fault handler, or a zone. */
+void *kvm_coalesced_ring(struct kvm *kvm)
+{
+	void *ring = READ_ONCE(kvm->ring), *other;
+
+	if (ring)
+		return ring;
+	ring = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	other = ring ? cmpxchg(&kvm->ring, NULL, ring) : NULL;
+	if (!other)
+		return ring;
+	free_page((unsigned long)ring);
+	return other;
+}
+
+static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
+{
+	struct coalesced_zone *z = kzalloc(sizeof(*z), GFP_KERNEL_ACCOUNT);
+
+	if (!z || !kvm_coalesced_ring(kvm)) {
+		kfree(z);
+		return -ENOMEM;
+	}
+	z->addr = args->addr;
+	z->size = args->size;
+	z->pio = args->pio;
+	list_add_tail_rcu(&z->link, &kvm->coalesced);
+	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
+	return 0;
+}
+
+/* All that the zones inside these addresses held. */
+static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
+{
+	struct coalesced_zone whole = { .addr = args->addr, .size = args->size, .pio = args->pio };
+	struct coalesced_zone *z, *next;
+
+	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
+		if (inside(&whole, z->pio, z->addr, z->size)) {
+			list_del_rcu(&z->link);
+			WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
+			synchronize_srcu_expedited(&kvm->srcu);
+			kfree(z);
+		}
+}
+
+int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add)
+{
+	int r = 0;
+
+	if (args->pio > 1 || args->addr + args->size < args->addr)
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	if (add)
+		r = add_zone(kvm, args);
+	else
+		remove_zones(kvm, args);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+/* False when the ring is full, or is not what we left there. */
+static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
+			  const void *data)
+{
+	struct kvm_coalesced_mmio_ring *ring = kvm->ring;
+	struct kvm_coalesced_mmio *entry;
+	bool done = false;
+	u32 last, next;
+
+	spin_lock(&kvm->ring_lock);
+	last = READ_ONCE(ring->last);
+	next = (last + 1) % KVM_COALESCED_MMIO_MAX;
+	if (last < KVM_COALESCED_MMIO_MAX && next != READ_ONCE(ring->first)) {
+		entry = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
+		entry->phys_addr = addr;
+		entry->len = len;
+		entry->pio = pio;
+		memcpy(entry->data, data, len);
+		smp_store_release(&ring->last, next);
+		done = true;
+	}
+	spin_unlock(&kvm->ring_lock);
+	return done;
+}
+
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
+		    const void *data)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct coalesced_zone *z;
+
+	if (len > 8)
+		return false;
+	if (signal_eventfd(kvm, pio, addr, len, data)) {
+		vcpu->stat[STAT_ioeventfd]++;
+		return true;
+	}
+	list_for_each_entry_srcu(z, &kvm->coalesced, link, srcu_read_lock_held(&kvm->srcu))
+		if (inside(z, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
+			vcpu->stat[STAT_coalesced]++;
+			return true;
+		}
+	return false;
+}
+
+/* The VM's last user is gone. */
+void kvm_free_ioeventfds(struct kvm *kvm)
+{
+	struct coalesced_zone *z, *next;
+	struct hlist_node *next_e;
+	struct ioeventfd *e;
+	int bucket;
+
+	hash_for_each_safe(kvm->ioeventfds, bucket, next_e, e, link)
+		free_ioeventfd(e);
+	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
+		kfree(z);
+	free_page((unsigned long)kvm->ring);
 }

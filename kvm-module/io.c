@@ -68,14 +68,16 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 
 /* ---- ports that the processor decoded ------------------------------------ */
 
-static void finish_in(struct kvm_vcpu *vcpu, const void *data, unsigned int size)
+static u64 low_bytes(u64 value, unsigned int size)
 {
-	u64 rax = kvm_reg_read(vcpu, REG_RAX);
+	return value & (BIT_ULL(8 * size) - 1);
+}
 
-	if (size == 4)
-		rax = 0;
-	memcpy(&rax, data, size);
-	kvm_reg_write(vcpu, REG_RAX, rax);
+static void finish_in(struct kvm_vcpu *vcpu, u64 value, unsigned int size)
+{
+	u64 rax = size == 4 ? 0 : kvm_reg_read(vcpu, REG_RAX);
+
+	kvm_reg_write(vcpu, REG_RAX, (rax ^ low_bytes(rax, size)) | low_bytes(value, size));
 }
 
 static int resume_pio(struct kvm_vcpu *vcpu)
@@ -83,45 +85,33 @@ static int resume_pio(struct kvm_vcpu *vcpu)
 	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
 		return 1;
 	if (!vcpu->io.write)
-		finish_in(vcpu, pio_data(vcpu), vcpu->io.port_size);
+		finish_in(vcpu, READ_ONCE(*(u64 *)pio_data(vcpu)), vcpu->io.port_size);
 	return kvm_ops->skip_instruction(vcpu);
-}
-
-/* True if a device of ours or an ioeventfd has it; else user space is to be asked. */
-static bool ports_done(struct kvm_vcpu *vcpu, u16 port, unsigned int size, void *data,
-		       unsigned int count, bool out)
-{
-	unsigned int i;
-
-	/* One port is one device's: all of the string, or none of it. */
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu->kvm, port, size, data + i * size, out))
-			break;
-	if (i == count)
-		return true;
-	if (out && count == 1 && kvm_ioeventfd_write(vcpu->kvm, true, port, size, data)) {
-		vcpu->stat[STAT_ioeventfd]++;
-		return true;
-	}
-	if (out)
-		memcpy(pio_data(vcpu), data, size * count);
-	vcpu->io.write = out;
-	vcpu->io.port = port;
-	vcpu->io.port_size = size;
-	vcpu->io.port_count = count;
-	return false;
 }
 
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 {
-	u64 rax = kvm_reg_read(vcpu, REG_RAX);
+	u64 rax;
 
-	if (ports_done(vcpu, port, size, &rax, 1, !in)) {
-		if (in)
-			finish_in(vcpu, &rax, size);
-		return kvm_ops->skip_instruction(vcpu);
+	if (in) {
+		rax = 0;
+		if (kvm_device_pio(vcpu->kvm, port, size, &rax, false)) {
+			finish_in(vcpu, rax, size);
+			return kvm_ops->skip_instruction(vcpu);
+		}
+	} else {
+		rax = kvm_reg_read(vcpu, REG_RAX);
+		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true))
+			return kvm_ops->skip_instruction(vcpu);
+		if (kvm_write_taken(vcpu, true, port, size, &rax))
+			return kvm_ops->skip_instruction(vcpu);
+		*(u64 *)pio_data(vcpu) = low_bytes(rax, size);
 	}
 	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->io.write = !in;
+	vcpu->io.port = port;
+	vcpu->io.port_size = size;
+	vcpu->io.port_count = 1;
 	vcpu->resume = resume_pio;
 	return pio_exit(vcpu);
 }
@@ -202,18 +192,6 @@ static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data,
 	}
 }
 
-/* What user space has: in-kernel devices and ioeventfds answer at once. */
-static bool device_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, unsigned int size,
-			  bool write)
-{
-	if (size <= 8 && kvm_device_mmio(vcpu, gpa, size, buf, write))
-		return true;
-	if (!write || !kvm_ioeventfd_write(vcpu->kvm, false, gpa, size, buf))
-		return false;
-	vcpu->stat[STAT_ioeventfd]++;
-	return true;
-}
-
 static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 		     unsigned int access)
 {
@@ -231,7 +209,9 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 	/* Code outside of memory is nothing that we could run. */
 	if (!memory && (size > KVM_MMIO_MAX || access & EMU_ACC_FETCH))
 		return EMU_UNHANDLED;
-	if (!memory && !span[1].len && device_access(vcpu, span[0].gpa, buf, size, write))
+	if (!memory && !span[1].len &&
+	    ((size <= 8 && kvm_device_mmio(vcpu, span[0].gpa, size, buf, write)) ||
+	     (write && kvm_write_taken(vcpu, false, span[0].gpa, size, buf))))
 		return EMU_OK;
 	io->write = write;
 	io->size = size;
@@ -279,11 +259,31 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return r ? EMU_RETRY : EMU_OK;
 }
 
-/* At most EMU_PIO_MAX bytes, which is less than the page for them. */
+/* ---- the emulator's ports ------------------------------------------------- */
+
 static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 		  unsigned int count, bool out)
 {
-	return ports_done(vcpu_of(e), port, size, buf, count, out) ? EMU_OK : EMU_AGAIN;
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
+	unsigned int i;
+
+	/* One port is one device's: all of the string, or none of it. */
+	for (i = 0; i < count; i++)
+		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
+			break;
+	if (i == count)
+		return EMU_OK;
+	if (out && count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
+		return EMU_OK;
+	/* At most EMU_PIO_MAX bytes, which is less than the page for them. */
+	if (out)
+		memcpy(pio_data(vcpu), buf, size * count);
+	io->write = out;
+	io->port = port;
+	io->port_size = size;
+	io->port_count = count;
+	return EMU_AGAIN;
 }
 
 /* ---- the emulator's registers -------------------------------------------- */
@@ -353,14 +353,19 @@ static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 	return gp_unless(e, kvm_set_dr(vcpu_of(e), dr, value));
 }
 
+/* The filter is for RDMSR and WRMSR, not for what others do with an MSR. */
 static int op_rdmsr(struct emu *e, u32 index, u64 *value)
 {
-	return gp_unless(e, kvm_get_msr(vcpu_of(e), index, value, false));
+	if (e->map != 2 || e->opcode != 0x32)
+		return gp_unless(e, kvm_get_msr(vcpu_of(e), index, value, false));
+	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, value, false));
 }
 
 static int op_wrmsr(struct emu *e, u32 index, u64 value)
 {
-	return gp_unless(e, kvm_set_msr(vcpu_of(e), index, value, false));
+	if (e->map != 2 || e->opcode != 0x30)
+		return gp_unless(e, kvm_set_msr(vcpu_of(e), index, value, false));
+	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, &value, true));
 }
 
 static int op_cpuid(struct emu *e, u32 r[4])
@@ -648,6 +653,30 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_r
 			  selector);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_task_switch);
+
+bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
+{
+	u32 access = ACCESS_EXEC | (kvm_ops->get_cpl(vcpu) == 3 ? ACCESS_USER : 0), error;
+	gpa_t gpa;
+	u64 word;
+
+	if (offset_in_page(linear) + sizeof(word) > PAGE_SIZE ||
+	    kvm_translate(vcpu, linear, access, &gpa, &error) ||
+	    kvm_read_guest_entry(vcpu->kvm, gpa, &word, sizeof(word)))
+		return false;
+	return low_bytes(word, length) == code;
+}
+EXPORT_SYMBOL_GPL(kvm_code_is);
+
+int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
+{
+	gpa_t gpa;
+	u32 error;
+
+	return offset_in_page(linear) + length > PAGE_SIZE ||
+	       kvm_translate(vcpu, linear, ACCESS_WRITE, &gpa, &error) ||
+	       kvm_write_guest(vcpu->kvm, gpa, &code, length);
+}
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {

@@ -92,7 +92,8 @@ static int set_pin(struct kvm *kvm, enum kvm_irq_source source,
 	}
 }
 
-int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level)
+/* Raise the GSI, lower it, or both one after the other: an edge. */
+static int set_gsi(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool raise, bool lower)
 {
 	const struct kvm_routing *routing;
 	const struct kvm_route *route;
@@ -104,18 +105,24 @@ int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level
 		route = first_route(routing, gsi);
 		for (; route < routing->route + routing->count &&
 		       route->gsi == gsi; route++) {
-			if (!route->msi)
-				r = set_pin(kvm, source, route, level);
-			else if (level)
+			r = IRQ_NOBODY;
+			if (route->msi && raise)
 				r = send_msi(kvm, route->address_lo,
 					     route->address_hi, route->data);
-			else
-				continue;
+			if (!route->msi && raise)
+				r = set_pin(kvm, source, route, true);
+			if (!route->msi && lower)
+				r = max(r, set_pin(kvm, source, route, false));
 			result = max(result, r);
 		}
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return result;
+}
+
+int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level)
+{
+	return set_gsi(kvm, source, gsi, level, !level);
 }
 
 static int compare_routes(const void *a, const void *b)
@@ -298,7 +305,8 @@ bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, boo
 	u8 *byte = data;
 	bool mine;
 
-	if (!kvm->pic)
+	/* Most ports are nobody's here. */
+	if (!kvm->pic || (port > 0xa1 && (port & ~1) != 0x4d0))
 		return false;
 	if (write)
 		mine = kvm_pic_write(kvm, port, *byte) ||
@@ -347,9 +355,7 @@ static int irqfd_signalled(wait_queue_entry_t *wait, unsigned int mode, int sync
 
 	if (events & EPOLLIN) {
 		eventfd_ctx_do_read(irqfd->eventfd, &count);
-		kvm_set_irq(irqfd->kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true);
-		if (!irqfd->resample)
-			kvm_set_irq(irqfd->kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+		set_gsi(irqfd->kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true, !irqfd->resample);
 	}
 	/* The last descriptor of the eventfd is closed: nobody will signal it. */
 	if (events & EPOLLHUP)

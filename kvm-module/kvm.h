@@ -27,6 +27,7 @@
  *   mmap_lock           (the kernel's) taken by page faults on guest memory
  *   PIT, then I/O APIC, then PIC lock   each device's own (raw, interrupts off)
  *   kvm->mmu_lock       second-level page tables; a spinlock, interrupts enabled
+ *   kvm->clock.lock     the VM's clock; a spinlock, innermost
  *   kvm->srcu           readers of the slots and the buses: a vCPU holds it while it
  *                       runs, and drops it when it sleeps or goes to user space
  */
@@ -35,10 +36,12 @@
 
 #include <linux/types.h>
 #include <linux/kvm.h>
+#include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
 #include <linux/refcount.h>
@@ -110,6 +113,7 @@ struct kvm_memslot {
 /* An immutable array, sorted by base; replaced as a whole under slots_lock. */
 struct kvm_memslots {
 	u64 generation;
+	unsigned int recent;	/* where the last look-up ended */
 	unsigned int count;
 	struct kvm_memslot *slot[] __counted_by(count);
 };
@@ -214,6 +218,7 @@ struct kvm_io_state {
  * and must be given again if the delivery did not complete.
  */
 struct kvm_events {
+	bool look;		/* there may be something to do before entering */
 	struct {
 		bool pending, injected, has_error, has_payload;
 		u8 nr;
@@ -238,6 +243,9 @@ enum kvm_request {
 	REQ_TRIPLE_FAULT,
 	REQ_VM_DEAD,
 	REQ_NMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
+	REQ_CLOCK,		/* tell the guest the time anew */
+	REQ_STEAL_TIME,
+	REQ_INTERCEPTS,		/* what leaves the guest has changed */
 };
 
 /* vcpu->mode: may an IPI be needed to make the vCPU see a request? */
@@ -249,9 +257,9 @@ enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 #define KVM_STATS(S)							\
 	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall)	\
 	S(injected_irq) S(injected_nmi) S(injected_exception)		\
-	S(invlpg) S(io_in) S(io_out) S(ioeventfd) S(irq) S(irq_window)	\
+	S(coalesced) S(invlpg) S(io_in) S(io_out) S(ioeventfd) S(irq) S(irq_window)	\
 	S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) S(nmi)	\
-	S(nmi_window) S(other) S(second_level_fault) S(second_level_map) \
+	S(nmi_window) S(other) S(pause) S(second_level_fault) S(second_level_map) \
 	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush)	\
 	S(user_exits) S(signal_exits) S(wbinvd) S(xsetbv)
 
@@ -266,9 +274,23 @@ struct kvm_mtrr {
 	u64 var[16];		/* base, mask, base, mask, … */
 };
 
+/* What the guest asked of us (paravirt.c); the vCPU's thread, but for unhalted. */
+struct kvm_pv {
+	u64 system_time, steal, eoi;	/* MSRs: a guest-physical address and a bit */
+	u64 run_delay;			/* of the thread, as far as the guest knows it */
+	u32 features;			/* the guest's CPUID leaf 0x40000001 */
+	bool enforce_cpuid;		/* ... and nothing else is there */
+	int clock_cpu;			/* host CPU that the clock was written on */
+	bool stopped;			/* user space had the VM stopped */
+	bool eoi_offered;
+	bool preempted;			/* the guest was told so */
+	bool no_host_poll;		/* the guest polls itself before it halts */
+	bool unhalted;			/* kicked by another vCPU */
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
-	struct kvm_run *run;		/* page 0 of the mapping; page 1: port data */
+	struct kvm_run *run;		/* page 0 of the mapping; 1: port data; 2: coalesced */
 	int id;				/* KVM_CREATE_VCPU's argument (APIC id) */
 	int index;			/* 0 … kvm->nr_vcpus - 1 */
 	int cpu;			/* host CPU it is loaded on, -1 if none */
@@ -276,7 +298,11 @@ struct kvm_vcpu {
 	unsigned long requests;		/* bits of enum kvm_request */
 	struct mutex mutex;
 	struct preempt_notifier preempt;
+	struct pid __rcu *pid;		/* the thread that runs it; for yield_to() */
 	struct rcuwait wait;
+	unsigned int halt_poll_ns;
+	unsigned long rcu_noted;	/* jiffies */
+	bool preempted;			/* could run, but has no CPU */
 	int srcu_idx;
 
 	/* Guest registers. Vendor code brings in lazily what is not in "avail". */
@@ -301,14 +327,13 @@ struct kvm_vcpu {
 	struct emu emu;
 	struct kvm_mmu_cache mmu_cache;
 	struct kvm_shadow_vcpu shadow;
+	struct kvm_pv pv;
 
 	struct fpu_guest fpu;
 	u32 guest_pkru;			/* protection keys; in the processor meanwhile */
-	u64 host_xcr0;
 	u64 guest_xcr0_supported;	/* by the guest's CPUID */
 	bool wants_tsc_aux;		/* the guest's CPUID has RDTSCP or RDPID */
-	bool use_tsc_aux;		/* ... when it was loaded on this CPU */
-	u64 host_tsc_aux;
+	bool tsc_aux_loaded;		/* the processor has the guest's, not the host's */
 
 	struct kvm_cpuid_entry2 *cpuid;
 	int cpuid_count;
@@ -343,11 +368,16 @@ struct kvm {
 	struct mutex lock;
 	struct xarray vcpus;		/* by index */
 	int nr_vcpus;
+	int yielded_to;			/* index; the next one gets it next time */
 
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 	struct kvm_memslots __rcu *slots;
-	struct list_head ioeventfds;	/* slots_lock; readers: srcu */
+	DECLARE_HASHTABLE(ioeventfds, 6); /* by address; slots_lock; readers: srcu */
+	unsigned int write_takers;	/* ioeventfds and zones */
+	struct list_head coalesced;	/* ... zones; likewise */
+	struct kvm_coalesced_mmio_ring *ring;
+	spinlock_t ring_lock;
 
 	/* In-kernel interrupt controllers; set once, before any vCPU exists. */
 	bool local_apics;		/* KVM_CREATE_IRQCHIP or split mode */
@@ -369,10 +399,22 @@ struct kvm {
 
 	unsigned long tss_addr;
 	u64 identity_map_addr;
-	s64 clock_offset;		/* KVM_SET_CLOCK: VM clock - boot time, ns */
+	struct {			/* what the guests' clocks show */
+		spinlock_t lock;
+		u64 tsc, ns;		/* host's TSC; VM clock at that moment */
+		s64 offset;		/* VM clock - boot time, ns */
+	} clock;
+	u64 wall_clock;			/* MSR_KVM_WALL_CLOCK */
 	u32 bsp_id;
 	u32 default_tsc_khz;
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
+	u32 msr_exits;			/* KVM_MSR_EXIT_REASON_* for user space */
+	struct kvm_filter __rcu *msr_filter;	/* slots_lock; readers: srcu */
+	u32 manual_dirty;		/* KVM_DIRTY_LOG_* switched on */
+	u32 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* */
+	u32 disabled_quirks;		/* KVM_X86_QUIRK_* */
+	u32 max_vcpu_id;		/* 0: KVM_MAX_VCPU_ID */
+	bool hide_platform_info;	/* reading MSR_PLATFORM_INFO is #GP */
 	bool triple_fault_event;
 
 	u64 dead_stat[KVM_NR_STATS];
@@ -383,6 +425,7 @@ struct kvm {
 
 struct kvm_x86_ops {
 	const char *name;		/* "SVM" or "VMX" */
+	u32 hypercall, foreign_hypercall;	/* bytes of VMCALL or VMMCALL */
 	unsigned int vcpu_size;		/* of the structure that embeds kvm_vcpu */
 	const struct kvm_tdp_format *tdp;	/* NULL: shadow paging */
 
@@ -428,7 +471,8 @@ struct kvm_x86_ops {
 	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);	/* also vcpu->efer */
 	/* vcpu->dr7, guest_debug or the events' needs changed. */
 	void (*update_debug)(struct kvm_vcpu *vcpu);
-	void (*cpuid_changed)(struct kvm_vcpu *vcpu);
+	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
+	void (*intercepts_changed)(struct kvm_vcpu *vcpu);
 	void (*set_tsc_offset)(struct kvm_vcpu *vcpu);	/* vcpu->tsc_offset */
 	/* MSRs that live in the processor's structure; 1: not one of mine. */
 	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
@@ -456,6 +500,7 @@ extern const struct kvm_x86_ops *kvm_ops;
 
 /* What the host's processor and kernel allow; filled in at load. */
 struct kvm_host_caps {
+	u64 host_xcr0;		/* the same on every processor */
 	u64 xcr0;		/* XCR0 bits a guest may use */
 	u64 efer;		/* EFER bits a guest may use */
 	bool nrips;
@@ -472,13 +517,36 @@ void kvm_put(struct kvm *kvm);
 void kvm_request_all(struct kvm *kvm, enum kvm_request req);
 /* We found a bug in ourselves: the VM stops, the host goes on. */
 void kvm_vm_bugged(struct kvm *kvm);
+
+/* ---- paravirt.c ------------------------------------------------------------ */
+
 u64 kvm_clock_ns(struct kvm *kvm);
+void kvm_clock_set(struct kvm *kvm, u64 ns);
+bool kvm_clock_stable(void);	/* one reference for all vCPUs */
+void kvm_pv_sched_out(struct kvm_vcpu *vcpu);
+void kvm_pv_sched_in(struct kvm_vcpu *vcpu);
+void kvm_pv_requests(struct kvm_vcpu *vcpu);
+void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu);
+bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu);
+bool kvm_pv_has_msr(struct kvm_vcpu *vcpu, u32 index, bool host);
+u64 kvm_pv_get_msr(struct kvm_vcpu *vcpu, u32 index);
+int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
+/* Returns the hypercall's answer. */
+long kvm_pv_hypercall(struct kvm_vcpu *vcpu, u64 nr, const u64 a[4]);
+u32 kvm_pv_features(void);
+void kvm_pv_reset(struct kvm_vcpu *vcpu);
 
 /* ---- vcpu.c ---------------------------------------------------------------- */
 
 int kvm_create_vcpu(struct kvm *kvm, u32 id);
 void kvm_destroy_vcpus(struct kvm *kvm);
+void kvm_vcpu_use_ops(void);	/* once, when a vendor has registered */
+/* After a change of the guest's TSC_AUX; preemption off. */
+void kvm_load_tsc_aux(struct kvm_vcpu *vcpu);
+DECLARE_PER_CPU(u64, kvm_host_tsc_aux);
 void kvm_kick(struct kvm_vcpu *vcpu);
+/* Give the rest of this thread's time to that vCPU's, if it waits for a CPU. */
+bool kvm_yield_to(struct kvm_vcpu *vcpu);
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr);
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code);
 void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
@@ -513,7 +581,9 @@ int kvm_halt(struct kvm_vcpu *vcpu);	/* RIP is behind the HLT */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
+int kvm_handle_pause(struct kvm_vcpu *vcpu);	/* RIP stays: it runs again */
 int kvm_handle_ud(struct kvm_vcpu *vcpu);
+int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear);	/* a #UD that exited */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
@@ -556,6 +626,25 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 /* ---- state.c: all ioctls of a vCPU but KVM_RUN -------------------------------- */
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
+/* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+
+static inline int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
+{
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	return likely(!(dirty | valid)) ? 0 : kvm_get_synced_regs(vcpu, dirty, valid);
+}
+
+static inline void kvm_sync_regs_out(struct kvm_vcpu *vcpu)
+{
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+
+	if (unlikely(valid))
+		kvm_put_synced_regs(vcpu, valid);
+}
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 
@@ -569,6 +658,10 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_r
 			    bool has_error, u32 error);
 /* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
+/* Are these the bytes (at most 4, the first lowest) at this address? False: or not known. */
+bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length);
+/* Other bytes there, if the guest could write them; 0 or nonzero. */
+int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length);
 /* IN/OUT of AL, AX or EAX, decoded by the processor. */
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
 /*
@@ -581,10 +674,20 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 /* ---- eventfd.c ---------------------------------------------------------------- */
 
 int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
-void kvm_free_ioeventfds(struct kvm *kvm);
-/* A guest wrote; true: an eventfd took it. Caller holds srcu. */
-bool kvm_ioeventfd_write(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
-			 const void *data);
+void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
+int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
+/* The page that is shared with user space; NULL without memory. */
+void *kvm_coalesced_ring(struct kvm *kvm);
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
+		    const void *data);
+
+/* A guest wrote; true: it need not exit for that. Caller holds srcu. */
+static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
+				   unsigned int len, const void *data)
+{
+	return READ_ONCE(vcpu->kvm->write_takers) &&
+	       kvm_find_taker(vcpu, pio, addr, len, data);
+}
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ----------------- */
 
@@ -639,8 +742,11 @@ void kvm_apic_destroy(struct kvm_vcpu *vcpu);
 void kvm_apic_reset(struct kvm_vcpu *vcpu);
 int kvm_apic_pending(struct kvm_vcpu *vcpu);
 void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
+/* Settle what the guest made of the last offer of a PV EOI, and offer again. */
+void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu);
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu);	/* any context */
 u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu);
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
@@ -701,11 +807,13 @@ void kvm_pit_acked(struct kvm *kvm);
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region);
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
+int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
 void kvm_free_memslots(struct kvm *kvm);
 /* Callers hold srcu (or slots_lock). NULL: no memory there. */
 struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
 /* Guest memory; 0 or -EFAULT. Must run in the VM's process. */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len);
+int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size);	/* 4 or 8 */
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len);
 int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
 		      unsigned int len);	/* 1: it differed, old updated */
@@ -734,9 +842,9 @@ bool kvm_mmu_peek_page(unsigned long hva, bool may_write, struct host_page *host
 /* The guest flushes its TLB, by CR3, CR0, CR4 or EFER. */
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
-/* Take the write permission away, so that the next write is noticed. */
+/* Take away the write permission of the pages whose bits are set, bit 0: first. */
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			   const unsigned long *pages);
+			   const unsigned long *pages, u64 first, u64 count);
 
 /* ---- shadow.c ------------------------------------------------------------------ */
 
@@ -760,7 +868,7 @@ void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_
 bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 		    gfn_t end, bool clear);
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			      const unsigned long *pages);
+			      const unsigned long *pages, u64 first, u64 count);
 
 /* ---- walk.c: the guest's own page tables ------------------------------------ */
 
@@ -798,8 +906,8 @@ void kvm_host_init(void);
 int kvm_xsave_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
-void kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
-		       int count);
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
+		      int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
 		   const struct kvm_cpuid_entry2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
@@ -814,7 +922,8 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
 void kvm_update_cpuid(struct kvm_vcpu *vcpu);
 
 int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool features);
-/* 0; 1: #GP. host: user space does it, read-only MSRs may be set. */
+/* 0; 1 or KVM_MSR_UNKNOWN: #GP. host: user space does it, read-only MSRs may be set. */
+#define KVM_MSR_UNKNOWN 2
 int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host);
 int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
 int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host);
@@ -823,6 +932,13 @@ int kvm_init_msrs(struct kvm_vcpu *vcpu);
 void kvm_free_msrs(struct kvm_vcpu *vcpu);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
+
+/* ---- msr_exit.c -------------------------------------------------------------- */
+
+/* What the guest's RDMSR or WRMSR does; 1: #GP. Caller holds srcu. */
+int kvm_guest_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write);
+int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args);
+void kvm_free_msr_filter(struct kvm *kvm);
 
 /* ---- host_work.c ----------------------------------------------------------- */
 
@@ -835,6 +951,8 @@ void kvm_stats_init(void);
 void kvm_stats_exit(void);
 void kvm_stats_add_vm(struct kvm *kvm, int fd);
 void kvm_stats_remove_vm(struct kvm *kvm);
+/* KVM_GET_STATS_FD; vcpu NULL: the VM's sums. */
+int kvm_stats_fd(struct kvm *kvm, struct kvm_vcpu *vcpu);
 extern struct list_head kvm_vm_list;	/* under kvm_lock */
 extern struct mutex kvm_lock;
 

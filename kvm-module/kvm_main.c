@@ -36,6 +36,14 @@ MODULE_DESCRIPTION("kvm-live hypervisor: generic part");
 MODULE_VERSION(KVM_LIVE_VERSION);
 MODULE_LICENSE("GPL");
 
+/* Without them Linux's KVM selftests skip themselves. */
+static int force_emulation_prefix;
+module_param(force_emulation_prefix, int, 0444);
+MODULE_PARM_DESC(force_emulation_prefix, "Always 0: no prefix makes the module emulate");
+static bool enable_pmu;
+module_param(enable_pmu, bool, 0444);
+MODULE_PARM_DESC(enable_pmu, "Always N: guests have no performance counters");
+
 const struct kvm_x86_ops *kvm_ops;
 EXPORT_SYMBOL_GPL(kvm_ops);
 struct kvm_host_caps kvm_caps;
@@ -49,6 +57,7 @@ static int hardware_users;	/* VMs; under kvm_lock */
 static bool shutting_down;	/* under kvm_lock */
 static enum cpuhp_state hotplug_state;
 static DEFINE_PER_CPU(bool, hardware_enabled);
+DEFINE_PER_CPU(u64, kvm_host_tsc_aux);	/* read when virtualization goes on */
 static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
 
 /* ---- the host's processors ---------------------------------------------- */
@@ -62,6 +71,8 @@ static int enable_this_cpu(void)
 	r = kvm_ops->cpu_enable();
 	if (!r)
 		__this_cpu_write(hardware_enabled, true);
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&kvm_host_tsc_aux));
 	return r;
 }
 
@@ -237,11 +248,13 @@ static struct kvm *create_vm(void)
 	mutex_init(&kvm->slots_lock);
 	spin_lock_init(&kvm->mmu_lock);
 	xa_init(&kvm->vcpus);
-	INIT_LIST_HEAD(&kvm->ioeventfds);
+	INIT_LIST_HEAD(&kvm->coalesced);
+	spin_lock_init(&kvm->ring_lock);
 	kvm_irq_init(kvm);
 	kvm->identity_map_addr = 0xfffbc000;
 	kvm->default_tsc_khz = tsc_khz;
-	kvm->clock_offset = -(s64)ktime_get_boottime_ns();
+	spin_lock_init(&kvm->clock.lock);
+	kvm_clock_set(kvm, 0);
 
 	slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
 	if (!slots)
@@ -299,6 +312,7 @@ void kvm_put(struct kvm *kvm)
 	kvm_stats_remove_vm(kvm);	/* and its vCPUs; off the list */
 	kvm_irq_free(kvm);
 	kvm_free_ioeventfds(kvm);
+	kvm_free_msr_filter(kvm);
 	kvm_mmu_destroy_vm(kvm);
 	kvm_free_memslots(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
@@ -312,10 +326,10 @@ void kvm_put(struct kvm *kvm)
 	module_put(vendor_module);
 }
 
-u64 kvm_clock_ns(struct kvm *kvm)
-{
-	return ktime_get_boottime_ns() + READ_ONCE(kvm->clock_offset);
-}
+#define KVM_DIRTY_LOG_MANUAL_CAPS	\
+	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
+#define KVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
 
 /* ---- capabilities ----------------------------------------------------------- */
 
@@ -363,7 +377,25 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_REINJECT_CONTROL:
 	case KVM_CAP_TSC_DEADLINE_TIMER:
 	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_MSR_PLATFORM_INFO:
 		return 1;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return KVM_QUIRKS;
+	case KVM_CAP_COALESCED_MMIO:
+		return KVM_COALESCED_MMIO_PAGE_OFFSET;
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		return KVM_MSR_EXIT_REASON_VALID_MASK;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_MANUAL_CAPS;
 	case KVM_CAP_IRQ_ROUTING:
 		return KVM_MAX_ROUTES;
 	case KVM_CAP_XCRS:
@@ -376,7 +408,7 @@ static int check_extension(struct kvm *kvm, long ext)
 		       KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
 		       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
 	case KVM_CAP_ADJUST_CLOCK:
-		return KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+		return KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE;
 	case KVM_CAP_MCE:
 		return KVM_MCE_BANKS;
 	case KVM_CAP_NR_VCPUS:
@@ -392,6 +424,19 @@ static int check_extension(struct kvm *kvm, long ext)
 	}
 }
 
+static int set_before_vcpus(struct kvm *kvm, u32 *what, u32 value)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&kvm->lock);
+	if (!kvm->nr_vcpus) {
+		*what = value;
+		r = 0;
+	}
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
 static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 {
 	if (cap->flags)
@@ -405,6 +450,35 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return kvm_split_irqchip(kvm, cap->args[0]);
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		if (cap->args[0] & ~KVM_MSR_EXIT_REASON_VALID_MASK)
+			return -EINVAL;
+		WRITE_ONCE(kvm->msr_exits, cap->args[0]);
+		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		kvm->hide_platform_info = !cap->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~KVM_QUIRKS)
+			return -EINVAL;
+		kvm->disabled_quirks |= cap->args[0];
+		return 0;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (cap->args[0] & ~(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE))
+			return -EINVAL;
+		return set_before_vcpus(kvm, &kvm->disabled_exits, cap->args[0]);
+	case KVM_CAP_MAX_VCPU_ID:
+		if (cap->args[0] > KVM_MAX_VCPU_ID || cap->args[0] <= kvm->bsp_id ||
+		    (kvm->max_vcpu_id && cap->args[0] != kvm->max_vcpu_id))
+			return -EINVAL;
+		return set_before_vcpus(kvm, &kvm->max_vcpu_id, cap->args[0]);
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		/* To begin with all bits set makes sense only if they are cleared by hand. */
+		if (cap->args[0] & ~KVM_DIRTY_LOG_MANUAL_CAPS ||
+		    cap->args[0] == KVM_DIRTY_LOG_INITIALLY_SET)
+			return -EINVAL;
+		WRITE_ONCE(kvm->manual_dirty, cap->args[0]);
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -414,8 +488,10 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 
 static int get_clock(struct kvm *kvm, void __user *argp)
 {
-	struct kvm_clock_data data = { .flags = KVM_CLOCK_REALTIME |
-						KVM_CLOCK_HOST_TSC };
+	struct kvm_clock_data data = { .flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC };
+
+	if (kvm_clock_stable())
+		data.flags |= KVM_CLOCK_TSC_STABLE;
 
 	preempt_disable();
 	data.clock = kvm_clock_ns(kvm);
@@ -439,7 +515,7 @@ static int set_clock(struct kvm *kvm, void __user *argp)
 	/* Time has passed since the clock was read, perhaps elsewhere. */
 	if ((data.flags & KVM_CLOCK_REALTIME) && now > data.realtime)
 		data.clock += now - data.realtime;
-	WRITE_ONCE(kvm->clock_offset, data.clock - ktime_get_boottime_ns());
+	kvm_clock_set(kvm, data.clock);
 	mutex_unlock(&kvm->lock);
 	return 0;
 }
@@ -586,8 +662,10 @@ static int set_boot_cpu(struct kvm *kvm, unsigned long id)
 {
 	int r = -EBUSY;
 
+	if (id >= KVM_MAX_VCPU_ID)
+		return -EINVAL;
 	mutex_lock(&kvm->lock);
-	if (!kvm->nr_vcpus && id < KVM_MAX_VCPU_ID) {
+	if (!kvm->nr_vcpus) {
 		kvm->bsp_id = id;
 		r = 0;
 	}
@@ -641,8 +719,11 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
 	struct kvm *kvm = file->private_data;
 	void __user *argp = (void __user *)arg;
-	struct kvm_dirty_log log;
+	struct kvm_coalesced_mmio_zone zone;
+	struct kvm_clear_dirty_log clear;
 	struct kvm_ioeventfd ioeventfd;
+	struct kvm_msr_filter filter;
+	struct kvm_dirty_log log;
 	struct kvm_enable_cap cap;
 	int r;
 
@@ -664,6 +745,24 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		r = kvm_get_dirty_log(kvm, &log);
 		mutex_unlock(&kvm->slots_lock);
 		return r;
+	case KVM_CLEAR_DIRTY_LOG:
+		if (copy_from_user(&clear, argp, sizeof(clear)))
+			return -EFAULT;
+		mutex_lock(&kvm->slots_lock);
+		r = kvm_clear_dirty_log(kvm, &clear);
+		mutex_unlock(&kvm->slots_lock);
+		return r;
+	case KVM_REGISTER_COALESCED_MMIO:
+	case KVM_UNREGISTER_COALESCED_MMIO:
+		if (copy_from_user(&zone, argp, sizeof(zone)))
+			return -EFAULT;
+		return kvm_coalesced_zone(kvm, &zone, ioctl == KVM_REGISTER_COALESCED_MMIO);
+	case KVM_X86_SET_MSR_FILTER:
+		if (copy_from_user(&filter, argp, sizeof(filter)))
+			return -EFAULT;
+		return kvm_set_msr_filter(kvm, &filter);
+	case KVM_GET_STATS_FD:
+		return kvm_stats_fd(kvm, NULL);
 	case KVM_SET_TSS_ADDR:
 		return set_tss_addr(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
@@ -772,7 +871,7 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	case KVM_CHECK_EXTENSION:
 		return check_extension(NULL, arg);
 	case KVM_GET_VCPU_MMAP_SIZE:
-		return arg ? -EINVAL : 2 * PAGE_SIZE;
+		return arg ? -EINVAL : 3 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
 		return kvm_get_supported_cpuid(argp, false);
 	case KVM_GET_EMULATED_CPUID:
@@ -821,6 +920,7 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 	mutex_unlock(&kvm_lock);
 
 	kvm_host_init();
+	kvm_vcpu_use_ops();
 	r = cpuhp_setup_state(CPUHP_AP_KVM_ONLINE, "kvm-live:online",
 			      cpu_online_callback, cpu_offline_callback);
 	if (r < 0)

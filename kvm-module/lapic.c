@@ -24,6 +24,8 @@
 #include "kvm.h"
 
 #define REG_PAGE		0x400
+/* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
+#define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 #define APIC_VERSION_VALUE	(0x14 | 5 << 16)	/* six LVT entries */
 #define MIN_PERIOD_NS		200000	/* of a periodic timer */
 #define LVT_TIMER_MODE		(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
@@ -35,6 +37,8 @@ struct kvm_lapic {
 	u64 period_ns;
 	u64 deadline;			/* TSC-deadline mode: the guest's TSC */
 	u8 sipi_vector;
+	bool irr_pending;		/* IRR may have a bit set; false: it has none */
+	u16 isr_count;			/* bits of ISR */
 	u8 regs[REG_PAGE] __aligned(8);
 };
 
@@ -78,6 +82,41 @@ static int highest_vector(struct kvm_lapic *apic, unsigned int base)
 	return -1;
 }
 
+/* Most of the time there is none, and no need to look. */
+static int highest_irr(struct kvm_lapic *apic)
+{
+	int vector;
+
+	if (!READ_ONCE(apic->irr_pending))
+		return -1;
+	vector = highest_vector(apic, APIC_IRR);
+	if (vector >= 0)
+		return vector;
+	/* Whoever sets a bit after our look sets this after the bit. */
+	WRITE_ONCE(apic->irr_pending, false);
+	smp_mb();
+	vector = highest_vector(apic, APIC_IRR);
+	if (vector >= 0)
+		WRITE_ONCE(apic->irr_pending, true);
+	return vector;
+}
+
+static int highest_isr(struct kvm_lapic *apic)
+{
+	return apic->isr_count ? highest_vector(apic, APIC_ISR) : -1;
+}
+
+/* The registers were replaced as a whole. */
+static void count_vectors(struct kvm_lapic *apic)
+{
+	int word;
+
+	WRITE_ONCE(apic->irr_pending, true);
+	apic->isr_count = 0;
+	for (word = 0; word < 8; word++)
+		apic->isr_count += hweight32(*reg(apic, APIC_ISR + word * 16));
+}
+
 static bool x2apic(const struct kvm_lapic *apic)
 {
 	return apic->vcpu->apic_base & X2APIC_ENABLE;
@@ -98,10 +137,11 @@ static bool software_enabled(struct kvm_lapic *apic)
 static void update_ppr(struct kvm_lapic *apic)
 {
 	u32 tpr = *reg(apic, APIC_TASKPRI);
-	int isr = highest_vector(apic, APIC_ISR);
+	int isr = highest_isr(apic);
 	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
 
 	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
+	apic->vcpu->events.look = true;
 }
 
 static void set_tpr(struct kvm_lapic *apic, u32 tpr)
@@ -124,7 +164,7 @@ int kvm_apic_pending(struct kvm_vcpu *vcpu)
 
 	if (!software_enabled(apic))
 		return -1;
-	vector = highest_vector(apic, APIC_IRR);
+	vector = highest_irr(apic);
 	if (vector < 0 || (vector & 0xf0) <= (*reg(apic, APIC_PROCPRI) & 0xf0))
 		return -1;
 	return vector;
@@ -136,7 +176,8 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 	struct kvm_lapic *apic = vcpu->lapic;
 
 	clear_vector(apic, APIC_IRR, vector);
-	set_vector(apic, APIC_ISR, vector);
+	if (!set_vector(apic, APIC_ISR, vector))
+		apic->isr_count++;
 	update_ppr(apic);
 }
 
@@ -165,6 +206,7 @@ static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
 	else
 		clear_vector(apic, APIC_TMR, vector);
 	was_set = set_vector(apic, APIC_IRR, vector);
+	WRITE_ONCE(apic->irr_pending, true);
 	/* On its way into the guest it may have looked at the IRR already. */
 	kvm_request(apic->vcpu, REQ_EVENT);
 	kvm_kick(apic->vcpu);
@@ -242,13 +284,17 @@ static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 	return apic_id(apic) == m->dest;
 }
 
-/* One vCPU by its APIC id, without a search when ids are what they usually are. */
-static struct kvm_vcpu *by_apic_id(struct kvm *kvm, u32 id)
+/* Without a search when ids are what they usually are. */
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu = xa_load(&kvm->vcpus, id);
+	unsigned long i;
 
 	if (vcpu && vcpu->id == id && vcpu->lapic && apic_id(vcpu->lapic) == id)
 		return vcpu;
+	xa_for_each(&kvm->vcpus, i, vcpu)
+		if (vcpu->lapic && apic_id(vcpu->lapic) == id)
+			return vcpu;
 	return NULL;
 }
 
@@ -262,9 +308,8 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 
 	if (!m->shorthand && !m->logical && m->dest != 0xff &&
 	    m->dest != 0xffffffff) {
-		vcpu = by_apic_id(kvm, m->dest);
-		if (vcpu)
-			return accept(vcpu->lapic, m);
+		vcpu = kvm_vcpu_by_apic_id(kvm, m->dest);
+		return vcpu ? accept(vcpu->lapic, m) : IRQ_NOBODY;
 	}
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		if (!vcpu->lapic || !matches(vcpu->lapic, source, m))
@@ -291,11 +336,12 @@ u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu)
 static int end_of_interrupt(struct kvm_lapic *apic)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
-	int vector = highest_vector(apic, APIC_ISR);
+	int vector = highest_isr(apic);
 
 	if (vector < 0)
 		return 1;
 	clear_vector(apic, APIC_ISR, vector);
+	apic->isr_count--;
 	update_ppr(apic);
 	if (!test_vector(apic, APIC_TMR, vector) && !kvm_pit_wants_ack(vcpu->kvm))
 		return 1;
@@ -306,6 +352,23 @@ static int end_of_interrupt(struct kvm_lapic *apic)
 	/* Split mode: the I/O APIC is user space's, and wants to know. */
 	vcpu->pending_eoi = vector;
 	return 1;
+}
+
+/*
+ * An edge-triggered interrupt whose end nobody waits for, with no other behind
+ * it, may end without an exit.
+ */
+void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->lapic;
+	int vector;
+
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(apic);
+	vector = highest_isr(apic);
+	if (vector >= 0 && !test_vector(apic, APIC_TMR, vector) &&
+	    !kvm_pit_wants_ack(vcpu->kvm) && highest_irr(apic) < 0)
+		kvm_pv_eoi_offer(vcpu);
 }
 
 /* ---- the timer --------------------------------------------------------------------------- */
@@ -488,6 +551,9 @@ static void write_spiv(struct kvm_lapic *apic, u32 value)
 /* Result as a handler. */
 static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
+	/* More may come through now than before. */
+	if (offset == APIC_SPIV || offset == APIC_LVT0)
+		apic->vcpu->events.look = true;
 	switch (offset) {
 	case APIC_ID:
 		*reg(apic, APIC_ID) = value & 0xff000000;
@@ -599,6 +665,8 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		return 1;
 	switch (offset) {
 	case APIC_ICR:
+		if (value & X2APIC_ICR_RESERVED)
+			return 1;
 		*reg(apic, APIC_ICR) = (u32)value & ~APIC_ICR_BUSY;
 		*reg(apic, APIC_ICR2) = value >> 32;
 		send_ipi(apic, value, value >> 32);
@@ -642,6 +710,7 @@ void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old)
 
 	if (!apic)
 		return;
+	vcpu->events.look = true;
 	if (changed & X2APIC_ENABLE && x2apic(apic)) {
 		*reg(apic, APIC_ID) = vcpu->id;
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
@@ -658,6 +727,8 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
 	/* The format has the id in bits 31:24 unless x2APIC format is asked for. */
@@ -675,12 +746,12 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_ISR) &= ~0xffffU;
-	*reg(apic, APIC_IRR) &= ~0xffffU;
 	*reg(apic, APIC_TDCR) &= 0xb;
 	if (x2apic(apic)) {
 		*reg(apic, APIC_ID) = vcpu->id;
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
 	}
+	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
 	left = *(const u32 *)(s->regs + APIC_TMCCT);
 	start_timer(apic);
@@ -702,6 +773,7 @@ void kvm_apic_reset(struct kvm_vcpu *vcpu)
 		return;
 	hrtimer_cancel(&apic->timer);
 	memset(apic->regs, 0, sizeof(apic->regs));
+	count_vectors(apic);
 	*reg(apic, APIC_ID) = x2apic(apic) ? vcpu->id : vcpu->id << 24;
 	if (x2apic(apic))
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);

@@ -47,16 +47,25 @@ static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
 	return low;
 }
 
-struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+static __always_inline struct kvm_memslot *find_slot(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_memslots *slots =
 		srcu_dereference_check(kvm->slots, &kvm->srcu,
 				       lockdep_is_held(&kvm->slots_lock));
-	unsigned int i = slot_search(slots, gfn);
+	unsigned int i = READ_ONCE(slots->recent);
 
-	if (i < slots->count && slots->slot[i]->base <= gfn)
+	if (likely(i < slots->count && gfn - slots->slot[i]->base < slots->slot[i]->npages))
 		return slots->slot[i];
-	return NULL;
+	i = slot_search(slots, gfn);
+	if (i >= slots->count || slots->slot[i]->base > gfn)
+		return NULL;
+	WRITE_ONCE(slots->recent, i);
+	return slots->slot[i];
+}
+
+struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+{
+	return find_slot(kvm, gfn);
 }
 
 static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
@@ -214,6 +223,8 @@ int kvm_set_memory_region(struct kvm *kvm,
 			goto out;
 		if (old && old->dirty && old->base == new->base)
 			memcpy(new->dirty, old->dirty, dirty_bytes(new));
+		else if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
+			bitmap_set(new->dirty, 0, new->npages);
 	}
 
 	if (!kvm_ops->tdp) {
@@ -246,8 +257,9 @@ out:
 }
 
 /*
- * Copies the log to user space and clears it. The pages are write-protected
- * before their bits are handed out, so a write after that is noticed again.
+ * Copies the log to user space and clears it, unless user space clears it itself
+ * piece by piece (below). The pages are write-protected before their bits are
+ * handed out, so a write after that is noticed again.
  */
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 {
@@ -262,13 +274,15 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	if (!slot || !slot->dirty)
 		return -ENOENT;
 	bytes = dirty_bytes(slot);
+	if (kvm->manual_dirty)
+		return copy_to_user(log->dirty_bitmap, slot->dirty, bytes) ? -EFAULT : 0;
 	copy = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;
 	for (i = 0; i < bytes / sizeof(long); i++)
 		if (READ_ONCE(slot->dirty[i]))
 			copy[i] = xchg(&slot->dirty[i], 0);
-	kvm_mmu_write_protect(kvm, slot, copy);
+	kvm_mmu_write_protect(kvm, slot, copy, 0, slot->npages);
 	if (copy_to_user(log->dirty_bitmap, copy, bytes)) {
 		/* Nothing is lost: put the bits back. */
 		for (i = 0; i < slot->npages; i++)
@@ -278,6 +292,34 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 	}
 	kvfree(copy);
 	return r;
+}
+
+/* Pages that user space is about to send: log their next write. */
+int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
+{
+	u64 first = log->first_page, count = log->num_pages;
+	struct kvm_memslot *slot;
+	unsigned long *pages;
+	size_t i;
+
+	if (log->slot >= KVM_USER_SLOTS || first % 64)
+		return -EINVAL;
+	slot = slot_by_id(slots_locked(kvm), log->slot);
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	if (first > slot->npages || count > slot->npages - first ||
+	    (count % 64 && count < slot->npages - first))
+		return -EINVAL;
+	pages = vmemdup_user(log->dirty_bitmap, BITS_TO_LONGS(count) * sizeof(long));
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
+	for (i = 0; i < BITS_TO_LONGS(count); i++)
+		if (pages[i])
+			pages[i] &= atomic_long_fetch_andnot(pages[i],
+				(atomic_long_t *)&slot->dirty[first / BITS_PER_LONG + i]);
+	kvm_mmu_write_protect(kvm, slot, pages, first, count);
+	kvfree(pages);
+	return 0;
 }
 
 void kvm_free_memslots(struct kvm *kvm)
@@ -299,10 +341,10 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
 /* ---- access to guest memory -------------------------------------------------- */
 
 /* The user address of gpa, NULL when it is no memory (or read-only). */
-static void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
+static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
 			      struct kvm_memslot **slotp)
 {
-	struct kvm_memslot *slot = kvm_find_slot(kvm, gpa >> PAGE_SHIFT);
+	struct kvm_memslot *slot = find_slot(kvm, gpa >> PAGE_SHIFT);
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return NULL;
@@ -318,7 +360,8 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
 		struct kvm_memslot *slot;
 		void __user *hva = guest_hva(kvm, gpa, false, &slot);
 
-		if (!hva || copy_from_user(buf, hva, n))
+		/* The slot's addresses were checked when it was made. */
+		if (!hva || raw_copy_from_user(buf, hva, n))
 			return -EFAULT;
 		gpa += n;
 		buf += n;
@@ -327,6 +370,29 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_read_guest);
+
+/* An entry of a page table: aligned, so within a page. */
+int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
+{
+	struct kvm_memslot *slot;
+	void __user *hva = guest_hva(kvm, gpa, false, &slot);
+	u32 half;
+
+	if (!hva)
+		return -EFAULT;
+	__uaccess_begin_nospec();
+	if (size == 8) {
+		unsafe_get_user(*entry, (u64 __user *)hva, fault);
+	} else {
+		unsafe_get_user(half, (u32 __user *)hva, fault);
+		*entry = half;
+	}
+	__uaccess_end();
+	return 0;
+fault:
+	__uaccess_end();
+	return -EFAULT;
+}
 
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
 {

@@ -28,6 +28,8 @@
 #include "kvm.h"
 
 #define PTE_LARGE	BIT_ULL(7)
+/* Ignored by the processor: the host allows writes, only the dirty log does not yet. */
+#define PTE_LOGGED	BIT_ULL(57)
 #define PTE_ADDR	GENMASK_ULL(51, 12)
 #define ENTRIES		512
 
@@ -219,19 +221,20 @@ static u64 *find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
 }
 
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			   const unsigned long *pages)
+			   const unsigned long *pages, u64 first, u64 count)
 {
 	bool flush = false;
-	u64 i = 0, *e;
+	unsigned long i;
 	int level;
+	u64 *e;
 
 	spin_lock(&kvm->mmu_lock);
 	if (!kvm_ops->tdp) {
-		kvm_shadow_write_protect(kvm, slot, pages);
+		kvm_shadow_write_protect(kvm, slot, pages, first, count);
 		goto out;
 	}
-	for_each_set_bit_from(i, pages, slot->npages) {
-		e = find_leaf(kvm, slot->base + i, &level);
+	for_each_set_bit(i, pages, count) {
+		e = find_leaf(kvm, slot->base + first + i, &level);
 		if (e && *e & kvm_ops->tdp->write) {
 			WRITE_ONCE(*e, *e & ~kvm_ops->tdp->write);
 			flush = true;
@@ -416,6 +419,8 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 		leaf |= PTE_LARGE;
 	if (writable)
 		leaf |= format->write;
+	if (host->writable)
+		leaf |= PTE_LOGGED;
 	if (is_present(*e) && !is_leaf(*e, level)) {
 		gfn_t first = round_down(gfn, level_pages(level));
 		u64 *old = table_of(*e);
@@ -433,6 +438,24 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	WRITE_ONCE(*e, leaf);
 }
 
+/* The first write to a page since its log was read: the page is there. */
+static bool log_write(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
+{
+	bool logged = false;
+	int level;
+	u64 *e;
+
+	spin_lock(&kvm->mmu_lock);
+	e = find_leaf(kvm, gfn, &level);
+	if (e && level == 1 && *e & PTE_LOGGED) {
+		WRITE_ONCE(*e, *e | kvm_ops->tdp->write);
+		kvm_mark_dirty(slot, gfn);
+		logged = true;
+	}
+	spin_unlock(&kvm->mmu_lock);
+	return logged;
+}
+
 int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 		  const struct kvm_walk *walk)
 {
@@ -448,6 +471,8 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	slot = kvm_find_slot(kvm, gfn);
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return FAULT_MMIO;
+	if (write && slot->dirty && !walk && log_write(kvm, slot, gfn))
+		return FAULT_MAPPED;
 	may_write = !(slot->flags & KVM_MEM_READONLY);
 	hva = slot->hva + ((gfn - slot->base) << PAGE_SHIFT);
 

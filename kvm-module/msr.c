@@ -22,10 +22,15 @@
 #include <asm/mtrr.h>
 #include <asm/nospec-branch.h>
 #include <asm/tsc.h>
+#include <uapi/asm/kvm_para.h>
 
 #include "kvm.h"
 
 /* ---- registers that are only remembered --------------------------------------- */
+
+/* FFDIS, TLBCACHEDIS and IGNNE_EM do nothing; McStatusWrEn and TscFreqSel stay. */
+#define HWCR_IGNORED	(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
+#define HWCR_KEPT	(BIT_ULL(18) | BIT_ULL(24))
 
 enum { ANY, AMD, INTEL };	/* on which the register exists */
 
@@ -38,11 +43,11 @@ static const struct plain_msr {
 	{ MSR_IA32_PLATFORM_ID,		INTEL,	0,	0 },
 	{ MSR_IA32_FEAT_CTL,		INTEL,	0,	FEAT_CTL_LOCKED },
 	{ MSR_IA32_UCODE_REV,		ANY,	0,	0x100000000ULL },
-	{ MSR_PLATFORM_INFO,		INTEL,	0,	0 },
+	{ MSR_PLATFORM_INFO,		ANY,	0,	MSR_PLATFORM_INFO_CPUID_FAULT },
 	{ MSR_MISC_FEATURES_ENABLES,	INTEL,	0,	0 },
 	{ MSR_IA32_MISC_ENABLE,		ANY,	~0ULL,	MSR_IA32_MISC_ENABLE_FAST_STRING },
 	{ MSR_IA32_EBL_CR_POWERON,	INTEL,	0,	0 },
-	{ MSR_IA32_POWER_CTL,		INTEL,	~0ULL,	0 },
+	{ MSR_IA32_POWER_CTL,		ANY,	~0ULL,	0 },
 	{ MSR_IA32_TSC_DEADLINE,	ANY,	~0ULL,	0 },
 	{ MSR_IA32_DEBUGCTLMSR,		ANY,	0,	0 },
 	{ MSR_IA32_LASTBRANCHFROMIP,	ANY,	0,	0 },
@@ -51,7 +56,7 @@ static const struct plain_msr {
 	{ MSR_IA32_LASTINTTOIP,		ANY,	0,	0 },
 	{ MSR_IA32_SMBASE,		ANY,	0,	0x30000 },
 	{ MSR_AMD64_SYSCFG,		AMD,	0,	0 },
-	{ MSR_K7_HWCR,			AMD,	0x1000178, 0 },
+	{ MSR_K7_HWCR,			AMD,	HWCR_KEPT, 0 },
 	{ MSR_K8_INT_PENDING_MSG,	AMD,	0,	0 },
 	{ MSR_AMD64_NB_CFG,		AMD,	BIT_ULL(46), 0 },
 	{ MSR_FAM10H_MMIO_CONF_BASE,	AMD,	0,	0 },
@@ -96,6 +101,9 @@ static const u32 saved[] = {
 	MSR_MTRRfix4K_F0000, MSR_MTRRfix4K_F8000,
 	0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
 	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
+	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
+	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
+	MSR_KVM_POLL_CONTROL,
 };
 
 static bool has_tsc_aux(void)
@@ -188,6 +196,7 @@ static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	kvm_ops->set_tsc_offset(vcpu);
+	kvm_request(vcpu, REQ_CLOCK);
 }
 
 /*
@@ -372,10 +381,18 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_SPEC_CTRL:
 		*value = vcpu->spec_ctrl;
 		return !has_spec_ctrl();
+	case MSR_PLATFORM_INFO:
+		if (!host && vcpu->kvm->hide_platform_info)
+			return 1;
+		break;
 	case MSR_IA32_ARCH_CAPABILITIES:
 		if (!host && !kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES))
 			return 1;
 		return kvm_get_feature_msr(index, value);
+	}
+	if (kvm_pv_has_msr(vcpu, index, host)) {
+		*value = kvm_pv_get_msr(vcpu, index);
+		return 0;
 	}
 	reg = find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
 	if (reg) {
@@ -384,7 +401,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	}
 	i = plain_index(index);
 	if (i < 0)
-		return 1;
+		return KVM_MSR_UNKNOWN;
 	*value = vcpu->msrs[i];
 	return 0;
 }
@@ -440,7 +457,12 @@ static int set_plain(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	int i = plain_index(index);
 
 	if (i < 0)
-		return 1;
+		return KVM_MSR_UNKNOWN;
+	if (index == MSR_K7_HWCR) {
+		value &= ~HWCR_IGNORED;
+		if (value & ~HWCR_KEPT)
+			return 1;
+	}
 	if (!host && (value ^ vcpu->msrs[i]) & ~plain[i].guest_bits)
 		return 1;
 	vcpu->msrs[i] = value;
@@ -512,8 +534,8 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			return 1;
 		vcpu->tsc_aux = value;
 		preempt_disable();
-		if (vcpu->cpu >= 0 && vcpu->use_tsc_aux)
-			wrmsrl(MSR_TSC_AUX, value);
+		if (vcpu->cpu >= 0)
+			kvm_load_tsc_aux(vcpu);
 		preempt_enable();
 		return 0;
 	case MSR_IA32_SPEC_CTRL:
@@ -530,6 +552,8 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_UCODE_WRITE:
 		return 0;	/* an update that does nothing */
 	}
+	if (kvm_pv_has_msr(vcpu, index, host))
+		return kvm_pv_set_msr(vcpu, index, value, host);
 	reg = find_mtrr(vcpu, index);
 	if (reg) {
 		if (!valid_mtrr(vcpu, index, value))

@@ -56,7 +56,7 @@
 
 #define ENTRIES		512
 #define TABLE_ORDER	2
-#define HASH_BITS	10
+#define TABLE_HASH_BITS	10
 #define MIN_TABLES	64
 #define MAX_TABLES	8192
 #define NEIGHBOURS	16	/* leaves that a fault looks at, aligned */
@@ -126,7 +126,7 @@ static struct shadow_table *table_of_node(struct hlist_node *node, unsigned int 
 
 static struct hlist_head *bucket(struct kvm *kvm, gfn_t gfn)
 {
-	return &kvm->shadow.hash[hash_64(gfn, HASH_BITS)];
+	return &kvm->shadow.hash[hash_64(gfn, TABLE_HASH_BITS)];
 }
 
 static bool can_differ(const struct shadow_page *sp)
@@ -789,12 +789,12 @@ bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 
 /* Take the write permission away, so that the next write is noticed. */
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			      const unsigned long *pages)
+			      const unsigned long *pages, u64 first, u64 count)
 {
-	u64 i = 0;
+	unsigned long i;
 
-	for_each_set_bit_from(i, pages, slot->npages)
-		protect_frame(kvm, slot, slot->base + i);
+	for_each_set_bit(i, pages, count)
+		protect_frame(kvm, slot, slot->base + first + i);
 	flush_others(kvm);
 }
 
@@ -805,7 +805,7 @@ int kvm_shadow_init_vm(struct kvm *kvm)
 	INIT_LIST_HEAD(&s->pages);
 	INIT_LIST_HEAD(&s->compare);
 	s->limit = MIN_TABLES;
-	s->hash = kvcalloc(1 << HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
+	s->hash = kvcalloc(1 << TABLE_HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
 	s->copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (s->hash && s->copy)
 		return 0;

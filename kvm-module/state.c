@@ -317,6 +317,53 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
+/* ---- registers in struct kvm_run ------------------------------------------------ */
+
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
+{
+	struct kvm_sync_regs *s = &vcpu->run->s.regs;
+	union {
+		struct kvm_regs regs;
+		struct kvm_sregs sregs;
+		struct kvm_vcpu_events events;
+	} copy;		/* user space may write while we check */
+	int r = 0;
+
+	if ((dirty | valid) & ~KVM_SYNC_X86_VALID_FIELDS)
+		return -EINVAL;
+	if (dirty & KVM_SYNC_X86_REGS) {
+		copy.regs = s->regs;
+		r = set_regs(vcpu, &copy.regs);
+	}
+	if (!r && dirty & KVM_SYNC_X86_SREGS) {
+		copy.sregs = s->sregs;
+		r = set_sregs(vcpu, &copy.sregs);
+	}
+	if (!r && dirty & KVM_SYNC_X86_EVENTS) {
+		copy.events = s->events;
+		r = set_events(vcpu, &copy.events);
+	}
+	vcpu->run->kvm_dirty_regs = 0;
+	vcpu->events.look = true;
+	return r;
+}
+
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
+{
+	struct kvm_sync_regs *s = &vcpu->run->s.regs;
+
+	if (valid & KVM_SYNC_X86_REGS)
+		get_regs(vcpu, &s->regs);
+	if (valid & KVM_SYNC_X86_SREGS) {
+		memset(&s->sregs, 0, sizeof(s->sregs));
+		get_sregs(vcpu, &s->sregs);
+	}
+	if (valid & KVM_SYNC_X86_EVENTS) {
+		memset(&s->events, 0, sizeof(s->events));
+		get_events(vcpu, &s->events);
+	}
+}
+
 /* ---- FPU state ------------------------------------------------------------------------------------ */
 
 static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
@@ -541,7 +588,7 @@ static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 		new[i].edx = old[i].edx;
 	}
 	if (new)
-		kvm_replace_cpuid(vcpu, new, head.nent);
+		r = kvm_replace_cpuid(vcpu, new, head.nent);
 	kvfree(old);
 	return r;
 }
@@ -563,9 +610,9 @@ static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	r = kvm_get_cpuid2(vcpu, &head, user->entries);
-	if (r && r != -E2BIG)
+	if (r)
 		return r;
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : r;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */
@@ -659,6 +706,18 @@ static int set_vapic_addr(struct kvm_vcpu *vcpu, void *arg)
 	return vcpu->lapic && !vapic->vapic_addr ? 0 : -EINVAL;
 }
 
+static int enable_cap(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_enable_cap cap;
+
+	if (copy_from_user(&cap, argp, sizeof(cap)))
+		return -EFAULT;
+	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	vcpu->pv.enforce_cpuid = cap.args[0];
+	return 0;
+}
+
 /*
  * The ioctls whose argument is one structure. Their numbers say its size and
  * whether it is copied in, out or both; fn gets zeros where nothing is copied in.
@@ -746,8 +805,15 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
 	case KVM_ENABLE_CAP:
+		return enable_cap(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:
-		return -EINVAL;	/* nothing to enable, no clock in use */
+		if (!(vcpu->pv.system_time & 1))
+			return -EINVAL;	/* it has no clock to be told by */
+		vcpu->pv.stopped = true;
+		kvm_request(vcpu, REQ_CLOCK);
+		return 0;
+	case KVM_GET_STATS_FD:
+		return kvm_stats_fd(vcpu->kvm, vcpu);
 	default:
 		return state_ioctl(vcpu, ioctl, argp);
 	}

@@ -8,10 +8,18 @@
  *   /sys/kernel/debug/kvm/PID-FD/memory     its second-level table pages
  *
  * Lines "name count". A vCPU counts in its own structure, without atomics.
+ *
+ * The same counters are what KVM_GET_STATS_FD's descriptor holds, for whoever
+ * has the VM: a header, a name, a descriptor for each counter, then the counters
+ * (Documentation/virt/kvm/api.rst, 4.133). The first three never change.
  */
+#include <linux/anon_inodes.h>
 #include <linux/debugfs.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 
 #include "kvm.h"
 
@@ -123,6 +131,120 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 	for (s = 0; s < KVM_NR_STATS; s++)
 		past_stat[s] += kvm->dead_stat[s];
 	mutex_unlock(&kvm_lock);
+}
+
+/* ---- KVM_GET_STATS_FD ------------------------------------------------------- */
+
+#define STAT_NAME_BYTES	32
+
+struct stats_head {
+	struct kvm_stats_header header;
+	char id[STAT_NAME_BYTES];
+	struct {
+		struct kvm_stats_desc desc;
+		char name[STAT_NAME_BYTES];
+	} counter[KVM_NR_STATS];
+};
+
+struct stats_file {
+	struct kvm *kvm;
+	struct kvm_vcpu *vcpu;		/* NULL: the VM's */
+	struct stats_head head;
+};
+
+static void fill_head(struct stats_head *head, const struct kvm_vcpu *vcpu)
+{
+	int s;
+
+	head->header.name_size = STAT_NAME_BYTES;
+	head->header.num_desc = KVM_NR_STATS;
+	head->header.id_offset = offsetof(struct stats_head, id);
+	head->header.desc_offset = offsetof(struct stats_head, counter);
+	head->header.data_offset = sizeof(*head);
+	if (vcpu)
+		snprintf(head->id, sizeof(head->id), "kvm-%d/vcpu-%d",
+			 task_pid_nr(current), vcpu->id);
+	else
+		snprintf(head->id, sizeof(head->id), "kvm-%d", task_pid_nr(current));
+	for (s = 0; s < KVM_NR_STATS; s++) {
+		head->counter[s].desc.flags = KVM_STATS_TYPE_CUMULATIVE |
+					      KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+		head->counter[s].desc.size = 1;
+		head->counter[s].desc.offset = s * sizeof(u64);
+		strscpy(head->counter[s].name, stat_name[s], STAT_NAME_BYTES);
+	}
+}
+
+static ssize_t stats_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
+{
+	const struct stats_file *f = file->private_data;
+	u64 counters[KVM_NR_STATS] = {};
+	loff_t end = sizeof(f->head), from = *pos;
+	ssize_t head = 0, data;
+	int s;
+
+	if (*pos < end) {
+		head = simple_read_from_buffer(buf, count, pos, &f->head, end);
+		if (head < 0 || head == count)
+			return head;
+	}
+	if (!f->vcpu)
+		add_vm_stats(f->kvm, counters);
+	for (s = 0; f->vcpu && s < KVM_NR_STATS; s++)
+		counters[s] = READ_ONCE(f->vcpu->stat[s]);
+	*pos -= end;
+	data = simple_read_from_buffer(buf + head, count - head, pos, counters,
+				       sizeof(counters));
+	*pos += end;
+	if (data >= 0)
+		return head + data;
+	*pos = from;
+	return data;
+}
+
+static int stats_release(struct inode *inode, struct file *file)
+{
+	struct stats_file *f = file->private_data;
+
+	kvm_put(f->kvm);
+	kfree(f);
+	return 0;
+}
+
+static const struct file_operations stats_fops = {
+	.owner = THIS_MODULE,
+	.read = stats_read,
+	.release = stats_release,
+	.llseek = noop_llseek,
+};
+
+int kvm_stats_fd(struct kvm *kvm, struct kvm_vcpu *vcpu)
+{
+	struct stats_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	struct file *file;
+	int fd;
+
+	if (!f)
+		return -ENOMEM;
+	f->kvm = kvm;
+	f->vcpu = vcpu;
+	fill_head(&f->head, vcpu);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		kfree(f);
+		return fd;
+	}
+	file = anon_inode_getfile(vcpu ? "kvm-vcpu-stats" : "kvm-vm-stats", &stats_fops, f,
+				  O_RDONLY);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		kfree(f);
+		return PTR_ERR(file);
+	}
+	kvm_get(kvm);
+	file->f_mode |= FMODE_PREAD;
+	fd_install(fd, file);
+	return fd;
 }
 
 void kvm_stats_init(void)

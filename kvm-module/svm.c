@@ -64,6 +64,11 @@ static bool nrips = true;
 module_param(nrips, bool, 0444);
 MODULE_PARM_DESC(nrips, "Take the next instruction's address from the processor");
 
+/* Read by Linux's KVM selftests. */
+static bool avic;
+module_param(avic, bool, 0444);
+MODULE_PARM_DESC(avic, "Always N: the local APIC is the module's, not the processor's");
+
 /* Read by libvirt. There is no nested virtualization. */
 static bool nested;
 module_param(nested, bool, 0444);
@@ -73,6 +78,9 @@ MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
 #define SVM_EXIT_INVLPGB	0x0a0
 #define SVM_EXIT_TLBSYNC	0x0a4
 #define SVM_VM_CR_SVM_DIS_BIT	4
+
+#define PAUSE_FILTER_COUNT	3000
+#define PAUSE_FILTER_THRESHOLD	128
 
 struct svm_vcpu {
 	struct kvm_vcpu vcpu;
@@ -104,7 +112,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 #define IOPM_PAGES	3	/* one bit a port, 64 Ki ports and 3 more */
 #define MSRPM_PAGES	2	/* two bits an MSR, three ranges of 8 Ki MSRs */
-static void *iopm, *msrpm;
+static void *iopm, *msrpm, *msrpm_all;	/* msrpm_all: every MSR exits */
 
 void svm_run(u64 vmcb_pa, u64 *regs, u64 host_pa);
 
@@ -181,6 +189,7 @@ static const u16 intercepts[] = {
 	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,	/* VMCALL becomes VMMCALL */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,	/* the host's */
 	INTERCEPT_INTR,
 	INTERCEPT_NMI,
@@ -221,6 +230,25 @@ static const u16 shadow_intercepts[] = {
 	INTERCEPT_INVLPG,
 };
 
+/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
+static void pause_exits(struct svm_vcpu *svm, bool on)
+{
+	set_intercept(svm, INTERCEPT_PAUSE, on && boot_cpu_has(X86_FEATURE_PAUSEFILTER));
+	svm->vmcb->control.pause_filter_count = PAUSE_FILTER_COUNT;
+	if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
+		svm->vmcb->control.pause_filter_thresh = PAUSE_FILTER_THRESHOLD;
+}
+
+static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.msrpm_base_pa =
+		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
+	set_intercept(to_svm(vcpu), INTERCEPT_HLT,
+		      !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT));
+	pause_exits(to_svm(vcpu),
+		    !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE));
+}
+
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -231,7 +259,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_intercept(svm, intercepts[i], true);
 	control->iopm_base_pa = __pa(iopm);
-	control->msrpm_base_pa = __pa(msrpm);
+	svm_intercepts_changed(vcpu);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	if (npt) {
 		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
@@ -554,10 +582,6 @@ static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 		set_shadow_modes(vcpu);
 }
 
-static void svm_cpuid_changed(struct kvm_vcpu *vcpu)
-{
-}
-
 static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
 {
 	to_svm(vcpu)->vmcb->control.tsc_offset = vcpu->tsc_offset;
@@ -738,20 +762,70 @@ static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 	set_intercept(svm, INTERCEPT_IRET, masked);
 }
 
+/* The usual bytes of the instruction that exits with this reason, the first lowest. */
+static u32 usual_code(const struct vmcb_control_area *control, int *length)
+{
+	*length = 2;
+	switch (control->exit_code) {
+	case SVM_EXIT_CPUID:
+		return 0xa20f;
+	case SVM_EXIT_MSR:
+		return control->exit_info_1 ? 0x300f : 0x320f;
+	case SVM_EXIT_WBINVD:
+		return 0x090f;
+	case SVM_EXIT_HLT:
+		*length = 1;
+		return 0xf4;
+	case SVM_EXIT_VMMCALL:
+		*length = 3;
+		return 0xd9010f;
+	case SVM_EXIT_XSETBV:
+		*length = 3;
+		return 0xd1010f;
+	default:
+		*length = 0;
+		return 0;
+	}
+}
+
+static u64 linear_rip(struct kvm_vcpu *vcpu)
+{
+	const struct vmcb_seg *cs = &to_svm(vcpu)->vmcb->save.cs;
+
+	if (cs->attrib & SVM_SELECTOR_L_MASK && kvm_is_long_mode(vcpu))
+		return vcpu->regs[REG_RIP];
+	return (u32)(vcpu->regs[REG_RIP] + cs->base);
+}
+
+/* 0: it cannot be read, or is none. */
+static int instruction_length(struct kvm_vcpu *vcpu)
+{
+	int length;
+	u32 code = usual_code(&to_svm(vcpu)->vmcb->control, &length);
+
+	if (length && kvm_code_is(vcpu, linear_rip(vcpu), code, length))
+		return length;
+	return kvm_instruction_length(vcpu);
+}
+
 static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
 	int length;
 
 	if (svm->next_rip)
-		return kvm_skip_bytes(vcpu, svm->next_rip -
-					    kvm_reg_read(vcpu, REG_RIP));
-	length = kvm_instruction_length(vcpu);
+		length = svm->next_rip - vcpu->regs[REG_RIP];
+	else
+		length = instruction_length(vcpu);
 	if (!length)
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
-					  svm->vmcb->control.exit_code,
-					  kvm_reg_read(vcpu, REG_RIP));
-	return kvm_skip_bytes(vcpu, length);
+					  vmcb->control.exit_code, vcpu->regs[REG_RIP]);
+	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF || !kvm_is_long_mode(vcpu)))
+		return kvm_skip_bytes(vcpu, length);
+	vcpu->regs[REG_RIP] += length;
+	vmcb->control.int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	return 1;
 }
 
 /* ---- out of the guest: one handler a reason --------------------------------------------------- */
@@ -818,6 +892,11 @@ static int handle_bp(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_exception]++;
 	return kvm_handle_breakpoint(vcpu);
+}
+
+static int handle_ud(struct kvm_vcpu *vcpu)
+{
+	return kvm_handle_undefined(vcpu, linear_rip(vcpu));
 }
 
 static int handle_ac(struct kvm_vcpu *vcpu)
@@ -901,6 +980,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = handle_ud,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_pf,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_nothing,
@@ -914,6 +994,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_RSM]			= kvm_handle_ud,
 	[SVM_EXIT_IRET]			= handle_iret,
 	[SVM_EXIT_INVD]			= kvm_handle_wbinvd,
+	[SVM_EXIT_PAUSE]		= kvm_handle_pause,
 	[SVM_EXIT_HLT]			= kvm_handle_hlt,
 	[SVM_EXIT_INVLPG]		= kvm_emulate,
 	[SVM_EXIT_INVLPGA]		= kvm_handle_ud,
@@ -1009,6 +1090,8 @@ static struct kvm_tdp_format npt_format = {
 
 static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.name = "SVM",
+	.hypercall = 0xd9010f,
+	.foreign_hypercall = 0xc1010f,
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,
@@ -1037,7 +1120,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_cr4 = svm_set_cr4,
 	.set_efer = svm_set_efer,
 	.update_debug = svm_update_debug,
-	.cpuid_changed = svm_cpuid_changed,
+	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
@@ -1071,6 +1154,12 @@ static void pass_through(u32 msr)
 		}
 }
 
+static void free_map(void *map, int pages)
+{
+	if (map)
+		free_pages_exact(map, pages * PAGE_SIZE);
+}
+
 static void free_cpus(void)
 {
 	int cpu;
@@ -1084,8 +1173,9 @@ static void free_cpus(void)
 			__free_page(data->host);
 		data->hsave = data->host = NULL;
 	}
-	free_pages_exact(iopm, IOPM_PAGES * PAGE_SIZE);
-	free_pages_exact(msrpm, MSRPM_PAGES * PAGE_SIZE);
+	free_map(iopm, IOPM_PAGES);
+	free_map(msrpm, MSRPM_PAGES);
+	free_map(msrpm_all, MSRPM_PAGES);
 }
 
 static int alloc_cpus(void)
@@ -1100,10 +1190,12 @@ static int alloc_cpus(void)
 
 	iopm = alloc_pages_exact(IOPM_PAGES * PAGE_SIZE, GFP_KERNEL);
 	msrpm = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	if (!iopm || !msrpm)
+	msrpm_all = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
+	if (!iopm || !msrpm || !msrpm_all)
 		return -ENOMEM;
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
 	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(msrpm_all, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(passed); i++)
 		pass_through(passed[i]);
 	for_each_possible_cpu(cpu) {

@@ -24,9 +24,13 @@
 #include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
+#include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
@@ -41,35 +45,65 @@
 
 #define DR7_GD		BIT(13)
 
+/* The ops of each exit, called directly. */
+DEFINE_STATIC_CALL_NULL(kvm_enter, *((struct kvm_x86_ops *)NULL)->enter);
+DEFINE_STATIC_CALL_NULL(kvm_exit_irqoff, *((struct kvm_x86_ops *)NULL)->handle_exit_irqoff);
+DEFINE_STATIC_CALL_RET0(kvm_exit, *((struct kvm_x86_ops *)NULL)->handle_exit);
+
+void kvm_vcpu_use_ops(void)
+{
+	static_call_update(kvm_enter, kvm_ops->enter);
+	static_call_update(kvm_exit_irqoff, kvm_ops->handle_exit_irqoff);
+	static_call_update(kvm_exit, kvm_ops->handle_exit);
+}
+
+static unsigned int halt_poll_ns = 200000;
+module_param(halt_poll_ns, uint, 0644);
+MODULE_PARM_DESC(halt_poll_ns, "How long a halted vCPU waits in a loop at most before it sleeps");
+
 /* ---- on and off a host processor --------------------------------------------------- */
 
 static void load_on_cpu(struct kvm_vcpu *vcpu, int cpu)
 {
 	vcpu->cpu = cpu;
 	kvm_ops->vcpu_load(vcpu, cpu);
-	vcpu->use_tsc_aux = vcpu->wants_tsc_aux;
-	if (vcpu->use_tsc_aux) {
-		rdmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
-		wrmsrl(MSR_TSC_AUX, vcpu->tsc_aux);
-	}
+	kvm_load_tsc_aux(vcpu);
+}
+
+/* The host's value is its CPU's number: the guest's, if it has as many vCPUs. */
+void kvm_load_tsc_aux(struct kvm_vcpu *vcpu)
+{
+	if (!vcpu->tsc_aux_loaded &&
+	    (!vcpu->wants_tsc_aux || vcpu->tsc_aux == __this_cpu_read(kvm_host_tsc_aux)))
+		return;
+	native_write_msr(MSR_TSC_AUX, lower_32_bits(vcpu->tsc_aux), 0);
+	vcpu->tsc_aux_loaded = true;
 }
 
 static void put_from_cpu(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->use_tsc_aux)
-		wrmsrl(MSR_TSC_AUX, vcpu->host_tsc_aux);
+	if (vcpu->tsc_aux_loaded)
+		wrmsrl(MSR_TSC_AUX, __this_cpu_read(kvm_host_tsc_aux));
+	vcpu->tsc_aux_loaded = false;
 	kvm_ops->vcpu_put(vcpu);
 	vcpu->cpu = -1;
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
 {
-	load_on_cpu(container_of(notifier, struct kvm_vcpu, preempt), cpu);
+	struct kvm_vcpu *vcpu = container_of(notifier, struct kvm_vcpu, preempt);
+
+	load_on_cpu(vcpu, cpu);
+	kvm_pv_sched_in(vcpu);
 }
 
 static void sched_out(struct preempt_notifier *notifier, struct task_struct *next)
 {
-	put_from_cpu(container_of(notifier, struct kvm_vcpu, preempt));
+	struct kvm_vcpu *vcpu = container_of(notifier, struct kvm_vcpu, preempt);
+
+	WRITE_ONCE(vcpu->preempted, READ_ONCE(current->on_rq));
+	kvm_pv_sched_out(vcpu);
+	put_from_cpu(vcpu);
 }
 
 static struct preempt_ops preempt_ops = {
@@ -105,6 +139,21 @@ void kvm_kick(struct kvm_vcpu *vcpu)
 	preempt_enable();
 }
 
+bool kvm_yield_to(struct kvm_vcpu *vcpu)
+{
+	struct task_struct *task;
+	bool yielded = false;
+
+	rcu_read_lock();
+	task = get_pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+	rcu_read_unlock();
+	if (task) {
+		yielded = yield_to(task, true) > 0;
+		put_task_struct(task);
+	}
+	return yielded;
+}
+
 /* ---- events ------------------------------------------------------------------------- */
 
 /* SDM vol. 3, table 6-5: which exceptions make a double fault of a second. */
@@ -132,6 +181,7 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		has_error = true;
 		error_code = 0;
 	}
+	ev->look = true;
 	ev->exception.pending = true;
 	ev->exception.injected = false;
 	ev->exception.nr = nr;
@@ -162,6 +212,7 @@ void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err
 {
 	struct kvm_events *ev = &vcpu->events;
 
+	ev->look = true;
 	ev->exception.injected = true;
 	ev->exception.pending = false;
 	ev->exception.has_payload = false;
@@ -173,6 +224,7 @@ EXPORT_SYMBOL_GPL(kvm_requeue_exception);
 
 void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
 {
+	vcpu->events.look = true;
 	vcpu->events.irq.injected = true;
 	vcpu->events.irq.soft = soft;
 	vcpu->events.irq.nr = nr;
@@ -181,6 +233,7 @@ EXPORT_SYMBOL_GPL(kvm_requeue_irq);
 
 void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
 {
+	vcpu->events.look = true;
 	vcpu->events.nmi.injected = true;
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
@@ -278,6 +331,8 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
 		kvm_ops->inject_irq(vcpu);
+		if (vcpu->pv.eoi)
+			kvm_apic_pv_eoi(vcpu);
 	}
 }
 
@@ -288,10 +343,14 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 	       (!vcpu->lapic || kvm_apic_accepts_extint(vcpu));
 }
 
-/* At most one event goes in; ask for an exit when the next one can. */
+/*
+ * At most one event goes in; ask for an exit when the next one can. As long as
+ * there is one that waits, we look again at each entry.
+ */
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool irq;
 
 	if (ev->exception.injected || ev->exception.pending)
 		inject_exception(vcpu);
@@ -304,8 +363,10 @@ static void inject_events(struct kvm_vcpu *vcpu)
 
 	if (ev->nmi.pending)
 		kvm_ops->request_nmi_window(vcpu);
-	if (irq_pending(vcpu) || wants_irq_window(vcpu))
+	irq = irq_pending(vcpu) || wants_irq_window(vcpu);
+	if (irq)
 		kvm_ops->request_irq_window(vcpu);
+	ev->look = irq || ev->nmi.pending;
 }
 
 /* May user space inject an interrupt now? */
@@ -363,35 +424,6 @@ int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);
 
-int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
-{
-	u64 value;
-
-	vcpu->stat[STAT_msr_read]++;
-	if (kvm_get_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), &value, false)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	kvm_reg_write(vcpu, REG_RAX, lower_32_bits(value));
-	kvm_reg_write(vcpu, REG_RDX, upper_32_bits(value));
-	return kvm_ops->skip_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
-
-int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
-{
-	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) |
-		    kvm_reg_read(vcpu, REG_RDX) << 32;
-
-	vcpu->stat[STAT_msr_write]++;
-	if (kvm_set_msr(vcpu, kvm_reg_read(vcpu, REG_RCX), value, false)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	return kvm_ops->skip_instruction(vcpu);
-}
-EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
-
 int kvm_handle_hlt(struct kvm_vcpu *vcpu)
 {
 	int r = kvm_ops->skip_instruction(vcpu);
@@ -417,13 +449,17 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 {
-	long answer = -KVM_ENOSYS;
+	static const u8 where[] = { REG_RBX, REG_RCX, REG_RDX, REG_RSI };
+	u64 mask = kvm_is_long_mode(vcpu) ? ~0ULL : U32_MAX, a[4];
+	long answer = -KVM_EPERM;
+	int i;
 
 	vcpu->stat[STAT_hypercall]++;
-	if (kvm_ops->get_cpl(vcpu))
-		answer = -KVM_EPERM;
-	kvm_reg_write(vcpu, REG_RAX,
-		      kvm_is_long_mode(vcpu) ? (u64)answer : (u32)answer);
+	for (i = 0; i < 4; i++)
+		a[i] = kvm_reg_read(vcpu, where[i]) & mask;
+	if (!kvm_ops->get_cpl(vcpu))
+		answer = kvm_pv_hypercall(vcpu, kvm_reg_read(vcpu, REG_RAX) & mask, a);
+	kvm_reg_write(vcpu, REG_RAX, answer & mask);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
@@ -451,12 +487,49 @@ int kvm_handle_wbinvd(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
 
+/* It spins: perhaps the vCPU that it waits for has no CPU. */
+int kvm_handle_pause(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	int nr = READ_ONCE(kvm->nr_vcpus), i;
+
+	vcpu->stat[STAT_pause]++;
+	for (i = 1; i < nr; i++) {
+		int next = (READ_ONCE(kvm->yielded_to) + i) % nr;
+		struct kvm_vcpu *other = xa_load(&kvm->vcpus, next);
+
+		if (!other || other == vcpu || !READ_ONCE(other->preempted))
+			continue;
+		if (kvm_yield_to(other)) {
+			WRITE_ONCE(kvm->yielded_to, next);
+			break;
+		}
+	}
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_pause);
+
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
+
+/*
+ * A guest that came from the other vendor's processor makes its hypercalls by
+ * that one's instruction: give it ours.
+ */
+int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear)
+{
+	vcpu->stat[STAT_exception]++;
+	if (!(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) &&
+	    kvm_code_is(vcpu, linear, kvm_ops->foreign_hypercall, 3) &&
+	    !kvm_patch_code(vcpu, linear, kvm_ops->hypercall, 3))
+		return 1;
+	return kvm_handle_ud(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_undefined);
 
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu)
 {
@@ -678,6 +751,9 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_SIPI) &&
 	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		start_by_sipi(vcpu);
+	kvm_pv_requests(vcpu);
+	if (kvm_take_request(vcpu, REQ_INTERCEPTS))
+		kvm_ops->intercepts_changed(vcpu);
 	if (kvm_take_request(vcpu, REQ_MMU_RELOAD)) {
 		int r = kvm_shadow_load(vcpu);
 
@@ -687,6 +763,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		}
 	}
 	kvm_take_request(vcpu, REQ_EVENT);
+	vcpu->events.look = true;
 	return 1;
 }
 
@@ -702,20 +779,55 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
 	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
+	       READ_ONCE(vcpu->pv.unhalted) ||
 	       ev->exception.pending || ev->nmi.pending ||
 	       (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu));
 }
 
-/* Halted, or not started yet: sleep until there is something to do. */
+/* Whoever is woken often soon after it halted need not sleep in between. */
+static void poll_for_event(struct kvm_vcpu *vcpu)
+{
+	ktime_t end;
+
+	if (!vcpu->halt_poll_ns || vcpu->pv.no_host_poll)
+		return;
+	end = ktime_add_ns(ktime_get(), vcpu->halt_poll_ns);
+	while (!must_wake(vcpu) && !signal_pending(current) && !need_resched() &&
+	       single_task_running() && ktime_before(ktime_get(), end))
+		cpu_relax();
+}
+
+static void adapt_polling(struct kvm_vcpu *vcpu, ktime_t halted)
+{
+	unsigned int limit = READ_ONCE(halt_poll_ns);
+	s64 waited = ktime_to_ns(ktime_sub(ktime_get(), halted));
+
+	if (waited > limit)
+		vcpu->halt_poll_ns = 0;
+	else if (waited > vcpu->halt_poll_ns)
+		vcpu->halt_poll_ns = min(max(2 * vcpu->halt_poll_ns, 10000U), limit);
+}
+
+/* Halted, or not started yet: wait until there is something to do. */
 static int wait_for_event(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
+	ktime_t halted;
+
+	if (vcpu->pv.eoi_offered)
+		kvm_apic_pv_eoi(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
-	rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
-			   TASK_INTERRUPTIBLE);
+	if (!must_wake(vcpu)) {
+		halted = ktime_get();
+		poll_for_event(vcpu);
+		rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
+				   TASK_INTERRUPTIBLE);
+		adapt_polling(vcpu, halted);
+	}
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	if (!must_wake(vcpu))
 		return 1;	/* the signal is run_loop()'s */
+	WRITE_ONCE(vcpu->pv.unhalted, false);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	return handle_requests(vcpu);
@@ -742,7 +854,7 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 
 static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 {
-	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != vcpu->host_xcr0;
+	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != kvm_caps.host_xcr0;
 	bool breakpoints = load_breakpoints(vcpu);
 	bool keys = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 		    (vcpu->cr4 & X86_CR4_PKE || vcpu->xcr0 & XFEATURE_MASK_PKRU);
@@ -756,9 +868,12 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 			wrpkru(vcpu->guest_pkru);
 	}
 	vtime_account_guest_enter();
-	if (!context_tracking_guest_enter())
+	/* A grace period waits for us a tick at most. */
+	if (!context_tracking_guest_enter() && vcpu->rcu_noted != jiffies) {
+		vcpu->rcu_noted = jiffies;
 		rcu_virt_note_context_switch();
-	kvm_ops->enter(vcpu);
+	}
+	static_call(kvm_enter)(vcpu);
 	context_tracking_guest_exit();
 	if (keys) {
 		vcpu->guest_pkru = rdpkru();
@@ -766,7 +881,7 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 			wrpkru(host_keys);
 	}
 	if (xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, kvm_caps.host_xcr0);
 	if (unlikely(breakpoints || hw_breakpoint_active()))
 		hw_breakpoint_restore();
 }
@@ -786,7 +901,8 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 
 	/* As for the processor, and then taken back from it. */
-	inject_events(vcpu);
+	if (ev->look)
+		inject_events(vcpu);
 	kvm_ops->cancel_injection(vcpu);
 	if (ev->exception.injected) {
 		vector = ev->exception.nr;
@@ -815,7 +931,10 @@ static int run_once(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
 		return run_emulated(vcpu);
-	inject_events(vcpu);
+	if (unlikely(vcpu->pv.eoi_offered))
+		kvm_apic_pv_eoi(vcpu);
+	if (unlikely(vcpu->events.look))
+		inject_events(vcpu);
 
 	preempt_disable();
 	local_irq_disable();
@@ -833,6 +952,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 		preempt_enable();
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 		kvm_ops->cancel_injection(vcpu);
+		vcpu->events.look = true;
 		return 1;
 	}
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
@@ -847,7 +967,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
-	kvm_ops->handle_exit_irqoff(vcpu);
+	static_call(kvm_exit_irqoff)(vcpu);
 	/*
 	 * The interrupt that made the guest exit is served here, and the tick
 	 * among them still counts as guest time.
@@ -857,7 +977,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	preempt_enable();
 
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-	return kvm_ops->handle_exit(vcpu);
+	return static_call(kvm_exit)(vcpu);
 }
 
 static int run_loop(struct kvm_vcpu *vcpu)
@@ -906,11 +1026,21 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (READ_ONCE(vcpu->run->immediate_exit__unsafe)) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	/* Its caller may still look at the exit that this has finished. */
+	if (READ_ONCE(vcpu->run->immediate_exit__unsafe))
 		return -EINTR;
-	}
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	return run_loop(vcpu);
+}
+
+/* vcpu->mutex is held, or nobody can know the vCPU. */
+static void set_pid(struct kvm_vcpu *vcpu, struct pid *pid)
+{
+	pid = rcu_replace_pointer(vcpu->pid, pid, true);
+	if (pid) {
+		synchronize_rcu();
+		put_pid(pid);
+	}
 }
 
 static int run_ioctl(struct kvm_vcpu *vcpu)
@@ -919,16 +1049,19 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	sigset_t saved;
 	int r;
 
-	if (run->kvm_valid_regs || run->kvm_dirty_regs)
-		return -EINVAL;
+	r = kvm_sync_regs_in(vcpu);
+	if (r)
+		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
 		return -EINVAL;
+	if (wants_irq_window(vcpu))
+		vcpu->events.look = true;
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+	if (unlikely(rcu_access_pointer(vcpu->pid) != task_pid(current)))
+		set_pid(vcpu, get_task_pid(current, PIDTYPE_PID));
+	kvm_pv_sched_in(vcpu);
 
-	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_XSAVE) ?
-		xgetbv(XCR_XFEATURE_ENABLED_MASK) : vcpu->xcr0;
-	run->exit_reason = KVM_EXIT_UNKNOWN;
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	r = resume_and_run(vcpu);
@@ -941,6 +1074,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;
+	kvm_sync_regs_out(vcpu);
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -959,10 +1093,12 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	vcpu_load(vcpu);
-	if (ioctl != KVM_RUN)
+	if (ioctl != KVM_RUN) {
 		r = kvm_state_ioctl(vcpu, ioctl, arg);
-	else
+		vcpu->events.look = true;
+	} else {
 		r = arg ? -EINVAL : run_ioctl(vcpu);
+	}
 	vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return r;
@@ -974,9 +1110,15 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
-	if (vmf->pgoff > 1)
+	void *page = (void *)vcpu->run + vmf->pgoff * PAGE_SIZE;
+
+	if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
+		page = kvm_coalesced_ring(vcpu->kvm);
+	else if (vmf->pgoff > 1)
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page((void *)vcpu->run + vmf->pgoff * PAGE_SIZE);
+	if (!page)
+		return VM_FAULT_OOM;
+	vmf->page = virt_to_page(page);
 	get_page(vmf->page);
 	return 0;
 }
@@ -1024,8 +1166,10 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	int i;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
-	if (!init)
+	if (!init) {
 		kvm_reset_msrs(vcpu);
+		kvm_pv_reset(vcpu);
+	}
 	kvm_ops->vcpu_reset(vcpu);
 	for (i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
@@ -1057,6 +1201,7 @@ EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
+	set_pid(vcpu, NULL);
 	kvm_mmu_free_cache(vcpu);
 	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);
@@ -1127,6 +1272,8 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	int r;
 
 	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
+		return -EINVAL;
+	if (kvm->max_vcpu_id && vcpu->id >= kvm->max_vcpu_id)
 		return -EINVAL;
 	/* The interrupt controllers came while it was made. */
 	if (kvm->local_apics != !!vcpu->lapic)

@@ -55,6 +55,10 @@ MODULE_DESCRIPTION("kvm-live hypervisor: Intel VMX");
 MODULE_VERSION(KVM_LIVE_VERSION);
 MODULE_LICENSE("GPL");
 
+/* A loop of PAUSEs no further apart than this, for so long, gives the CPU away. */
+#define PLE_GAP_TICKS		128
+#define PLE_WINDOW_TICKS	4096
+
 static bool use_ept = true;
 module_param_named(ept, use_ept, bool, 0444);
 MODULE_PARM_DESC(ept, "translate guest memory by Extended Page Tables");
@@ -234,6 +238,7 @@ static int __init vmx_setup_controls(void)
 			       SECONDARY_EXEC_UNRESTRICTED_GUEST |
 			       SECONDARY_EXEC_ENABLE_VPID |
 			       SECONDARY_EXEC_ENABLE_RDTSCP |
+			       SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 			       SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
 }
 
@@ -555,6 +560,10 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
+	if (caps.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+		vmcs_write(PLE_GAP, PLE_GAP_TICKS);
+		vmcs_write(PLE_WINDOW, PLE_WINDOW_TICKS);
+	}
 	if (use_ept)
 		vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
 	if (vmx->vpid)
@@ -1037,7 +1046,8 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 * #DB and #AC can recur in their own delivery for ever: see them. The
 	 * machine checks are the host's.
 	 */
-	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC);
+	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
+			 BIT(X86_TRAP_UD);	/* VMMCALL becomes VMCALL */
 
 	if (!use_ept)
 		exceptions |= BIT(X86_TRAP_PF);
@@ -1047,18 +1057,28 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
 }
 
-static void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
+static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 secondary = caps.secondary;
 
 	/* Off, it is #UD, as INVPCID and XSAVES are for every guest. */
 	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
 	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
-	if (!to_vmx(vcpu)->vpid)
+	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
+		secondary &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	if (!vmx->vpid)
 		secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 	if (caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 		vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
+	/* Without the bitmaps, every access exits. */
+	vmx->primary |= CPU_BASED_USE_MSR_BITMAPS;
+	if (rcu_access_pointer(vcpu->kvm->msr_filter))
+		vmx->primary &= ~CPU_BASED_USE_MSR_BITMAPS;
+	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		vmx->primary &= ~CPU_BASED_HLT_EXITING;
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 }
 
 static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -1543,7 +1563,7 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u8 nr = vmx->intr_info & INTR_INFO_VECTOR_MASK;
-	u64 dr6;
+	u64 dr6, linear;
 
 	vcpu->stat[STAT_exception]++;
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
@@ -1564,6 +1584,10 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 		return kvm_handle_debug(vcpu, dr6);
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
+	case X86_TRAP_UD:
+		linear = vmcs_read(GUEST_CS_BASE) + kvm_reg_read(vcpu, REG_RIP);
+		return kvm_handle_undefined(vcpu, kvm_is_long_mode(vcpu) ? linear :
+							       (u32)linear);
 	case X86_TRAP_AC:
 		return vmx_handle_alignment_check(vcpu);
 	default:
@@ -1783,6 +1807,7 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_TASK_SWITCH]		= vmx_handle_task_switch,
 	[EXIT_REASON_CPUID]			= kvm_handle_cpuid,
 	[EXIT_REASON_HLT]			= kvm_handle_hlt,
+	[EXIT_REASON_PAUSE_INSTRUCTION]		= kvm_handle_pause,
 	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
 	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
 	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
@@ -1858,6 +1883,8 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 
 static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.name = "VMX",
+	.hypercall = 0xc1010f,
+	.foreign_hypercall = 0xd9010f,
 	.vcpu_size = sizeof(struct vmx_vcpu),
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,
@@ -1886,7 +1913,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.set_cr4 = vmx_set_cr4,
 	.set_efer = vmx_set_efer,
 	.update_debug = vmx_update_debug,
-	.cpuid_changed = vmx_cpuid_changed,
+	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,

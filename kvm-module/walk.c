@@ -3,8 +3,9 @@
  * walk.c: the guest's own page tables, read the way its processor reads them.
  *
  * The emulator and a few ioctls have linear addresses and need guest-physical
- * ones; shadow paging asks for every fault. One loop serves all paging modes: they differ in the number of levels,
- * the size of an entry and the index bits per level. What is accumulated on the
+ * ones; shadow paging asks for every fault. One loop serves all paging modes:
+ * they differ in the number of levels, the size of an entry and the index bits
+ * per level. What is accumulated on the
  * way down is the set of permissions that every level grants; what is checked
  * at the end is SDM vol. 3, 4.6 (access rights) and 4.7 (error codes).
  * Accessed and dirty bits are set as soon as, and only when, the access is
@@ -136,7 +137,8 @@ static u32 granted_by(const struct format *f, u64 e)
 
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
-	u64 table, index, offset_mask, e;
+	u64 table, offset_mask, e, touched;
+	struct kvm *kvm = vcpu->kvm;
 	struct format f;
 	gpa_t where[6];
 	u32 granted;
@@ -156,13 +158,13 @@ again:
 	table = kvm_ops->get_cr3(vcpu);
 	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
 	granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
+	touched = PT_A;
 	for (level = f.levels; ; level--) {
 		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
 
-		index = (gva >> shift) & (BIT_ULL(f.index_bits) - 1);
-		where[level] = table + index * f.entry_size;
-		e = 0;
-		r = kvm_read_guest(vcpu->kvm, where[level], &e, f.entry_size);
+		where[level] = table + ((gva >> shift) & (BIT_ULL(f.index_bits) - 1)) *
+				       f.entry_size;
+		r = kvm_read_guest_entry(kvm, where[level], &e, f.entry_size);
 		if (r)
 			return r;
 		w->entry[level] = e;
@@ -175,8 +177,10 @@ again:
 			return 1;
 		}
 		/* The four PDPTEs have neither permissions nor an accessed bit. */
-		if (f.levels != 3 || level != 3)
+		if (f.levels != 3 || level != 3) {
 			granted &= granted_by(&f, e);
+			touched &= e;
+		}
 		w->granted_at[level] = granted;
 		offset_mask = BIT_ULL(shift) - 1;
 		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
@@ -206,6 +210,9 @@ again:
 	w->gpa |= gva & offset_mask;
 
 	w->leaf = level;
+	w->dirty = e & PT_D;
+	if (likely(touched && (w->dirty || !(access & ACCESS_WRITE))))
+		return 0;
 	for (; level <= f.levels; level++) {
 		u64 bits = PT_A;
 

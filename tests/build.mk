@@ -2,6 +2,7 @@
 include tests/module/build.mk
 include tests/appliance/build.mk
 include tests/unit/build.mk
+include tests/bench/build.mk
 
 # User-space tests that need no processor with VT. Any executable
 # tests/unit/*.t that prints TAP takes part; the menu on a real libvirt takes

@@ -460,7 +460,9 @@ static void test_signals(void)
 
 	vm.run->immediate_exit = 1;
 	ioctl(vm.vcpu, KVM_GET_REGS, &before);
+	vm.run->exit_reason = KVM_EXIT_IO;
 	is(vm_run_once(&vm), -EINTR, "immediate_exit ends KVM_RUN with EINTR");
+	is(vm.run->exit_reason, KVM_EXIT_IO, "and the exit reason is left alone");
 	ioctl(vm.vcpu, KVM_GET_REGS, &r);
 	ok(!memcmp(&r, &before, sizeof(r)), "and the guest did not run");
 	vm.run->immediate_exit = 0;

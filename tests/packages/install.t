@@ -69,8 +69,13 @@ kernel=$(ls build/debs/linux-image-*.deb | sed 's|.*/linux-image-\(.*\)_[^_]*_am
 ours="libkvm0 libkvm-dev kvm-tools kvm-menu kvm-live kvm-live-image-config kvm-module-dkms"
 
 sh_root 'apt-get -q update' >/dev/null 2>&1
-check "apt installs all packages at once" \
-	sh_root 'apt-get -qy -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true install /debs/*.deb'
+apt="apt-get -qy -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true"
+# The command that the README prints, word for word but for sudo.
+readme=$(awk '/^    sudo apt install/ { on = 1 } on { print; if (!/\\$/) exit }' README.md |
+	sed "s|sudo apt|$apt|")
+check "the README's command installs the packages that it names" \
+	sh_root "mkdir -p /clone/build; ln -s /debs /clone/build/debs; cd /clone; ${readme:-false}"
+check "apt installs all packages at once" sh_root "$apt install /debs/*.deb"
 for p in $ours "linux-image-$kernel" "linux-headers-$kernel"; do
 	check "$p is installed and configured" \
 		sh_root "dpkg-query -W -f '\${db:Status-Abbrev}' $p | grep -q '^ii'"

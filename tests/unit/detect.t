@@ -127,6 +127,10 @@ j = case("CPUID has no vmx", NO_VT, "neither vmx nor svm", raw=False, flag=False
 ok(j["extension"] is None and j["module"] is None, "JSON has null for what is not there", j)
 case("CPUID has no svm", NO_VT, vendor="AuthenticAMD", raw=False, flag=False,
      modules=False, device=False)
+case("emulated by QEMU with a model that has none", NO_VT, ("is emulated", "EPYC,+svm"),
+     vendor="AuthenticAMD", hypervisor="TCGTCGTCGTCG", raw=False, flag=False, modules=False,
+     device=False)
+case("emulated by QEMU with svm", READY, "AMD-V", vendor="AuthenticAMD", hypervisor="TCGTCGTCGTCG")
 case("another vendor's processor", NO_VT, "NoSuchVendor", vendor="NoSuchVendor", raw=False,
      flag=False, modules=False, device=False)
 
@@ -151,7 +155,7 @@ case("takes the board's maker when the system has none", FIRMWARE, "F7", feat_ct
 
 hidden = dict(raw=False, **off)
 for ident, word in (("KVMKVMKVM", "host-passthrough"), ("VMwareVMware", "vhv.enable"),
-                    ("VBoxVBoxVBox", "--nested-hw-virt"), ("TCGTCGTCGTCG", "+svm"),
+                    ("VBoxVBoxVBox", "--nested-hw-virt"),
                     ("Microsoft Hv", "ExposeVirtualizationExtensions"),
                     ("XenVMMXenVMM", "nestedhvm"), ("Unheard of", "outer")):
     case(f"in {ident}, which hides it", NESTED, word, hypervisor=ident, **hidden)

@@ -154,6 +154,33 @@ def _():
         os.rename(ISO + ".away", ISO)
 
 
+@check("an ISO that is removed while its guest runs disturbs nobody; one removed before is missed")
+def _():
+    m = menu()
+    choose_guest(m, "one")
+    m.key("s", "was started")
+    os.rename(ISO, ISO + ".away")
+    try:
+        m.key("b", "Guest one: running")
+        m.key("c", "Console of guest one")
+        m.key("i", "[i]")
+        m.key(CTRL_RBRACKET, "Guest one: running")
+        m.key("f", "Cut the power")
+        m.key("y", "Guest one: shut off")
+        m.key("b", "Choose a guest")
+        m.key("b", MAIN)
+    finally:
+        os.rename(ISO + ".away", ISO)
+    sheet(m, "late")
+    os.rename(ISO, ISO + ".away")
+    try:
+        m.key("s", "There is no file " + ISO)
+        m.key("b", "Start the installation", "Name             late")
+    finally:
+        os.rename(ISO + ".away", ISO)
+    assert not os.path.exists(f"{IMAGES}/late.qcow2"), "a disk was made"
+
+
 @check("a guest whose disk is missing does not start, and the reason and a way out are shown")
 def _():
     os.rename(f"{IMAGES}/one.qcow2", f"{IMAGES}/away")
@@ -269,18 +296,56 @@ def _():
     assert "bad" not in sh("virsh list --all"), "the guest is still there"
 
 
-@check("libvirt that stops is explained, and the menu goes on when it is back")
-def _():
-    m = menu()
+def kill_libvirt():
     with open("/run/libvirtd.pid") as f:
         pid = int(f.read())
     os.kill(pid, signal.SIGKILL)
+
+
+@check("libvirt that stops is explained, and the menu goes on when it is back")
+def _():
+    m = menu()
+    kill_libvirt()
     m.key("g", "libvirt does not answer", "start the service here")
     m.key("r", "libvirt does not answer")
     sh("rm -f /run/libvirtd.pid; libvirtd -d")
     m.key("r", "Guests")
     m.gone("does not answer")
     m.key("b", MAIN)
+
+
+@check("libvirt that stops while a sheet or a list is open takes nothing away")
+def _():
+    m = menu()
+    sheet(m, "kept")
+    kill_libvirt()
+    m.key("s", "libvirt does not answer")
+    m.key("b", "Name             kept", ISO, "Memory           64 MiB")
+    sh("rm -f /run/libvirtd.pid; libvirtd -d")
+    m.key("d", "New disk: size")
+    m.key("n", "Size of the new disk")
+    m.key("20M" + ENTER, "new, 20M")
+    m.key("s", "Console of guest kept", "CD-BOOT")
+    m.key(CTRL_RBRACKET, MAIN)
+    m.key("d", "1  kept.qcow2")
+    kill_libvirt()
+    m.key("1", "libvirt does not answer")
+    sh("rm -f /run/libvirtd.pid; libvirtd -d")
+    m.key("r", "1  kept.qcow2")
+    m.key("1", "belongs to the guest kept")
+    m.key("b", "1  kept.qcow2")
+    m.key("c", "Allocate")
+    m.key("n", "Name of the disk")
+    m.key("dead" + ENTER, "Name             dead")
+    kill_libvirt()
+    m.key("c", "libvirt ended in the meantime")
+    m.key("b", "Name             dead")
+    sh("rm -f /run/libvirtd.pid; libvirtd -d")
+    m.key("b", "1  kept.qcow2")
+    m.key("b", MAIN)
+    choose_guest(m, "kept")
+    m.key("f", "Cut the power")
+    m.key("y", "shut off")
 
 
 print(f"1..{tests}")

@@ -43,6 +43,7 @@ struct evidence {
 	bool raw;			/* CPUID has the extension */
 	bool hypervisor;		/* CPUID says: this is a virtual machine */
 	char hypervisor_id[13];
+	bool emulated;			/* by QEMU's TCG: no processor is behind it */
 
 	bool cpuinfo;			/* could be read */
 	bool flag;			/* and has the extension's flag */

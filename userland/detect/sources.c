@@ -148,6 +148,7 @@ static void from_cpuid(struct evidence *e, const char *root)
 	if (e->hypervisor) {
 		r = cpuid(root, 0x40000000);
 		signature(e->hypervisor_id, r.ebx, r.ecx, r.edx);
+		e->emulated = !strcmp(e->hypervisor_id, "TCGTCGTCGTCG");
 	}
 	line(e, "cpuid leaf 1 ecx bit 31", "hypervisor %s%s%s",
 	     e->hypervisor ? "yes" : "no", e->hypervisor ? ", " : "",

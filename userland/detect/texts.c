@@ -68,9 +68,6 @@ static const struct outer {
 	  "host's processor: in libvirt <cpu mode='host-passthrough'/>, in virt-manager "
 	  "CPUs > Copy host CPU configuration, in QEMU -cpu host, in Proxmox type host. "
 	  "In a cloud, choose an instance type with nested virtualization or bare metal." },
-	{ "TCGTCGTCGTCG", "QEMU's emulation (TCG)",
-	  "Start QEMU with an AMD processor and its extension: -cpu EPYC,+svm,+npt. "
-	  "(TCG emulates svm, not vmx.)" },
 	{ "VMwareVMware", "VMware",
 	  "Power this guest off; in its settings, Processors, tick \"Virtualize Intel "
 	  "VT-x/EPT or AMD-V/RVI\" (ESXi: \"Expose hardware assisted virtualization to "
@@ -199,8 +196,15 @@ void explain(const struct evidence *e, enum verdict v, char *text, int size)
 			 e->hypervisor ? " (nested, in a virtual machine)" : "");
 		break;
 	case NO_VT:
-		snprintf(text, size, "This processor (%s) has no hardware virtualization: "
-			 "CPUID shows neither vmx nor svm.", e->vendor_id);
+		if (e->emulated)
+			snprintf(text, size, "This processor (%s) is emulated by QEMU (TCG), and "
+				 "QEMU was started with a model that has no hardware "
+				 "virtualization: CPUID shows neither vmx nor svm.",
+				 e->vendor_id);
+		else
+			snprintf(text, size, "This processor (%s) has no hardware "
+				 "virtualization: CPUID shows neither vmx nor svm.",
+				 e->vendor_id);
 		break;
 	case FIRMWARE_OFF:
 		explain_firmware(e, text, size);
@@ -313,9 +317,15 @@ void advise(const struct evidence *e, enum verdict v, char *text, int size)
 	case READY:
 		break;
 	case NO_VT:
-		snprintf(text, size, "Use a machine whose processor has Intel VT-x or AMD-V: nearly "
-			 "every PC made after 2010. On this one guests run only by slow "
-			 "emulation (QEMU's -accel tcg).");
+		if (e->emulated)
+			snprintf(text, size, "To try guests in the emulation, start QEMU with "
+				 "-cpu EPYC,+svm,+npt (TCG emulates svm, not vmx). For speed, "
+				 "start it with -accel kvm -cpu host, on a host whose KVM has "
+				 "nested virtualization on.");
+		else
+			snprintf(text, size, "Use a machine whose processor has Intel VT-x or "
+				 "AMD-V: nearly every PC made after 2010. On this one guests "
+				 "run only by slow emulation (QEMU's -accel tcg).");
 		break;
 	case FIRMWARE_OFF:
 		advise_firmware(e, text, size);

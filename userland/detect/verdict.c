@@ -65,8 +65,9 @@ static enum verdict judge_processor(const struct evidence *e)
 {
 	if (e->xen_host)
 		return BUSY;
+	/* An emulator keeps nothing back: its model is all there is. */
 	if (!e->raw)
-		return e->hypervisor ? NESTED_OFF : NO_VT;
+		return e->hypervisor && !e->emulated ? NESTED_OFF : NO_VT;
 	if (registers_say_off(e))
 		return e->hypervisor ? NESTED_OFF : FIRMWARE_OFF;
 	/*

@@ -199,6 +199,10 @@ static bool sheet_create(virStoragePoolPtr pool, const struct sheet *s)
 		ui_message("Disk size", "%s", problem);
 		return false;
 	}
+	if (virConnectIsAlive(virStoragePoolGetConnect(pool)) != 1) {
+		ui_message("Create a disk", "The service libvirt ended in the meantime. Go back to the list of disks, which connects again.");
+		return false;
+	}
 	if (!disk_may_create(pool, &spec))
 		return false;
 	path = disk_create(pool, &spec);
@@ -338,6 +342,10 @@ static bool list_once(virConnectPtr conn, virStoragePoolPtr pool,
 	virStorageVolPtr *vols = NULL;
 	int n = virStoragePoolListAllVolumes(pool, &vols, 0), row;
 
+	if (n < 0) {
+		virt_failed("Disks", "The disks could not be listed.", virt_error());
+		return false;
+	}
 	ui_menu_clear(menu);
 	ui_menu_add(menu, 'c', "Create a disk");
 	if (n > 0)
@@ -351,7 +359,7 @@ static bool list_once(virConnectPtr conn, virStoragePoolPtr pool,
 	row = ui_menu(menu);
 	if (row == 0)
 		create_screen(pool);
-	else if (row > 0)
+	else if (row > 0 && virConnectIsAlive(conn) == 1)	/* else: ask again */
 		delete_disk(conn, vols[row - 1]);
 	for (int i = 0; i < n; i++)
 		virStorageVolFree(vols[i]);
@@ -362,22 +370,22 @@ static bool list_once(virConnectPtr conn, virStoragePoolPtr pool,
 void disk_screen(void)
 {
 	struct ui_menu menu = { .title = "Disks" };
-	virConnectPtr conn = virt();
-	virStoragePoolPtr pool = conn ? virt_pool(conn) : NULL;
-	bool more = pool;
+	bool more;
 
-	while (more) {
+	do {
+		virConnectPtr conn = virt();
+		virStoragePoolPtr pool = conn ? virt_pool(conn) : NULL;
 		char *room;
 
-		virStoragePoolRefresh(pool, 0);
+		if (!pool)
+			break;
 		room = human_size(virt_pool_free(pool));
 		menu.text = xasprintf("Storage pool %s: %s free. Choose a disk to delete it.",
 				      options.pool, room);
 		more = list_once(conn, pool, &menu);
 		free(room);
 		free((char *)menu.text);
-	}
-	ui_menu_clear(&menu);
-	if (pool)
 		virStoragePoolFree(pool);
+	} while (more);
+	ui_menu_clear(&menu);
 }

@@ -681,6 +681,23 @@ static bool start_guest(virConnectPtr conn, const struct sheet *s,
 	return started;
 }
 
+/*
+ * libvirt may have been started anew while the sheet was open: take the new
+ * connection. False: there is none, and the sheet stays.
+ */
+static bool connect_again(virConnectPtr *conn, virStoragePoolPtr *pool)
+{
+	virConnectPtr now = virt();
+	virStoragePoolPtr its = now && now != *conn ? virt_pool(now) : NULL;
+
+	if (its) {
+		virStoragePoolFree(*pool);
+		*pool = its;
+		*conn = now;
+	}
+	return now && now == *conn;
+}
+
 /* Checks all, asks where in doubt, and goes. True: leave the sheet. */
 static bool install(virConnectPtr conn, virStoragePoolPtr pool, struct sheet *s)
 {
@@ -701,6 +718,22 @@ static bool install(virConnectPtr conn, virStoragePoolPtr pool, struct sheet *s)
 	return started;
 }
 
+/* One round of the sheet. False: leave it. */
+static bool sheet_once(virConnectPtr *conn, virStoragePoolPtr *pool,
+		       struct ui_menu *menu, struct sheet *s)
+{
+	int row;
+
+	sheet_rows(menu, s);
+	row = ui_menu(menu);
+	if (row < 0)
+		return false;
+	if (!connect_again(conn, pool))
+		return true;
+	sheet_edit(s, row, *conn, *pool);
+	return row != 9 || !install(*conn, *pool, s);
+}
+
 void install_screen(void)
 {
 	struct ui_menu menu = { .title = "Install a guest from an ISO",
@@ -709,17 +742,13 @@ void install_screen(void)
 	virConnectPtr conn = virt();
 	virStoragePoolPtr pool = conn ? virt_pool(conn) : NULL;
 	struct sheet s;
-	int row;
 
 	if (!pool)
 		return;
 	host_detect();
 	sheet_defaults(&s, conn, pool);
-	do {
-		sheet_rows(&menu, &s);
-		row = ui_menu(&menu);
-		sheet_edit(&s, row, conn, pool);
-	} while (row >= 0 && !(row == 9 && install(conn, pool, &s)));
+	while (sheet_once(&conn, &pool, &menu, &s))
+		;
 	ui_menu_clear(&menu);
 	sheet_free(&s);
 	virStoragePoolFree(pool);

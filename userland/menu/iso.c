@@ -6,7 +6,9 @@
  * with the mark "CD001". The primary one (type 1) says how long the volume is:
  * a shorter file is a broken download. A boot record (type 0) by the El Torito
  * standard makes it bootable. The list ends with type 255. (ECMA-119 chapter 8;
- * El Torito 1.0 figure 7.)
+ * El Torito 1.0 figure 7.) Installers of Windows keep their files in a UDF volume
+ * beside an ISO 9660 one of a few sectors; its anchor in sector 256 leads to the
+ * partition, whose end the file must reach. (ECMA-167 3/10.2 and 3/10.5.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,7 @@
 #define SECTOR		2048
 #define FIRST_DESCRIPTOR 16
 #define LAST_DESCRIPTOR	64	/* real images have fewer than ten */
+#define UDF_ANCHOR	256
 #define ISO_DIR		"/var/lib/kvm-live/iso"
 
 static char *open_problem(const char *path, int error)
@@ -40,6 +43,8 @@ static char *open_problem(const char *path, int error)
 		return xasprintf("You may not read %s. Start kvm-menu as root, or copy the image into " ISO_DIR ".", path);
 	case ENOMEDIUM:
 		return xasprintf("There is no disc in the drive %s. Insert one and try again.", path);
+	case EIO:
+		return xasprintf("%s cannot be read: input/output error. Its disc or disk is damaged or was pulled out. Try another drive, or copy the image again.", path);
 	default:
 		return xasprintf("%s cannot be opened: %s. Choose another image.",
 				 path, strerror(error));
@@ -86,6 +91,13 @@ static void read_primary(const unsigned char *d, struct iso_info *info)
 	ascii_only(trim(info->label));
 }
 
+/* False: it is not there, with errno 0, or cannot be read. */
+static bool read_sector(int fd, uint32_t sector, unsigned char *d)
+{
+	errno = 0;
+	return pread(fd, d, SECTOR, (off_t)sector * SECTOR) == SECTOR;
+}
+
 /* Returns false when there is no primary volume descriptor. */
 static bool read_descriptors(int fd, struct iso_info *info)
 {
@@ -93,7 +105,7 @@ static bool read_descriptors(int fd, struct iso_info *info)
 	bool primary = false;
 
 	for (int i = FIRST_DESCRIPTOR; i < LAST_DESCRIPTOR; i++) {
-		if (pread(fd, d, SECTOR, (off_t)i * SECTOR) != SECTOR)
+		if (!read_sector(fd, i, d))
 			break;
 		if (memcmp(d + 1, "CD001", 5) || d[0] == 255)
 			break;
@@ -108,9 +120,46 @@ static bool read_descriptors(int fd, struct iso_info *info)
 	return primary;
 }
 
+/* A descriptor of UDF starts with its kind, in 16 bits, and a sum of the tag. */
+static bool is_udf(const unsigned char *d, int kind)
+{
+	unsigned char sum = 0;
+
+	for (int i = 0; i < 16; i++)
+		sum += i == 4 ? 0 : d[i];
+	return (d[0] | d[1] << 8) == kind && sum == d[4];
+}
+
+/* If there is a UDF volume, its partition may end later than the ISO 9660 one. */
+static void read_udf(int fd, struct iso_info *info)
+{
+	unsigned char d[SECTOR];
+	uint32_t at, n;
+
+	if (!read_sector(fd, UDF_ANCHOR, d) || !is_udf(d, 2))
+		return;
+	n = le32(d + 16) / SECTOR;
+	at = le32(d + 20);
+	for (uint32_t i = 0; i < n && i < LAST_DESCRIPTOR; i++) {
+		uint64_t end;
+
+		if (!read_sector(fd, at + i, d))
+			return;
+		end = ((uint64_t)le32(d + 188) + le32(d + 192)) * SECTOR;
+		if (is_udf(d, 5) && end > info->volume_size)
+			info->volume_size = end;
+	}
+}
+
 static char *content_problem(int fd, const char *path, struct iso_info *info)
 {
-	if (!read_descriptors(fd, info))
+	bool primary = read_descriptors(fd, info);
+
+	if (!primary && errno)
+		return open_problem(path, errno);
+	if (primary)
+		read_udf(fd, info);
+	if (!primary)
 		return xasprintf("%s is not an ISO image: it has no ISO 9660 volume descriptor. Choose the .iso file of an installer; if it came by download, download it again.",
 				 path);
 	if (info->size < info->volume_size)
@@ -118,6 +167,22 @@ static char *content_problem(int fd, const char *path, struct iso_info *info)
 				 path, (unsigned long long)info->volume_size,
 				 (unsigned long long)info->size);
 	return NULL;
+}
+
+/* May the path stand in libvirt's XML: UTF-8 without control characters? */
+static bool path_is_text(const char *path)
+{
+	for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
+		int more = *p < 0x80 ? 0 : (*p & 0xe0) == 0xc0 ? 1 :
+			(*p & 0xf0) == 0xe0 ? 2 : (*p & 0xf8) == 0xf0 ? 3 : -1;
+
+		if (*p < ' ' || *p == 0x7f || more < 0)
+			return false;
+		while (more--)
+			if ((*++p & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
 }
 
 char *iso_problem(const char *path, struct iso_info *info)
@@ -131,6 +196,9 @@ char *iso_problem(const char *path, struct iso_info *info)
 	if (*path != '/')
 		return xasprintf("%s is not a full path. Type it from the root, for example " ISO_DIR "/%s.",
 				 path, path);
+	if (!path_is_text(path))
+		return xasprintf("The name %s has characters that libvirt does not take. Rename the file, with letters and digits.",
+				 path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return open_problem(path, errno);

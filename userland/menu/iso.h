@@ -8,7 +8,7 @@
 
 struct iso_info {
 	uint64_t size;		/* of the file or the disc, in bytes */
-	uint64_t volume_size;	/* what the volume descriptor says, in bytes */
+	uint64_t volume_size;	/* what its volume descriptors say, in bytes */
 	char label[33];
 	bool block;		/* a device, such as /dev/sr0 */
 	bool bootable;		/* has an El Torito boot record */

@@ -6,10 +6,13 @@
  */
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "disk.h"
@@ -201,6 +204,25 @@ static void main_menu(void)
 	ui_menu_clear(&menu);
 }
 
+/* Tells a service manager that started us that the menu is there. sd_notify(3) */
+static void notify_ready(void)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (path && fd >= 0 && strlen(path) < sizeof(to.sun_path)) {
+		strcpy(to.sun_path, path);
+		if (*path == '@')
+			to.sun_path[0] = '\0';
+		sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&to,
+		       offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	}
+	if (fd >= 0)
+		close(fd);
+	unsetenv("NOTIFY_SOCKET");
+}
+
 int main(int argc, char **argv)
 {
 	parse_options(argc, argv);
@@ -213,6 +235,7 @@ int main(int argc, char **argv)
 		return EXIT_TERMINAL;
 	}
 	host_detect();
+	notify_ready();
 	main_menu();
 	ui_stop();
 	return EXIT_LEFT;

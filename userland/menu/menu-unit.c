@@ -272,6 +272,37 @@ static char *image(const char *name, int sectors, int claimed, bool boot)
 	return path;
 }
 
+/* Tag of a UDF descriptor: kind, version and the sum of its 16 bytes. */
+static void udf_sector(int fd, int sector, int kind, unsigned char *d)
+{
+	d[0] = kind;
+	d[2] = 2;
+	d[4] = kind + 2;
+	if (pwrite(fd, d, 2048, sector * 2048) < 0)
+		perror("udf");
+}
+
+/* The same with a UDF partition of 300 sectors from sector 280 on. */
+static char *udf_image(const char *name, int sectors)
+{
+	char *path = image(name, 280, 30, true);
+	unsigned char anchor[2048] = { 0 }, partition[2048] = { 0 };
+	int fd = open(path, O_RDWR);
+
+	anchor[17] = 16 * 2048 >> 8;
+	anchor[20] = 32;
+	udf_sector(fd, 256, 2, anchor);
+	partition[188] = 280 & 255;
+	partition[189] = 280 >> 8;
+	partition[192] = 300 & 255;
+	partition[193] = 300 >> 8;
+	udf_sector(fd, 33, 5, partition);
+	if (ftruncate(fd, (off_t)sectors * 2048))
+		perror(path);
+	close(fd);
+	return path;
+}
+
 static bool says(char *problem, const char *word)
 {
 	bool good = problem && strstr(problem, word);
@@ -304,12 +335,27 @@ static void test_iso(void)
 	ok(says(iso_problem("", &info), "No ISO is chosen"), "no path is refused");
 	ok(says(iso_problem("x.iso", &info), "not a full path"), "a relative path is refused");
 	ok(says(iso_problem("/dev/null", &info), "neither a file"), "a device that is no disk is refused");
+	ok(says(iso_problem("/tmp/a\tb.iso", &info), "Rename"), "a control character is refused");
+	ok(says(iso_problem("/tmp/\xe4.iso", &info), "Rename"), "a path that is no UTF-8 is refused");
+	ok(says(iso_problem("/tmp/\xc3\xa4 none.iso", &info), "There is no file"), "UTF-8 is fine");
 	free(whole);
 	free(data);
 	free(cut);
 	free(tiny);
 	free(empty);
 	free(gone);
+}
+
+static void test_udf(void)
+{
+	char *whole = udf_image("udf.iso", 580), *cut = udf_image("udfcut.iso", 579);
+	struct iso_info info;
+
+	ok(!iso_problem(whole, &info) && info.volume_size == 580 * 2048,
+	   "a whole image with UDF is accepted");
+	ok(says(iso_problem(cut, &info), "truncated"), "an image whose UDF volume is cut is refused");
+	free(whole);
+	free(cut);
 }
 
 /* A folder that the guests' user cannot enter, an image only root can read. */
@@ -344,6 +390,7 @@ int main(int argc, char **argv)
 	test_xml_read();
 	test_json();
 	test_iso();
+	test_udf();
 	test_reach();
 	printf("1..%d\n", tests);
 	return failures ? 1 : 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "run.h"
@@ -75,6 +76,9 @@ static const struct { const char *says, *advice; } advices[] = {
 	{ "kvm", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
 	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
 	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
+	{ "medium found", "There is no disc in the guest's CD drive. Insert the one it was installed from, or another." },
+	{ "socket is closed", "The service libvirt ended in the meantime. Go back and choose this again." },
+	{ "End of file while reading", "The service libvirt ended in the meantime. Go back and choose this again." },
 	{ "No such file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
 	{ "Cannot access storage file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
 	{ "ermission denied", "The guest's user libvirt-qemu may not open a file. Put images below /var/lib/kvm-live/iso or /var/lib/libvirt/images." },
@@ -101,11 +105,21 @@ struct open_job {
 	char *error;
 };
 
+/* The live image shows the menu before the services start (kvm-live-rest). */
+static bool still_booting(void)
+{
+	return !access("/run/live", F_OK) && access("/run/kvm-live-started", F_OK);
+}
+
 static void open_work(void *arg)
 {
 	struct open_job *job = arg;
 
 	job->conn = virConnectOpen(options.uri);
+	for (int i = 0; !job->conn && still_booting() && i < 300; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+		job->conn = virConnectOpen(options.uri);
+	}
 	job->error = job->conn ? NULL : virt_error();
 }
 

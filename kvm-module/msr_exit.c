@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * msr_exit.c: RDMSR and WRMSR that leave the guest, and those that user space
+ * wants to see: KVM_CAP_X86_USER_SPACE_MSR says for which reasons,
+ * KVM_X86_SET_MSR_FILTER for which registers.
+ *
+ * A filter is immutable and replaced as a whole; readers hold srcu. While a VM
+ * has one, none of its MSRs are passed through to the guest (ops->
+ * intercepts_changed), so that every access comes by here.
+ */
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/apicdef.h>
+
+#include "kvm.h"
+
+struct kvm_filter {
+	bool allow;			/* what no range speaks of */
+	unsigned int count;
+	struct {
+		u32 flags, base, nmsrs;
+		unsigned long *allowed;
+	} range[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
+{
+	const struct kvm_filter *filter = srcu_dereference(vcpu->kvm->msr_filter,
+							   &vcpu->kvm->srcu);
+	unsigned int i;
+
+	/* The local APIC is not to be filtered. */
+	if (likely(!filter) || index - APIC_BASE_MSR < 0x100)
+		return true;
+	for (i = 0; i < filter->count; i++)
+		if (filter->range[i].flags & access &&
+		    index - filter->range[i].base < filter->range[i].nmsrs)
+			return test_bit(index - filter->range[i].base,
+					filter->range[i].allowed);
+	return filter->allow;
+}
+
+/* Why user space may be asked: 0 for an access that went well. */
+static u32 refused(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write)
+{
+	int r;
+
+	if (!allowed(vcpu, index, write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ))
+		return KVM_MSR_EXIT_REASON_FILTER;
+	r = write ? kvm_set_msr(vcpu, index, *value, false) :
+		    kvm_get_msr(vcpu, index, value, false);
+	if (!r)
+		return 0;
+	return r == KVM_MSR_UNKNOWN ? KVM_MSR_EXIT_REASON_UNKNOWN :
+				      KVM_MSR_EXIT_REASON_INVAL;
+}
+
+/* For the emulator, which cannot wait for user space: a refusal is #GP. */
+int kvm_guest_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write)
+{
+	return refused(vcpu, index, value, write) ? 1 : 0;
+}
+
+static int finish(struct kvm_vcpu *vcpu, u64 value, bool write)
+{
+	if (!write) {
+		kvm_reg_write(vcpu, REG_RAX, lower_32_bits(value));
+		kvm_reg_write(vcpu, REG_RDX, upper_32_bits(value));
+	}
+	return kvm_ops->skip_instruction(vcpu);
+}
+
+static int resume(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
+		return 1;	/* user space went elsewhere */
+	if (READ_ONCE(run->msr.error)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	return finish(vcpu, READ_ONCE(run->msr.data), vcpu->io.write);
+}
+
+static int handle_msr(struct kvm_vcpu *vcpu, bool write)
+{
+	struct kvm_run *run = vcpu->run;
+	u32 index = kvm_reg_read(vcpu, REG_RCX), reason;
+	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) | kvm_reg_read(vcpu, REG_RDX) << 32;
+
+	vcpu->stat[write ? STAT_msr_write : STAT_msr_read]++;
+	reason = refused(vcpu, index, &value, write);
+	if (likely(!reason))
+		return finish(vcpu, value, write);
+	if (!(vcpu->kvm->msr_exits & reason)) {
+		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
+	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = index;
+	run->msr.data = write ? value : 0;
+	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->io.write = write;
+	vcpu->resume = resume;
+	return 0;
+}
+
+int kvm_handle_rdmsr(struct kvm_vcpu *vcpu)
+{
+	return handle_msr(vcpu, false);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_rdmsr);
+
+int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
+{
+	return handle_msr(vcpu, true);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
+
+/* ---- the filter of a VM -------------------------------------------------------- */
+
+static void free_filter(struct kvm_filter *filter)
+{
+	unsigned int i;
+
+	for (i = 0; filter && i < filter->count; i++)
+		kfree(filter->range[i].allowed);
+	kfree(filter);
+}
+
+static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filter_range *r)
+{
+	size_t bytes = BITS_TO_LONGS((u64)r->nmsrs) * sizeof(long);
+	unsigned long *bits;
+
+	if (!r->nmsrs)
+		return 0;
+	if (!r->flags || r->flags & ~KVM_MSR_FILTER_RANGE_VALID_MASK ||
+	    bytes > KVM_MSR_FILTER_MAX_BITMAP_SIZE || r->base + r->nmsrs < r->base)
+		return -EINVAL;
+	bits = memdup_user((void __user *)r->bitmap, bytes);
+	if (IS_ERR(bits))
+		return PTR_ERR(bits);
+	filter->range[filter->count].flags = r->flags;
+	filter->range[filter->count].base = r->base;
+	filter->range[filter->count].nmsrs = r->nmsrs;
+	filter->range[filter->count++].allowed = bits;
+	return 0;
+}
+
+int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args)
+{
+	struct kvm_filter *filter, *old;
+	int i, r = 0;
+
+	if (args->flags & ~KVM_MSR_FILTER_VALID_MASK)
+		return -EINVAL;
+	filter = kzalloc(sizeof(*filter), GFP_KERNEL_ACCOUNT);
+	if (!filter)
+		return -ENOMEM;
+	filter->allow = !(args->flags & KVM_MSR_FILTER_DEFAULT_DENY);
+	for (i = 0; i < KVM_MSR_FILTER_MAX_RANGES && !r; i++)
+		r = add_filter_range(filter, &args->ranges[i]);
+	/* To refuse everything is surely a mistake; to allow it needs no filter. */
+	if (!r && !filter->count && !filter->allow)
+		r = -EINVAL;
+	if (r || !filter->count) {
+		free_filter(filter);
+		filter = NULL;
+	}
+	if (r)
+		return r;
+
+	mutex_lock(&kvm->slots_lock);
+	old = rcu_replace_pointer(kvm->msr_filter, filter,
+				  lockdep_is_held(&kvm->slots_lock));
+	synchronize_srcu_expedited(&kvm->srcu);
+	kvm_request_all(kvm, REQ_INTERCEPTS);
+	mutex_unlock(&kvm->slots_lock);
+	free_filter(old);
+	return 0;
+}
+
+void kvm_free_msr_filter(struct kvm *kvm)
+{
+	free_filter(rcu_dereference_protected(kvm->msr_filter, true));
+}
