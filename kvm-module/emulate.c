@@ -473,27 +473,29 @@ static void decode_opcode(struct emu *e)
 
 static unsigned int operand_size(const struct emu *e, char code)
 {
-	if ((code == 'u' || code == 'j') && !(e->opcode & 1))
-		return 1;
-	if (code == 's')
-		code = e->vex_pp == 0xf3 ? 'd' : e->vex_pp == 0xf2 ? 'q' : 'x';
-	if (code == 'm' && e->modrm < 0xc0)
-		code = 'w';
+	unsigned int v = e->op_size, z = v == 8 ? 4 : v;
+
 	switch (code) {
 	case 'b':	return 1;
 	case 'w':	return 2;
 	case 'd':	return 4;
 	case 'q':	return 8;
+	case 'v':	return v;
+	case 'z':	return z;
+	case 'h':	return v / 2;
 	case 'x':	return e->vex_len;
-	case 'h':	return e->op_size / 2;
+	case 'u':
+		return e->opcode & 1 ? v : 1;
+	case 'j':
+		return e->opcode & 1 ? z : 1;
+	case 'm':
+		return e->modrm < 0xc0 ? 2 : v;
 	case 'y':
 		return e->rex & 8 ? 8 : 4;
 	case 'n':
 		return e->mode == EMU_LONG ? 8 : 4;
-	case 'z':
-	case 'j':
-		return e->op_size == 8 ? 4 : e->op_size;
-	default:	return e->op_size; /* v, u, m */
+	default:	/* s */
+		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
 	}
 }
 
@@ -514,13 +516,11 @@ static const struct place {
 
 static bool needs_modrm(const struct row *row)
 {
-	unsigned int i, number;
+	const char *letter;
 
-	for (i = 0; i < 6; i += 2) {
-		number = places[row->operands[i] & 127].number;
-		if (number >= RM && number <= REG7)
+	for (letter = row->operands; *letter; letter += 2)
+		if (places[*letter & 127].number && places[*letter & 127].number <= REG7)
 			return true;
-	}
 	return false;
 }
 
@@ -560,20 +560,31 @@ static bool decode_address(struct emu *e, bool *relative)
 	return base == EMU_RSP || base == EMU_RBP;
 }
 
+static unsigned int operand_register(const struct emu *e, unsigned int number)
+{
+	unsigned int b = (e->rex & 1) << 3;
+
+	switch (number) {
+	case RM:	return (e->modrm & 7) | b;
+	case REG:	return modrm_reg(e) | (e->rex & 4) << 1;
+	case RM7:	return e->modrm & 7;
+	case REG7:	return modrm_reg(e);
+	case VVVV:	return e->vex_reg;
+	case OPCODE:	return (e->opcode & 7) | b;
+	case SEGMENT:	return e->opcode >> 3 & 7;
+	default:	return number - FIXED;
+	}
+}
+
 /* The constant parts of an operand: registers, immediates, addresses. */
 static void decode_operand(struct emu *e, struct emu_operand *o, char letter, char size)
 {
 	const struct place *place = &places[letter & 127];
-	unsigned int b = (e->rex & 1) << 3, rm = e->modrm & 7, n;
-	const u8 number[FIXED] = {
-		[RM] = rm | b, [REG] = modrm_reg(e) | (e->rex & 4) << 1, [RM7] = rm,
-		[REG7] = modrm_reg(e), [VVVV] = e->vex_reg, [OPCODE] = (e->opcode & 7) | b,
-		[SEGMENT] = e->opcode >> 3 & 7,
-	};
+	unsigned int n;
 
 	o->loc = place->loc ? place->loc : letter;
 	o->size = operand_size(e, size);
-	o->reg = place->number < FIXED ? number[place->number] : place->number - FIXED;
+	o->reg = operand_register(e, place->number);
 	switch (letter) {
 	case 'E': case 'W': case 'Q': case 'M':
 		if (e->modrm < 0xc0)
@@ -810,7 +821,7 @@ static void execute(struct emu *e)
 	u64 flags = e->rflags;
 	unsigned int i;
 
-	for (i = 1; i < 3 && !(e->flags & NOLOAD); i++)
+	for (i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
 		e->op[i].val = operand_read(e, &e->op[i], 0);
 	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
@@ -824,7 +835,7 @@ static void execute(struct emu *e)
 		e->rflags = flags;
 	if (!(e->flags & NOWRITE))
 		operand_write(e, &e->op[0]);
-	for (i = 0; i < 2 && e->flags & STRING; i++)
+	for (i = 0; e->flags & STRING && i < 2; i++)
 		if (e->op[i].loc == 'X' || e->op[i].loc == 'Y')
 			emu_string_advance(e, e->op[i].reg, e->op[i].size);
 }

@@ -250,7 +250,6 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case ARITHMETIC:
 		what = e->opcode < 0x40 ? e->opcode >> 3 : modrm_reg(e);
 		return arithmetic(e, what, a, b, size);
-	case MOV:	return b;
 	case MOVSX:	return sign_extend(b, e->op[1].size);
 	case LEA:	return e->ea;
 	case NOT:	return ~a;
@@ -352,10 +351,10 @@ static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
 
 static void op_value(struct emu *e)
 {
-	u64 old = e->op[0].val;
+	u64 old = e->op[0].val, b = e->op[1].val;
 
-	e->op[0].val = e->what < LAHF ? compute(e, e->what, old, e->op[1].val) :
-		       compute_system(e, e->what, old, e->op[1].val);
+	e->op[0].val = e->what == MOV ? b : e->what < LAHF ? compute(e, e->what, old, b) :
+		       compute_system(e, e->what, old, b);
 	if (e->flags & SWAP)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
 }
