@@ -572,6 +572,7 @@ static unsigned int operand_register(const struct emu *e, unsigned int number)
 	case VVVV:	return e->vex_reg;
 	case OPCODE:	return (e->opcode & 7) | b;
 	case SEGMENT:	return e->opcode >> 3 & 7;
+	case 0:		return 0; /* no register */
 	default:	return number - FIXED;
 	}
 }
