@@ -16,9 +16,9 @@
  *              back unless the instruction completes.
  *
  * Memory is reached in two steps: emu_linearize() applies the segment's checks,
- * emu_lin_read() and emu_lin_write() go through the log of finished accesses
- * that makes an instruction restartable after a trip to user space. What goes
- * wrong is kept in e->status; see emulate_priv.h.
+ * emu_lin_access() goes through the log of finished accesses that makes an
+ * instruction restartable after a trip to user space. What goes wrong is kept in
+ * e->status; see emulate_priv.h.
  *
  * Manuals: Intel SDM vol. 1 chapter 3, vol. 2, vol. 3 chapters 5 to 8 and 22;
  * AMD APM vol. 3. Where the vendors differ, or a rule depends on state that is
@@ -61,7 +61,7 @@ void emu_raise(struct emu *e, u8 vector, u32 error)
 
 /* ---- Memory: segments, then the log, then the owner ------------------------ */
 
-const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
+const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg)
 {
 	if (!(e->seg_cached & (1u << seg))) {
 		e->ops->get_seg(e, seg, &e->segs[seg]);
@@ -70,7 +70,7 @@ const struct emu_seg *emu_segment(struct emu *e, unsigned int seg)
 	return &e->segs[seg];
 }
 
-void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s)
+void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	if (stopped(e))
 		return;
@@ -87,20 +87,19 @@ bool emu_canonical(const struct emu *e, u64 address)
 }
 
 /* SDM 3A 5.3: does the segment hold offset .. offset + size - 1? */
-static bool within_limit(const struct emu_seg *s, u64 offset, unsigned int size)
+static bool within_limit(const struct kvm_segment *s, u64 offset, unsigned int size)
 {
 	u64 last = offset + size - 1;
-	u32 down = EMU_SEG_S | EMU_SEG_CODE | EMU_SEG_DOWN;
 
-	if ((s->attr & down) == (EMU_SEG_S | EMU_SEG_DOWN))
-		return offset > s->limit && last <= (s->attr & EMU_SEG_DB ? 0xffffffffu : 0xffffu);
+	if (s->s && (s->type & (SEG_CODE | SEG_DOWN)) == SEG_DOWN)
+		return offset > s->limit && last <= (s->db ? 0xffffffffu : 0xffffu);
 	return last <= s->limit;
 }
 
 /* The linear address of an access; a bad one is #SS in the stack, else #GP. */
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write)
 {
-	const struct emu_seg *s;
+	const struct kvm_segment *s;
 	u32 type;
 	u64 linear = offset;
 	bool good;
@@ -113,60 +112,59 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 		s = emu_segment(e, seg);
 		linear = (u32)(s->base + offset);
 		good = within_limit(s, offset, size);
-		type = s->attr & (EMU_SEG_CODE | EMU_SEG_WRITE);
+		type = s->type & (SEG_CODE | SEG_WRITE);
 		if (!real_or_vm86(e))
-			good = good && !(s->attr & EMU_SEG_UNUSABLE) && s->attr & EMU_SEG_P &&
-			       (write ? type == EMU_SEG_WRITE : type != EMU_SEG_CODE);
+			good = good && !s->unusable && s->present &&
+			       (write ? type == SEG_WRITE : type != SEG_CODE);
 	}
 	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 	return linear;
 }
 
-/* Does the log hold this input? Then it is in @buf. Stopped counts as yes. */
+static bool log_room(const struct emu *e, unsigned int size)
+{
+	return size <= EMU_LOG_SIZE - e->log_len;
+}
+
+static void log_append(struct emu *e, const void *buf, unsigned int size)
+{
+	if (size)
+		memcpy(e->log + e->log_len, buf, size);
+	e->log_len += size;
+	e->accesses++;
+}
+
+/*
+ * Is the next access in the log? Then what it read is in @buf; size is 0 for a
+ * write. Stopped counts as yes.
+ */
 bool emu_replayed(struct emu *e, void *buf, unsigned int size)
 {
+	bool replay = e->access < e->accesses;
 	unsigned int left = e->log_len - e->log_pos;
 
-	unknown_if(e, left ? size > left : size > EMU_LOG_SIZE - e->log_len);
+	unknown_if(e, replay ? size > left : !log_room(e, size));
 	if (stopped(e))
 		return true;
-	if (!left)
+	if (!replay)
 		return false;
-	memcpy(buf, e->log + e->log_pos, size);
+	if (size)
+		memcpy(buf, e->log + e->log_pos, size);
 	e->log_pos += size;
+	e->access++;
 	return true;
 }
 
 /* Logs what the owner answered, or notes that it will do so later. */
-void emu_log_input(struct emu *e, int r, const void *buf, unsigned int size)
+void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size)
 {
 	if (r == EMU_OK) {
-		memcpy(e->log + e->log_len, buf, size);
-		e->log_len += size;
+		log_append(e, buf, size);
 		e->log_pos = e->log_len;
+		e->access = e->accesses;
 	}
 	e->pending = r == EMU_AGAIN;
-	e->pending_write = false;
-	emu_stop(e, r);
-}
-
-bool emu_written(struct emu *e)
-{
-	if (stopped(e))
-		return true;
-	if (e->writes_pos >= e->writes_done)
-		return false;
-	e->writes_pos++;
-	return true;
-}
-
-void emu_log_output(struct emu *e, int r)
-{
-	if (r == EMU_OK)
-		e->writes_pos = ++e->writes_done;
-	e->pending = r == EMU_AGAIN;
-	e->pending_write = true;
 	emu_stop(e, r);
 }
 
@@ -176,54 +174,51 @@ static void check_wrap(struct emu *e, u64 linear, unsigned int size)
 	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
 }
 
-void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
+/* Of memory by linear address */
+void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
-	memset(buf, 0, size);
+	unsigned int input = access & EMU_ACC_WRITE ? 0 : size;
+
+	memset(buf, 0, input);
 	check_wrap(e, linear, size);
-	if (!emu_replayed(e, buf, size))
-		emu_log_input(e, e->ops->read(e, linear, buf, size, access), buf, size);
+	if (!emu_replayed(e, buf, input))
+		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
 }
 
-void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
-		   unsigned int access)
+/* Could this be read, or with EMU_ACC_WRITE, written? */
+void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
 {
-	check_wrap(e, linear, size);
-	if (!emu_written(e))
-		emu_log_output(e, e->ops->write(e, linear, buf, size, access));
+	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
 }
 
-void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
-		     unsigned int size)
+/* Writes what a destination is to become; if LOCKed, in place of *old only. */
+void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size)
 {
 	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
 	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 			unsigned int size) = e->ops->cmpxchg;
 
+	if (!e->lock)
+		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE);
 	check_wrap(e, linear, size);
-	if (!emu_written(e))
-		emu_log_output(e, exchange(e, linear, old, new, size));
+	if (!emu_replayed(e, NULL, 0))
+		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
 }
 
-void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
-	      unsigned int access)
+/* Of memory by segment and offset */
+void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+		unsigned int access)
 {
-	u64 linear = emu_linearize(e, seg, offset, size, access & EMU_ACC_RMW);
+	bool write = access & (EMU_ACC_WRITE | EMU_ACC_RMW);
 
-	emu_lin_read(e, linear, buf, size, access);
-}
-
-void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size)
-{
-	u64 linear = emu_linearize(e, seg, offset, size, true);
-
-	emu_lin_write(e, linear, buf, size, 0);
+	emu_lin_access(e, emu_linearize(e, seg, offset, size, write), buf, size, access);
 }
 
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size)
 {
 	u64 value = 0;
 
-	emu_read(e, seg, offset, &value, size, 0);
+	emu_access(e, seg, offset, &value, size, 0);
 	return value;
 }
 
@@ -231,13 +226,13 @@ u64 emu_system_load(struct emu *e, u64 linear, unsigned int size)
 {
 	u64 value = 0;
 
-	emu_lin_read(e, linear, &value, size, EMU_ACC_SYSTEM);
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM);
 	return value;
 }
 
 void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
 {
-	emu_lin_write(e, linear, &value, size, EMU_ACC_SYSTEM);
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
 }
 
 /* Of the memory operand, @at bytes further. */
@@ -246,9 +241,9 @@ u64 emu_operand(struct emu *e, unsigned int at, unsigned int size)
 	return emu_load(e, e->seg, (e->ea + at) & size_mask(e->addr_size), size);
 }
 
-void emu_set_operand(struct emu *e, const void *buf, unsigned int size)
+void emu_set_operand(struct emu *e, void *buf, unsigned int size)
 {
-	emu_write(e, e->seg, e->ea, buf, size);
+	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
 }
 
 u64 emu_rdmsr(struct emu *e, u32 index)
@@ -282,11 +277,21 @@ void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value)
 		merge(&e->regs[reg & 15], value, size);
 }
 
+/* A double-width value in AX, DX:AX, EDX:EAX or RDX:RAX. */
+void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size)
+{
+	if (size == 1)
+		low = (high & 0xff) << 8 | (low & 0xff);
+	merge(&e->regs[EMU_RAX], low, size == 1 ? 2 : size);
+	if (size > 1)
+		merge(&e->regs[EMU_RDX], high, size);
+}
+
 unsigned int emu_stack_size(struct emu *e)
 {
 	if (e->mode == EMU_LONG)
 		return 8;
-	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->attr & EMU_SEG_DB ? 4 : 2;
+	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->db ? 4 : 2;
 }
 
 /* A stack pointer of a 16-bit stack keeps its upper bits. */
@@ -299,7 +304,7 @@ void emu_push(struct emu *e, u64 value, unsigned int size)
 {
 	u64 sp = (e->regs[EMU_RSP] - size) & size_mask(emu_stack_size(e));
 
-	emu_write(e, EMU_SS, sp, &value, size);
+	emu_access(e, EMU_SS, sp, &value, size, EMU_ACC_WRITE);
 	emu_move_stack(e, sp);
 }
 
@@ -319,19 +324,6 @@ void emu_jump(struct emu *e, u64 target)
 	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
 				       target > emu_segment(e, EMU_CS)->limit);
 	e->next_rip = target;
-}
-
-/*
- * PUSHF, POPF, CLI, STI, INT n and IRET are #GP in vm86 mode below IOPL 3. With
- * CR4.VME there is more to it, which is not known here.
- */
-bool emu_vm86_refuses(struct emu *e)
-{
-	if (e->mode != EMU_VM86 || iopl(e) == 3)
-		return false;
-	unknown_if(e, cr(e, 4) & X86_CR4_VME);
-	emu_raise(e, EX_GP, 0);
-	return true;
 }
 
 /* Flags that POPF and IRET may change at this privilege. */
@@ -354,7 +346,7 @@ static void fetch_more(struct emu *e)
 {
 	u64 offset = e->rip + e->nbytes, linear = offset, room;
 	unsigned int n = EMU_INSN_MAX - e->nbytes;
-	const struct emu_seg *cs;
+	const struct kvm_segment *cs;
 	int r;
 
 	if (e->mode == EMU_LONG) {
@@ -372,7 +364,7 @@ static void fetch_more(struct emu *e)
 	room = 4096 - (linear & 4095);
 	if (n > room)
 		n = room;
-	r = e->ops->fetch(e, linear, e->bytes + e->nbytes, n);
+	r = e->ops->access(e, linear, e->bytes + e->nbytes, n, EMU_ACC_FETCH);
 	if (r == EMU_OK)
 		e->nbytes += n;
 	emu_stop(e, r == EMU_AGAIN ? EMU_UNHANDLED : r);	/* code in a device */
@@ -396,94 +388,79 @@ static u64 fetch(struct emu *e, unsigned int size)
 }
 
 /* All prefixes and the first byte of the opcode. */
-static void decode_prefixes(struct emu *e, int *override)
+static void decode_prefixes(struct emu *e)
 {
+	bool long_mode = e->mode == EMU_LONG;
+	u8 byte;
+
 	while (!stopped(e)) {
-		e->opcode = fetch(e, 1);
-		switch (e->opcode) {
-		case 0x26: case 0x2e: case 0x36: case 0x3e:
-			/* ES, CS, SS, DS: without effect in 64-bit mode */
-			if (e->mode != EMU_LONG)
-				*override = e->opcode >> 3 & 3;
-			break;
-		case 0x64: case 0x65:
-			*override = e->opcode & 7;
-			break;
-		case 0x66:
-			e->opsize_prefix = true;
-			break;
-		case 0x67:
-			e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
-			break;
-		case 0xf0:
-			e->lock = true;
-			break;
-		case 0xf2: case 0xf3:
-			e->rep = e->opcode;
-			break;
-		default:
-			if (e->mode != EMU_LONG || (e->opcode & 0xf0) != 0x40)
-				return;
-			e->rex = e->opcode;
+		byte = fetch(e, 1);
+		e->opcode = byte;
+		if (long_mode && (byte & 0xf0) == 0x40) {
+			e->rex = byte;
 			continue;
+		} else if ((byte & 0xe7) == 0x26) {
+			/* ES, CS, SS, DS: without effect in 64-bit mode */
+			e->seg = long_mode ? e->seg : byte >> 3 & 3;
+		} else if ((byte & 0xfe) == 0x64) {
+			e->seg = byte & 7;
+		} else if (byte == 0x66) {
+			e->opsize_prefix = true;
+		} else if (byte == 0x67) {
+			e->addr_size = e->mode == EMU_PROT32 ? 2 : 4;
+		} else if (byte == 0xf0) {
+			e->lock = true;
+		} else if ((byte & 0xfe) == 0xf2) {
+			e->rep = byte;
+		} else {
+			return;
 		}
 		e->rex = 0;		/* REX counts only as the last prefix */
 	}
 }
 
-/*
- * C5 and C4: VEX, or LDS and LES? The answer is the value of e->vex. EVEX and XOP
- * (62 and 8F) are not known.
- */
-static unsigned int vex_kind(struct emu *e)
-{
-	bool vex = e->opcode == 0xc4 || e->opcode == 0xc5;
-	bool other = e->opcode == 0x62 || e->opcode == 0x8f;
-	unsigned int next;
-
-	if (!vex && !other)
-		return 0;
-	next = fetch(e, 1);
-	if (stopped(e))
-		return 0;
-	e->length--;
-	if (e->opcode == 0x8f)
-		vex = (next & 0x1f) >= 8;
-	else
-		vex = e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0);
-	unknown_if(e, vex && other);
-	return !vex ? 0 : e->opcode == 0xc5 ? 2 : 3;
-}
-
-/* The bytes after C5 and C4; R, X, B and vvvv are inverted in them. */
-static void decode_vex(struct emu *e)
+/* After C5 or C4; R, X, B and vvvv are inverted in these bytes. */
+static void decode_vex(struct emu *e, u8 first)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
-	bool long_mode = e->mode == EMU_LONG;
-	u8 first, last;
+	bool long_mode = e->mode == EMU_LONG, wide;
+	u8 last = first;
 
 	ud_if(e, e->lock || e->rep || e->opsize_prefix || e->rex);
-	first = fetch(e, 1);
-	last = e->vex == 2 ? first : fetch(e, 1);
+	e->vex = e->opcode == 0xc5 ? 2 : 3;
+	e->map = 2;
+	if (e->vex == 3) {
+		e->map = (first & 0x1f) + 1;
+		last = fetch(e, 1);
+	}
+	wide = e->vex == 3 && last & 0x80;
 	e->rex = 0x40;
 	if (long_mode)
-		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) |
-			  (e->vex != 2 && last & 0x80 ? 8 : 0);
-	e->map = e->vex == 2 ? 2 : (first & 0x1f) + 1;
+		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) | (wide ? 8 : 0);
 	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
 	e->vex_len = last & 4 ? 32 : 16;
 	e->opcode = fetch(e, 1);
 }
 
-/* Finds the opcode after the prefixes, through the escape bytes. */
+/* Finds the opcode after the prefixes, through VEX or the escape bytes. */
 static void decode_opcode(struct emu *e)
 {
+	u8 opcode = e->opcode, next;
+	bool extended;
+
 	e->map = 1;
-	e->vex = vex_kind(e);
-	if (e->vex)
-		return decode_vex(e);
-	if (e->opcode != 0x0f)
+	if (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62 || opcode == 0x8f) {
+		/* VEX, EVEX, XOP; or LES, LDS, BOUND, POP */
+		next = fetch(e, 1);
+		extended = opcode == 0x8f ? (next & 0x1f) >= 8 :
+			   e->mode == EMU_LONG || (!real_or_vm86(e) && next >= 0xc0);
+		unknown_if(e, extended && opcode < 0xc0);
+		if (extended)
+			return decode_vex(e, next);
+		e->length -= !stopped(e);
+	}
+	if (opcode != 0x0f)
 		return;
 	e->map = 2;
 	e->opcode = fetch(e, 1);
@@ -494,131 +471,147 @@ static void decode_opcode(struct emu *e)
 	e->vex_pp = e->rep ? e->rep : e->opsize_prefix ? 0x66 : 0;
 }
 
-static unsigned int operand_size(const struct emu *e, unsigned int code)
+static unsigned int operand_size(const struct emu *e, char code)
 {
-	bool wide = e->opcode & 1;
+	unsigned int v = e->op_size, z = v == 8 ? 4 : v;
 
 	switch (code) {
-	case SZ_BV:
-		return wide ? e->op_size : 1;
-	case SZ_BZ:
-		return !wide ? 1 : e->op_size == 8 ? 4 : e->op_size;
-	case SZ_V:
-		return e->op_size;
-	case SZ_Z:
-		return e->op_size == 8 ? 4 : e->op_size;
-	case SZ_M:
-		return e->modrm < 0xc0 ? 2 : e->op_size;
-	case SZ_Y:
+	case 'b':	return 1;
+	case 'w':	return 2;
+	case 'd':	return 4;
+	case 'q':	return 8;
+	case 'v':	return v;
+	case 'z':	return z;
+	case 'h':	return v / 2;
+	case 'x':	return e->vex_len;
+	case 'u':
+		return e->opcode & 1 ? v : 1;
+	case 'j':
+		return e->opcode & 1 ? z : 1;
+	case 'm':
+		return e->modrm < 0xc0 ? 2 : v;
+	case 'y':
 		return e->rex & 8 ? 8 : 4;
-	case SZ_N:
+	case 'n':
 		return e->mode == EMU_LONG ? 8 : 4;
-	case SZ_X:
-		return e->vex_len;
-	default:
-		return 1u << code;	/* B, W, D, Q */
+	default:	/* s */
+		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
 	}
 }
 
+/* What a letter means: the operand's place when decoded, and which register. */
+static const struct place {
+	char loc;
+	enum { RM = 1, REG, RM7, REG7, VVVV, OPCODE, SEGMENT, FIXED } number;
+} places[128] = {
+	['E'] = { 'G', RM }, ['R'] = { 'G', RM }, ['G'] = { 'G', REG },
+	['W'] = { 'V', RM }, ['V'] = { 'V', REG }, ['Q'] = { 'P', RM7 }, ['P'] = { 'P', REG7 },
+	['S'] = { 'S', REG7 }, ['C'] = { 'C', REG }, ['D'] = { 'D', REG }, ['M'] = { '!', RM },
+	['B'] = { 'G', VVVV }, ['Z'] = { 'G', OPCODE }, ['s'] = { 'S', SEGMENT },
+	['a'] = { 'G', FIXED + EMU_RAX }, ['c'] = { 'G', FIXED + EMU_RCX },
+	['d'] = { 'G', FIXED + EMU_RDX }, ['0'] = { 'C', FIXED },
+	['X'] = { 'X', FIXED + EMU_RSI }, ['Y'] = { 'Y', FIXED + EMU_RDI },
+	['l'] = { 'L', FIXED + EMU_LDTR }, ['t'] = { 'L', FIXED + EMU_TR },
+};
+
 static bool needs_modrm(const struct row *row)
 {
-	unsigned int i;
+	const char *letter;
 
-	for (i = 0; i < 3; i++)
-		if (row->kind[i] && KIND_LOC(row->kind[i]) <= LOC_LAST_MODRM)
+	for (letter = row->operands; *letter; letter += 2)
+		if (places[*letter & 127].number && places[*letter & 127].number <= REG7)
 			return true;
 	return false;
 }
 
-/* SDM 2A table 2-1. Returns whether SS is the default segment. */
-static bool decode_address16(struct emu *e)
+/*
+ * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3). *relative:
+ * counted from the next instruction. Returns whether SS is the default segment.
+ */
+static bool decode_address(struct emu *e, bool *relative)
 {
-	static const u8 bases[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
-				     EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
-	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7;
+	static const u8 bases16[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
+				       EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
+	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base = rm, index = 4;
+	unsigned int size = e->addr_size == 2 ? 2 : 4, absolute = size == 2 ? 6 : 5;
 
-	if (mod == 0 && rm == 6) {
-		e->ea = fetch(e, 2);
+	if (size == 2) {
+		base = bases16[rm];
+		index = rm >= 4 ? 4 : rm & 1 ? EMU_RDI : EMU_RSI;
+	} else if (rm == 4) {
+		e->sib = fetch(e, 1);
+		rm = e->sib & 7;
+		base = rm | (e->rex & 1) << 3;
+		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
+	} else {
+		base |= (e->rex & 1) << 3;
+		*relative = mod == 0 && rm == absolute && e->mode == EMU_LONG;
+	}
+	if (index != 4)
+		e->ea = e->regs[index] << (e->sib >> 6);
+	if (mod == 0 && rm == absolute) {
+		e->ea += sign_extend(fetch(e, size), size);
 		return false;
 	}
-	e->ea = e->regs[bases[rm]];
-	if (rm < 4)
-		e->ea += e->regs[rm & 1 ? EMU_RDI : EMU_RSI];
-	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1);
-	else if (mod == 2)
-		e->ea += fetch(e, 2);
-	return bases[rm] == EMU_RBP;
+	e->ea += e->regs[base];
+	if (mod)
+		e->ea += mod == 1 ? sign_extend(fetch(e, 1), 1) :
+				    sign_extend(fetch(e, size), size);
+	return base == EMU_RSP || base == EMU_RBP;
 }
 
-/* SDM 2A tables 2-2 and 2-3. *relative: counted from the next instruction. */
-static bool decode_address32(struct emu *e, bool *relative)
+static unsigned int operand_register(const struct emu *e, unsigned int number)
 {
-	unsigned int mod = e->modrm >> 6, base = e->modrm & 7, index;
-	bool has_base;
+	unsigned int b = (e->rex & 1) << 3;
 
-	if (base == 4) {
-		e->sib = fetch(e, 1);
-		base = e->sib & 7;
-		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
-		if (index != 4)
-			e->ea = e->regs[index] << (e->sib >> 6);
-	} else {
-		*relative = mod == 0 && base == 5 && e->mode == EMU_LONG;
+	switch (number) {
+	case RM:	return (e->modrm & 7) | b;
+	case REG:	return modrm_reg(e) | (e->rex & 4) << 1;
+	case RM7:	return e->modrm & 7;
+	case REG7:	return modrm_reg(e);
+	case VVVV:	return e->vex_reg;
+	case OPCODE:	return (e->opcode & 7) | b;
+	case SEGMENT:	return e->opcode >> 3 & 7;
+	case 0:		return 0; /* no register */
+	default:	return number - FIXED;
 	}
-	has_base = mod != 0 || base != 5;
-	if (has_base)
-		e->ea += e->regs[base | (e->rex & 1) << 3];
-	if (mod == 1)
-		e->ea += sign_extend(fetch(e, 1), 1);
-	else if (mod == 2 || !has_base)
-		e->ea += sign_extend(fetch(e, 4), 4);
-	return has_base && (base == EMU_RSP || base == EMU_RBP) && !(e->rex & 1);
 }
 
-/* The constant parts of operand @i: registers, immediates, addresses. */
-static void decode_operand(struct emu *e, unsigned int i, unsigned int kind)
+/* The constant parts of an operand: registers, immediates, addresses. */
+static void decode_operand(struct emu *e, struct emu_operand *o, char letter, char size)
 {
-	/* A location up to LOC_CL, if not in memory: what it is, and the register */
-	static const struct {
-		u8 loc;
-		enum { RM, REG, VVVV, OPCODE, AX, CX } number;
-		u8 mask;
-	} of[] = {
-		[LOC_RM] = { LOC_GPR, RM, 15 }, [LOC_RM_GPR] = { LOC_GPR, RM, 15 },
-		[LOC_VEC_RM] = { LOC_VEC, RM, 15 }, [LOC_MMX_RM] = { LOC_MMX, RM, 7 },
-		[LOC_REG] = { LOC_GPR, REG, 15 }, [LOC_SREG] = { LOC_SREG, REG, 7 },
-		[LOC_CR] = { LOC_CR, REG, 15 }, [LOC_DR] = { LOC_DR, REG, 15 },
-		[LOC_VEC] = { LOC_VEC, REG, 15 }, [LOC_MMX] = { LOC_MMX, REG, 7 },
-		[LOC_VVVV] = { LOC_GPR, VVVV, 15 }, [LOC_OPC] = { LOC_GPR, OPCODE, 15 },
-		[LOC_ACC] = { LOC_GPR, AX, 15 }, [LOC_CL] = { LOC_GPR, CX, 15 },
-	};
-	unsigned int code = KIND_SIZE(kind), loc = KIND_LOC(kind), n, b = (e->rex & 1) << 3;
-	const u8 number[] = {
-		[RM] = (e->modrm & 7) | b, [REG] = modrm_reg(e) | (e->rex & 4) << 1,
-		[VVVV] = e->vex_reg, [OPCODE] = (e->opcode & 7) | b, [AX] = EMU_RAX, [CX] = EMU_RCX,
-	};
-	bool may_be_memory = loc == LOC_RM || loc == LOC_VEC_RM || loc == LOC_MMX_RM;
-	struct emu_operand *o = &e->op[i];
+	const struct place *place = &places[letter & 127];
+	unsigned int n;
 
-	o->loc = loc;
-	o->size = operand_size(e, code);
-	if (loc <= LOC_CL) {
-		o->loc = may_be_memory && e->modrm < 0xc0 ? LOC_MEM : of[loc].loc;
-		o->reg = number[of[loc].number] & of[loc].mask;
-	} else if (loc == LOC_OFFSET) {
-		o->loc = LOC_MEM;
+	o->loc = place->loc ? place->loc : letter;
+	o->size = operand_size(e, size);
+	o->reg = operand_register(e, place->number);
+	switch (letter) {
+	case 'E': case 'W': case 'Q': case 'M':
+		if (e->modrm < 0xc0)
+			o->loc = MEMORY;
+		break;
+	case 'O':
+		o->loc = MEMORY;
 		e->ea = fetch(e, e->addr_size);
-	} else if (loc == LOC_ONE) {
+		break;
+	case '@':
+		o->loc = MEMORY;
+		e->ea = e->regs[EMU_RBX] + (e->regs[EMU_RAX] & 0xff);
+		break;
+	case '1':
 		o->val = 1;
-	} else if (loc == LOC_FAR) {
+		break;
+	case 'A':
 		o->val = fetch(e, o->size);
 		e->op[1].val = fetch(e, 2);
-	} else {		/* LOC_IMM, LOC_IMM8, LOC_REL */
-		n = loc == LOC_IMM8 ? 1 : o->size;
-		if (loc == LOC_REL || code == SZ_Z || (code == SZ_BZ && e->opcode & 1))
+		break;
+	case 'I': case 'i': case 'J':
+		n = letter == 'i' ? 1 : o->size;
+		if (letter == 'J' || size == 'z' || (size == 'j' && e->opcode & 1))
 			o->size = e->op_size;
 		o->val = sign_extend(fetch(e, n), n) & size_mask(o->size);
+		break;
 	}
 }
 
@@ -635,56 +628,56 @@ static void decode_op_size(struct emu *e)
 		e->op_size = e->opsize_prefix ? 2 : 8;
 }
 
-/* ModRM, and the row that it selects. */
-static const struct row *decode_modrm(struct emu *e, const struct row *row, u16 kind[3])
+/* ModRM, and the row that it selects. Returns the operands. */
+static const char *decode_modrm(struct emu *e, const struct row *row)
 {
+	const char *operands = row->operands;
 	u32 flags = row->flags;
 
 	if (needs_modrm(row))
 		e->modrm = fetch(e, 1);
-	memcpy(kind, row->kind, sizeof(row->kind));
 	/* Of group 7 only SMSW and LMSW are the same with a register. */
 	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
 		row = emu_search(e, MAP_0F01, e->modrm);
-	else if (row->group)
-		row = &row->group[modrm_reg(e)];
 	else if (e->map == 2 && e->opcode == 0xae)
 		row = emu_search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG,
 				 modrm_reg(e));
+	else if (!row->run && row->operands[0])
+		row = &emu_groups[row->what][modrm_reg(e)];
 	if (!row)
 		return NULL;
-	if (row->kind[0])
-		memcpy(kind, row->kind, sizeof(row->kind));
-	if (KIND_LOC(kind[0]) == LOC_RM_GPR || KIND_LOC(kind[1]) == LOC_RM_GPR)
+	if (row->operands[0])
+		operands = row->operands;
+	if (operands[0] == 'R' || (operands[0] && operands[2] == 'R'))
 		e->modrm |= 0xc0;
 	e->flags = flags | row->flags;
 	e->run = row->run;
-	return row;
+	e->what = row->what;
+	return operands;
 }
 
 static void decode(struct emu *e)
 {
 	bool stack = false, relative = false;
 	const struct row *row;
-	int override = -1;
+	const char *operands = NULL;
 	unsigned int i;
-	u16 kind[3];
 
-	decode_prefixes(e, &override);
+	decode_prefixes(e);
 	decode_opcode(e);
 	row = emu_find_row(e);
 	if (row)
-		row = decode_modrm(e, row, kind);
-	unknown_if(e, !row || !row->run);
+		operands = decode_modrm(e, row);
+	unknown_if(e, !e->run);
 	if (stopped(e))
 		return;
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
-		stack = e->addr_size == 2 ? decode_address16(e) : decode_address32(e, &relative);
-	for (i = 0; i < 3; i++)
-		if (kind[i])
-			decode_operand(e, i, kind[i]);
-	e->seg = override >= 0 ? override : stack ? EMU_SS : EMU_DS;
+		stack = decode_address(e, &relative);
+	for (i = 0; i < 3 && operands[i * 2]; i++)
+		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
+	if (e->seg == EMU_NSEGS)	/* no override */
+		e->seg = stack ? EMU_SS : EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
@@ -693,28 +686,98 @@ static void decode(struct emu *e)
 
 /* ---- Execution ------------------------------------------------------------- */
 
-static void operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
+/* String operands are where their register says. */
+static u64 operand_address(const struct emu *e, const struct emu_operand *o, unsigned int *seg)
 {
-	if (o->loc == LOC_GPR) {
-		o->val = emu_gpr(e, o->reg, o->size);
-	} else if (o->loc == LOC_MEM) {
-		o->val = 0;
-		emu_read(e, e->seg, e->ea, &o->val, o->size, access);
+	*seg = o->loc == 'Y' ? EMU_ES : e->seg;
+	return o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+}
+
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
+static unsigned int debug_register(struct emu *e, unsigned int dr)
+{
+	if (dr != 4 && dr != 5)
+		return dr;
+	ud_if(e, cr(e, 4) & X86_CR4_DE);
+	return dr + 2;
+}
+
+static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
+{
+	u32 index = (u32)e->regs[EMU_RCX];
+	unsigned int seg;
+	u64 at, value = 0;
+
+	switch (o->loc) {
+	case 'G':	return emu_gpr(e, o->reg, o->size);
+	case 'C':	return cr(e, o->reg);
+	case 'D':	return e->ops->get_dr(e, debug_register(e, o->reg));
+	case 'F':	return e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
+	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
+	case 'm':	return emu_rdmsr(e, index);
+	case 'S':
+	case 'L':	return emu_segment(e, o->reg)->selector;
+	case 'x':
+		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
+		emu_call(e, control, EMU_CTL_XGETBV, index, &value);
+		return value;
+	case MEMORY:
+	case 'X':
+	case 'Y':
+		at = operand_address(e, o, &seg);
+		emu_access(e, seg, at, &value, o->size, access);
+		return value;
+	case '+':
+		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
+		/* A segment register takes two bytes, however many are popped. */
+		value = emu_load(e, EMU_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
+		emu_move_stack(e, at + o->size);
+		/* The address to pop to, if based on RSP, is computed after RSP has moved. */
+		if (e->op[0].loc == MEMORY && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
+			e->ea = (e->ea + o->size) & size_mask(e->addr_size);
+		return value;
+	default:	return o->val; /* a constant */
 	}
 }
 
-static void operand_write(struct emu *e, const struct emu_operand *o)
+static void operand_write(struct emu *e, struct emu_operand *o)
 {
-	u64 linear;
+	u32 index = (u32)e->regs[EMU_RCX];
+	unsigned int seg;
+	u64 at;
 
-	if (o->loc == LOC_GPR) {
-		emu_set_gpr(e, o->reg, o->size, o->val);
-	} else if (o->loc == LOC_MEM && e->lock) {
-		linear = emu_linearize(e, e->seg, e->ea, o->size, true);
-		emu_lin_cmpxchg(e, linear, &e->lock_old, &o->val, o->size);
-	} else if (o->loc == LOC_MEM) {
-		emu_set_operand(e, &o->val, o->size);
+	switch (o->loc) {
+	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
+	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
+	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
+	case 'm':	return emu_call(e, wrmsr, index, o->val);
+	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
+	case '-':	return emu_push(e, o->val, o->size);
+	case 'S':
+	case 'L':
+		if (o->reg == EMU_SS)
+			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
+		return emu_load_segment(e, o->reg, o->val);
+	case 'F':
+		at = emu_flags_writable(e, o->size);
+		return flags_change(e, at, o->val & ~X86_EFLAGS_RF);
+	case 'x':
+		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
+		gp_if(e, e->cpl);
+		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
+	case MEMORY:
+	case 'Y':
+		at = operand_address(e, o, &seg);
+		at = emu_linearize(e, seg, at, o->size, true);
+		return emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
 	}
+}
+
+void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
+{
+	u64 step = e->rflags & X86_EFLAGS_DF ? -(u64)bytes : bytes;
+
+	merge(&e->regs[reg], e->regs[reg] + step, e->addr_size);
 }
 
 /* A bit offset in a register reaches memory on either side of the operand. */
@@ -727,62 +790,70 @@ static void move_to_bit(struct emu *e)
 }
 
 /* Does the register that ModRM.reg names exist? CS cannot be written. */
-static bool register_exists(const struct emu_operand *o, bool write)
+static bool operand_exists(const struct emu_operand *o, bool write)
 {
-	u32 which = o->loc == LOC_SREG ? (write ? 0x3d : 0x3f) : o->loc == LOC_CR ? 0x11d :
-		    o->loc == LOC_DR ? 0xff : ~0u;
+	u32 which = o->loc == 'S' ? (write ? 0x3d : 0x3f) : o->loc == 'C' ? 0x11d :
+		    o->loc == 'D' ? 0xff : ~0u;
 
-	return which >> o->reg & 1;
+	return o->loc != '!' && which >> o->reg & 1;
 }
 
 /* #UD and #GP that depend on encoding, mode and privilege alone. */
 static void check_allowed(struct emu *e)
 {
-	ud_if(e, e->lock && (!(e->flags & LOCK) || e->op[0].loc != LOC_MEM));
-	ud_if(e, e->flags & I64 && e->mode == EMU_LONG);
-	ud_if(e, e->flags & PROT && real_or_vm86(e));
-	ud_if(e, e->flags & MEMORY && e->modrm >= 0xc0);
-	ud_if(e, e->vex_len == 32 && !(e->flags & ANYLEN));
-	ud_if(e, !register_exists(&e->op[0], true) || !register_exists(&e->op[1], false));
-	gp_if(e, e->flags & PRIV && e->cpl);
-	gp_if(e, e->flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
+	u32 flags = e->flags;
+
+	ud_if(e, e->lock && (!(flags & LOCK) || e->op[0].loc != MEMORY));
+	ud_if(e, flags & I64 && e->mode == EMU_LONG);
+	ud_if(e, flags & PROT && real_or_vm86(e));
+	ud_if(e, e->vex_len == 32 && !(flags & ANYLEN));
+	ud_if(e, !operand_exists(&e->op[0], true) || !operand_exists(&e->op[1], false));
+	gp_if(e, flags & PRIV && e->cpl);
+	gp_if(e, flags & UMIP && e->cpl && cr(e, 4) & X86_CR4_UMIP);
+	if (flags & IOPL && e->mode == EMU_VM86 && iopl(e) < 3) {
+		/* With CR4.VME there is more to it, which is not known here. */
+		unknown_if(e, cr(e, 4) & X86_CR4_VME);
+		emu_raise(e, EX_GP, 0);
+	}
 }
 
 static void execute(struct emu *e)
 {
+	u64 flags = e->rflags;
 	unsigned int i;
 
-	for (i = 1; i < 3 && !(e->flags & NOLOAD); i++)
-		operand_read(e, &e->op[i], 0);
-	if (e->flags & BITS && e->op[0].loc == LOC_MEM)
+	for (i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
+		e->op[i].val = operand_read(e, &e->op[i], 0);
+	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
-		operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
-		e->lock_old = e->op[0].val;
+		e->lock_old = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
+		e->op[0].val = e->lock_old;
 	}
 	if (!stopped(e))
 		e->run(e);
+	if (e->flags & KEEP)
+		e->rflags = flags;
 	if (!(e->flags & NOWRITE))
 		operand_write(e, &e->op[0]);
+	for (i = 0; e->flags & STRING && i < 2; i++)
+		if (e->op[i].loc == 'X' || e->op[i].loc == 'Y')
+			emu_string_advance(e, e->op[i].reg, e->op[i].size);
 }
 
 static void log_clear(struct emu *e)
 {
+	e->accesses = 0;
+	e->access = 0;
 	e->log_len = 0;
 	e->log_pos = 0;
-	e->writes_done = 0;
-	e->writes_pos = 0;
 	e->pending = false;
 }
 
 /* What the registers are put back to. */
 void emu_checkpoint(struct emu *e)
 {
-	memcpy(e->old_regs, e->regs, sizeof(e->regs));
-	e->old_rip = e->rip;
-	e->old_rflags = e->rflags;
-	e->old_cpl = e->cpl;
-	e->old_mode = e->mode;
+	memcpy(e->old, (u8 *)e + offsetof(struct emu, regs), sizeof(e->old));
 }
 
 /*
@@ -793,7 +864,7 @@ static void execute_string(struct emu *e)
 {
 	u64 mask = size_mask(e->addr_size), count;
 
-	while (e->regs[EMU_RCX] & mask) {
+	while (e->regs[EMU_RCX] & mask && !stopped(e)) {
 		execute(e);
 		if (stopped(e))
 			return;
@@ -821,6 +892,7 @@ void emu_begin(struct emu *e)
 	       offsetof(struct emu, next_rip) - offsetof(struct emu, length));
 	e->modrm = 0xc0;
 	e->vex_len = 16;
+	e->seg = EMU_NSEGS;
 	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
 	e->op_size = 2;
 }
@@ -833,11 +905,7 @@ int emu_end(struct emu *e)
 	if (r == EMU_AGAIN && !e->pending)
 		r = EMU_UNHANDLED;	/* from an op that cannot be put off */
 	if (r != EMU_OK) {
-		memcpy(e->regs, e->old_regs, sizeof(e->regs));
-		e->rip = e->old_rip;
-		e->rflags = e->old_rflags;
-		e->cpl = e->old_cpl;
-		e->mode = e->old_mode;
+		memcpy((u8 *)e + offsetof(struct emu, regs), e->old, sizeof(e->old));
 		e->shadow = 0;
 	}
 	e->keep_bytes = r == EMU_AGAIN;
@@ -859,11 +927,9 @@ static int run_once(struct emu *e)
 	emu_begin(e);
 	decode(e);
 	check_allowed(e);
-	if (stopped(e))
-		return emu_end(e);
 	if (e->flags & STRING && e->rep) {
 		execute_string(e);
-	} else {
+	} else if (!stopped(e)) {
 		execute(e);
 		e->rip = e->next_rip;
 	}
@@ -884,15 +950,9 @@ int emu_run(struct emu *e)
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)
 {
-	if (!e->pending)
-		return;
+	if (e->pending && log_room(e, size))
+		log_append(e, data, size);
 	e->pending = false;
-	if (e->pending_write) {
-		e->writes_done++;
-	} else if (size <= EMU_LOG_SIZE - e->log_len) {
-		memcpy(e->log + e->log_len, data, size);
-		e->log_len += size;
-	}
 }
 
 void emu_reset(struct emu *e)

@@ -27,12 +27,13 @@
  * vCPUs see an access twice, and what was checked is what is used.
  *
  * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
- * emu_page_fault(); read, write, cmpxchg and those for ports also EMU_AGAIN.
+ * emu_page_fault(); access, cmpxchg and pio also EMU_AGAIN.
  */
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
 
 #include <linux/types.h>
+#include <asm/kvm.h>	/* segments as the ABI has them */
 #ifdef __KERNEL__
 #include <linux/string.h>
 #else
@@ -73,59 +74,25 @@ enum emu_reg {
 	EMU_R8, EMU_R9, EMU_R10, EMU_R11, EMU_R12, EMU_R13, EMU_R14, EMU_R15,
 };
 
-/* Segment registers in the order of their encoding, and the two system ones. */
+/* Segment registers in the order of their encoding, and the system ones. */
 enum emu_segment {
 	EMU_ES, EMU_CS, EMU_SS, EMU_DS, EMU_FS, EMU_GS, EMU_LDTR, EMU_TR,
+	EMU_GDTR, EMU_IDTR,	/* these have a base and a limit only */
 	EMU_NSEGS,
 };
 
-/*
- * A segment register with its hidden part. attr holds bits 8..23 of the
- * descriptor's second word, limit bits cleared (the layout of VMX access
- * rights): type 0..3, S 4, DPL 5..6, P 7, AVL 12, L 13, D/B 14, G 15, and
- * 16 for "unusable" (a null selector was loaded). limit is in bytes.
- */
-struct emu_seg {
-	u64 base;
-	u32 limit;
-	u32 attr;
-	u16 selector;
-};
-
-#define EMU_SEG_TYPE		0x000fu
-#define EMU_SEG_ACCESSED	0x0001u
-#define EMU_SEG_WRITE		0x0002u	/* data: writable; code: readable */
-#define EMU_SEG_DOWN		0x0004u	/* data: expand down; code: conforming */
-#define EMU_SEG_CODE		0x0008u
-#define EMU_SEG_S		0x0010u
-#define EMU_SEG_DPL_SHIFT	5
-#define EMU_SEG_DPL		0x0060u
-#define EMU_SEG_P		0x0080u
-#define EMU_SEG_AVL		0x1000u
-#define EMU_SEG_L		0x2000u
-#define EMU_SEG_DB		0x4000u
-#define EMU_SEG_G		0x8000u
-#define EMU_SEG_UNUSABLE	0x10000u
-
-/* GDTR or IDTR */
-struct emu_table {
-	u64 base;
-	u16 limit;
-};
-
-/* Access kinds, or'ed together; 0 is a plain data access at e->cpl. */
-#define EMU_ACC_RMW	1u	/* a read whose result is written back: check for write */
-#define EMU_ACC_SYSTEM	2u	/* descriptor tables and TSS: supervisor at any CPL */
+/* Access kinds, or'ed together; 0 is a plain data read at e->cpl. */
+#define EMU_ACC_WRITE	1u
+#define EMU_ACC_RMW	2u	/* a read whose result is written back: check for write */
+#define EMU_ACC_SYSTEM	4u	/* descriptor tables and TSS: supervisor at any CPL */
+#define EMU_ACC_FETCH	8u	/* instruction bytes: EMU_AGAIN stands for none */
+#define EMU_ACC_PROBE	16u	/* only checked; buf is NULL */
 
 /* Software-visible side effects that are not registers: ops->control(). */
 enum emu_control {
 	EMU_CTL_HLT,		/* the vCPU halts after this instruction */
 	EMU_CTL_INVLPG,		/* arg: linear address */
 	EMU_CTL_INVPCID,	/* arg: type, arg2: pointer to the 16-byte descriptor */
-	EMU_CTL_INVD,
-	EMU_CTL_WBINVD,
-	EMU_CTL_CLFLUSH,	/* arg: linear address; also CLFLUSHOPT, CLWB */
-	EMU_CTL_PAUSE,
 	EMU_CTL_XSETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */
@@ -154,46 +121,34 @@ struct emu_ops {
 	/*
 	 * Guest memory by linear address. An access may cross one page
 	 * boundary: both halves are checked before either is made. size is 1
-	 * to 64, for PIO strings up to EMU_PIO_MAX within one page.
+	 * to 64, FXSAVE's 512, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
-	int (*fetch)(struct emu *e, u64 linear, void *buf, unsigned int size);
-	int (*read)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-	int (*write)(struct emu *e, u64 linear, const void *buf,
-		     unsigned int size, unsigned int access);
+	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
+		      unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
 	int (*cmpxchg)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
-	/* May size bytes at linear be written? */
-	int (*probe_write)(struct emu *e, u64 linear, unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
-	int (*pio_in)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count);
-	int (*pio_out)(struct emu *e, u16 port, unsigned int size, const void *buf,
-		       unsigned int count);
+	int (*pio)(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count,
+		   bool out);
 
 	/* Processor state; setters take effect at once and cannot be undone. */
-	void (*get_seg)(struct emu *e, unsigned int seg, struct emu_seg *s);
-	void (*set_seg)(struct emu *e, unsigned int seg,
-			const struct emu_seg *s);
-	void (*get_gdt)(struct emu *e, struct emu_table *t);
-	void (*set_gdt)(struct emu *e, const struct emu_table *t);
-	void (*get_idt)(struct emu *e, struct emu_table *t);
-	void (*set_idt)(struct emu *e, const struct emu_table *t);
+	void (*get_seg)(struct emu *e, unsigned int seg, struct kvm_segment *s);
+	void (*set_seg)(struct emu *e, unsigned int seg, const struct kvm_segment *s);
 	/* CR 0, 2, 3, 4, 8. set_cr faults on values that the CPU refuses. */
 	u64 (*get_cr)(struct emu *e, unsigned int cr);
 	int (*set_cr)(struct emu *e, unsigned int cr, u64 value);
-	/* DR 0..3, 6, 7; the ops check DR7.GD, the emulator CPL and CR4.DE. */
-	int (*get_dr)(struct emu *e, unsigned int dr, u64 *value);
+	/* DR 0..3, 6, 7; the emulator checks CPL and CR4.DE. */
+	u64 (*get_dr)(struct emu *e, unsigned int dr);
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
 	int (*rdmsr)(struct emu *e, u32 index, u64 *value);
 	int (*wrmsr)(struct emu *e, u32 index, u64 value);
-	int (*rdtsc)(struct emu *e, u64 *value);
-	/* r = EAX, EBX, ECX, EDX: in leaf and subleaf, out the answer. */
+	/* r = EAX, ECX, EDX, EBX: in leaf and subleaf, out the answer. */
 	int (*cpuid)(struct emu *e, u32 r[4]);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
-	int (*fpu_get)(struct emu *e, struct emu_fpu *fpu);
-	int (*fpu_set)(struct emu *e, const struct emu_fpu *fpu);
+	int (*fpu)(struct emu *e, struct emu_fpu *fpu, bool set);
 };
 
 #define EMU_INSN_MAX	15	/* the longest instruction */
@@ -210,13 +165,9 @@ struct emu_exception {
 	u64 cr2;
 };
 
-/* e->shadow */
-#define EMU_SHADOW_STI		1u
-#define EMU_SHADOW_MOV_SS	2u
-
 /* One operand: where it is and, once read, its value. */
 struct emu_operand {
-	u8 loc;			/* enum loc of emulate_priv.h */
+	char loc;		/* a letter, see emulate_priv.h */
 	u8 size;		/* bytes */
 	u8 reg;
 	u64 val;
@@ -241,7 +192,7 @@ struct emu {
 
 	/* The decoded instruction, and what became of it. */
 	u8 length;
-	u8 shadow;		/* EMU_SHADOW_*, 0 if none */
+	u8 shadow;		/* KVM_X86_SHADOW_INT_*, 0 if none */
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode;
@@ -261,23 +212,20 @@ struct emu {
 	u64 ea;			/* effective address of the memory operand */
 	void (*run)(struct emu *e); /* NULL: not emulated */
 	u32 flags;
+	u8 what;		/* for run */
 	struct emu_operand op[3];
 	int status;		/* enum emu_result; see emulate_priv.h */
 	u16 seg_cached;		/* which of segs are valid */
 	u8 external;		/* 1 in an event that no INT caused: EXT of errors */
 	bool pending;		/* the last run ended with EMU_AGAIN */
-	u16 log_pos, writes_pos;
+	u16 access, log_pos;	/* the next one, and where in the log it is */
 	u64 next_rip;		/* each run clears from length to before this */
 
 	/* Private: segment cache, roll-back state, log of finished accesses. */
-	struct emu_seg segs[EMU_NSEGS];
-	u64 old_regs[16];
-	u64 old_rip;
-	u64 old_rflags;
-	u8 old_cpl, old_mode;
+	struct kvm_segment segs[EMU_NSEGS];
+	u64 old[19];		/* from regs to cpl, as they were */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
-	bool pending_write;
-	u16 log_len, writes_done;
+	u16 accesses, log_len;	/* finished ones, and the answers to them */
 	u64 lock_old;		/* what a LOCKed destination held */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];
@@ -315,7 +263,7 @@ enum emu_task_reason {		/* as VMX numbers them */
 int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason, bool has_error,
 		    u32 error);
 
-/* Answers the access that returned EMU_AGAIN: its data, or NULL, 0. */
+/* Answers the access that returned EMU_AGAIN: its data, none (0 bytes) of a write. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
 
 /* Forgets a half-done instruction and its fetched bytes. */

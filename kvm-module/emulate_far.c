@@ -23,15 +23,13 @@
 #define TYPE_CALL32	12	/* likewise */
 #define TYPE_BUSY	2	/* or'ed to either TSS type */
 
-#define CODE_OR_TYPE	(EMU_SEG_S | EMU_SEG_TYPE)
-
 static const u8 data_segments[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
 
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
 	u64 high;		/* the others, in long mode */
 	u64 linear;		/* where they are */
-	struct emu_seg seg;
+	struct kvm_segment seg;
 };
 
 /* EFER.LMA: in 64-bit and compatibility mode */
@@ -51,30 +49,26 @@ static bool null_selector(u16 selector)
 	return !(selector & 0xfffc);
 }
 
-static unsigned int dpl(const struct emu_seg *s)
+/* The type of a system descriptor; 0 is none's. */
+static unsigned int system_type(const struct kvm_segment *s)
 {
-	return (s->attr & EMU_SEG_DPL) >> EMU_SEG_DPL_SHIFT;
+	return s->s ? 0 : s->type;
 }
 
-static bool conforming(const struct emu_seg *s)
+static bool conforming(const struct kvm_segment *s)
 {
-	u32 bits = EMU_SEG_S | EMU_SEG_CODE | EMU_SEG_DOWN;
-
-	return (s->attr & bits) == bits;
+	return s->s && s->type & SEG_CODE && s->type & SEG_DOWN;
 }
 
 /* Reads a descriptor; beyond the table's limit it is @vector(selector). */
 static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct descriptor *d)
 {
-	const struct emu_seg *ldt = emu_segment(e, EMU_LDTR);
-	struct emu_table table = { 0, 0 };
-	u32 limit;
+	const struct kvm_segment *table = emu_segment(e, selector & 4 ? EMU_LDTR : EMU_GDTR);
+	u32 limit = table->unusable ? 0 : table->limit;
 	bool wide;
 
 	memset(d, 0, sizeof(*d));
-	e->ops->get_gdt(e, &table);
-	d->linear = (selector & 4 ? ldt->base : table.base) + (selector & 0xfff8);
-	limit = !(selector & 4) ? table.limit : ldt->attr & EMU_SEG_UNUSABLE ? 0 : ldt->limit;
+	d->linear = table->base + (selector & 0xfff8);
 	selector_if(e, (selector | 7u) > limit, vector, selector);
 	d->raw = emu_system_load(e, d->linear, 8);
 	/* System descriptors of long mode have eight bytes more. */
@@ -83,10 +77,17 @@ static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct desc
 	if (wide)
 		d->high = emu_system_load(e, d->linear + 8, 8);
 	d->seg.selector = selector;
-	d->seg.attr = d->raw >> 40 & 0xf0ff;
+	d->seg.type = d->raw >> 40 & 15;
+	d->seg.s = d->raw >> 44 & 1;
+	d->seg.dpl = d->raw >> 45 & 3;
+	d->seg.present = d->raw >> 47 & 1;
+	d->seg.avl = d->raw >> 52 & 1;
+	d->seg.l = d->raw >> 53 & 1;
+	d->seg.db = d->raw >> 54 & 1;
+	d->seg.g = d->raw >> 55 & 1;
 	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | d->high << 32;
 	d->seg.limit = (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000);
-	if (d->seg.attr & EMU_SEG_G)
+	if (d->seg.g)
 		d->seg.limit = d->seg.limit << 12 | 0xfff;
 }
 
@@ -95,16 +96,17 @@ static void mark_descriptor(struct emu *e, struct descriptor *d, u8 set, u8 clea
 {
 	u8 access = d->raw >> 40, new = (access | set) & ~clear;
 
-	d->seg.attr = (d->seg.attr & ~0xffu) | new;
+	d->seg.type = new & 15;
 	if (new != access)
 		emu_system_store(e, d->linear + 5, new, 1);
 }
 
-static void unusable(struct emu_seg *s, u16 selector, unsigned int level)
+static void unusable(struct kvm_segment *s, u16 selector, unsigned int level)
 {
 	memset(s, 0, sizeof(*s));
 	s->selector = selector;
-	s->attr = EMU_SEG_UNUSABLE | level << EMU_SEG_DPL_SHIFT;
+	s->dpl = level;
+	s->unusable = 1;
 }
 
 /*
@@ -112,11 +114,11 @@ static void unusable(struct emu_seg *s, u16 selector, unsigned int level)
  * #GP, or #TS in a task switch. The hidden part goes to *out.
  */
 static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, unsigned int cpl,
-			       u8 vector, struct emu_seg *out)
+			       u8 vector, struct kvm_segment *out)
 {
 	unsigned int rpl = selector & 3;
 	struct descriptor d;
-	u32 attr;
+	u32 type;
 	bool good;
 
 	if (null_selector(selector)) {
@@ -126,79 +128,93 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 		return;
 	}
 	fetch_descriptor(e, selector, vector, &d);
-	attr = d.seg.attr;
+	type = d.seg.type;
 	if (seg == EMU_SS)
-		good = !(attr & EMU_SEG_CODE) && attr & EMU_SEG_WRITE && rpl == cpl &&
-		       dpl(&d.seg) == cpl;
+		good = !(type & SEG_CODE) && type & SEG_WRITE && rpl == cpl &&
+		       d.seg.dpl == cpl;
 	else
-		good = (!(attr & EMU_SEG_CODE) || attr & EMU_SEG_WRITE) &&
-		       (conforming(&d.seg) || (rpl <= dpl(&d.seg) && cpl <= dpl(&d.seg)));
-	selector_if(e, !(attr & EMU_SEG_S) || !good, vector, selector);
-	selector_if(e, !(attr & EMU_SEG_P), seg == EMU_SS ? EX_SS : EX_NP, selector);
-	mark_descriptor(e, &d, EMU_SEG_ACCESSED, 0);
+		good = (!(type & SEG_CODE) || type & SEG_WRITE) &&
+		       (conforming(&d.seg) || (rpl <= d.seg.dpl && cpl <= d.seg.dpl));
+	selector_if(e, !d.seg.s || !good, vector, selector);
+	selector_if(e, !d.seg.present, seg == EMU_SS ? EX_SS : EX_NP, selector);
+	mark_descriptor(e, &d, SEG_ACCESSED, 0);
 	*out = d.seg;
 }
 
 /* Real mode keeps limit and attributes ("unreal mode"); vm86 has its own. */
-static void selector_to_base(struct emu *e, unsigned int seg, u16 selector)
+static void selector_to_base(struct emu *e, unsigned int seg, u16 selector, struct kvm_segment *s)
 {
-	struct emu_seg s = *emu_segment(e, seg);
+	if (e->rflags & X86_EFLAGS_VM)
+		*s = (struct kvm_segment){ .limit = 0xffff, .type = 3, .s = 1, .dpl = 3,
+					   .present = 1 };
+	else
+		*s = *emu_segment(e, seg);
+	s->selector = selector;
+	s->base = (u64)selector << 4;
+}
 
-	s.selector = selector;
-	s.base = (u64)selector << 4;
-	if (e->rflags & X86_EFLAGS_VM) {
-		s.limit = 0xffff;
-		s.attr = 0xf3;
+/* All of vm86 mode's */
+static void load_vm86_segments(struct emu *e, const u32 selectors[6])
+{
+	struct kvm_segment s;
+	unsigned int i;
+
+	for (i = 0; i < 6; i++) {
+		selector_to_base(e, i, selectors[i], &s);
+		emu_set_segment(e, i, &s);
 	}
-	emu_set_segment(e, seg, &s);
+	e->cpl = 3;
 }
 
-static void load_segment(struct emu *e, unsigned int seg, u16 selector)
+/* LDTR and TR. A null selector leaves no LDT; a TSS becomes busy. */
+static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector)
 {
-	struct emu_seg s;
+	bool tss = seg == EMU_TR, good;
+	struct descriptor d;
+	u32 type;
 
+	unusable(&d.seg, selector, 0);
+	if (tss || !null_selector(selector)) {
+		selector_if(e, selector & 4 || null_selector(selector), vector, selector);
+		fetch_descriptor(e, selector, vector, &d);
+		type = system_type(&d.seg);
+		good = tss ? type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e)) :
+			     type == TYPE_LDT;
+		selector_if(e, !good, vector, selector);
+		selector_if(e, !d.seg.present, vector == EX_TS ? EX_TS : EX_NP,
+			    selector);
+		gp_if(e, !emu_canonical(e, d.seg.base));
+	}
+	if (tss)
+		mark_descriptor(e, &d, TYPE_BUSY, 0);
+	emu_set_segment(e, seg, &d.seg);
+}
+
+/* By MOV, POP, LLDT, LTR */
+void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
+{
+	struct kvm_segment s;
+
+	if (seg >= EMU_LDTR)
+		return load_system(e, seg, selector, EX_GP);
 	if (real_or_vm86(e))
-		return selector_to_base(e, seg, selector);
-	check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
+		selector_to_base(e, seg, selector, &s);
+	else
+		check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
 	emu_set_segment(e, seg, &s);
 }
 
-void emu_op_mov_to_sreg(struct emu *e)
-{
-	if (e->op[0].reg == EMU_SS)
-		e->shadow = EMU_SHADOW_MOV_SS;
-	load_segment(e, e->op[0].reg, e->op[1].val);
-}
-
-void emu_op_push_sreg(struct emu *e)
-{
-	emu_push(e, emu_segment(e, e->opcode >> 3 & 7)->selector, e->op_size);
-}
-
-void emu_op_pop_sreg(struct emu *e)
-{
-	u64 sp = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
-	unsigned int seg = e->opcode >> 3 & 7;
-	u16 selector = emu_load(e, EMU_SS, sp, 2);
-
-	emu_move_stack(e, sp + e->op_size);
-	if (seg == EMU_SS)
-		e->shadow = EMU_SHADOW_MOV_SS;
-	load_segment(e, seg, selector);
-}
-
-/* LES, LDS, and in the 0F map LSS, LFS, LGS */
+/* LES, LDS, and in the 0F map LSS, LFS, LGS: operand 1 is the offset. */
 void emu_op_load_far_pointer(struct emu *e)
 {
 	static const u8 two_byte[4] = { EMU_SS, 0, EMU_FS, EMU_GS };
 	unsigned int seg = e->opcode == 0xc4 ? EMU_ES : EMU_DS;
-	u64 offset = emu_operand(e, 0, e->op_size);
 
 	unknown_if(e, e->op_size == 8);		/* Intel has it, AMD has not */
 	if (e->map == 2)
 		seg = two_byte[(e->opcode - 0xb2) & 3];
-	load_segment(e, seg, emu_operand(e, e->op_size, 2));
-	emu_set_gpr(e, e->op[0].reg, e->op_size, offset);
+	emu_load_segment(e, seg, emu_operand(e, e->op_size, 2));
+	e->op[0].val = e->op[1].val;
 }
 
 /* ---- Code segments --------------------------------------------------------- */
@@ -220,29 +236,32 @@ enum transfer { DIRECT, BACK, GATE_JMP, GATE };
 static void check_code(struct emu *e, u16 selector, enum transfer how, struct target *t)
 {
 	unsigned int rpl = selector & 3, level;
-	struct emu_seg *s = &t->d.seg;
+	struct kvm_segment *s = &t->d.seg;
 	bool good, wide = long_active(e);
-	u32 both = EMU_SEG_L | EMU_SEG_DB;
 
+	if (e->mode == EMU_REAL || (e->mode == EMU_VM86 && how < GATE_JMP)) {
+		gp_if(e, t->offset > emu_segment(e, EMU_CS)->limit);
+		t->cpl = e->cpl;
+		return selector_to_base(e, EMU_CS, selector, s);
+	}
 	gp_if(e, null_selector(selector));
 	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
-	if (how != DIRECT)	/* else far_transfer() had a look at it */
+	if (how != DIRECT)	/* else emu_op_far() had a look at it */
 		fetch_descriptor(e, selector, EX_GP, &t->d);
-	level = dpl(s);
+	level = s->dpl;
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
 	if (how == GATE || conforming(s))
 		good = level <= (how == BACK ? rpl : e->cpl);
 	else
 		good = level == t->cpl && (rpl <= t->cpl || how == GATE_JMP);
 	if (wide)
-		good = good && (s->attr & both) != both && (how < GATE_JMP || s->attr & EMU_SEG_L);
-	good = good && s->attr & EMU_SEG_S && s->attr & EMU_SEG_CODE;
+		good = good && !(s->l && s->db) && (how < GATE_JMP || s->l);
+	good = good && s->s && s->type & SEG_CODE;
 	selector_if(e, !good, EX_GP, selector);
-	selector_if(e, !(s->attr & EMU_SEG_P), EX_NP, selector);
-	gp_if(e, s->attr & EMU_SEG_L && wide ? !emu_canonical(e, t->offset) :
-					       t->offset > s->limit);
+	selector_if(e, !s->present, EX_NP, selector);
+	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) : t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
-	mark_descriptor(e, &t->d, EMU_SEG_ACCESSED, 0);
+	mark_descriptor(e, &t->d, SEG_ACCESSED, 0);
 }
 
 static void enter_code(struct emu *e, const struct target *t)
@@ -252,24 +271,17 @@ static void enter_code(struct emu *e, const struct target *t)
 	e->next_rip = t->offset;
 }
 
-static void real_jump(struct emu *e, u16 selector, u64 offset)
-{
-	gp_if(e, offset > emu_segment(e, EMU_CS)->limit);
-	selector_to_base(e, EMU_CS, selector);
-	e->next_rip = offset;
-}
-
 /*
  * From here on pushes go where the target's ring has its stack; @inner, or an
  * entry of the interrupt stack table, says that it is another one (SDM 3A 8.7).
  */
 static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
 {
-	const struct emu_seg *tr = emu_segment(e, EMU_TR);
-	bool wide = long_active(e), tss32 = tr->attr & 8;
+	const struct kvm_segment *tr = emu_segment(e, EMU_TR);
+	bool wide = long_active(e), tss32 = tr->type & 8;
 	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
 	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
-	struct emu_seg ss = *emu_segment(e, EMU_SS);
+	struct kvm_segment ss = *emu_segment(e, EMU_SS);
 	u64 sp = e->regs[EMU_RSP];
 
 	if (inner || ist) {
@@ -284,8 +296,8 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 				   t->cpl, EX_TS, &ss);
 	if (stopped(e))
 		return;
-	e->mode = wide && t->d.seg.attr & EMU_SEG_L ? EMU_LONG :
-		  t->d.seg.attr & EMU_SEG_DB ? EMU_PROT32 : EMU_PROT16;
+	e->mode = wide && t->d.seg.l ? EMU_LONG :
+		  t->d.seg.db ? EMU_PROT32 : EMU_PROT16;
 	e->segs[EMU_SS] = ss;
 	e->cpl = t->cpl;
 	e->regs[EMU_RSP] = sp;
@@ -297,7 +309,7 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
 {
-	unsigned int size = gate->seg.attr & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
+	unsigned int size = gate->seg.type & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
 	bool inner = t->cpl < e->cpl;
@@ -324,7 +336,7 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 /* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
 static void far_system(struct emu *e, const struct descriptor *d, u16 selector, bool call)
 {
-	u32 type = d->seg.attr & EMU_SEG_TYPE, level = dpl(&d->seg);
+	u32 type = d->seg.type, level = d->seg.dpl;
 	bool wide = long_active(e), gate = type == TYPE_CALL32 || (type == TYPE_CALL16 && !wide);
 	bool task = !wide && (type == TYPE_TASK_GATE || (type & ~8u) == TYPE_TSS16);
 	struct target t = {
@@ -334,7 +346,7 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 
 	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
 		    EX_GP, selector);
-	selector_if(e, !(d->seg.attr & EMU_SEG_P), EX_NP, selector);
+	selector_if(e, !d->seg.present, EX_NP, selector);
 	if (task) {
 		e->rip = e->next_rip;
 		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
@@ -349,52 +361,38 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 		enter_code(e, &t);
 }
 
-static void far_transfer(struct emu *e, u16 selector, u64 offset, bool call)
+/* CALL and JMP: 9A, EA with the pointer in the instruction, FF /3, /5 in memory */
+void emu_op_far(struct emu *e)
 {
-	struct target t = { .offset = offset };
+	bool indirect = e->opcode == 0xff;
+	bool call = indirect ? modrm_reg(e) == 3 : e->opcode == 0x9a;
+	u16 selector = indirect ? emu_operand(e, e->op_size, 2) : e->op[1].val;
+	struct target t = { .offset = e->op[0].val };
 
+	unknown_if(e, e->op_size == 8);
 	if (!real_or_vm86(e)) {
 		gp_if(e, null_selector(selector));
 		fetch_descriptor(e, selector, EX_GP, &t.d);
-		if (!stopped(e) && !(t.d.seg.attr & EMU_SEG_S))
+		if (!stopped(e) && !t.d.seg.s)
 			return far_system(e, &t.d, selector, call);
-		check_code(e, selector, DIRECT, &t);
 	}
+	check_code(e, selector, DIRECT, &t);
 	if (call) {
 		emu_push(e, emu_segment(e, EMU_CS)->selector, e->op_size);
 		emu_push(e, e->next_rip, e->op_size);
 	}
-	if (real_or_vm86(e))
-		real_jump(e, selector, offset);
-	else
-		enter_code(e, &t);
-}
-
-/* 9A and EA: the pointer is in the instruction, operand 1 the selector. */
-void emu_op_far_direct(struct emu *e)
-{
-	far_transfer(e, e->op[1].val, e->op[0].val, e->opcode == 0x9a);
-}
-
-/* FF /3 and /5 */
-void emu_op_far_indirect(struct emu *e)
-{
-	u64 offset = emu_operand(e, 0, e->op_size);
-	u16 selector = emu_operand(e, e->op_size, 2);
-
-	unknown_if(e, e->op_size == 8);
-	far_transfer(e, selector, offset, modrm_reg(e) == 3);
+	enter_code(e, &t);
 }
 
 /* After a return to an outer ring its program must not keep our segments. */
-static void drop_inner_segments(struct emu *e)
+static void drop_segments(struct emu *e, bool all)
 {
-	struct emu_seg s;
+	struct kvm_segment s;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		s = *emu_segment(e, data_segments[i]);
-		if (s.attr & EMU_SEG_UNUSABLE || dpl(&s) >= e->cpl || conforming(&s))
+		if (!all && (s.unusable || s.dpl >= e->cpl || conforming(&s)))
 			continue;
 		unusable(&s, 0, 0);
 		emu_set_segment(e, data_segments[i], &s);
@@ -404,8 +402,8 @@ static void drop_inner_segments(struct emu *e)
 /* The rest of RETF and IRET: CS is checked, SP and SS may be on the stack. */
 static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 release)
 {
-	bool outer = t->cpl > e->cpl, to_long = t->d.seg.attr & EMU_SEG_L;
-	struct emu_seg ss;
+	bool outer = t->cpl > e->cpl, to_long = t->d.seg.l;
+	struct kvm_segment ss;
 	u16 selector;
 	u64 sp;
 
@@ -424,7 +422,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	else
 		emu_move_stack(e, sp);
 	if (outer)
-		drop_inner_segments(e);
+		drop_segments(e, false);
 }
 
 void emu_op_ret_far(struct emu *e)
@@ -432,31 +430,26 @@ void emu_op_ret_far(struct emu *e)
 	struct target t = { .offset = emu_pop(e, e->op_size) };
 	u16 selector = emu_pop(e, e->op_size);
 
-	if (real_or_vm86(e)) {
-		emu_move_stack(e, e->regs[EMU_RSP] + e->op[0].val);
-		real_jump(e, selector, t.offset);
-	} else {
-		check_code(e, selector, BACK, &t);
-		return_to(e, &t, false, e->op[0].val);
-	}
+	check_code(e, selector, BACK, &t);
+	return_to(e, &t, false, e->op[0].val);
 }
 
 /* IRET from ring 0 to vm86 mode: six more values are on the stack. */
 static void return_to_vm86(struct emu *e, u64 offset, u16 cs, u64 flags)
 {
-	static const u8 segs[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
-	u64 value[6];
-	unsigned int i;
+	u64 sp = emu_pop(e, 4);
+	u32 selectors[6];
 
-	for (i = 0; i < 6; i++)
-		value[i] = emu_pop(e, 4);
+	selectors[EMU_CS] = cs;
+	selectors[EMU_SS] = emu_pop(e, 4);
+	selectors[EMU_ES] = emu_pop(e, 4);
+	selectors[EMU_DS] = emu_pop(e, 4);
+	selectors[EMU_FS] = emu_pop(e, 4);
+	selectors[EMU_GS] = emu_pop(e, 4);
 	e->rflags = (flags & FL_DEFINED) | X86_EFLAGS_FIXED;
-	selector_to_base(e, EMU_CS, cs);
-	for (i = 0; i < 5; i++)
-		selector_to_base(e, segs[i], value[i + 1]);
-	e->regs[EMU_RSP] = (u32)value[0];
+	load_vm86_segments(e, selectors);
+	e->regs[EMU_RSP] = (u32)sp;
 	e->next_rip = offset & 0xffff;
-	e->cpl = 3;
 }
 
 void emu_op_iret(struct emu *e)
@@ -465,8 +458,6 @@ void emu_op_iret(struct emu *e)
 	struct target t = { 0 };
 	u16 selector;
 
-	if (emu_vm86_refuses(e))
-		return;
 	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
@@ -478,9 +469,8 @@ void emu_op_iret(struct emu *e)
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
 	flags = emu_pop(e, e->op_size);
-	if (real_or_vm86(e)) {
-		real_jump(e, selector, t.offset);
-	} else if (flags & X86_EFLAGS_VM && !e->cpl && e->op_size == 4 && !long_active(e)) {
+	if (flags & X86_EFLAGS_VM && !real_or_vm86(e) && !e->cpl && e->op_size == 4 &&
+	    !long_active(e)) {
 		return_to_vm86(e, t.offset, selector, flags);
 		writable = 0;
 	} else {
@@ -496,16 +486,18 @@ void emu_op_iret(struct emu *e)
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
-	struct emu_table idt = { 0, 0 };
+	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
+	struct target t = { 0 };
 	u32 entry;
 
-	e->ops->get_idt(e, &idt);
-	gp_if(e, vector * 4u + 3 > idt.limit);
-	entry = emu_system_load(e, idt.base + vector * 4u, 4);
+	gp_if(e, vector * 4u + 3 > idt->limit);
+	entry = emu_system_load(e, idt->base + vector * 4u, 4);
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
 	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
 	emu_push(e, back, 2);
-	real_jump(e, entry >> 16, entry & 0xffff);
+	t.offset = entry & 0xffff;
+	check_code(e, entry >> 16, DIRECT, &t);
+	enter_code(e, &t);
 	e->rflags &= ~(X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_AC | X86_EFLAGS_RF);
 }
 
@@ -517,12 +509,10 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 {
 	bool wide = long_active(e);
 	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
-	struct emu_table idt = { 0, 0 };
-	u64 at;
+	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
+	u64 at = idt->base + vector * size;
 
-	e->ops->get_idt(e, &idt);
-	at = idt.base + vector * size;
-	raise_if(e, vector * size + size - 1 > idt.limit, EX_GP, code);
+	raise_if(e, vector * size + size - 1 > idt->limit, EX_GP, code);
 	*raw = emu_system_load(e, at, 8);
 	type = *raw >> 40 & 0x1f;
 	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), EX_GP, code);
@@ -542,7 +532,6 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	u64 sp = e->regs[EMU_RSP], raw = 0;
 	unsigned int type, size, ist, i;
 	struct target t = { 0 };
-	struct emu_seg null;
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
@@ -572,9 +561,8 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		emu_push(e, error, size);
 	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
 	enter_code(e, &t);
-	unusable(&null, 0, 0);
-	for (i = 0; i < 4 && vm86; i++)
-		emu_set_segment(e, data_segments[i], &null);
+	if (vm86)
+		drop_segments(e, true);
 	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM);
 	if (!(type & 1))
 		e->rflags &= ~X86_EFLAGS_IF;
@@ -597,156 +585,91 @@ void emu_op_int(struct emu *e)
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;
-	if (e->opcode == 0xcd && emu_vm86_refuses(e))
-		return;
 	e->external = e->opcode == 0xf1;
 	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
-/* ---- LDTR, TR, and looking at descriptors ---------------------------------- */
-
-/* Reads the descriptor of an LDT for LDTR; a null one leaves no LDT. */
-static void load_ldt(struct emu *e, u16 selector, u8 vector)
-{
-	struct descriptor d;
-
-	unusable(&d.seg, selector, 0);
-	if (!null_selector(selector)) {
-		selector_if(e, selector & 4, vector, selector);
-		fetch_descriptor(e, selector, vector, &d);
-		selector_if(e, (d.seg.attr & CODE_OR_TYPE) != TYPE_LDT, vector, selector);
-		selector_if(e, !(d.seg.attr & EMU_SEG_P), vector == EX_TS ? EX_TS : EX_NP,
-			    selector);
-		gp_if(e, !emu_canonical(e, d.seg.base));
-	}
-	emu_set_segment(e, EMU_LDTR, &d.seg);
-}
-
-/* LLDT and LTR */
-void emu_op_load_system(struct emu *e)
-{
-	u16 selector = e->op[0].val;
-	struct descriptor d;
-	u32 type;
-
-	if (modrm_reg(e) == 2)
-		return load_ldt(e, selector, EX_GP);
-	gp_if(e, null_selector(selector));
-	selector_if(e, selector & 4, EX_GP, selector);
-	fetch_descriptor(e, selector, EX_GP, &d);
-	type = d.seg.attr & CODE_OR_TYPE;
-	selector_if(e, type != TYPE_TSS32 && (type != TYPE_TSS16 || long_active(e)),
-		    EX_GP, selector);
-	selector_if(e, !(d.seg.attr & EMU_SEG_P), EX_NP, selector);
-	gp_if(e, !emu_canonical(e, d.seg.base));
-	mark_descriptor(e, &d, TYPE_BUSY, 0);
-	emu_set_segment(e, EMU_TR, &d.seg);
-}
+/* ---- Looking at descriptors ------------------------------------------------ */
 
 /*
- * The descriptor that LAR, LSL, VERR and VERW ask for. False where they would
- * clear ZF: null, beyond the limit, or not visible from here.
+ * LAR, LSL, VERR, VERW: ZF says whether the descriptor can be seen from here and
+ * is what they want.
  */
-static bool visible_descriptor(struct emu *e, u16 selector, struct descriptor *d)
-{
-	if (null_selector(selector))
-		return false;
-	fetch_descriptor(e, selector, EX_GP, d);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
-		e->status = EMU_OK;
-		return false;
-	}
-	return conforming(&d->seg) ||
-	       (e->cpl <= dpl(&d->seg) && (selector & 3u) <= dpl(&d->seg));
-}
-
-void emu_op_lar_lsl(struct emu *e)
+void emu_op_look(struct emu *e)
 {
 	/* System types that each knows (SDM tables 3-53, 3-58), [1]: in long mode */
 	static const u16 lar[2] = { 0x1a3e, 0x1a04 }, lsl[2] = { 0x0a0e, 0x0a04 };
-	bool is_lsl = e->opcode == 0x03, found;
-	struct descriptor d;
+	bool verify = e->opcode == 0x00, is_lsl = e->opcode == 0x03, found, code;
+	u16 selector = e->op[verify ? 0 : 1].val;
+	struct descriptor d = { 0 };
 
-	found = visible_descriptor(e, e->op[1].val, &d);
-	if (found && !(d.seg.attr & EMU_SEG_S))
-		found = (is_lsl ? lsl : lar)[long_active(e)] >> (d.seg.attr & EMU_SEG_TYPE) & 1;
-	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
+	found = !null_selector(selector);
 	if (found)
-		e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
-	else
-		e->flags |= NOWRITE;
-}
-
-/* VERR and VERW */
-void emu_op_verify(struct emu *e)
-{
-	bool write = modrm_reg(e) == 5, found, code;
-	struct descriptor d;
-
-	found = visible_descriptor(e, e->op[0].val, &d);
-	if (found) {
-		code = d.seg.attr & EMU_SEG_CODE;
-		found = d.seg.attr & EMU_SEG_S &&
-			(d.seg.attr & EMU_SEG_WRITE ? !(write && code) : !write && !code);
+		fetch_descriptor(e, selector, EX_GP, &d);
+	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
+		e->status = EMU_OK;	/* beyond the limit */
+		found = false;
 	}
+	found = found && (conforming(&d.seg) ||
+			  (e->cpl <= d.seg.dpl && (selector & 3u) <= d.seg.dpl));
+	code = d.seg.type & SEG_CODE;
+	if (verify && modrm_reg(e) == 5)
+		found = found && d.seg.s && d.seg.type & SEG_WRITE && !code;
+	else if (verify)
+		found = found && d.seg.s && (d.seg.type & SEG_WRITE || !code);
+	else if (!d.seg.s)
+		found = found && (is_lsl ? lsl : lar)[long_active(e)] >> d.seg.type & 1;
 	flags_change(e, FL_ZF, flag_if(found, FL_ZF));
+	e->op[0].val = is_lsl ? d.seg.limit : (u32)(d.raw >> 32) & 0x00ffff00;
+	if (!found)
+		e->flags |= NOWRITE;
 }
 
 /* Writes only when it has to. */
 void emu_op_arpl(struct emu *e)
 {
-	u64 want = e->op[1].val & 3, value = (e->op[0].val & ~3ull) | want;
+	u64 want = e->op[1].val & 3;
 	bool raise = (e->op[0].val & 3) < want;
 
 	flags_change(e, FL_ZF, flag_if(raise, FL_ZF));
-	if (raise && e->op[0].loc == LOC_MEM)
-		emu_set_operand(e, &value, 2);
-	else if (raise)
-		emu_set_gpr(e, e->op[0].reg, 2, value);
+	if (!raise)
+		return;
+	e->op[0].val = (e->op[0].val & ~3ull) | want;
+	e->flags &= ~NOWRITE;
 }
 
 /* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */
 
-/* A TSS from EIP to GS: 16 dwords at 20, or 14 words at 0E without FS and GS */
-struct task {
-	u32 eip, eflags, regs[8], selectors[6];
-};
+/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
+enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
 
-#define TASK_FIELDS	(sizeof(struct task) / 4)
-
-static void access_task(struct emu *e, const struct emu_seg *tss, struct task *task, bool write)
+/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
+static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
+			bool write)
 {
-	bool wide = tss->attr & 8;
-	unsigned int size = wide ? sizeof(*task) : 28, i;
+	bool wide = tss->type & 8;
+	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2, i;
 	u64 at = tss->base + (wide ? 0x20 : 0x0e);
-	u32 fields[TASK_FIELDS];
-	u16 words[TASK_FIELDS] = { 0 };
-	void *image = wide ? (void *)fields : (void *)words;
 
-	memcpy(fields, task, sizeof(fields));
-	for (i = 0; i < TASK_FIELDS && write; i++)
-		words[i] = fields[i];
-	if (write)
-		return emu_lin_write(e, at, image, size, EMU_ACC_SYSTEM);
-	emu_lin_read(e, at, image, size, EMU_ACC_SYSTEM);
-	for (i = 0; i < TASK_FIELDS && !wide; i++)
-		fields[i] = words[i];
-	memcpy(task, fields, sizeof(fields));
+	for (i = 0; i < n; i++, at += size)
+		if (write)
+			emu_system_store(e, at, task[i], size);
+		else
+			task[i] = emu_system_load(e, at, size);
+	if (!write)
+		task[TASK_LDT] = emu_system_load(e, at, 2);
 }
 
-static void save_task(struct emu *e, const struct emu_seg *tss, bool iret)
+static void save_task(struct emu *e, const struct kvm_segment *tss, bool iret)
 {
-	struct task task = {
-		.eip = e->rip,
-		.eflags = e->rflags & ~(iret ? X86_EFLAGS_NT : 0),
-	};
+	u32 task[TASK_FIELDS] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
 	unsigned int i;
 
 	for (i = 0; i < 8; i++)
-		task.regs[i] = e->regs[i];
+		task[TASK_REGS + i] = e->regs[i];
 	for (i = 0; i < 6; i++)
-		task.selectors[i] = emu_segment(e, i)->selector;
-	access_task(e, tss, &task, true);
+		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
+	access_task(e, tss, task, true);
 }
 
 /* Busy bits and the link, when the old task's state is safe. */
@@ -764,20 +687,17 @@ static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, 
 }
 
 /* Faults in here are the new task's: its registers are in place. */
-static void load_task_segments(struct emu *e, const u32 selectors[6], u16 ldt)
+static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 {
 	static const u8 order[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
 	struct target t = { .offset = e->rip };
-	struct emu_seg s;
+	struct kvm_segment s;
 	unsigned int i;
 
-	load_ldt(e, ldt, EX_TS);
+	load_system(e, EMU_LDTR, ldt, EX_TS);
 	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
-		e->cpl = 3;
-		for (i = 0; i < 6; i++)
-			selector_to_base(e, i, selectors[i]);
-		return;
+		return load_vm86_segments(e, selectors);
 	}
 	e->mode = EMU_PROT32;
 	e->cpl = selectors[EMU_CS] & 3;
@@ -796,23 +716,22 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 {
 	bool back = reason == EMU_TASK_IRET, wide;
 	bool nested = reason == EMU_TASK_CALL || reason == EMU_TASK_GATE;
-	struct emu_seg old = *emu_segment(e, EMU_TR);
+	struct kvm_segment old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
-	u64 cr0 = e->ops->get_cr(e, 0), dr7, cr3, ldt;
+	u64 cr0 = cr(e, 0), cr3;
+	u32 task[TASK_FIELDS] = { 0 };
 	struct descriptor new;
-	struct task task = { 0 };
 	unsigned int i;
 
 	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
 	fetch_descriptor(e, selector, vector, &new);
-	wide = new.seg.attr & 8;
-	selector_if(e, (new.seg.attr & CODE_OR_TYPE & ~8u) !=
+	wide = new.seg.type & 8;
+	selector_if(e, (system_type(&new.seg) & ~8u) !=
 		       (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16), vector, selector);
-	selector_if(e, !(new.seg.attr & EMU_SEG_P), EX_NP, selector);
+	selector_if(e, !new.seg.present, EX_NP, selector);
 	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
-	access_task(e, &new.seg, &task, false);
-	ldt = emu_system_load(e, new.seg.base + (wide ? 0x60 : 0x2a), 2);
+	access_task(e, &new.seg, task, false);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
 	save_task(e, &old, back);
 	link_tasks(e, &new, old.selector, nested);
@@ -822,14 +741,14 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
 	if (stopped(e))
 		return;
-	if (e->ops->get_dr(e, 7, &dr7) == EMU_OK)
-		emu_stop(e, e->ops->set_dr(e, 7, dr7 & ~0x155ull));
-	e->rip = task.eip;
-	e->rflags = (task.eflags & FL_DEFINED) | X86_EFLAGS_FIXED | (nested ? X86_EFLAGS_NT : 0);
+	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
+	e->rip = task[TASK_EIP];
+	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
+		    (nested ? X86_EFLAGS_NT : 0);
 	for (i = 0; i < 8; i++)
-		e->regs[i] = task.regs[i];
+		e->regs[i] = task[TASK_REGS + i];
 	emu_checkpoint(e);
-	load_task_segments(e, task.selectors, ldt);
+	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
 	e->next_rip = e->rip;
 	if (has_error)
 		emu_push(e, error, wide ? 4 : 2);

@@ -23,10 +23,17 @@
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 #define FL_DEFINED	0x003f7fd5ull
 
+#define MSR_TSC			0x10u
 #define MSR_EFER		0xc0000080u
 #define EFER_LMA		0x400u
 #define MSR_KERNEL_GS_BASE	0xc0000102u
 #define MSR_TSC_AUX		0xc0000103u
+
+/* The type of a code or data segment */
+#define SEG_ACCESSED		1u
+#define SEG_WRITE		2u	/* data: writable; code: readable */
+#define SEG_DOWN		4u	/* data: expand down; code: conforming */
+#define SEG_CODE		8u
 
 /* Exception vectors. */
 enum {
@@ -36,47 +43,34 @@ enum {
 };
 
 /*
- * Where an operand is. Those up to LOC_LAST_MODRM need a ModRM byte. A decoded
- * operand is LOC_GPR, LOC_MEM or another one that says itself where it is.
+ * Operands are written as in the manual's opcode maps (SDM 2D A.2): a letter for
+ * where, one for the size. The manual's, which need a ModRM byte up to M:
+ *
+ *	E  register or memory		G  register by ModRM.reg
+ *	W  vector register or memory	V  vector register by ModRM.reg
+ *	Q  MMX register or memory	P  MMX register by ModRM.reg
+ *	R  register, mod is ignored	S  segment register by ModRM.reg
+ *	C  control register by reg	D  debug register by reg
+ *	M  memory, a register is #UD
+ *	B  register by VEX.vvvv		Z  register in the opcode's low bits
+ *	I  immediate			J  displacement of a jump
+ *	O  memory at an offset		A  offset and selector, immediate
+ *	X  memory at DS:rSI		Y  memory at ES:rDI
+ *	F  flags
+ *
+ * and ours: a, c, d: rAX, CL, DX; 1: the constant; i: byte, sign-extended to the
+ * operand size; s: segment register in the opcode; l, t: LDTR, TR; 0: CR0;
+ * e: EDX:EAX; m: the MSR that ECX names; x: the XCR; @: XLAT's byte of memory;
+ * -: pushed to the stack; +: popped from it.
+ *
+ * Sizes: b w d q v z y n x as in the manual; u and j are b in even opcodes, else
+ * v or z; h is half of v; m is v in a register, w in memory; s is x, but with F3
+ * d and with F2 q.
+ *
+ * A decoded operand has one of MEMORY, G (any general register), V, P, S, C, or
+ * another letter from X on.
  */
-enum loc {
-	LOC_NONE,
-	LOC_RM,			/* E: register or memory, by ModRM */
-	LOC_REG,		/* G: register, by ModRM.reg */
-	LOC_RM_GPR,		/* R: register by ModRM.rm, mod is ignored */
-	LOC_SREG,		/* S: segment register */
-	LOC_CR,			/* C */
-	LOC_DR,			/* D */
-	LOC_VEC,		/* V: vector register by ModRM.reg */
-	LOC_VEC_RM,		/* W: vector register or memory */
-	LOC_MMX,		/* P: MMX register by ModRM.reg */
-	LOC_MMX_RM,		/* Q: MMX register or memory */
-	LOC_LAST_MODRM = LOC_MMX_RM,
-	LOC_VVVV,		/* B: general register by VEX.vvvv */
-	LOC_OPC,		/* Z: register in the opcode's low bits */
-	LOC_ACC,		/* AL, AX, EAX, RAX */
-	LOC_CL,
-	LOC_ONE,		/* the constant 1 */
-	LOC_IMM,		/* I */
-	LOC_IMM8,		/* one byte, sign-extended to the operand size */
-	LOC_REL,		/* J: displacement of a jump */
-	LOC_OFFSET,		/* O: memory at an immediate offset */
-	LOC_FAR,		/* A: selector and offset in the instruction */
-	LOC_GPR,
-	LOC_MEM,
-};
-
-/*
- * How big an operand is: the manual's lower-case letters, and three of ours: BV
- * and BZ are B in even opcodes, else V or Z; M is V in a register, W in memory.
- */
-enum size_code {
-	SZ_B, SZ_W, SZ_D, SZ_Q, SZ_V, SZ_Z, SZ_Y, SZ_N, SZ_X, SZ_BV, SZ_BZ, SZ_M,
-};
-
-#define KIND(loc, size)	((u16)((loc) << 4 | (size)))
-#define KIND_LOC(kind)	((kind) >> 4)
-#define KIND_SIZE(kind)	((kind) & 15)
+#define MEMORY		'M'
 
 /* Flags of a row. */
 enum {
@@ -91,23 +85,21 @@ enum {
 	PRIV	= 1u << 7,	/* #GP unless CPL is 0 */
 	PROT	= 1u << 8,	/* #UD in real and vm86 mode */
 	UMIP	= 1u << 9,	/* #GP with CR4.UMIP unless CPL is 0 */
-	MEMORY	= 1u << 10,	/* #UD with a register operand */
+	IOPL	= 1u << 10,	/* #GP in vm86 mode unless IOPL is 3 */
 	STRING	= 1u << 11,	/* string instruction: REP repeats it */
 	REPCC	= 1u << 12,	/* … and REPE and REPNE look at ZF */
 	BITS	= 1u << 13,	/* a register bit offset moves the address */
 	ALIGN	= 1u << 14,	/* memory operand must be aligned */
 	ANYLEN	= 1u << 15,	/* VEX.L does not matter */
+	SWAP	= 1u << 16,	/* operand 1, a register, becomes what operand 0 was */
+	KEEP	= 1u << 17,	/* flags stay as they are */
 };
 
-/* What op_value() and op_control() are to do, in the upper bits */
-#define VALUE_SHIFT	16
-#define VALUE(what)	((u32)(what) << VALUE_SHIFT)
-
 struct row {
-	void (*run)(struct emu *e);
-	u16 kind[3];
+	void (*run)(struct emu *e); /* NULL: not known, or a group */
+	char operands[7];	/* up to three */
 	u32 flags;
-	const struct row *group; /* eight rows, by ModRM.reg */
+	u8 what;		/* for run, if it does several things; which group */
 };
 
 /*
@@ -118,6 +110,7 @@ struct row {
 enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
 
 /* emulate_insn.c: the tables. */
+extern const struct row emu_groups[][8];
 const struct row *emu_find_row(const struct emu *e);
 const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode);
 
@@ -133,10 +126,8 @@ static inline bool stopped(const struct emu *e)
 }
 
 /* Calls an op that returns a result, unless stopped; then no argument counts. */
-#define emu_call(e, op, ...) do {					\
-	if (!stopped(e))						\
-		emu_stop(e, (e)->ops->op(e, __VA_ARGS__));		\
-} while (0)
+#define emu_call(e, op, ...) \
+	emu_stop(e, stopped(e) ? EMU_OK : (e)->ops->op(e, __VA_ARGS__))
 
 void emu_stop(struct emu *e, int result);
 void emu_raise(struct emu *e, u8 vector, u32 error);
@@ -147,15 +138,8 @@ static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
 		emu_raise(e, vector, error);
 }
 
-static inline void gp_if(struct emu *e, bool condition)
-{
-	raise_if(e, condition, EX_GP, 0);
-}
-
-static inline void ud_if(struct emu *e, bool condition)
-{
-	raise_if(e, condition, EX_UD, 0);
-}
+#define gp_if(e, condition)	raise_if(e, condition, EX_GP, 0)
+#define ud_if(e, condition)	raise_if(e, condition, EX_UD, 0)
 
 static inline void unknown_if(struct emu *e, bool condition)
 {
@@ -169,53 +153,44 @@ void emu_checkpoint(struct emu *e);
 int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
-const struct emu_seg *emu_segment(struct emu *e, unsigned int seg);
-void emu_set_segment(struct emu *e, unsigned int seg, const struct emu_seg *s);
+const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg);
+void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
 bool emu_replayed(struct emu *e, void *buf, unsigned int size);
-void emu_log_input(struct emu *e, int r, const void *buf, unsigned int size);
-bool emu_written(struct emu *e);
-void emu_log_output(struct emu *e, int r);
-void emu_lin_read(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-void emu_lin_write(struct emu *e, u64 linear, const void *buf, unsigned int size,
-		   unsigned int access);
-void emu_lin_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
-		     unsigned int size);
-void emu_read(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
-	      unsigned int access);
-void emu_write(struct emu *e, unsigned int seg, u64 offset, const void *buf, unsigned int size);
+void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size);
+void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
+void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access);
+void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size);
+void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
+		unsigned int access);
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size);
 u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
 void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
-void emu_set_operand(struct emu *e, const void *buf, unsigned int size);
+void emu_set_operand(struct emu *e, void *buf, unsigned int size);
 u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
 u64 emu_gpr(const struct emu *e, unsigned int reg, unsigned int size);
 void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value);
+void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size);
 unsigned int emu_stack_size(struct emu *e);
 void emu_move_stack(struct emu *e, u64 sp);
 void emu_push(struct emu *e, u64 value, unsigned int size);
 u64 emu_pop(struct emu *e, unsigned int size);
 void emu_jump(struct emu *e, u64 target);
 u64 emu_flags_writable(const struct emu *e, unsigned int size);
-bool emu_vm86_refuses(struct emu *e);
+void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes);
 
 /* emulate_far.c */
-void emu_op_mov_to_sreg(struct emu *e);
-void emu_op_push_sreg(struct emu *e);
-void emu_op_pop_sreg(struct emu *e);
+void emu_load_segment(struct emu *e, unsigned int seg, u16 selector);
 void emu_op_load_far_pointer(struct emu *e);
-void emu_op_far_direct(struct emu *e);
-void emu_op_far_indirect(struct emu *e);
+void emu_op_far(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
 void emu_op_int(struct emu *e);
-void emu_op_load_system(struct emu *e);
-void emu_op_verify(struct emu *e);
-void emu_op_lar_lsl(struct emu *e);
+void emu_op_look(struct emu *e);
 void emu_op_arpl(struct emu *e);
 
 static inline u64 cr(struct emu *e, unsigned int n)

@@ -34,7 +34,7 @@ static u8 *pio_data(struct kvm_vcpu *vcpu)
 	return (u8 *)vcpu->run + PAGE_SIZE;
 }
 
-/* ---- out to user space ------------------------------------------------------------ */
+/* ---- out to user space --------------------------------------------------- */
 
 static int mmio_exit(struct kvm_vcpu *vcpu)
 {
@@ -66,7 +66,7 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- ports that the processor decoded ------------------------------------------------ */
+/* ---- ports that the processor decoded ------------------------------------ */
 
 static u64 low_bytes(u64 value, unsigned int size)
 {
@@ -117,13 +117,13 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
-/* ---- the emulator's memory -------------------------------------------------------------- */
+/* ---- the emulator's memory ----------------------------------------------- */
 
-static u32 walk_access(struct emu *e, unsigned int access, bool write)
+static u32 walk_access(struct emu *e, unsigned int access)
 {
-	u32 walk = 0;
+	u32 walk = access & EMU_ACC_FETCH ? ACCESS_EXEC : 0;
 
-	if (write || access & EMU_ACC_RMW)
+	if (access & (EMU_ACC_WRITE | EMU_ACC_RMW))
 		walk |= ACCESS_WRITE;
 	if (e->cpl == 3 && !(access & EMU_ACC_SYSTEM))
 		walk |= ACCESS_USER;
@@ -192,103 +192,46 @@ static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data,
 	}
 }
 
-static void begin_mmio(struct kvm_io_state *io, bool write, unsigned int size)
+static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		     unsigned int access)
 {
-	io->write = write;
-	io->size = size;
-	io->fragments = io->next = 0;
-	io->port_count = 0;
-}
-
-static int op_fetch(struct emu *e, u64 linear, void *buf, unsigned int size)
-{
-	struct span span[2];
-	int i, r;
-
-	r = find_spans(e, linear, size,
-		       ACCESS_EXEC | (e->cpl == 3 ? ACCESS_USER : 0), span);
-	if (r != EMU_OK)
-		return r;
-	for (i = 0; i < 2 && span[i].len; i++) {
-		/* Code outside of memory: nothing that we could run. */
-		if (!span[i].memory)
-			return EMU_UNHANDLED;
-		r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, buf, span[i].len);
-		if (r)
-			return emu_error(e, r);
-		buf += span[i].len;
-	}
-	return EMU_OK;
-}
-
-static int op_read(struct emu *e, u64 linear, void *buf, unsigned int size,
-		   unsigned int access)
-{
-	struct kvm_io_state *io = &vcpu_of(e)->io;
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
+	bool write = access & EMU_ACC_WRITE, memory;
 	struct span span[2];
 	u8 *data = buf;
 	int i, r;
 
-	r = find_spans(e, linear, size, walk_access(e, access, false), span);
-	if (r != EMU_OK)
+	r = find_spans(e, linear, size, walk_access(e, access), span);
+	if (r != EMU_OK || access & EMU_ACC_PROBE)
 		return r;
-	if (!span[0].memory && !span[1].len && size <= 8 &&
-	    kvm_device_mmio(vcpu_of(e), span[0].gpa, size, buf, false))
-		return EMU_OK;
-	begin_mmio(io, false, size);
-	if (!span[0].memory || (span[1].len && !span[1].memory)) {
-		if (size > KVM_MMIO_MAX)
-			return EMU_UNHANDLED;
-		data = io->data;
-	}
-	for (i = 0; i < 2 && span[i].len; i++) {
-		if (span[i].memory) {
-			r = kvm_read_guest(vcpu_of(e)->kvm, span[i].gpa, data,
-					   span[i].len);
-			if (r)
-				return emu_error(e, r);
-		} else {
-			add_fragments(io, span[i].gpa, data, span[i].len);
-		}
-		data += span[i].len;
-	}
-	return io->fragments ? EMU_AGAIN : EMU_OK;
-}
-
-static int op_write(struct emu *e, u64 linear, const void *buf,
-		    unsigned int size, unsigned int access)
-{
-	struct kvm_vcpu *vcpu = vcpu_of(e);
-	struct kvm_io_state *io = &vcpu->io;
-	const u8 *data = buf;
-	struct span span[2];
-	int i, r;
-
-	r = find_spans(e, linear, size, walk_access(e, access, true), span);
-	if (r != EMU_OK)
-		return r;
-	begin_mmio(io, true, size);
-	if (size > KVM_MMIO_MAX &&
-	    (!span[0].memory || (span[1].len && !span[1].memory)))
+	memory = span[0].memory && (!span[1].len || span[1].memory);
+	/* Code outside of memory is nothing that we could run. */
+	if (!memory && (size > KVM_MMIO_MAX || access & EMU_ACC_FETCH))
 		return EMU_UNHANDLED;
-	if (!span[0].memory && !span[1].len && size <= 8 &&
-	    kvm_device_mmio(vcpu, span[0].gpa, size, (void *)buf, true))
+	if (!memory && !span[1].len &&
+	    ((size <= 8 && kvm_device_mmio(vcpu, span[0].gpa, size, buf, write)) ||
+	     (write && kvm_write_taken(vcpu, false, span[0].gpa, size, buf))))
 		return EMU_OK;
-	if (!span[0].memory && !span[1].len &&
-	    kvm_write_taken(vcpu, false, span[0].gpa, size, buf))
-		return EMU_OK;
+	io->write = write;
+	io->size = size;
+	io->fragments = 0;
+	io->next = 0;
+	io->port_count = 0;
+	if (!memory) {
+		data = io->data;
+		if (write)
+			memcpy(data, buf, size);
+	}
 	for (i = 0; i < 2 && span[i].len; i++) {
-		if (span[i].memory) {
-			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data,
-					    span[i].len);
-			if (r)
-				return emu_error(e, r);
-		} else {
-			u8 *copy = io->data + (data - (const u8 *)buf);
-
-			memcpy(copy, data, span[i].len);
-			add_fragments(io, span[i].gpa, copy, span[i].len);
-		}
+		if (!span[i].memory)
+			add_fragments(io, span[i].gpa, data, span[i].len);
+		else if (write)
+			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+		else
+			r = kvm_read_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+		if (r)
+			return emu_error(e, r);
 		data += span[i].len;
 	}
 	return io->fragments ? EMU_AGAIN : EMU_OK;
@@ -301,12 +244,12 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	u64 seen;
 	int r;
 
-	r = find_spans(e, linear, size, walk_access(e, 0, true), span);
+	r = find_spans(e, linear, size, walk_access(e, EMU_ACC_WRITE), span);
 	if (r != EMU_OK)
 		return r;
 	/* Devices and split accesses know no bus lock: a plain write it is. */
 	if (!span[0].memory || span[1].len)
-		return op_write(e, linear, new, size, 0);
+		return op_access(e, linear, (void *)new, size, EMU_ACC_WRITE);
 	if (size > sizeof(seen))
 		return EMU_UNHANDLED;
 	memcpy(&seen, old, size);
@@ -316,193 +259,118 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return r ? EMU_RETRY : EMU_OK;
 }
 
-static int op_probe_write(struct emu *e, u64 linear, unsigned int size)
+/* ---- the emulator's ports ------------------------------------------------- */
+
+static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		  unsigned int count, bool out)
 {
-	struct span span[2];
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	struct kvm_io_state *io = &vcpu->io;
+	unsigned int i;
 
-	return find_spans(e, linear, size, walk_access(e, 0, true), span);
-}
-
-/* ---- the emulator's ports ------------------------------------------------------------------ */
-
-static int op_pio(struct emu *e, u16 port, unsigned int size,
-		  unsigned int count, bool write)
-{
-	struct kvm_io_state *io = &vcpu_of(e)->io;
-
-	if (size * count > PAGE_SIZE)
-		return EMU_UNHANDLED;
-	io->write = write;
+	/* One port is one device's: all of the string, or none of it. */
+	for (i = 0; i < count; i++)
+		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
+			break;
+	if (i == count)
+		return EMU_OK;
+	if (out && count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
+		return EMU_OK;
+	/* At most EMU_PIO_MAX bytes, which is less than the page for them. */
+	if (out)
+		memcpy(pio_data(vcpu), buf, size * count);
+	io->write = out;
 	io->port = port;
 	io->port_size = size;
 	io->port_count = count;
 	return EMU_AGAIN;
 }
 
-static int op_pio_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		     unsigned int count)
+/* ---- the emulator's registers -------------------------------------------- */
+
+static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
-	unsigned int i;
+	struct kvm_dtable t;
 
-	/* One port is one device's: all of the string, or none of it. */
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu_of(e)->kvm, port, size, buf + i * size, false))
-			return op_pio(e, port, size, count, false);
-	return EMU_OK;
+	if (seg < EMU_GDTR)
+		return kvm_ops->get_segment(vcpu_of(e), seg, s);
+	(seg == EMU_IDTR ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &t);
+	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
 }
 
-static int op_pio_out(struct emu *e, u16 port, unsigned int size,
-		      const void *buf, unsigned int count)
+static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
-	struct kvm_vcpu *vcpu = vcpu_of(e);
-	unsigned int i;
+	struct kvm_dtable t = { .base = s->base, .limit = s->limit };
 
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu->kvm, port, size, (void *)buf + i * size,
-				    true))
-			break;
-	if (i == count)
-		return EMU_OK;
-	if (count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
-		return EMU_OK;
-	if (size * count <= PAGE_SIZE)
-		memcpy(pio_data(vcpu), buf, size * count);
-	return op_pio(e, port, size, count, true);
+	if (seg < EMU_GDTR)
+		return kvm_ops->set_segment(vcpu_of(e), seg, s);
+	(seg == EMU_IDTR ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &t);
 }
 
-/* ---- the emulator's registers ----------------------------------------------------------------- */
-
-static void op_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+/* What the setters refuse is #GP(0). */
+static int gp_unless(struct emu *e, int refused)
 {
-	struct kvm_segment k;
-
-	kvm_ops->get_segment(vcpu_of(e), seg, &k);
-	s->base = k.base;
-	s->limit = k.limit;
-	s->selector = k.selector;
-	s->attr = k.type | k.s << 4 | k.dpl << EMU_SEG_DPL_SHIFT |
-		  (k.present ? EMU_SEG_P : 0) | (k.avl ? EMU_SEG_AVL : 0) |
-		  (k.l ? EMU_SEG_L : 0) | (k.db ? EMU_SEG_DB : 0) |
-		  (k.g ? EMU_SEG_G : 0) | (k.unusable ? EMU_SEG_UNUSABLE : 0);
+	return refused ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
-
-static void op_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
-{
-	struct kvm_segment k = {
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = s->attr & EMU_SEG_TYPE,
-		.s = !!(s->attr & EMU_SEG_S),
-		.dpl = (s->attr & EMU_SEG_DPL) >> EMU_SEG_DPL_SHIFT,
-		.present = !!(s->attr & EMU_SEG_P),
-		.avl = !!(s->attr & EMU_SEG_AVL),
-		.l = !!(s->attr & EMU_SEG_L),
-		.db = !!(s->attr & EMU_SEG_DB),
-		.g = !!(s->attr & EMU_SEG_G),
-		.unusable = !!(s->attr & EMU_SEG_UNUSABLE),
-	};
-
-	kvm_ops->set_segment(vcpu_of(e), seg, &k);
-}
-
-#define DESCRIPTOR_TABLE_OPS(name)					\
-static void op_get_##name(struct emu *e, struct emu_table *t)		\
-{									\
-	struct kvm_dtable dt;						\
-									\
-	kvm_ops->get_##name(vcpu_of(e), &dt);				\
-	t->base = dt.base;						\
-	t->limit = dt.limit;						\
-}									\
-									\
-static void op_set_##name(struct emu *e, const struct emu_table *t)	\
-{									\
-	struct kvm_dtable dt = { .base = t->base, .limit = t->limit };	\
-									\
-	kvm_ops->set_##name(vcpu_of(e), &dt);				\
-}
-
-DESCRIPTOR_TABLE_OPS(gdt)
-DESCRIPTOR_TABLE_OPS(idt)
 
 static u64 op_get_cr(struct emu *e, unsigned int cr)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 
 	switch (cr) {
-	case 0:
-		return vcpu->cr0;
-	case 2:
-		return vcpu->cr2;
-	case 3:
-		return kvm_ops->get_cr3(vcpu);
-	case 4:
-		return vcpu->cr4;
-	default:
-		return vcpu->cr8;
+	case 0:		return vcpu->cr0;
+	case 2:		return vcpu->cr2;
+	case 3:		return kvm_ops->get_cr3(vcpu);
+	case 4:		return vcpu->cr4;
+	default:	return vcpu->cr8;
 	}
 }
 
 static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
-	int r = 0;
 
 	switch (cr) {
-	case 0:
-		r = kvm_set_cr0(vcpu, value);
-		break;
+	case 0:		return gp_unless(e, kvm_set_cr0(vcpu, value));
+	case 3:		return gp_unless(e, kvm_set_cr3(vcpu, value));
+	case 4:		return gp_unless(e, kvm_set_cr4(vcpu, value));
 	case 2:
 		vcpu->cr2 = value;
-		break;
-	case 3:
-		r = kvm_set_cr3(vcpu, value);
-		break;
-	case 4:
-		r = kvm_set_cr4(vcpu, value);
-		break;
+		return EMU_OK;
 	default:
 		vcpu->io.tpr_lowered = value < vcpu->cr8;
-		r = kvm_set_cr8(vcpu, value);
-		break;
+		return gp_unless(e, kvm_set_cr8(vcpu, value));
 	}
-	return r ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
 }
 
-static int op_get_dr(struct emu *e, unsigned int dr, u64 *value)
+static u64 op_get_dr(struct emu *e, unsigned int dr)
 {
-	*value = kvm_get_dr(vcpu_of(e), dr);
-	return EMU_OK;
+	return kvm_get_dr(vcpu_of(e), dr);
 }
 
 static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 {
-	return kvm_set_dr(vcpu_of(e), dr, value) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	return gp_unless(e, kvm_set_dr(vcpu_of(e), dr, value));
 }
 
+/* The filter is for RDMSR and WRMSR, not for what others do with an MSR. */
 static int op_rdmsr(struct emu *e, u32 index, u64 *value)
 {
-	return kvm_guest_msr(vcpu_of(e), index, value, false) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	if (e->map != 2 || e->opcode != 0x32)
+		return gp_unless(e, kvm_get_msr(vcpu_of(e), index, value, false));
+	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, value, false));
 }
 
 static int op_wrmsr(struct emu *e, u32 index, u64 value)
 {
-	return kvm_guest_msr(vcpu_of(e), index, &value, true) ?
-		emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
-}
-
-static int op_rdtsc(struct emu *e, u64 *value)
-{
-	*value = kvm_guest_tsc(vcpu_of(e));
-	return EMU_OK;
+	if (e->map != 2 || e->opcode != 0x30)
+		return gp_unless(e, kvm_set_msr(vcpu_of(e), index, value, false));
+	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, &value, true));
 }
 
 static int op_cpuid(struct emu *e, u32 r[4])
 {
-	kvm_cpuid(vcpu_of(e), &r[0], &r[1], &r[2], &r[3]);
+	kvm_cpuid(vcpu_of(e), &r[EMU_RAX], &r[EMU_RBX], &r[EMU_RCX], &r[EMU_RDX]);
 	return EMU_OK;
 }
 
@@ -517,17 +385,11 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
 		return EMU_OK;
-	case EMU_CTL_INVD:
-	case EMU_CTL_WBINVD:
-	case EMU_CTL_CLFLUSH:
-	case EMU_CTL_PAUSE:
-		return EMU_OK;	/* the host's caches are coherent */
 	case EMU_CTL_IRET:
 		kvm_ops->set_nmi_mask(vcpu, false);
 		return EMU_OK;
 	case EMU_CTL_XSETBV:
-		return kvm_set_xcr0(vcpu, arg, *(u64 *)arg2) ?
-			emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+		return gp_unless(e, kvm_set_xcr0(vcpu, arg, *(u64 *)arg2));
 	case EMU_CTL_XGETBV:
 		*(u64 *)arg2 = vcpu->xcr0;
 		return arg ? EMU_UNHANDLED : EMU_OK;
@@ -536,88 +398,65 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	}
 }
 
-/* ---- the emulator's x87 and vector registers ------------------------------------------------------ */
+/* ---- the emulator's x87 and vector registers ----------------------------- */
 
 /*
  * During KVM_RUN they are the thread's. They are put away, and what KVM_GET_XSAVE
  * would give is read or changed: its head has the layout of struct emu_fpu.
  */
-static int emu_access_fpu(struct kvm_vcpu *vcpu, struct emu_fpu *get, const struct emu_fpu *set)
+static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 {
 	unsigned int size = max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
 	struct xregs_state *x = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	struct kvm_vcpu *vcpu = vcpu_of(e);
 	u32 unused, zmm_high = 0;
 	int i, r = 0;
 
 	if (!x)
-		return -ENOMEM;
+		return emu_error(e, -ENOMEM);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, x, size, vcpu->fpu.fpstate->user_xfeatures,
 				       vcpu->guest_pkru);
-	if (get) {
-		memcpy(get, x, offsetof(struct emu_fpu, zeroed));
+	if (!set) {
+		memcpy(fpu, x, offsetof(struct emu_fpu, zeroed));
 	} else {
-		memcpy(x, set, offsetof(struct emu_fpu, unused));
+		memcpy(x, fpu, offsetof(struct emu_fpu, unused));
 		x->header.xfeatures |= XFEATURE_MASK_FPSSE;
 		if (boot_cpu_has(X86_FEATURE_AVX)) {
-			memcpy(x->extended_state_area, set->ymm_high, sizeof(set->ymm_high));
+			memcpy(x->extended_state_area, fpu->ymm_high, sizeof(fpu->ymm_high));
 			x->header.xfeatures |= XFEATURE_MASK_YMM & kvm_caps.xcr0;
 		}
 		if (kvm_caps.xcr0 & XFEATURE_MASK_ZMM_Hi256)
 			cpuid_count(0xd, XFEATURE_ZMM_Hi256, &unused, &zmm_high, &unused, &unused);
 		for (i = 0; i < 16 && zmm_high; i++)
-			if (set->zeroed >> i & 1)
+			if (fpu->zeroed >> i & 1)
 				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
 		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, x, kvm_caps.xcr0,
 						   &vcpu->guest_pkru);
 	}
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	kvfree(x);
-	return r;
-}
-
-static int op_fpu_get(struct emu *e, struct emu_fpu *fpu)
-{
-	int r = emu_access_fpu(vcpu_of(e), fpu, NULL);
-
-	return r ? emu_error(e, r) : EMU_OK;
-}
-
-static int op_fpu_set(struct emu *e, const struct emu_fpu *fpu)
-{
-	int r = emu_access_fpu(vcpu_of(e), NULL, fpu);
-
 	return r ? emu_error(e, r) : EMU_OK;
 }
 
 const struct emu_ops kvm_emu_ops = {
-	.fetch = op_fetch,
-	.read = op_read,
-	.write = op_write,
+	.access = op_access,
 	.cmpxchg = op_cmpxchg,
-	.probe_write = op_probe_write,
-	.pio_in = op_pio_in,
-	.pio_out = op_pio_out,
+	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,
-	.get_gdt = op_get_gdt,
-	.set_gdt = op_set_gdt,
-	.get_idt = op_get_idt,
-	.set_idt = op_set_idt,
 	.get_cr = op_get_cr,
 	.set_cr = op_set_cr,
 	.get_dr = op_get_dr,
 	.set_dr = op_set_dr,
 	.rdmsr = op_rdmsr,
 	.wrmsr = op_wrmsr,
-	.rdtsc = op_rdtsc,
 	.cpuid = op_cpuid,
 	.control = op_control,
-	.fpu_get = op_fpu_get,
-	.fpu_set = op_fpu_set,
+	.fpu = op_fpu,
 };
 
-/* ---- running the emulator ------------------------------------------------------------------------ */
+/* ---- running the emulator ------------------------------------------------ */
 
 static u8 emu_mode(struct kvm_vcpu *vcpu)
 {
@@ -667,9 +506,7 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 
 	emu_store_regs(vcpu);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
-	kvm_ops->set_shadow(vcpu,
-		(e->shadow & EMU_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
-		(e->shadow & EMU_SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0));
+	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
 	if (vcpu->io.halt)
 		return kvm_halt(vcpu);	/* RIP is behind the HLT already */
@@ -759,10 +596,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 		return 1;
 	}
 	if (io->port_count) {
-		if (io->write)
-			emu_supply(e, NULL, 0);
-		else
-			emu_supply(e, pio_data(vcpu), io->port_size * io->port_count);
+		emu_supply(e, pio_data(vcpu), io->write ? 0 : io->port_size * io->port_count);
 		return run_emulator(vcpu);
 	}
 	if (!io->write)
@@ -772,10 +606,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 		vcpu->resume = resume_emulation;
 		return mmio_exit(vcpu);
 	}
-	if (io->write)
-		emu_supply(e, NULL, 0);
-	else
-		emu_supply(e, io->data, io->size);
+	emu_supply(e, io->data, io->write ? 0 : io->size);
 	return run_emulator(vcpu);
 }
 

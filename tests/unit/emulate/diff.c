@@ -31,7 +31,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 #include "forms.h"
 
 #define CODE		0x14000000ul	/* no power of two below WINDOW: bit offsets are */
@@ -820,26 +820,20 @@ static int world_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return put_off(linear, size, false) ? EMU_AGAIN : EMU_OK;
 }
 
-static int world_probe_write(struct emu *e, u64 linear, unsigned int size)
-{
-	return check_pages(e, linear, size, true);
-}
-
 static int world_pio(struct emu *e, u16 port, unsigned int size, void *buf,
-		     unsigned int count)
+		     unsigned int count, bool out)
 {
-	(void)e, (void)port, (void)size, (void)buf, (void)count;
+	(void)e, (void)port, (void)size, (void)buf, (void)count, (void)out;
 	return EMU_UNHANDLED;
 }
 
-static void world_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void find_segment(unsigned int seg, struct segment *s)
 {
-	(void)e;
 	memset(s, 0, sizeof(*s));
 	if (seg == EMU_LDTR) {
 		s->base = LDT;
 		s->limit = sizeof(ldt) - 1;
-		s->attr = have_ldt ? 0x82 : EMU_SEG_UNUSABLE;
+		s->attr = have_ldt ? 0x82 : UNUSABLE;
 		return;
 	}
 	if (seg == EMU_TR) {		/* refuses every port */
@@ -864,24 +858,23 @@ static void world_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
 	}
 }
 
-static void world_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+static void world_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
+{
+	struct segment s;
+
+	(void)e;
+	find_segment(seg, &s);
+	*k = to_kvm(&s);
+	if (seg == EMU_GDTR)
+		*k = (struct kvm_segment){ .base = GDT, .limit = sizeof(gdt) - 1 };
+	if (seg == EMU_IDTR)
+		*k = (struct kvm_segment){ .base = IDT, .limit = 0xfff };
+}
+
+static void world_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
 	emulated_segments[seg] = s->selector;
-}
-
-static void world_get_gdt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	t->base = GDT;
-	t->limit = sizeof(gdt) - 1;
-}
-
-static void world_get_idt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	t->base = IDT;
-	t->limit = 0xfff;
 }
 
 static u64 world_get_cr(struct emu *e, unsigned int cr)
@@ -893,13 +886,11 @@ static u64 world_get_cr(struct emu *e, unsigned int cr)
 static int world_control(struct emu *e, enum emu_control what, u64 arg,
 			 void *arg2)
 {
+	(void)e, (void)arg;
 	switch (what) {
 	case EMU_CTL_XGETBV:
 		*(u64 *)arg2 = native_level == 3 ? 0xe7 : 7;
 		return EMU_OK;
-	case EMU_CTL_CLFLUSH:
-		return check_pages(e, arg, 1, false);
-	case EMU_CTL_PAUSE:
 	case EMU_CTL_IRET:
 		return EMU_OK;
 	default:
@@ -945,22 +936,32 @@ static int world_rdmsr(struct emu *e, u32 index, u64 *value)
 	return EMU_OK;
 }
 
+static int world_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return check_pages(e, linear, size, access & EMU_ACC_WRITE);
+	if (access & EMU_ACC_FETCH)
+		return world_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? world_write(e, linear, buf, size, access) :
+					world_read(e, linear, buf, size, access);
+}
+
+static int world_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? world_fpu_set(e, f) : world_fpu_get(e, f);
+}
+
 static const struct emu_ops world = {
-	.fetch = world_fetch,
-	.read = world_read,
-	.write = world_write,
+	.access = world_access,
+	.fpu = world_fpu,
 	.cmpxchg = world_cmpxchg,
-	.probe_write = world_probe_write,
-	.pio_in = world_pio,
+	.pio = world_pio,
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,
-	.get_gdt = world_get_gdt,
-	.get_idt = world_get_idt,
 	.get_cr = world_get_cr,
 	.control = world_control,
 	.rdmsr = world_rdmsr,
-	.fpu_get = world_fpu_get,
-	.fpu_set = world_fpu_set,
 };
 
 /* Runs to the end of the instruction, whatever "user space" has to do. */
@@ -979,9 +980,9 @@ static int run_emulated(const struct test_case *t)
 	emu.cpl = 3;
 	emu.va_bits = 48;
 	for (turns = 0; turns < EMU_NSEGS; turns++) {
-		struct emu_seg s;
+		struct segment s;
 
-		world_get_seg(&emu, turns, &s);
+		find_segment(turns, &s);
 		emulated_segments[turns] = s.selector;
 	}
 	for (turns = 0; turns < 2000; turns++) {

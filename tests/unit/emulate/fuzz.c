@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 
 #define check(condition) do {						\
 	if (!(condition)) {						\
@@ -60,7 +60,7 @@ static int outcome(struct emu *e, u64 linear, unsigned int size, bool input)
 static void check_size(const struct emu *e, u64 linear, unsigned int size)
 {
 	check(size >= 1);
-	check(size <= 64 || (size <= EMU_PIO_MAX &&
+	check(size <= 64 || size == 288 || size == 416 || (size <= EMU_PIO_MAX &&
 			     (linear & 4095) + size <= 4096));
 	check(e->mode == EMU_LONG || linear + size - 1 <= 0xffffffffull ||
 	      linear > 0xffffffffull);
@@ -115,31 +115,30 @@ static int fuzz_probe(struct emu *e, u64 linear, unsigned int size)
 	return next() & 1 ? EMU_OK : emu_page_fault(e, linear, 6);
 }
 
-static int fuzz_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		   unsigned int count)
+static int fuzz_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		    unsigned int count, bool out)
 {
-	int r = outcome(e, port, size * count, true);
+	int r = outcome(e, port, size * count, !out);
 
 	check(count >= 1 && size * count <= EMU_PIO_MAX);
 	check(size == 1 || size == 2 || size == 4);
-	if (r == EMU_OK)
+	if (r == EMU_OK && !out)
 		next_bytes(buf, size * count);
 	return r;
 }
 
-static int fuzz_out(struct emu *e, u16 port, unsigned int size,
-		    const void *buf, unsigned int count)
+static void fuzz_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
 {
-	(void)buf;
-	check(count >= 1 && size * count <= EMU_PIO_MAX);
-	check(size == 1 || size == 2 || size == 4);
-	return outcome(e, port, size, false);
-}
+	struct segment segment = { 0 }, *s = &segment;
 
-static void fuzz_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
-{
+	if (seg == EMU_GDTR || seg == EMU_IDTR) {
+		*k = (struct kvm_segment){ 0 };
+		next_bytes(&k->limit, 2);
+		next_bytes(&k->base, e->mode == EMU_LONG ? 6 : 4);
+		k->base >>= 2;
+		return;
+	}
 	check(seg < EMU_NSEGS);
-	memset(s, 0, sizeof(*s));
 	next_bytes(&s->selector, 2);
 	s->limit = next() & 1 ? 0xffffffff : 0xffff;
 	s->attr = next() | (next() << 8 & 0x1f000);
@@ -148,27 +147,15 @@ static void fuzz_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
 	next_bytes(&s->base, next() & 1 ? 8 : 0);
 	if (e->mode != EMU_LONG)
 		s->base = (u32)s->base;
+	*k = to_kvm(s);
 }
 
 static void fuzz_set_seg(struct emu *e, unsigned int seg,
-			 const struct emu_seg *s)
+			 const struct kvm_segment *s)
 {
 	(void)e, (void)s;
 	check(seg < EMU_NSEGS);
 	new_task |= seg == EMU_TR;
-}
-
-static void fuzz_get_table(struct emu *e, struct emu_table *t)
-{
-	next_bytes(&t->limit, 2);
-	t->base = 0;
-	next_bytes(&t->base, e->mode == EMU_LONG ? 6 : 4);
-	t->base >>= 2;
-}
-
-static void fuzz_set_table(struct emu *e, const struct emu_table *t)
-{
-	(void)e, (void)t;
 }
 
 static u64 fuzz_get_cr(struct emu *e, unsigned int cr)
@@ -188,12 +175,11 @@ static int fuzz_set_cr(struct emu *e, unsigned int cr, u64 value)
 	return next() & 1 ? EMU_OK : emu_fault(e, 13, true, 0);
 }
 
-static int fuzz_get_dr(struct emu *e, unsigned int dr, u64 *value)
+static u64 fuzz_get_dr(struct emu *e, unsigned int dr)
 {
 	(void)e;
 	check(dr <= 3 || dr == 6 || dr == 7);
-	*value = next();
-	return EMU_OK;
+	return next();
 }
 
 static int fuzz_set_dr(struct emu *e, unsigned int dr, u64 value)
@@ -214,13 +200,6 @@ static int fuzz_wrmsr(struct emu *e, u32 index, u64 value)
 {
 	(void)index, (void)value;
 	return next() & 7 ? EMU_OK : emu_fault(e, 13, true, 0);
-}
-
-static int fuzz_rdtsc(struct emu *e, u64 *value)
-{
-	(void)e;
-	*value = next();
-	return EMU_OK;
 }
 
 static int fuzz_cpuid(struct emu *e, u32 r[4])
@@ -257,31 +236,37 @@ static int fuzz_fpu_set(struct emu *e, const struct emu_fpu *fpu)
 	return next() & 15 ? EMU_OK : emu_fault(e, 13, true, 0);
 }
 
+static int fuzz_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return fuzz_probe(e, linear, size);
+	if (access & EMU_ACC_FETCH)
+		return fuzz_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? fuzz_write(e, linear, buf, size, access) :
+					fuzz_read(e, linear, buf, size, access);
+}
+
+static int fuzz_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? fuzz_fpu_set(e, f) : fuzz_fpu_get(e, f);
+}
+
 static const struct emu_ops fuzz_ops = {
-	.fetch = fuzz_fetch,
-	.read = fuzz_read,
-	.write = fuzz_write,
+	.access = fuzz_access,
+	.fpu = fuzz_fpu,
 	.cmpxchg = fuzz_cmpxchg,
-	.probe_write = fuzz_probe,
-	.pio_in = fuzz_in,
-	.pio_out = fuzz_out,
+	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,
-	.get_gdt = fuzz_get_table,
-	.set_gdt = fuzz_set_table,
-	.get_idt = fuzz_get_table,
-	.set_idt = fuzz_set_table,
 	.get_cr = fuzz_get_cr,
 	.set_cr = fuzz_set_cr,
 	.get_dr = fuzz_get_dr,
 	.set_dr = fuzz_set_dr,
 	.rdmsr = fuzz_rdmsr,
 	.wrmsr = fuzz_wrmsr,
-	.rdtsc = fuzz_rdtsc,
 	.cpuid = fuzz_cpuid,
 	.control = fuzz_control,
-	.fpu_get = fuzz_fpu_get,
-	.fpu_set = fuzz_fpu_set,
 };
 
 static void set_up(void)

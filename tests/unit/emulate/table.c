@@ -5,7 +5,7 @@
  * decoder. A guest of 1 MiB and 64 KiB; a device at 0xa0000 whose accesses
  * always need user space.
  */
-#include "../../../kvm-module/emulate.h"
+#include "segment.h"
 #include "../tap.h"
 
 #define RAM	0x110000u
@@ -14,8 +14,8 @@
 
 static u8 ram[RAM];
 static struct emu emu;
-static struct emu_seg segs[EMU_NSEGS];
-static struct emu_table gdt, idt;
+static struct segment segs[EMU_NSEGS];
+static struct kvm_dtable gdt, idt;
 static u64 cr[16], dr[8], msr_value, efer;
 static struct emu_fpu fpu;
 static u32 msr_index;
@@ -105,64 +105,38 @@ static int t_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return EMU_OK;
 }
 
-static int t_in(struct emu *e, u16 port, unsigned int size, void *buf,
-		unsigned int count)
+static int t_pio(struct emu *e, u16 port, unsigned int size, void *buf,
+		 unsigned int count, bool out)
 {
 	(void)e;
 	port_last = port;
 	port_size = size;
 	port_count = count;
-	if (ports_wait)
-		return EMU_AGAIN;
-	memcpy(buf, port_data, size * count);
-	return EMU_OK;
-}
-
-static int t_out(struct emu *e, u16 port, unsigned int size, const void *buf,
-		 unsigned int count)
-{
-	(void)e;
-	port_last = port;
-	port_size = size;
-	port_count = count;
-	memcpy(port_data, buf, size * count);
+	if (out)
+		memcpy(port_data, buf, size * count);
+	else if (!ports_wait)
+		memcpy(buf, port_data, size * count);
 	return ports_wait ? EMU_AGAIN : EMU_OK;
 }
 
-static void t_get_seg(struct emu *e, unsigned int seg, struct emu_seg *s)
+static void t_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
+	const struct kvm_dtable *t = seg == EMU_IDTR ? &idt : &gdt;
+
 	(void)e;
-	*s = segs[seg];
+	*s = to_kvm(&segs[seg]);
+	if (seg >= EMU_GDTR)
+		*s = (struct kvm_segment){ .base = t->base, .limit = t->limit };
 }
 
-static void t_set_seg(struct emu *e, unsigned int seg, const struct emu_seg *s)
+static void t_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
-	segs[seg] = *s;
-}
-
-static void t_get_gdt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	*t = gdt;
-}
-
-static void t_set_gdt(struct emu *e, const struct emu_table *t)
-{
-	(void)e;
-	gdt = *t;
-}
-
-static void t_get_idt(struct emu *e, struct emu_table *t)
-{
-	(void)e;
-	*t = idt;
-}
-
-static void t_set_idt(struct emu *e, const struct emu_table *t)
-{
-	(void)e;
-	idt = *t;
+	if (seg >= EMU_GDTR)
+		*(seg == EMU_IDTR ? &idt : &gdt) =
+			(struct kvm_dtable){ .base = s->base, .limit = s->limit };
+	else
+		segs[seg] = from_kvm(s);
 }
 
 static u64 t_get_cr(struct emu *e, unsigned int n)
@@ -179,11 +153,10 @@ static int t_set_cr(struct emu *e, unsigned int n, u64 value)
 	return EMU_OK;
 }
 
-static int t_get_dr(struct emu *e, unsigned int n, u64 *value)
+static u64 t_get_dr(struct emu *e, unsigned int n)
 {
 	(void)e;
-	*value = dr[n];
-	return EMU_OK;
+	return dr[n];
 }
 
 static int t_set_dr(struct emu *e, unsigned int n, u64 value)
@@ -198,7 +171,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 	msr_index = index;
 	if (index == 0xbad)
 		return emu_fault(e, 13, true, 0);
-	*value = index == 0xc0000080 ? efer : msr_value;
+	*value = index == 0xc0000080 ? efer : index == 0x10 ? 0x1122334455667788ull : msr_value;
 	return EMU_OK;
 }
 
@@ -211,18 +184,11 @@ static int t_wrmsr(struct emu *e, u32 index, u64 value)
 	return EMU_OK;
 }
 
-static int t_rdtsc(struct emu *e, u64 *value)
-{
-	(void)e;
-	*value = 0x1122334455667788ull;
-	return EMU_OK;
-}
-
 static int t_cpuid(struct emu *e, u32 r[4])
 {
 	(void)e;
-	r[1] = r[0] + 1;
-	r[3] = r[2] + 1;
+	r[EMU_RBX] = r[EMU_RAX] + 1;
+	r[EMU_RDX] = r[EMU_RCX] + 1;
 	return EMU_OK;
 }
 
@@ -235,11 +201,6 @@ static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	if (what == EMU_CTL_XGETBV)
 		*(u64 *)arg2 = 7;
 	return EMU_OK;
-}
-
-static int t_probe_write(struct emu *e, u64 linear, unsigned int size)
-{
-	return memory(e, linear, size, true);
 }
 
 static int t_fpu_get(struct emu *e, struct emu_fpu *to)
@@ -256,29 +217,35 @@ static int t_fpu_set(struct emu *e, const struct emu_fpu *from)
 	return EMU_OK;
 }
 
+static int t_access(struct emu *e, u64 linear, void *buf, unsigned int size,
+		    unsigned int access)
+{
+	if (access & EMU_ACC_PROBE)
+		return memory(e, linear, size, access & EMU_ACC_WRITE);
+	if (access & EMU_ACC_FETCH)
+		return t_fetch(e, linear, buf, size);
+	return access & EMU_ACC_WRITE ? t_write(e, linear, buf, size, access) :
+					t_read(e, linear, buf, size, access);
+}
+
+static int t_fpu(struct emu *e, struct emu_fpu *f, bool set)
+{
+	return set ? t_fpu_set(e, f) : t_fpu_get(e, f);
+}
+
 static const struct emu_ops ops = {
-	.probe_write = t_probe_write,
-	.fpu_get = t_fpu_get,
-	.fpu_set = t_fpu_set,
-	.fetch = t_fetch,
-	.read = t_read,
-	.write = t_write,
+	.access = t_access,
+	.fpu = t_fpu,
 	.cmpxchg = t_cmpxchg,
-	.pio_in = t_in,
-	.pio_out = t_out,
+	.pio = t_pio,
 	.get_seg = t_get_seg,
 	.set_seg = t_set_seg,
-	.get_gdt = t_get_gdt,
-	.set_gdt = t_set_gdt,
-	.get_idt = t_get_idt,
-	.set_idt = t_set_idt,
 	.get_cr = t_get_cr,
 	.set_cr = t_set_cr,
 	.get_dr = t_get_dr,
 	.set_dr = t_set_dr,
 	.rdmsr = t_rdmsr,
 	.wrmsr = t_wrmsr,
-	.rdtsc = t_rdtsc,
 	.cpuid = t_cpuid,
 	.control = t_control,
 };
@@ -316,7 +283,7 @@ static void reset(enum emu_mode mode)
 	segs[EMU_TR].limit = 0x67;
 	segs[EMU_TR].base = 0x6000;
 	ram[0x6066] = 0x68;	/* the bitmap begins beyond the limit */
-	segs[EMU_LDTR].attr = EMU_SEG_UNUSABLE;
+	segs[EMU_LDTR].attr = UNUSABLE;
 	if (mode == EMU_REAL || mode == EMU_VM86) {
 		segs[EMU_CS].selector = 0x100;
 		segs[EMU_CS].base = 0x1000;
@@ -400,7 +367,7 @@ static void test_real_mode(void)
 	emu.regs[EMU_RAX] = 0xabcd;
 	RUN("\x8e\xd0");
 	is(segs[EMU_SS].base, 0xabcd0, "real mode: MOV SS, AX");
-	is(emu.shadow, EMU_SHADOW_MOV_SS, "MOV SS blocks interrupts once");
+	is(emu.shadow, KVM_X86_SHADOW_INT_MOV_SS, "MOV SS blocks interrupts once");
 	RUN("\x90");
 	is(emu.shadow, 0, "the next instruction does not");
 
@@ -522,12 +489,12 @@ static void test_protection(void)
 	is(RUN("\xf4"), EMU_OK, "CPL 0: HLT");
 	is(control_last, EMU_CTL_HLT, "HLT is reported");
 	RUN("\xfb");
-	is(emu.shadow, EMU_SHADOW_STI, "STI blocks interrupts once");
+	is(emu.shadow, KVM_X86_SHADOW_INT_STI, "STI blocks interrupts once");
 	RUN("\xfb");
 	is(emu.shadow, 0, "STI with IF already set does not");
 
 	reset(EMU_PROT32);
-	segs[EMU_DS].attr |= EMU_SEG_UNUSABLE;
+	segs[EMU_DS].attr |= UNUSABLE;
 	ok(faulted(RUN("\x8a\x03"), 13), "a null DS is #GP");
 	segs[EMU_DS].attr = 0xc091;
 	is(RUN("\x8a\x03"), EMU_OK, "a read-only segment can be read");
@@ -889,7 +856,7 @@ static void test_segment_loads(void)
 	is(access_byte(0x10), 0x93, "and the descriptor is marked accessed");
 	is(load_ds(0x18), EMU_OK, "MOV DS: readable code");
 	is(load_ds(0), EMU_OK, "MOV DS: null");
-	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "makes it unusable");
+	ok(segs[EMU_DS].attr & UNUSABLE, "makes it unusable");
 	ok(selector_fault(load_ds(0x38), 11, 0x38), "not present is #NP");
 	ok(selector_fault(load_ds(0x28), 13, 0x28), "a TSS is #GP");
 	ok(selector_fault(load_ds(0x70), 13, 0x70), "beyond the limit is #GP");
@@ -971,7 +938,7 @@ static void test_far(void)
 	ok(emu.rip == 0x4444 && emu.cpl == 3 && emu.regs[EMU_RSP] == 0x7777 &&
 	   segs[EMU_SS].selector == 0x23 && segs[EMU_CS].selector == 0x1b &&
 	   emu.rflags == 0x202, "loads all five");
-	ok(segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "ring 0's data is taken away");
+	ok(segs[EMU_DS].attr & UNUSABLE, "ring 0's data is taken away");
 
 	reset_gdt(EMU_PROT32);
 	frame[2] = 0x7777;
@@ -1021,7 +988,7 @@ static void test_far(void)
 	ram[0x9019] = 0x70;
 	is(RUN("\x48\xcf"), EMU_OK, "IRETQ within ring 0");
 	ok(emu.rip == 0x4400 && emu.regs[EMU_RSP] == 0x7000 &&
-	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE,
+	   segs[EMU_SS].attr & UNUSABLE,
 	   "takes RSP and a null SS from the stack");
 	emu.rip = 0x1000;
 	emu.rflags |= 0x4000;
@@ -1037,7 +1004,7 @@ static void test_far_pointers(void)
 	ok(segs[EMU_ES].base == 0x1000 && emu.regs[EMU_RSP] == 0x1000, "POP ES");
 	RUN("\x1e\x17");
 	is(RUN("\x17"), EMU_OK, "POP SS");
-	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == EMU_SHADOW_MOV_SS,
+	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == KVM_X86_SHADOW_INT_MOV_SS,
 	   "blocks interrupts once");
 	memcpy(ram + 0x2010, "\x78\x56\x34\x12\xcd\xab", 6);
 	RUN("\xc4\x1e\x10\x00");
@@ -1055,7 +1022,7 @@ static void test_far_pointers(void)
 	reset_gdt(EMU_PROT32);
 	emu.regs[EMU_RAX] = 0;
 	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT of null");
-	ok(segs[EMU_LDTR].attr & EMU_SEG_UNUSABLE, "leaves no LDT");
+	ok(segs[EMU_LDTR].attr & UNUSABLE, "leaves no LDT");
 	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0), "LTR of null is #GP(0)");
 	emu.regs[EMU_RBX] = 0x70;
 	RUN("\x0f\x03\xc3");
@@ -1187,7 +1154,7 @@ static void test_interrupts(void)
 	is(RUN("\xcd\x21"), EMU_OK, "INT from vm86 mode");
 	ok(emu.regs[EMU_RSP] == 0x8000 - 36 && dword(0x27fdc) == 2 &&
 	   dword(0x27fe4) == 0x23202 && dword(0x27ff4) == 0x200 && !(emu.rflags & 0x20000) &&
-	   !emu.cpl && segs[EMU_DS].attr & EMU_SEG_UNUSABLE, "pushes nine values");
+	   !emu.cpl && segs[EMU_DS].attr & UNUSABLE, "pushes nine values");
 
 	reset_gdt(EMU_LONG);
 	put64(0x21 * 16, gate(0x50, 0x12345678, 0x8e, 0));
@@ -1210,7 +1177,7 @@ static void test_interrupts(void)
 	emu.cpl = 3;
 	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "from ring 3");
 	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x7f00 - 40 &&
-	   segs[EMU_SS].attr & EMU_SEG_UNUSABLE, "SS is null");
+	   segs[EMU_SS].attr & UNUSABLE, "SS is null");
 
 	reset_gdt(EMU_PROT32);
 	put64(GDT + 0x58, gate(8, 0x12345678, 0xec, 2));
@@ -1280,7 +1247,7 @@ static void test_task_switch(void)
 	is(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0), EMU_OK,
 	   "task switch to a 16-bit TSS");
 	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[EMU_ES].base == 0x20000 &&
-	   segs[EMU_FS].attr & EMU_SEG_UNUSABLE, "FS and GS become null");
+	   segs[EMU_FS].attr & UNUSABLE, "FS and GS become null");
 
 	reset_gdt(EMU_PROT32);
 	put32(0x5820, 0x77);
@@ -1346,10 +1313,8 @@ static void test_rare(void)
 	ok(faulted(RUN("\xc5\xf8\x10\x03"), 6), "so is AVX");
 
 	reset(EMU_LONG);
-	RUN("\x0f\x08");
-	is(control_last, EMU_CTL_INVD, "INVD");
-	RUN("\x0f\x09");
-	is(control_last, EMU_CTL_WBINVD, "WBINVD");
+	is(RUN("\x0f\x08"), EMU_OK, "INVD");
+	is(RUN("\x0f\x09"), EMU_OK, "WBINVD");
 	RUN("\x66\x0f\x38\x82\x00");
 	is(control_last, EMU_CTL_INVPCID, "INVPCID");
 	msr_value = 0x123456000;
@@ -1439,8 +1404,9 @@ static void test_rare(void)
 	ok(faulted(RUN("\x9b"), 7), "FWAIT with MP and TS is #NM");
 	ok(faulted(RUN("\xdb\xe3"), 7), "FNINIT with TS is #NM");
 	is(RUN("\x66\x0f\xae\x3f"), EMU_OK, "CLFLUSHOPT");
-	ok(control_last == EMU_CTL_CLFLUSH && control_arg == 0x2010,
-	   "reports the line");
+	fault_page = 0x2000;
+	ok(faulted(RUN("\x66\x0f\xae\x3f"), 14) && emu.fault.cr2 == 0x2010,
+	   "faults like a load");
 }
 
 int main(void)
