@@ -199,7 +199,7 @@ void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsi
 			unsigned int size) = e->ops->cmpxchg;
 
 	if (!e->lock)
-		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE);
+		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, NULL, 0))
 		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
@@ -881,6 +881,9 @@ static void execute_string(struct emu *e)
 	e->rip = e->next_rip;
 }
 
+#define DECODED_AT	offsetof(struct emu, length)
+#define DECODED_BYTES	(offsetof(struct emu, next_rip) + sizeof(u64) - DECODED_AT)
+
 /* Begins an instruction, or goes on with one that was put off. */
 void emu_begin(struct emu *e)
 {
@@ -888,8 +891,7 @@ void emu_begin(struct emu *e)
 	if (!e->keep_bytes)
 		e->nbytes = 0;
 	e->keep_bytes = false;
-	memset((u8 *)e + offsetof(struct emu, length), 0,
-	       offsetof(struct emu, next_rip) - offsetof(struct emu, length));
+	memset((u8 *)e + DECODED_AT, 0, DECODED_BYTES);
 	e->modrm = 0xc0;
 	e->vex_len = 16;
 	e->seg = EMU_NSEGS;
@@ -914,18 +916,32 @@ int emu_end(struct emu *e)
 	return r;
 }
 
+/* Decoding is done once, however often the instruction is put off. */
+static void begin_decoded(struct emu *e)
+{
+	bool again = e->keep_bytes;
+
+	_Static_assert(DECODED_BYTES <= sizeof(e->decoded), "struct emu: decoded is too small");
+	emu_begin(e);
+	if (!again) {
+		decode(e);
+		memcpy(e->decoded, (u8 *)e + DECODED_AT, DECODED_BYTES);
+		return;
+	}
+	memcpy((u8 *)e + DECODED_AT, e->decoded, DECODED_BYTES);
+	e->seg_cached = 0;
+}
+
 int emu_decode(struct emu *e)
 {
-	emu_begin(e);
-	decode(e);
+	begin_decoded(e);
 	e->keep_bytes = !stopped(e);
 	return e->status;
 }
 
 static int run_once(struct emu *e)
 {
-	emu_begin(e);
-	decode(e);
+	begin_decoded(e);
 	check_allowed(e);
 	if (e->flags & STRING && e->rep) {
 		execute_string(e);

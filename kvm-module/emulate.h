@@ -87,6 +87,7 @@ enum emu_segment {
 #define EMU_ACC_SYSTEM	4u	/* descriptor tables and TSS: supervisor at any CPL */
 #define EMU_ACC_FETCH	8u	/* instruction bytes: EMU_AGAIN stands for none */
 #define EMU_ACC_PROBE	16u	/* only checked; buf is NULL */
+#define EMU_ACC_LAST	32u	/* a write behind which nothing can fail: may be put off */
 
 /* Software-visible side effects that are not registers: ops->control(). */
 enum emu_control {
@@ -227,6 +228,7 @@ struct emu {
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	u16 accesses, log_len;	/* finished ones, and the answers to them */
 	u64 lock_old;		/* what a LOCKed destination held */
+	u64 decoded[24];	/* length to next_rip, as decode() left them */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];
 	u8 log[EMU_LOG_SIZE];

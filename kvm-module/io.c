@@ -137,10 +137,30 @@ static int emu_error(struct emu *e, int error)
 	return EMU_UNHANDLED;
 }
 
+/*
+ * The processor has said where the access went that brought us here: the one of
+ * its kind at this offset in a page. (CMPS could make two.)
+ */
+static bool same_as_fault(struct emu *e, u64 linear, u32 access, gpa_t *gpa)
+{
+	struct kvm_io_state *io = &vcpu_of(e)->io;
+
+	if (!io->fault_known || offset_in_page(io->fault_gpa) != offset_in_page(linear) ||
+	    access & ACCESS_EXEC || !(access & ACCESS_WRITE) == io->fault_write ||
+	    (e->map == 1 && (e->opcode & 0xfe) == 0xa6))
+		return false;
+	io->fault_known = false;
+	*gpa = io->fault_gpa;
+	return true;
+}
+
 static int translate(struct emu *e, u64 linear, u32 access, gpa_t *gpa)
 {
 	u32 code;
 	int r;
+
+	if (same_as_fault(e, linear, access, gpa))
+		return EMU_OK;
 
 	/* Data of 16- and 32-bit code lies below 4 GiB, its GDT perhaps not. */
 	r = kvm_translate(vcpu_of(e), linear, access, gpa, &code);
@@ -202,6 +222,8 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 	u8 *data = buf;
 	int i, r;
 
+	if (unlikely(io->posted))
+		return EMU_AGAIN;
 	r = find_spans(e, linear, size, walk_access(e, access), span);
 	if (r != EMU_OK || access & EMU_ACC_PROBE)
 		return r;
@@ -234,7 +256,11 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 			return emu_error(e, r);
 		data += span[i].len;
 	}
-	return io->fragments ? EMU_AGAIN : EMU_OK;
+	if (!io->fragments)
+		return EMU_OK;
+	/* A write on its way does not hold its instruction up. */
+	io->posted = access & EMU_ACC_LAST && io->may_post;
+	return io->posted ? EMU_OK : EMU_AGAIN;
 }
 
 static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
@@ -244,6 +270,8 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	u64 seen;
 	int r;
 
+	if (unlikely(vcpu_of(e)->io.posted))
+		return EMU_AGAIN;
 	r = find_spans(e, linear, size, walk_access(e, EMU_ACC_WRITE), span);
 	if (r != EMU_OK)
 		return r;
@@ -268,6 +296,8 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 	struct kvm_io_state *io = &vcpu->io;
 	unsigned int i;
 
+	if (unlikely(io->posted))
+		return EMU_AGAIN;
 	/* One port is one device's: all of the string, or none of it. */
 	for (i = 0; i < count; i++)
 		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
@@ -487,6 +517,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
 	vcpu->io.error = 0;
 	vcpu->io.halt = vcpu->io.tpr_lowered = false;
+	vcpu->io.posted = vcpu->io.may_post = vcpu->io.stale = false;
 }
 
 static void emu_store_regs(struct kvm_vcpu *vcpu)
@@ -559,17 +590,55 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* User space has the write; what follows on it. */
+static int resume_posted(struct kvm_vcpu *vcpu)
+{
+	struct kvm_io_state *io = &vcpu->io;
+
+	if (kvm_reg_read(vcpu, REG_RIP) != io->rip)
+		return 1;
+	if (++io->next < io->fragments) {
+		vcpu->resume = resume_posted;
+		return mmio_exit(vcpu);
+	}
+	return io->more ? kvm_emulate(vcpu) : 1;
+}
+
+/*
+ * A write is on its way to user space, and its instruction done; or, of a string
+ * instruction, its iteration: the others begin afresh.
+ */
+static int post_write(struct kvm_vcpu *vcpu, int r)
+{
+	struct emu *e = &vcpu->emu;
+
+	vcpu->io.more = r != EMU_OK;
+	if (r == EMU_OK) {
+		emu_retire(vcpu, 0);
+	} else {
+		emu_store_regs(vcpu);
+		emu_reset(e);
+	}
+	vcpu->io.rip = e->rip;
+	vcpu->resume = resume_posted;
+	return mmio_exit(vcpu);
+}
+
 static int resume_emulation(struct kvm_vcpu *vcpu);
 
 static int run_emulator(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;
-	u64 old_rflags;
+	u64 old_rflags = e->rflags;
 	int r;
 
-	emu_load(vcpu);
-	old_rflags = e->rflags;
-	switch (emu_run(e)) {
+	/* After a single-stepped instruction there is more to do at once. */
+	vcpu->io.may_post = !(old_rflags & X86_EFLAGS_TF);
+	r = emu_run(e);
+	vcpu->io.fault_known = false;
+	if (vcpu->io.posted)
+		return post_write(vcpu, r);
+	switch (r) {
 	case EMU_OK:
 		return emu_retire(vcpu, old_rflags);
 	case EMU_FAULT:
@@ -591,7 +660,8 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	struct kvm_io_state *io = &vcpu->io;
 	struct emu *e = &vcpu->emu;
 
-	if (kvm_reg_read(vcpu, REG_RIP) != io->rip) {
+	/* User space has put other registers in place: they begin it afresh. */
+	if (kvm_reg_read(vcpu, REG_RIP) != io->rip || io->stale) {
 		emu_reset(e);
 		return 1;
 	}
@@ -615,10 +685,12 @@ int kvm_emulate(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_reset(e);
+	emu_load(vcpu);
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)) {
-		emu_load(vcpu);
-		if (emu_decode(e) == EMU_OK && e->map == 1 && e->opcode == 0xcc)
+		if (emu_decode(e) == EMU_OK && e->map == 1 && e->opcode == 0xcc) {
+			vcpu->io.fault_known = false;
 			return kvm_handle_breakpoint(vcpu);
+		}
 	}
 	return run_emulator(vcpu);
 }
@@ -709,6 +781,9 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 	if (unlikely(ev->exception.injected || ev->irq.injected || ev->nmi.injected))
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
 					  gpa, access);
+	vcpu->io.fault_known = true;
+	vcpu->io.fault_gpa = gpa;
+	vcpu->io.fault_write = access & ACCESS_WRITE;
 	return kvm_emulate(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_memory_fault);

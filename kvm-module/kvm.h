@@ -203,6 +203,11 @@ struct kvm_io_state {
 	int error;		/* why the emulator could not go on, 0 or errno */
 	bool halt;		/* the instruction was a HLT */
 	bool tpr_lowered;	/* ... or a MOV to CR8, with a smaller value */
+	bool may_post, posted;		/* a write that the instruction need not wait for */
+	bool more;			/* ... and the instruction goes on behind it */
+	bool stale;			/* user space has changed registers meanwhile */
+	bool fault_known, fault_write;	/* a second-level fault brought us here: */
+	gpa_t fault_gpa;		/* ... with this access */
 	u8 fragments, next;
 	struct kvm_mmio_fragment fragment[KVM_MMIO_FRAGMENTS];
 	u8 data[KVM_MMIO_MAX];

@@ -60,8 +60,10 @@ static int set_regs(struct kvm_vcpu *vcpu, void *arg)
 	const u64 *in = &regs->rax;
 	int i;
 
-	for (i = 0; i < 16; i++)
+	for (i = 0; i < 16; i++) {
+		vcpu->io.stale |= kvm_reg_read(vcpu, order[i]) != in[i];
 		kvm_reg_write(vcpu, order[i], in[i]);
+	}
 	kvm_reg_write(vcpu, REG_RIP, regs->rip);
 	set_rflags(vcpu, regs->rflags);
 	/* What was to be delivered belonged to the old state. */
@@ -129,6 +131,7 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
+	vcpu->io.stale = true;
 	kvm_ops->set_gdt(vcpu, &s->gdt);
 	kvm_ops->set_idt(vcpu, &s->idt);
 	vcpu->cr2 = s->cr2;
