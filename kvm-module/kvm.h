@@ -388,6 +388,7 @@ struct kvm {
 
 	/* In-kernel interrupt controllers; set once, before any vCPU exists. */
 	bool local_apics;		/* KVM_CREATE_IRQCHIP or split mode */
+	bool odd_apic_ids;		/* an APIC's id is not its vCPU's index */
 	struct kvm_pic *pic;
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;

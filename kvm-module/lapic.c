@@ -302,6 +302,8 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 
 	if (vcpu && vcpu->id == id && vcpu->lapic && apic_id(vcpu->lapic) == id)
 		return vcpu;
+	if (likely(!READ_ONCE(kvm->odd_apic_ids)))
+		return NULL;
 	xa_for_each(&kvm->vcpus, i, vcpu)
 		if (vcpu->lapic && apic_id(vcpu->lapic) == id)
 			return vcpu;
@@ -567,6 +569,8 @@ static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value
 	switch (offset) {
 	case APIC_ID:
 		*reg(apic, APIC_ID) = value & 0xff000000;
+		if (value >> 24 != apic->vcpu->id)
+			WRITE_ONCE(apic->vcpu->kvm->odd_apic_ids, true);
 		break;
 	case APIC_TASKPRI:
 		set_tpr(apic, value);
@@ -761,6 +765,8 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 		*reg(apic, APIC_ID) = vcpu->id;
 		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
 	}
+	if (apic_id(apic) != vcpu->id)
+		WRITE_ONCE(vcpu->kvm->odd_apic_ids, true);
 	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
 	left = *(const u32 *)(s->regs + APIC_TMCCT);

@@ -1313,6 +1313,8 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 		if (other->id == vcpu->id)
 			return -EEXIST;
 	vcpu->index = kvm->nr_vcpus;
+	if (vcpu->index != vcpu->id)
+		WRITE_ONCE(kvm->odd_apic_ids, true);
 	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
 	if (!r)
 		kvm->nr_vcpus++;
