@@ -118,7 +118,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 		if (vcpu->maxphyaddr < 52 &&
 		    s->cr3 & GENMASK_ULL(63, vcpu->maxphyaddr) & ~BIT_ULL(63))
 			return false;
-	} else if (s->efer & EFER_LMA || s->cs.l || s->cr4 & X86_CR4_PCIDE) {
+	} else if (s->efer & EFER_LMA || s->cs.l) {
 		return false;
 	}
 	return true;
@@ -296,7 +296,8 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	const struct kvm_guest_debug *d = arg;
 	u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
 		    KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
+		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |
+		    KVM_GUESTDBG_BLOCKIRQ;
 	u64 rflags;
 
 	if (d->control & ~known)
@@ -317,6 +318,8 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	}
 	set_rflags(vcpu, rflags);
 	kvm_ops->update_debug(vcpu);
+	/* What KVM_GUESTDBG_BLOCKIRQ has held back. */
+	kvm_request(vcpu, REQ_EVENT);
 	return 0;
 }
 

@@ -350,6 +350,8 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	/* A debugger steps through the guest's code, not its handlers. */
+	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ;
 	bool irq;
 
 	if (ev->exception.injected || ev->exception.pending)
@@ -358,12 +360,12 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops->inject_nmi(vcpu);
 	else if (ev->irq.injected)
 		kvm_ops->inject_irq(vcpu);
-	else if (ev->nmi.pending || irq_pending(vcpu))
+	else if (!held && (ev->nmi.pending || irq_pending(vcpu)))
 		inject_new_interrupt(vcpu);
 
-	if (ev->nmi.pending)
+	if (ev->nmi.pending && !held)
 		kvm_ops->request_nmi_window(vcpu);
-	irq = irq_pending(vcpu) || wants_irq_window(vcpu);
+	irq = (!held && irq_pending(vcpu)) || wants_irq_window(vcpu);
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
 	ev->look = irq || ev->nmi.pending;
@@ -559,6 +561,9 @@ static int debug_exit(struct kvm_vcpu *vcpu, u32 exception, u64 dr6)
 
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 {
+	/* Behind STI, VMX would owe the next step's trap at once (SDM 3C 26.3.1.5). */
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP && dr6 & DR_STEP)
+		kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
 	kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0,
