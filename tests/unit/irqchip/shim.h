@@ -39,6 +39,7 @@ typedef __s64 s64;
 #define min_t(t, a, b)	min((t)(a), (t)(b))
 #define clamp(v, lo, hi) ((v) < (lo) ? (lo) : (v) > (hi) ? (hi) : (v))
 #define container_of(p, t, m) ((t *)((char *)(p) - offsetof(t, m)))
+#define likely(x)	(x)
 #define unlikely(x)	(x)
 #define __user
 #define __rcu
@@ -117,6 +118,9 @@ int hrtimer_cancel(struct hrtimer *timer);
 /* ---- types that kvm.h only mentions --------------------------------------- */
 
 struct list_head { struct list_head *next, *prev; };
+struct hlist_head { struct hlist_node *first; };
+#define DECLARE_HASHTABLE(name, bits) struct hlist_head name[1 << (bits)]
+#define DECLARE_PER_CPU(type, name) extern type name
 struct module;
 struct mutex { int unused; };
 struct preempt_notifier { int unused; };
