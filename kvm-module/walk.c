@@ -249,12 +249,55 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
 	return true;
 }
 
+/*
+ * The walk of most: long mode, all levels present and accessed, a page of 4 KiB or
+ * 2 MiB, nothing to set and nothing wrong. False: kvm_walk() has to look.
+ */
+static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
+{
+	u64 e = kvm_ops->get_cr3(vcpu), all = ~0ULL, any = 0, offset_mask;
+	u64 reserved = GENMASK_ULL(51, 0) & ~(BIT_ULL(vcpu->maxphyaddr) - 1);
+	int shift = PAGE_SHIFT + 27;
+	u32 granted;
+
+	if (!kvm_is_long_mode(vcpu) || vcpu->cr4 & (X86_CR4_LA57 | X86_CR4_PKE))
+		return false;
+	if (!(vcpu->efer & EFER_NX))
+		reserved |= PT_NX;
+	for (;; shift -= 9) {
+		gpa_t at = (e & GENMASK_ULL(51, 12)) + ((gva >> shift & 511) << 3);
+
+		if (kvm_read_guest_entry(vcpu->kvm, at, &e, 8) || e & reserved ||
+		    ~e & (PT_P | PT_A))
+			return false;
+		all &= e;
+		any |= e;
+		if (shift == PAGE_SHIFT)
+			break;
+		if (e & PT_PS) {
+			if (shift != PAGE_SHIFT + 9 || e & GENMASK_ULL(20, 13))
+				return false;
+			break;
+		}
+	}
+	granted = (all & PT_U ? ACCESS_USER : 0) | (all & PT_W ? ACCESS_WRITE : 0) |
+		  (any & PT_NX ? 0 : ACCESS_EXEC);
+	if (!allowed(vcpu, access, granted) || (access & ACCESS_WRITE && !(e & PT_D)))
+		return false;
+	offset_mask = BIT_ULL(shift) - 1;
+	*gpa = (e & GENMASK_ULL(51, 12) & ~offset_mask) | (gva & offset_mask);
+	return true;
+}
+
 int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 		  u32 *error_code)
 {
 	struct kvm_walk w;
-	int r = kvm_walk(vcpu, gva, access, &w);
+	int r;
 
+	if (quick_walk(vcpu, gva, access, gpa))
+		return 0;
+	r = kvm_walk(vcpu, gva, access, &w);
 	*gpa = w.gpa;
 	*error_code = w.error_code;
 	return r;
