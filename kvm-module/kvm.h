@@ -606,6 +606,7 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu);	/* RIP stays: it runs again */
 int kvm_handle_ud(struct kvm_vcpu *vcpu);
 int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear);	/* a #UD that exited */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
+bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 

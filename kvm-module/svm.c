@@ -870,6 +870,8 @@ static int handle_cr(struct kvm_vcpu *vcpu)
 static int handle_dr(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_dr]++;
+	if (unlikely(kvm_debugger_wants_dr(vcpu)))
+		return kvm_handle_debug(vcpu, BIT(13));	/* BD */
 	return kvm_lend_debugregs(vcpu) ? 1 : kvm_emulate(vcpu);
 }
 

@@ -572,6 +572,13 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
 
+/* Is this access to a debug register what a debugger waits for? */
+bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu)
+{
+	return vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD;
+}
+EXPORT_SYMBOL_GPL(kvm_debugger_wants_dr);
+
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu)
 {
 	return debug_exit(vcpu, X86_TRAP_BP, 0);

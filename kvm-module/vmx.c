@@ -1794,6 +1794,8 @@ static int vmx_handle_dr(struct kvm_vcpu *vcpu)
 		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
 		return 1;
 	}
+	if (unlikely(kvm_debugger_wants_dr(vcpu)))
+		return kvm_handle_debug(vcpu, DR6_GENERAL_DETECT);
 	if (unlikely(vcpu->dr7 & DR7_GENERAL_DETECT)) {
 		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_GENERAL_DETECT);
 		return 1;

@@ -30,7 +30,14 @@ compare_selftests() {
 		{ print $1, $2, $1 in stock ? stock[$1] : "fail" }' \
 		"build/$stock/results.tsv" "$logs/ours/results.tsv" >>"$report"
 	grep -h 'the kernel logged no warning\|the machine ended by itself' "$logs"/ours/tap-* |
-		sed 's/^\(not \)\{0,1\}ok [0-9]* - /\1/' >"$logs/machine"
+		sed 's/^\(not \)\{0,1\}ok [0-9]* - /\1ours: /' >"$logs/machine"
+	for t in build/kvm-selftests/*; do
+		grep -qE "(^|[0-9]	)${t##*/}([[:space:]]|$)" tests/module/selftests/list* \
+			tests/module/selftests/not-run || echo "${t##*/}"
+	done >"$logs/unlisted"
+	sed 's/^/# in no list: /' "$logs/unlisted"
+	[ ! -s "$logs/unlisted" ] || printf 'not ' >>"$logs/machine"
+	echo "every test that was built is in a list or in not-run" >>"$logs/machine"
 	grep -h '^# console:' "$logs"/ours/tap-* || :
 	awk -F'\t' -v known="tests/module/selftests/known-failures" -v backend="$backend" \
 		-v machine="$logs/machine" '
@@ -41,7 +48,7 @@ compare_selftests() {
 			if (f[1] == "all" || f[1] == backend) reason[f[2]] = f[3]
 		}
 		while ((getline line <machine) > 0)
-			print (sub(/^not /, "", line) ? "not " : "") "ok " ++n " - ours: " line
+			print (sub(/^not /, "", line) ? "not " : "") "ok " ++n " - " line
 	}
 	FNR == 1 { next }
 	{ good = $2 == "pass" || $2 == $3 || $3 == "fail"; n++ }
