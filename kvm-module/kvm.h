@@ -250,6 +250,7 @@ enum kvm_request {
 	REQ_NMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
 	REQ_CLOCK,		/* tell the guest the time anew */
 	REQ_STEAL_TIME,
+	REQ_TSC_OFFSET,		/* vcpu->tsc_offset has changed */
 	REQ_INTERCEPTS,		/* what leaves the guest has changed */
 };
 
@@ -542,6 +543,9 @@ void kvm_vm_bugged(struct kvm *kvm);
 u64 kvm_clock_ns(struct kvm *kvm);
 void kvm_clock_set(struct kvm *kvm, u64 ns);
 bool kvm_clock_stable(void);	/* one reference for all vCPUs */
+/* The machine sleeps, or has slept; one CPU, interrupts off, nothing else runs. */
+void kvm_clock_suspend(void);
+void kvm_clock_resume(void);
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu);
 void kvm_pv_sched_in(struct kvm_vcpu *vcpu);
 void kvm_pv_requests(struct kvm_vcpu *vcpu);

@@ -153,6 +153,7 @@ static int cpu_offline_callback(unsigned int cpu)
 /* Suspend and resume run on one CPU with interrupts off; no lock is free to take. */
 static int suspend_callback(void *data)
 {
+	kvm_clock_suspend();
 	disable_this_cpu();
 	return 0;
 }
@@ -161,6 +162,7 @@ static void resume_callback(void *data)
 {
 	if (hardware_users)
 		WARN_ON_ONCE(enable_this_cpu());
+	kvm_clock_resume();
 }
 
 /*

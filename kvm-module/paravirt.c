@@ -71,6 +71,39 @@ void kvm_clock_set(struct kvm *kvm, u64 ns)
 }
 
 /*
+ * The clock goes on through the sleep, by the host's boot time. The host's TSC may
+ * begin anew: the guests' go on where they were.
+ */
+static u64 suspended_at;
+
+void kvm_clock_suspend(void)
+{
+	struct kvm *kvm;
+
+	suspended_at = rdtsc();
+	list_for_each_entry(kvm, &kvm_vm_list, link)
+		kvm->clock.offset = kvm_clock_ns(kvm) - ktime_get_boottime_ns();
+}
+
+void kvm_clock_resume(void)
+{
+	u64 now = rdtsc(), lost = now < suspended_at ? suspended_at - now : 0;
+	struct kvm_vcpu *vcpu;
+	struct kvm *kvm;
+	unsigned long i;
+
+	list_for_each_entry(kvm, &kvm_vm_list, link) {
+		kvm->clock.tsc = now;
+		kvm->clock.ns = ktime_get_boottime_ns() + kvm->clock.offset;
+		xa_for_each(&kvm->vcpus, i, vcpu) {
+			vcpu->tsc_offset += lost;
+			kvm_request(vcpu, REQ_TSC_OFFSET);
+			kvm_request(vcpu, REQ_CLOCK);
+		}
+	}
+}
+
+/*
  * Write a structure whose version, at this offset, is odd meanwhile and another
  * one afterwards: the guest then reads it again.
  */

@@ -93,6 +93,7 @@ static void sched_in(struct preempt_notifier *notifier, int cpu)
 {
 	struct kvm_vcpu *vcpu = container_of(notifier, struct kvm_vcpu, preempt);
 
+	WRITE_ONCE(vcpu->preempted, false);
 	load_on_cpu(vcpu, cpu);
 	kvm_pv_sched_in(vcpu);
 }
@@ -767,6 +768,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_SIPI) &&
 	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		start_by_sipi(vcpu);
+	if (kvm_take_request(vcpu, REQ_TSC_OFFSET))
+		kvm_ops->set_tsc_offset(vcpu);
 	kvm_pv_requests(vcpu);
 	if (kvm_take_request(vcpu, REQ_INTERCEPTS))
 		kvm_ops->intercepts_changed(vcpu);

@@ -4,4 +4,4 @@
 # paging; in the end the host restarts while guests run.
 . "$(dirname "$0")/common.sh"
 # shellcheck disable=SC2046
-matrix svm-npt --timeout 400 $(flat_files) $(flat_tests) "$here/in-vm/reboot"
+matrix svm-npt --timeout 500 $(flat_files) $(flat_tests) "$here/in-vm/suspend" "$here/in-vm/reboot"
