@@ -254,9 +254,20 @@ static void svm_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 	vcpu->dr7 = vmcb->save.dr7;
 }
 
+/*
+ * Also while we wait for an interrupt window: QEMU's emulation (10.0) ends in an
+ * assertion when a guest writes to CR8 then.
+ */
+static void watch_cr8(struct svm_vcpu *svm)
+{
+	set_intercept(svm, INTERCEPT_CR8_WRITE,
+		      !svm->vcpu.lapic || svm->vcpu.tpr_watched ||
+		      svm->vmcb->control.int_ctl & V_IRQ_MASK);
+}
+
 static void svm_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
 {
-	set_intercept(to_svm(vcpu), INTERCEPT_CR8_WRITE, priority);
+	watch_cr8(to_svm(vcpu));
 }
 
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
@@ -715,6 +726,7 @@ static void svm_request_irq_window(struct kvm_vcpu *vcpu)
 				      V_IGN_TPR_MASK;
 	svm->vmcb->control.int_vector = 0;
 	set_intercept(svm, INTERCEPT_VINTR, true);
+	watch_cr8(svm);
 }
 
 static void close_irq_window(struct svm_vcpu *svm)
@@ -722,6 +734,7 @@ static void close_irq_window(struct svm_vcpu *svm)
 	svm->vmcb->control.int_ctl &= ~(V_IRQ_MASK | V_INTR_PRIO_MASK |
 					V_IGN_TPR_MASK);
 	set_intercept(svm, INTERCEPT_VINTR, false);
+	watch_cr8(svm);
 }
 
 static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
