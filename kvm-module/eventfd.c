@@ -243,6 +243,7 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 		entry->len = len;
 		entry->pio = pio;
 		memcpy(entry->data, data, len);
+		/* User space sees the entry before it sees that there is one. */
 		smp_store_release(&ring->last, next);
 		done = true;
 	}

@@ -103,8 +103,7 @@ static int set_gsi(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool ra
 	routing = srcu_dereference(kvm->routing, &kvm->srcu);
 	if (routing) {
 		route = first_route(routing, gsi);
-		for (; route < routing->route + routing->count &&
-		       route->gsi == gsi; route++) {
+		for (; route < routing->route + routing->count && route->gsi == gsi; route++) {
 			r = IRQ_NOBODY;
 			if (route->msi && raise)
 				r = send_msi(kvm, route->address_lo,

@@ -525,6 +525,7 @@ struct kvm_host_caps {
 	u64 efer;		/* EFER bits a guest may use */
 	bool nrips;
 };
+
 extern struct kvm_host_caps kvm_caps;
 
 /* ---- kvm_main.c ----------------------------------------------------------- */
@@ -631,6 +632,7 @@ static inline bool kvm_take_request(struct kvm_vcpu *vcpu, enum kvm_request req)
 	if (!test_bit(req, &vcpu->requests))
 		return false;
 	clear_bit(req, &vcpu->requests);
+	/* What was written before the request is read after this. */
 	smp_mb__after_atomic();
 	return true;
 }
@@ -743,6 +745,7 @@ struct kvm_apic_message {
 	bool assert;		/* of an INIT */
 	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
 };
+
 int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 		     const struct kvm_apic_message *message);
 

@@ -92,8 +92,8 @@ static int highest_irr(struct kvm_lapic *apic)
 	vector = highest_vector(apic, APIC_IRR);
 	if (vector >= 0)
 		return vector;
-	/* Whoever sets a bit after our look sets this after the bit. */
 	WRITE_ONCE(apic->irr_pending, false);
+	/* Whoever sets a bit after our look sets this after the bit. */
 	smp_mb();
 	vector = highest_vector(apic, APIC_IRR);
 	if (vector >= 0)

@@ -342,7 +342,7 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
 
 /* The user address of gpa, NULL when it is no memory (or read-only). */
 static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
-			      struct kvm_memslot **slotp)
+					      struct kvm_memslot **slotp)
 {
 	struct kvm_memslot *slot = find_slot(kvm, gpa >> PAGE_SHIFT);
 
