@@ -199,7 +199,8 @@ void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 	u8 preempted = KVM_VCPU_PREEMPTED;
 	int idx;
 
-	if (!(vcpu->pv.steal & KVM_MSR_ENABLED))
+	/* Shadow paging would want mmu_lock, which is not to be had here. */
+	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) || !kvm_ops->tdp)
 		return;
 	vcpu->pv.preempted = true;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
