@@ -1078,14 +1078,15 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 	return run_loop(vcpu);
 }
 
-/* vcpu->mutex is held, or nobody can know the vCPU. */
-static void set_pid(struct kvm_vcpu *vcpu, struct pid *pid)
+/* Another thread runs the vCPU from now on. */
+static void take_over(struct kvm_vcpu *vcpu)
 {
-	pid = rcu_replace_pointer(vcpu->pid, pid, true);
-	if (pid) {
+	struct pid *old = rcu_replace_pointer(vcpu->pid, get_task_pid(current, PIDTYPE_PID),
+					      lockdep_is_held(&vcpu->mutex));
+
+	if (old)
 		synchronize_rcu();
-		put_pid(pid);
-	}
+	put_pid(old);
 }
 
 static int run_ioctl(struct kvm_vcpu *vcpu)
@@ -1104,7 +1105,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	if (unlikely(rcu_access_pointer(vcpu->pid) != task_pid(current)))
-		set_pid(vcpu, get_task_pid(current, PIDTYPE_PID));
+		take_over(vcpu);
 	kvm_pv_sched_in(vcpu);
 
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
@@ -1247,7 +1248,7 @@ EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
-	set_pid(vcpu, NULL);
+	put_pid(rcu_dereference_protected(vcpu->pid, true));	/* no vCPU runs to yield to it */
 	kvm_mmu_free_cache(vcpu);
 	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);
