@@ -381,6 +381,7 @@ struct kvm {
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 	struct kvm_memslots __rcu *slots;
+	unsigned int user_tables;	/* KVM_SET_NR_MMU_PAGES; 0: by the slots; slots_lock */
 	DECLARE_HASHTABLE(ioeventfds, 6); /* by address; slots_lock; readers: srcu */
 	unsigned int write_takers;	/* ioeventfds and zones */
 	struct list_head coalesced;	/* ... zones; likewise */
@@ -836,6 +837,7 @@ void kvm_pit_acked(struct kvm *kvm);
 
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region);
+int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
 int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
 int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
 void kvm_free_memslots(struct kvm *kvm);

@@ -782,6 +782,8 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return kvm_set_msr_filter(kvm, &filter);
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(kvm, NULL);
+	case KVM_SET_NR_MMU_PAGES:
+		return kvm_set_table_limit(kvm, arg);
 	case KVM_SET_TSS_ADDR:
 		return set_tss_addr(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:

@@ -166,7 +166,10 @@ static bool overlaps_other(struct kvm_memslots *slots,
 	return false;
 }
 
-/* Shadow paging may use a table for each fifty pages of the guest's memory. */
+/*
+ * Shadow paging may use a table for each fifty pages of the guest's memory, or as
+ * many as user space says.
+ */
 static void set_table_limit(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = slots_locked(kvm);
@@ -175,7 +178,19 @@ static void set_table_limit(struct kvm *kvm)
 
 	for (i = 0; i < slots->count; i++)
 		pages += slots->slot[i]->npages;
-	kvm_shadow_set_limit(kvm, pages / 50);
+	kvm_shadow_set_limit(kvm, kvm->user_tables ?: pages / 50);
+}
+
+int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
+{
+	if (!tables || tables > UINT_MAX)
+		return -EINVAL;
+	mutex_lock(&kvm->slots_lock);
+	kvm->user_tables = tables;
+	if (!kvm_ops->tdp)
+		set_table_limit(kvm);
+	mutex_unlock(&kvm->slots_lock);
+	return 0;
 }
 
 int kvm_set_memory_region(struct kvm *kvm,
