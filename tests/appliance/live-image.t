@@ -80,7 +80,7 @@ class Host(Vm):
             raise Failure("no end of: %s\n%s" % (command, self.tail())) from None
         return self.child.match.group(1).decode("ascii", "replace").replace("\r", "").strip()
 
-    def started(self):
+    def all_started(self):
         """Waits in the shell until all that starts after the menu has started."""
         self.run("until [ -e /run/kvm-live-started ]; do sleep 1; done")
 
@@ -153,7 +153,7 @@ def main_job(firmware, fmt):
 
         def memory():
             host.shell()
-            host.started()
+            host.all_started()
             broken = host.run("systemctl --failed --no-legend --plain")
             if broken:
                 raise Failure("failed units:\n" + broken)
