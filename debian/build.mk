@@ -15,6 +15,6 @@ debs: kernel
 	@ls -sh --color=never build/debs
 
 check-packages: debs
-	prove --timer tests/packages/*.t
+	tests/prove tests/packages/*.t
 
 .PHONY: check-packages

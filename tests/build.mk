@@ -10,11 +10,11 @@ include tests/bench/build.mk
 LONG_UNIT_TESTS := tests/unit/menu-libvirt.t
 
 check-unit: userland
-	prove --timer $(filter-out $(LONG_UNIT_TESTS),$(wildcard tests/unit/*.t))
+	tests/prove $(filter-out $(LONG_UNIT_TESTS),$(wildcard tests/unit/*.t))
 
 check-long: check-unit-long
 check-unit-long: userland
-	prove --timer $(LONG_UNIT_TESTS)
+	tests/prove $(LONG_UNIT_TESTS)
 .PHONY: check-unit-long
 
 check:

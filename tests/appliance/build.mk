@@ -4,10 +4,10 @@
 # The whole job on the live image, by BIOS and by UEFI; minutes, because the
 # processor of the host is emulated. Writes build/reports/footprint.tsv.
 check-appliance: iso
-	prove -v --timer tests/appliance/live-image.t
+	tests/prove -v tests/appliance/live-image.t
 
 # The mini guest alone, on plain emulation.
 check-images: mini-guest
-	prove --timer tests/appliance/mini-guest.t
+	tests/prove tests/appliance/mini-guest.t
 
 .PHONY: check-images

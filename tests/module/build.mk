@@ -38,7 +38,7 @@ report-lines:
 
 check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests
 	rm -rf build/reports/matrix
-	prove --timer $(if $(V),-v) tests/module; s=$$?; \
+	tests/prove $(if $(V),-v) tests/module; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 
 # backend, guest or probe, result (pass, fail, stock-fails), seconds
@@ -51,7 +51,7 @@ report-matrix:
 
 check-long: check-module-long
 check-module-long: module module-tests kernel-debug real-guests kvm-selftests
-	prove --timer $(if $(V),-v) tests/module/long; s=$$?; \
+	tests/prove $(if $(V),-v) tests/module/long; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 
 .PHONY: module-tests report-lines report-matrix check-module-long

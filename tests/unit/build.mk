@@ -5,7 +5,7 @@
 
 check-emulate-long:
 	KVM_LIVE_EMULATE_CASES=10000 KVM_LIVE_FUZZ_RUNS=10000000 \
-		prove --timer -v tests/unit/emulate.t tests/unit/emulate-fuzz.t
+		tests/prove -v tests/unit/emulate.t tests/unit/emulate-fuzz.t
 
 check-long: check-emulate-long
 
