@@ -888,7 +888,7 @@ bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
 	struct busy *b = busy_start(work, discard, arg, NULL);
 	int tick = 0;
 
-	for (int i = 0; i < 16 && !busy_done(b); i++)
+	for (int i = 0; i < 40 && !busy_done(b); i++)	/* a second */
 		busy_sleep();
 	if (!busy_done(b))
 		busy_show(b, title, text, "Back, without waiting", &tick);
