@@ -243,12 +243,18 @@ static void isoinfo_free(void *arg)
 	free(job);
 }
 
-/* Asks kvm-isoinfo; who does not want to wait gets no presets. */
-static void recognise(struct sheet *s)
+/*
+ * Asks kvm-isoinfo, unless the image starts nothing. Who does not want to wait gets
+ * no presets.
+ */
+static void recognise(struct sheet *s, bool bootable)
 {
-	struct isoinfo_job *job = xrealloc(NULL, sizeof(*job));
+	struct isoinfo_job *job;
 
 	preset_free(&s->preset);
+	if (!bootable)
+		return;
+	job = xrealloc(NULL, sizeof(*job));
 	*job = (struct isoinfo_job){ .iso = xstrdup(s->iso) };
 	if (!ui_busy("ISO image", "Looking up which system this is.", isoinfo_work,
 		     isoinfo_free, job))
@@ -277,7 +283,7 @@ static bool edit_iso(struct flow *f)
 	free(f->s.iso);
 	f->s.iso = path;
 	if (!same) {
-		recognise(&f->s);
+		recognise(&f->s, info.bootable);
 		use_defaults(f);
 	}
 	return true;

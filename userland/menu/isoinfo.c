@@ -11,8 +11,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ARCH "x86_64"
+#define PATIENCE 30	/* seconds */
 
 static const char usage[] =
 "Usage: kvm-isoinfo ISO\n"
@@ -162,7 +164,8 @@ int main(int argc, char **argv)
 		fputs(usage, argc == 2 && !strcmp(argv[1], "--help") ? stdout : stderr);
 		return argc == 2 && !strcmp(argv[1], "--help") ? KNOWN : USAGE;
 	}
-	media = osinfo_media_create_from_location_with_flags(argv[1], NULL, 0, &error);
+	alarm(PATIENCE);	/* some broken images make libosinfo wait for ever */
+	media = osinfo_media_create_from_location(argv[1], NULL, &error);
 	if (!media) {
 		fprintf(stderr, "kvm-isoinfo: %s cannot be read: %s\n", argv[1],
 			error ? error->message : "no reason was given");

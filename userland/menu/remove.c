@@ -152,16 +152,24 @@ static void delete_file(virConnectPtr conn, const char *path)
 		virStorageVolFree(vol);
 }
 
+/* Drivers know different flags, and refuse those that they do not know. */
 static bool undefine(virDomainPtr dom)
 {
 	unsigned int flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
 		VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 		VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
 		VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_TPM;
+	static const unsigned int unknown[] = { 0, VIR_DOMAIN_UNDEFINE_TPM,
+		VIR_DOMAIN_UNDEFINE_NVRAM, VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA };
 
-	return !virDomainUndefineFlags(dom, flags) ||
-		!virDomainUndefineFlags(dom, flags & ~VIR_DOMAIN_UNDEFINE_TPM) ||
-		!virDomainUndefine(dom);
+	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+		flags &= ~unknown[i];
+		if (!virDomainUndefineFlags(dom, flags))
+			return true;
+		if (virGetLastErrorCode() != VIR_ERR_INVALID_ARG)
+			return false;
+	}
+	return !virDomainUndefine(dom);
 }
 
 /* 0: keep the disks, 1: delete all, negative: the user went back. */

@@ -113,46 +113,46 @@ static void add_bridges(struct ui_menu *menu, glob_t *found)
 	}
 }
 
-static bool choose_network(struct ui_menu *menu, const glob_t *found,
-			   bool *network, char **bridge)
+/* One round of the menu; true: it is answered, in *row. */
+static bool choose_network(struct ui_menu *menu, const glob_t *found, int *row,
+			   char **name)
 {
-	char *name = xstrdup("br0");
-	int row = ui_menu(menu);
-	bool chosen = row >= 0;
-
-	if (row == 2)
-		chosen = ui_ask("Bridge", "Name of the bridge on this host.", &name,
-				check_bridge, NULL);
-	if (row > 2) {
-		free(name);
-		name = xstrdup(found->gl_pathv[row - 3] + strlen("/sys/class/net/"));
+	*row = ui_menu(menu);
+	if (*row == 2)
+		return ui_ask("Bridge", "Name of the bridge on this host.", name,
+			      check_bridge, NULL);
+	if (*row > 2) {
+		free(*name);
+		*name = xstrdup(found->gl_pathv[*row - 3] + strlen("/sys/class/net/"));
 	}
-	if (chosen) {
-		*network = row != 1;
-		free(*bridge);
-		*bridge = row >= 2 ? xstrdup(name) : NULL;
-	}
-	free(name);
-	return chosen;
+	return true;
 }
 
 bool settings_ask_network(bool *network, char **bridge)
 {
 	struct ui_menu menu = { .title = "Network of the guest",
 		.text = "With NAT the guest reaches what the host reaches, and nobody reaches the guest. On a bridge it has a place of its own in the network." };
+	char *name = xstrdup(*bridge ? *bridge : "br0");
 	glob_t found = { .gl_pathc = 0 };
-	bool chosen;
+	int row;
 
 	ui_menu_add(&menu, 'n', "NAT (the network default)");
 	ui_menu_add(&menu, '0', "none");
 	ui_menu_add(&menu, 't', "Bridge: type its name");
 	add_bridges(&menu, &found);
 	menu.at = !*network ? 1 : *bridge ? 2 : 0;
-	chosen = choose_network(&menu, &found, network, bridge);
+	while (!choose_network(&menu, &found, &row, &name))
+		;
+	if (row >= 0) {
+		*network = row != 1;
+		free(*bridge);
+		*bridge = row >= 2 ? xstrdup(name) : NULL;
+	}
+	free(name);
 	ui_menu_clear(&menu);
 	if (found.gl_pathv)
 		globfree(&found);
-	return chosen;
+	return row >= 0;
 }
 
 static char *network_text(const char *xml)

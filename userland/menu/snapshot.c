@@ -307,9 +307,9 @@ static void add_row(struct ui_menu *menu, int i, const struct entry *e)
 	struct tm tm;
 
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M", localtime_r(&e->when, &tm));
-	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%-24.24s %s  %s%s",
+	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%-22.22s %s  %s%s",
 		    virDomainSnapshotGetName(e->snap), when,
-		    off ? "disks" : "disks and memory", current ? ", current" : "");
+		    off ? "disks" : "with memory", current ? ", current" : "");
 }
 
 static void snap_screen(virDomainPtr dom, virDomainSnapshotPtr snap)

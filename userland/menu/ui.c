@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@
 static char *banner_left, *banner_warning;
 static int no_keys[2] = { -1, -1 };
 static int resized[2] = { -1, -1 };	/* a byte for each SIGWINCH */
+static void (*newt_winch)(int number);
 
 static void draw_banner(void)
 {
@@ -125,14 +127,32 @@ static int init_newt(void)
 	return failed;
 }
 
+/* newt's own handler gets it out of a wait for a key that no form began. */
 static void on_winch(int number)
 {
 	int saved = errno;
 
-	(void)number;
+	newt_winch(number);
 	if (write(resized[1], "", 1) < 0)
 		errno = saved;		/* it is full: there are enough in it */
 	errno = saved;
+}
+
+/*
+ * newt resets the handler at the end of each form (it lets go of a mouse then). A
+ * resize that was missed in between is seen by the size itself.
+ */
+static void watch_size(void)
+{
+	struct winsize size = { 0 };
+	int cols, rows;
+
+	sigaction(SIGWINCH, &(struct sigaction){ .sa_handler = on_winch }, NULL);
+	newtGetScreenSize(&cols, &rows);
+	/* a serial line knows no size */
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col && size.ws_row &&
+	    (size.ws_col != cols || size.ws_row != rows))
+		on_winch(SIGWINCH);
 }
 
 static bool too_small(void)
@@ -199,6 +219,9 @@ static void draw_ground(void)
 	newtCls();
 	draw_banner();
 	newtRedrawHelpLine();
+	/* what a terminal does with its text on a resize is not known */
+	SLtt_cls();
+	SLsmg_touch_lines(0, SLtt_Screen_Rows);
 }
 
 /*
@@ -212,6 +235,7 @@ static bool take_size(void)
 
 	while (read(resized[0], drop, sizeof(drop)) > 0)
 		;
+	watch_size();
 	newtResizeScreen(0);
 	if (too_small()) {
 		say_too_small();
@@ -223,6 +247,8 @@ static bool take_size(void)
 
 int ui_start(void)
 {
+	struct sigaction newts;
+
 	/* newtInit() would end the program over an unknown terminal */
 	if (SLtt_initialize(NULL) < 0)
 		return -1;
@@ -230,7 +256,8 @@ int ui_start(void)
 		no_keys[0] = -1;
 	if (pipe2(resized, O_CLOEXEC | O_NONBLOCK) || init_newt())
 		return -1;
-	sigaction(SIGWINCH, &(struct sigaction){ .sa_handler = on_winch }, NULL);
+	sigaction(SIGWINCH, NULL, &newts);
+	newt_winch = newts.sa_handler;
 	SLtt_Has_Alt_Charset = 0;
 	SLsmg_reinit_smg();
 	set_colors();
@@ -254,7 +281,6 @@ void ui_resume(void)
 {
 	newtResume();
 	take_size();
-	SLsmg_touch_lines(0, SLtt_Screen_Rows);
 	newtRefresh();
 }
 
@@ -369,6 +395,7 @@ static int take_kept_key(void)
  */
 static int run_form(newtComponent form, struct newtExitStruct *es)
 {
+	watch_size();
 	es->reason = NEWT_EXIT_HOTKEY;
 	es->u.key = take_kept_key();
 	if (!es->u.key)
