@@ -4,11 +4,9 @@
  *
  * Disks are volumes of storage pools, and are copied as what their files hold, in
  * pieces, through libvirt's streams: so the bar is exact, and Cancel acts at once.
- * Holes stay holes. The UEFI variables lie in a folder that no pool covers, so
- * that one is made for the moment. What was copied is removed again unless the
- * new guest has been defined in the end.
+ * Holes stay holes. The UEFI variables are copied likewise (variables.c). What was
+ * copied is removed again unless the new guest has been defined in the end.
  */
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +17,7 @@
 #include "ui.h"
 #include "util.h"
 #include "validate.h"
+#include "variables.h"
 #include "xml.h"
 
 #define PIECE (256 * 1024)	/* what libvirt's protocol takes at a time */
@@ -251,22 +250,6 @@ static bool take_disks(struct clone_job *job)
 	return good;
 }
 
-/* A pool for the folder, or the one that has it. */
-static virStorageVolPtr find_variables(struct clone_job *job, const char *path)
-{
-	virStorageVolPtr vol = virStorageVolLookupByPath(job->conn, path);
-	char *folder, *xml;
-
-	if (vol)
-		return vol;
-	folder = xstrdup(path);
-	xml = xml_pool("kvm-menu-variables", dirname(folder));
-	job->variables = virStoragePoolCreateXML(job->conn, xml, 0);
-	free(xml);
-	free(folder);
-	return job->variables ? virStorageVolLookupByPath(job->conn, path) : NULL;
-}
-
 /*
  * The UEFI variables. A guest that was never started has none yet, and the clone
  * gets its own when it is started.
@@ -274,7 +257,8 @@ static virStorageVolPtr find_variables(struct clone_job *job, const char *path)
 static void take_variables(struct clone_job *job)
 {
 	char *format, *path = dom_nvram(job->xml, &format), *base, *end;
-	virStorageVolPtr vol = path ? find_variables(job, path) : NULL;
+	virStorageVolPtr vol = path ?
+		variables_open(job->conn, path, &job->variables) : NULL;
 
 	if (vol) {
 		base = xstrdup(path);
@@ -361,10 +345,7 @@ static void clone_as(virConnectPtr conn, virDomainPtr dom, const char *name)
 			virStorageVolFree(job.copies[i].to);
 		free(job.copies[i].name);
 	}
-	if (job.variables) {
-		virStoragePoolDestroy(job.variables);
-		virStoragePoolFree(job.variables);
-	}
+	variables_close(job.variables);
 	free(job.copies);
 	free(job.xml);
 	free(job.error);

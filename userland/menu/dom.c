@@ -439,7 +439,7 @@ enum dom_snapshot dom_snapshot(const char *xml, const char **why)
 	if (!outside && !raw_nvram)
 		return SNAPSHOT_INTERNAL;
 	*why = raw_nvram ?
-		"The UEFI variables of this guest are in a raw file, which libvirt leaves out of a snapshot: its disks go back on a revert, its boot entries do not." :
+		"The UEFI variables of this guest are in a raw file, which libvirt leaves out of a snapshot. Make it while the guest is off: then they are converted first." :
 		"A disk of this guest is not in the format qcow2, so what is written from now on goes to a new file beside it.";
 	return SNAPSHOT_EXTERNAL;
 }

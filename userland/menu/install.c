@@ -17,6 +17,7 @@
 
 #include "console.h"
 #include "disk.h"
+#include "dom.h"
 #include "host.h"
 #include "install.h"
 #include "iso.h"
@@ -26,6 +27,7 @@
 #include "ui.h"
 #include "util.h"
 #include "validate.h"
+#include "variables.h"
 #include "virt.h"
 #include "xml.h"
 
@@ -662,24 +664,27 @@ static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
 struct start_job {
 	virConnectPtr conn;
 	char *xml;
-	struct guest guest;	/* only read when cd_once; its strings stay */
-	bool cd_once, paused;
+	bool uefi;
+	bool cd_once;		/* boots the CD first, this once */
+	bool paused;
 	virDomainPtr dom;
 	bool started;
 	char *error;
 };
 
-/* Starts the guest with another description than the one that is kept. */
+/*
+ * Starts the guest with another description than the one that is kept: it boots
+ * the CD first, and its first reboot ends it.
+ */
 static bool start_once(struct start_job *job, unsigned int flags)
 {
-	char uuid[VIR_UUID_STRING_BUFLEN];
+	char *xml = virt_xml(job->dom);
 	virDomainPtr dom;
-	char *xml;
 
-	if (virDomainGetUUIDString(job->dom, uuid) < 0)
+	if (!xml)
 		return false;
-	job->guest.once = uuid;
-	xml = xml_domain(&job->guest);
+	dom_set_boot(&xml, BOOT_CD);
+	xml_replace(&xml, "on_reboot", "<on_reboot>destroy</on_reboot>");
 	dom = virDomainCreateXML(job->conn, xml, flags);
 	free(xml);
 	if (dom)
@@ -687,12 +692,15 @@ static bool start_once(struct start_job *job, unsigned int flags)
 	return dom;
 }
 
+/* Where the UEFI variables stay raw, the guest runs all the same. */
 static void start_work(void *arg)
 {
 	struct start_job *job = arg;
 	unsigned int flags = job->paused ? VIR_DOMAIN_START_PAUSED : 0;
 
 	job->dom = virDomainDefineXML(job->conn, job->xml);
+	if (job->dom && job->uefi)
+		free(variables_to_qcow2(job->dom));
 	if (job->dom)
 		job->started = job->cd_once ? start_once(job, flags) :
 			!virDomainCreateWithFlags(job->dom, flags);
@@ -705,10 +713,6 @@ static void start_free(struct start_job *job)
 	if (job->dom)
 		virDomainFree(job->dom);
 	virConnectClose(job->conn);
-	free((char *)job->guest.name);
-	free((char *)job->guest.iso);
-	free((char *)job->guest.disk);
-	free((char *)job->guest.format);
 	free(job->xml);
 	free(job->error);
 	free(job);
@@ -731,11 +735,8 @@ static struct start_job *start_job(virConnectPtr conn, const struct guest *g,
 
 	virConnectRef(conn);
 	*job = (struct start_job){ .conn = conn, .xml = xml_domain(g),
-		.guest = *g, .cd_once = cd_once, .paused = g->virt != VIRT_TEST };
-	job->guest.name = xstrdup(g->name);
-	job->guest.iso = xstrdup(g->iso);
-	job->guest.disk = xstrdup(g->disk);
-	job->guest.format = xstrdup(g->format);
+		.uefi = g->uefi, .cd_once = cd_once,
+		.paused = g->virt != VIRT_TEST };
 	return job;
 }
 

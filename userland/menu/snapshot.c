@@ -18,6 +18,7 @@
 #include "ui.h"
 #include "util.h"
 #include "validate.h"
+#include "variables.h"
 #include "xml.h"
 
 struct snap_job {
@@ -179,9 +180,20 @@ static const char *check_name(const char *value, void *data)
 	return "There is a snapshot of that name already. Type another name.";
 }
 
+/*
+ * The guest's description, after its UEFI variables have been brought into a form
+ * that snapshots hold, if that can be done now.
+ */
+static char *prepared_xml(virDomainPtr dom)
+{
+	if (!virt_active(dom))
+		free(variables_to_qcow2(dom));
+	return virDomainGetXMLDesc(dom, 0);
+}
+
 static void make(virDomainPtr dom)
 {
-	char *xml = virDomainGetXMLDesc(dom, 0), *name;
+	char *xml = prepared_xml(dom), *name;
 	enum dom_snapshot kind;
 	const char *why = NULL;
 	time_t now = time(NULL);

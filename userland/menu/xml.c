@@ -125,9 +125,9 @@ static char *xml_disk(const struct guest *g)
 {
 	return xml_text("<disk type='file' device='disk'>"
 			"<driver name='qemu' type='%s'/><source file='%s'/>"
-			"<target dev='%s' bus='%s'/><boot order='%u'/></disk>",
+			"<target dev='%s' bus='%s'/><boot order='1'/></disk>",
 			g->format, g->disk, kinds[g->devices].disk_dev,
-			kinds[g->devices].disk, g->once ? 2u : 1u);
+			kinds[g->devices].disk);
 }
 
 char *xml_cdrom(const struct xml_cd *cd)
@@ -160,7 +160,7 @@ static char *xml_cd(const struct guest *g)
 	const struct xml_cd cd = { .path = g->iso, .block = g->iso_block,
 		.relabel = g->iso_relabel || g->virt == VIRT_TEST,
 		.target = kinds[g->devices].cd_dev, .bus = kinds[g->devices].cd,
-		.order = g->once ? 1 : 2 };
+		.order = 2 };
 
 	return g->iso ? xml_cdrom(&cd) : xstrdup("");
 }
@@ -183,6 +183,16 @@ static char *xml_network(const struct guest *g)
 		xstrdup("");
 }
 
+/* For disks that are attached while the guest runs; an old machine has enough. */
+static const char *spare_slots(const struct guest *g)
+{
+	if (g->virt == VIRT_TEST || g->devices == DEV_IDE)
+		return "";
+	return "<controller type='pci' index='0' model='pcie-root'/>"
+	       "<controller type='pci' model='pcie-root-port'/>"
+	       "<controller type='pci' model='pcie-root-port'/>";
+}
+
 static char *xml_devices(const struct guest *g)
 {
 	char *disk = xml_disk(g), *cd = xml_cd(g), *network = xml_network(g);
@@ -195,7 +205,7 @@ static char *xml_devices(const struct guest *g)
 			"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
 			"<video><model type='vga'/></video>"
 			"<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
-			"%r</devices>", disk, cd, network, g->tpm ?
+			"%r%r</devices>", disk, cd, network, spare_slots(g), g->tpm ?
 			"<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>" : "");
 	free(disk);
 	free(cd);
@@ -203,10 +213,6 @@ static char *xml_devices(const struct guest *g)
 	return text;
 }
 
-/*
- * The firmware's variables are a qcow2 file, because libvirt includes only such
- * ones in a snapshot.
- */
 static char *xml_os(const struct guest *g)
 {
 	const char *secure = g->secure_boot ?
@@ -217,8 +223,7 @@ static char *xml_os(const struct guest *g)
 
 	if (g->virt == VIRT_TEST)
 		return xstrdup("<os><type>hvm</type></os>");
-	firmware = g->uefi ? xml_text("<firmware>%r</firmware><nvram format='qcow2'/>",
-				      secure) : xstrdup("");
+	firmware = g->uefi ? xml_text("<firmware>%r</firmware>", secure) : xstrdup("");
 	text = xml_text("<os%r><type arch='x86_64' machine='%s'>hvm</type>%r</os>",
 			g->uefi ? " firmware='efi'" : "",
 			kinds[g->devices].machine, firmware);
@@ -234,23 +239,21 @@ char *xml_domain(const struct guest *g)
 		"<cpu mode='maximum'/>", "" };
 	const char *processor = cpu[g->virt];
 	char *os = xml_os(g), *devices = xml_devices(g), *text;
-	char *uuid = g->once ? xml_text("<uuid>%s</uuid>", g->once) : xstrdup("");
 
 	if (g->no_apic && g->virt == VIRT_KVM)
 		processor = "<cpu mode='host-passthrough' migratable='on'>"
 			    "<feature policy='disable' name='apic'/></cpu>";
-	text = xml_text("<domain type='%r'><name>%s</name>%r"
+	text = xml_text("<domain type='%r'><name>%s</name>"
 			"<memory unit='MiB'>%U</memory><vcpu>%u</vcpu>%r"
 			"<features><acpi/>%r%r</features>%r"
 			"<clock offset='utc'><timer name='hpet' present='no'/></clock>"
 			"<on_poweroff>destroy</on_poweroff>"
-			"<on_reboot>%r</on_reboot><on_crash>destroy</on_crash>"
-			"%r</domain>", type[g->virt], g->name, uuid,
+			"<on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
+			"%r</domain>", type[g->virt], g->name,
 			g->memory_mib, g->cpus, os,
 			g->no_apic ? "" : "<apic/>",
 			g->secure_boot ? "<smm state='on'/>" : "", processor,
-			g->once ? "destroy" : "restart", devices);
-	free(uuid);
+			devices);
 	free(os);
 	free(devices);
 	return text;

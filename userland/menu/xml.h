@@ -18,11 +18,6 @@ struct guest {
 	const char *iso;	/* NULL: no CD */
 	bool iso_block;
 	bool iso_relabel;	/* lend the file to the guest's user */
-	/*
-	 * The UUID of a guest defined before: this is its description for one
-	 * start, that boots the CD first and ends with the first reboot.
-	 */
-	const char *once;
 	const char *disk;	/* path of the volume */
 	const char *format;	/* "qcow2", "qcow" or "raw" */
 	uint64_t memory_mib;
