@@ -92,7 +92,7 @@ SCREENS = [
     ("it", ["Full path of the ISO"]),
     ("i1", ["is truncated"]),
     ("i3", ["Name of the guest"]),
-    ("i3\r", ["Disk of the guest", "are free", "Go on with: new"]),
+    ("i3\r", ["Disk of the guest", "Go on with: new"]),
     ("i3\rn", ["Size of the disk"]),
     ("i3\rf", ["All grow on demand"]),
     ("i3\rg", ["Machine of the guest", "is not known", "Acceleration"]),

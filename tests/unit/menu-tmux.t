@@ -115,7 +115,7 @@ class Tmux:
 INSTALL = [
     ("iso", "i", ["Choose an ISO", "windows.iso"]),
     ("name", "1", ["Name of the guest", "win11"]),
-    ("disk", "Enter", ["Recognised: Microsoft Windows 11", "new, 64G, qcow2", "are free"]),
+    ("disk", "Enter", ["Recognised: Microsoft Windows 11", "new, 64G, qcow2"]),
     ("disk-format", "f", ["All grow on demand", "raw"]),
     ("", "Escape", ["Go on with: new"]),
     ("machine", "g", ["Machine of the guest", "also wants"]),

@@ -227,6 +227,20 @@ class Menu:
         self.key("f", "Cut the power")
         self.key("y", f"Guest {name}: shut off")
 
+    def choose_off(self, name):
+        """From the main menu, and off if it is not."""
+        self.choose_guest(name)
+        self.settle()
+        if f"Guest {name}: shut off" not in self.text():
+            self.force_off(name)
+
+    def choose_running(self, name):
+        """From the main menu, and started if it is not."""
+        self.choose_guest(name)
+        self.settle()
+        if f"Guest {name}: running" not in self.text():
+            self.start_guest(name)
+
     def delete_guest(self, name, how, *words):
         """From the guest's menu; how: K or D."""
         self.key("d", f"Delete the guest {name}?")

@@ -43,19 +43,29 @@ static const char *state_text(virDomainPtr dom)
 	}
 }
 
+static bool is_paused(virDomainPtr dom)
+{
+	int state = 0, reason;
+
+	return !virDomainGetState(dom, &state, &reason, 0) &&
+		state == VIR_DOMAIN_PAUSED;
+}
+
 static void start(virDomainPtr dom)
 {
-	if (virt_active(dom)) {
+	if (is_paused(dom)) {
 		if (virDomainResume(dom) < 0)
-			virt_failed("Start", "The guest runs already, and it could not be told to go on.",
+			virt_failed("Start", "The guest could not be told to go on.",
 				    virt_error());
-		return;
-	}
-	if (virDomainCreate(dom) < 0)
+	} else if (virt_active(dom)) {
+		ui_message("Start", "The guest %s is running already.",
+			   virDomainGetName(dom));
+	} else if (virDomainCreate(dom) < 0) {
 		virt_failed("Start", "The guest did not start.", virt_error());
-	else
+	} else {
 		ui_message("Start", "The guest %s was started. Choose Console to see it.",
 			   virDomainGetName(dom));
+	}
 }
 
 /* Says so and returns false when the guest does not run. */
@@ -76,12 +86,9 @@ static void console(virDomainPtr dom)
 
 static void pause_guest(virDomainPtr dom)
 {
-	int state = 0, reason;
-
 	if (!must_run(dom, "Pause"))
 		return;
-	virDomainGetState(dom, &state, &reason, 0);
-	if (state == VIR_DOMAIN_PAUSED) {
+	if (is_paused(dom)) {
 		if (virDomainResume(dom) < 0)
 			virt_failed("Pause", "The guest could not be told to go on.",
 				    virt_error());
@@ -120,9 +127,14 @@ static void force_off(virDomainPtr dom)
 
 static void reboot(virDomainPtr dom)
 {
-	if (must_run(dom, "Reboot") && virDomainReboot(dom, 0) < 0)
+	if (!must_run(dom, "Reboot"))
+		return;
+	if (virDomainReboot(dom, 0) < 0)
 		virt_failed("Reboot", "The guest could not be asked to reboot.",
 			    virt_error());
+	else
+		ui_message("Reboot", "The guest %s was asked to reboot. If it does not listen, choose Force off and Start.",
+			   virDomainGetName(dom));
 }
 
 /* Exits by reason, counted by our module for the guest's process or for all. */

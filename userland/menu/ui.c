@@ -155,6 +155,13 @@ static void watch_size(void)
 		on_winch(SIGWINCH);
 }
 
+/* newt looks at the new size, but S-Lang goes on drawing in the old one. */
+static void read_size(void)
+{
+	newtResizeScreen(0);
+	SLsmg_reinit_smg();
+}
+
 static bool too_small(void)
 {
 	int cols, rows;
@@ -200,7 +207,7 @@ static bool wait_until_large(void)
 			hung_up();
 		while (read(resized[0], keys, sizeof(keys)) > 0)
 			;
-		newtResizeScreen(0);
+		read_size();
 		if (!too_small())
 			return true;
 		say_too_small();
@@ -236,7 +243,7 @@ static bool take_size(void)
 	while (read(resized[0], drop, sizeof(drop)) > 0)
 		;
 	watch_size();
-	newtResizeScreen(0);
+	read_size();
 	if (too_small()) {
 		say_too_small();
 		large = wait_until_large();

@@ -183,14 +183,19 @@ static char *xml_network(const struct guest *g)
 		xstrdup("");
 }
 
-/* For disks that are attached while the guest runs; an old machine has enough. */
-static const char *spare_slots(const struct guest *g)
+/*
+ * Slots for what is attached while the guest runs: libvirt gives it as many as it
+ * has devices to begin with (disk, network card, random numbers, balloon, USB). An
+ * old machine has enough.
+ */
+static const char *slots(const struct guest *g)
 {
+#define SLOT "<controller type='pci' model='pcie-root-port'/>"
 	if (g->virt == VIRT_TEST || g->devices == DEV_IDE)
 		return "";
 	return "<controller type='pci' index='0' model='pcie-root'/>"
-	       "<controller type='pci' model='pcie-root-port'/>"
-	       "<controller type='pci' model='pcie-root-port'/>";
+	       SLOT SLOT SLOT SLOT SLOT SLOT SLOT SLOT;
+#undef SLOT
 }
 
 static char *xml_devices(const struct guest *g)
@@ -205,7 +210,7 @@ static char *xml_devices(const struct guest *g)
 			"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
 			"<video><model type='vga'/></video>"
 			"<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
-			"%r%r</devices>", disk, cd, network, spare_slots(g), g->tpm ?
+			"%r%r</devices>", disk, cd, network, slots(g), g->tpm ?
 			"<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>" : "");
 	free(disk);
 	free(cd);
