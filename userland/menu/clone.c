@@ -331,6 +331,7 @@ static void clone_as(virConnectPtr conn, virDomainPtr dom, const char *name)
 {
 	struct clone_job job = { .conn = conn, .name = name, .xml = virt_xml(dom) };
 
+	virt_refresh(conn);
 	if (job.xml && take_disks(&job)) {
 		take_variables(&job);
 		if (has_room(&job) && confirm(&job, dom)) {

@@ -199,6 +199,7 @@ bool remove_screen(virConnectPtr conn, virDomainPtr dom)
 			   virDomainGetName(dom));
 		return false;
 	}
+	virt_refresh(conn);
 	add_disks(&disks, dom);
 	add_snapshots(&memory, dom);
 	list = remove_lines(dom);

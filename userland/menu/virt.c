@@ -277,6 +277,19 @@ virStoragePoolPtr virt_pool(virConnectPtr conn)
 	return pool;
 }
 
+void virt_refresh(virConnectPtr conn)
+{
+	virStoragePoolPtr *pools = NULL;
+	int n = virConnectListAllStoragePools(conn, &pools,
+					      VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE);
+
+	for (int i = 0; i < n; i++) {
+		virStoragePoolRefresh(pools[i], 0);
+		virStoragePoolFree(pools[i]);
+	}
+	free(pools);
+}
+
 uint64_t virt_pool_free(virStoragePoolPtr pool)
 {
 	virStoragePoolInfo info;

@@ -34,6 +34,8 @@ char *virt_error(void);
 void virt_failed(const char *title, const char *what, char *error);
 /* The storage pool, active and refreshed; says so and returns NULL if none. */
 virStoragePoolPtr virt_pool(virConnectPtr conn);
+/* Lets all pools look for files that were made without them, as by snapshots. */
+void virt_refresh(virConnectPtr conn);
 /* Bytes that are free in the pool, 0 when unknown. */
 uint64_t virt_pool_free(virStoragePoolPtr pool);
 /* The name of a guest that has the file in its definition, to be freed. */
