@@ -345,6 +345,7 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:	/* always so */
 	case KVM_CAP_READONLY_MEM:
 	case KVM_CAP_SYNC_MMU:
 	case KVM_CAP_SET_TSS_ADDR:

@@ -167,7 +167,9 @@ again:
 		where[level] = table + ((gva >> shift) & (BIT_ULL(f.index_bits) - 1)) *
 				       f.entry_size;
 		r = kvm_read_guest_entry(kvm, where[level], &e, f.entry_size);
-		if (r)
+		if (r == -ENXIO)	/* nobody drives the bus */
+			e = f.entry_size == 8 ? ~0ULL : U32_MAX;
+		else if (r)
 			return r;
 		w->entry[level] = e;
 		if (!(e & PT_P)) {
