@@ -22,7 +22,7 @@ MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect g
 build/tests/tools/kvmctl: $(wildcard userland/kvmctl/*.c userland/libkvm/*.[ch])
 build/tests/tools/listing1: $(wildcard userland/libkvm/*.[ch] userland/libkvm/examples/*.c)
 build/tests/tools/kvm-detect: $(wildcard userland/detect/*.[ch])
-build/tests/tools/guest-work: tests/module/guest-work.c
+build/tests/tools/guest-work: tests/module/guests/guest-work.c
 $(MODULE_TEST_TOOLS):
 	@mkdir -p $(@D)
 	cc -O2 -Wall -static -pthread -Wno-dangling-else -Wl,--no-warnings -Iuserland/libkvm -o $@ \
