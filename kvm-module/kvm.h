@@ -871,7 +871,7 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
 void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
 /* So many of n host pages from hva on as are there; does not sleep. */
-#define KVM_PEEK_PAGES	16	/* n at most */
+#define KVM_PEEK_PAGES	8	/* n at most */
 int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_page *host);
 /* The guest flushes its TLB, by CR3, CR0, CR4 or EFER. */
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);

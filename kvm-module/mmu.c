@@ -289,8 +289,13 @@ int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_pag
 
 	n = get_user_pages_fast_only(hva, n, may_write ? FOLL_WRITE : 0, page);
 	for (i = 0; i < n; i++) {
+		struct folio *folio = page_folio(page[i]);
+
 		host[i].pfn = page_to_pfn(page[i]);
-		host[i].writable = may_write && PageDirty(page[i]);
+		/* What has no file behind it is almost always dirty already. */
+		if (may_write && folio_test_swapbacked(folio) && !folio_test_dirty(folio))
+			folio_set_dirty(folio);
+		host[i].writable = may_write && folio_test_dirty(folio);
 		host[i].ram = !PageReserved(page[i]);
 		put_page(page[i]);
 	}
