@@ -7,6 +7,8 @@
 int run_quiet(char *const argv[]);
 /* The same; what it prints on standard output, at most 64 KiB, to be freed. */
 int run_read(char *const argv[], char **output);
+/* The same, errors as well; input (may be NULL) is its standard input. */
+int run_feed(char *const argv[], const char *input, char **output);
 /* The same on our terminal, with signals as in a fresh session. */
 int run_terminal(char *const argv[]);
 
