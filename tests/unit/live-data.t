@@ -495,6 +495,16 @@ def _():
     assert t.read("etc/shadow") == "new\nroot:*:1\nsync:*:1\n"
 
 
+@check("a machine-id that systemd mounted over the image's stays the one that is seen")
+def _():
+    volume()
+    s = System(**{"etc/machine-id": "uninitialized\n"})
+    write(s.root + "/run/machine-id", "12ab\n")
+    sh(f"mount --bind {s.root}/run/machine-id {s.root}/etc/machine-id")
+    s.boot("in-use")
+    assert s.read("etc/machine-id") == "12ab\n"
+
+
 @check("a volume that appears after the start")
 def _():
     s = System()
