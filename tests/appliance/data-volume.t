@@ -79,7 +79,7 @@ def plain():
 
         def boot():
             host.boot_until(LOST)
-            host.see("in memory: nothing survives")
+            host.see("Guests are in memory: nothing survives")
 
         def change():
             host.shell()

@@ -108,6 +108,8 @@ SCREENS = [
     ("dcs", ["Size of the disk"]),
     ("dcf", ["Both grow on demand"]),
     ("t", ["this machine's own disks"]),
+    ("l", ["ISO images are kept in", "Download an ISO"]),
+    ("ld", ["Address of the ISO"]),
     ("i", ["Start the installation", "Firmware"]),
     ("in", ["Name of the guest"]),
     ("ii", ["Choose an ISO", "good.iso", "TRUNCATED", "NOT USABLE"]),

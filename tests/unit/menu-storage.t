@@ -110,15 +110,15 @@ def fits(m):
 @check("the first screen: verdict, address, where guests are, what next; all rows fit")
 def _():
     m = Live("none").menu()
-    m.see("KVM: ready", "Guests can run here. Address: ", "Guests are kept in memory: nothing survives",
+    m.see("KVM: ready", "Guests can run here. Address: ", "Guests are in memory: nothing survives",
           "Next: make a data volume", "Q  Quit the menu")
     fits(m)
     m = Live("in-use").menu()
-    m.see("Guests are kept on the data volume and survive a restart", "free.",
+    m.see("Guests are on the data volume and survive a restart", "free.",
           "Next: install a guest")
     assert "lost" not in m.text(), m.text()
     m = Live(live=False).menu()
-    m.see("Guests are kept on this machine's disks and survive a restart", "Next: install")
+    m.see("Guests are on this machine and survive a restart", "Next: install")
     assert "lost" not in m.text(), m.text()
 
 

@@ -20,6 +20,7 @@
 #include "guests.h"
 #include "host.h"
 #include "install.h"
+#include "library.h"
 #include "run.h"
 #include "storage.h"
 #include "ui.h"
@@ -196,7 +197,7 @@ static void main_menu(void)
 		.refresh_ms = 2000, .holds = first_holds };
 	static void (*const screens[])(void) = {
 		install_screen, guests_screen, disk_screen, host_screen,
-		storage_screen, shell_screen, power_screen };
+		storage_screen, library_screen, shell_screen, power_screen };
 	int row;
 
 	ui_menu_add(&menu, 'i', "Install a guest from an ISO");
@@ -204,6 +205,7 @@ static void main_menu(void)
 	ui_menu_add(&menu, 'd', "Disks: create, delete");
 	ui_menu_add(&menu, 'h', "Host: can it run guests, and what has it got");
 	ui_menu_add(&menu, 't', "Storage: where guests are kept, and if they survive");
+	ui_menu_add(&menu, 'l', "ISO library: download, import, delete");
 	ui_menu_add(&menu, 's', "Shell");
 	ui_menu_add(&menu, 'p', "Power off or restart");
 	ui_menu_add(&menu, 'q', "Quit the menu");

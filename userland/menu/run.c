@@ -74,9 +74,10 @@ static void read_all(int fd, char *text)
 	text[len] = '\0';
 }
 
-static int run_pipes(char *const argv[], int in, bool errors, char **output)
+static int run_pipes(char *const argv[], int in, bool errors, char **output,
+		     volatile pid_t *running)
 {
-	int fds[2];
+	int fds[2], status;
 	pid_t pid;
 
 	*output = xrealloc(NULL, OUTPUT_MAX + 1);
@@ -86,19 +87,25 @@ static int run_pipes(char *const argv[], int in, bool errors, char **output)
 	pid = fork();
 	if (!pid)
 		child(argv, in, fds[1], errors ? fds[1] : -1);
+	*running = pid;
 	close(fds[1]);
 	if (pid > 0)
 		read_all(fds[0], *output);
 	close(fds[0]);
-	return pid < 0 ? 127 : wait_for(pid);
+	status = pid < 0 ? 127 : wait_for(pid);
+	*running = 0;
+	return status;
 }
 
 int run_read(char *const argv[], char **output)
 {
-	return run_pipes(argv, -1, false, output);
+	volatile pid_t pid;
+
+	return run_pipes(argv, -1, false, output, &pid);
 }
 
-int run_feed(char *const argv[], const char *input, char **output)
+int run_feed(char *const argv[], const char *input, char **output,
+	     volatile pid_t *pid)
 {
 	size_t len = input ? strlen(input) : 0;
 	int fds[2], status;
@@ -111,7 +118,7 @@ int run_feed(char *const argv[], const char *input, char **output)
 	if (write(fds[1], input ? input : "", len) < 0)
 		len = 0;
 	close(fds[1]);
-	status = run_pipes(argv, fds[0], true, output);
+	status = run_pipes(argv, fds[0], true, output, pid);
 	close(fds[0]);
 	return status;
 }

@@ -8,7 +8,6 @@
  * that a volume which is found late or goes away shows at once. A machine with
  * kvm-live installed keeps everything on its own disks.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,8 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "job.h"
 #include "json.h"
-#include "run.h"
 #include "storage.h"
 #include "ui.h"
 #include "util.h"
@@ -157,87 +156,23 @@ char *storage_summary(void)
 	storage_read(&s);
 	size = human_size(s.free);
 	if (!s.live)
-		text = xasprintf("Guests are kept on this machine's disks and survive a restart: %s free.", size);
+		text = xasprintf("Guests are on this machine and survive a restart: %s free.", size);
 	else if (survives(&s))
-		text = xasprintf("Guests are kept on the data volume and survive a restart: %s free.", size);
+		text = xasprintf("Guests are on the data volume and survive a restart: %s free.", size);
 	else if (is(&s, "searching"))
 		text = xstrdup(s.message);
 	else
-		text = xstrdup("Guests are kept in memory: nothing survives a restart.");
+		text = xstrdup("Guests are in memory: nothing survives a restart.");
 	free(size);
 	storage_forget(&s);
 	return text;
 }
 
-/* A run of kvm-live-data, in a thread of its own behind a window. */
-struct job {
-	char *argv[10];
-	int argc;
-	char *input;		/* for its standard input, may be NULL */
-	char *output;
-	int status;
-};
-
-static struct job *job_new(const char *command)
+/* Whatever came of it, the rows at the top are to say so. */
+static void show(struct job *job, const char *title, const char *text)
 {
-	struct job *job = xrealloc(NULL, sizeof(*job));
-
-	*job = (struct job){ .argv = { xstrdup(PROGRAM), xstrdup(command) }, .argc = 2 };
-	return job;
-}
-
-static void job_add(struct job *job, const char *word)
-{
-	job->argv[job->argc++] = xstrdup(word);
-}
-
-static void job_work(void *arg)
-{
-	struct job *job = arg;
-
-	job->status = run_feed(job->argv, job->input, &job->output);
-}
-
-static void job_free(void *arg)
-{
-	struct job *job = arg;
-
-	for (int i = 0; i < job->argc; i++)
-		free(job->argv[i]);
-	if (job->input)
-		explicit_bzero(job->input, strlen(job->input));
-	free(job->input);
-	free(job->output);
-	free(job);
-}
-
-/* The last sentence that it printed, without its name in front. */
-static const char *last_sentence(char *output)
-{
-	char *line;
-
-	trim(output);
-	line = strrchr(output, '\n');
-	line = line ? line + 1 : output;
-	if (!strncmp(line, PROGRAM ": ", sizeof(PROGRAM ": ") - 1))
-		line += sizeof(PROGRAM ": ") - 1;
-	*line = toupper((unsigned char)*line);
-	return line;
-}
-
-/* Runs it and shows what it says. Frees the job. */
-static void job_show(struct job *job, const char *title, const char *text)
-{
-	if (!ui_busy(title, text, job_work, job_free, job)) {
-		ui_message(title, "It still goes on. The screen Storage shows what becomes of it.");
-		return;
-	}
+	job_show(job, title, text);
 	host_banner();
-	if (job->status == 127)
-		ui_message(title, "The program " PROGRAM " could not be run. It belongs to the live system.");
-	else
-		ui_message(title, "%s", last_sentence(job->output));
-	job_free(job);
 }
 
 /* A place for a volume, as "kvm-live-data list" has it. */
@@ -281,7 +216,7 @@ static bool choose_target(const char *title, const char *text, const char *with,
 {
 	struct ui_menu menu = { .title = title, .text = text };
 	struct target *targets = NULL;
-	struct job *job = job_new("list");
+	struct job *job = job_new(PROGRAM, "list");
 	char *word;
 	int row = UI_BACK;
 
@@ -387,14 +322,14 @@ static void make_volume(void)
 			   NULL, &luks, &target))
 		return;
 	if (choose_encryption(luks, &passphrase) && last_question(&target)) {
-		job = job_new("create");
+		job = job_new(PROGRAM, "create");
 		job_add(job, target.name);
 		job_add(job, "--yes");
 		job_add(job, "--use");
 		if (passphrase)
 			job_add(job, "--luks");
 		job->input = passphrase ? xasprintf("%s\n", passphrase) : NULL;
-		job_show(job, title, "The data volume is being made, and what is in memory moves there. Leave the machine on.");
+		show(job, title, "The data volume is being made, and what is in memory moves there. Leave the machine on.");
 	}
 	free(passphrase);
 	target_forget(&target);
@@ -406,9 +341,9 @@ static void unlock_volume(void)
 	struct job *job;
 
 	if (ui_password("Unlock", "Passphrase of the data volume. Guests made so far move there.", &passphrase)) {
-		job = job_new("open");
+		job = job_new(PROGRAM, "open");
 		job->input = xasprintf("%s\n", passphrase);
-		job_show(job, "Unlock", "The data volume is being unlocked. Deriving the key takes some seconds.");
+		show(job, "Unlock", "The data volume is being unlocked. Deriving the key takes some seconds.");
 	}
 	explicit_bzero(passphrase, strlen(passphrase));
 	free(passphrase);
@@ -416,7 +351,7 @@ static void unlock_volume(void)
 
 static void use_volume(void)
 {
-	job_show(job_new("use"), "Use the data volume", "The data volume is being checked, and what is in memory moves there.");
+	show(job_new(PROGRAM, "use"), "Use the data volume", "The data volume is being checked, and what is in memory moves there.");
 }
 
 static void use_one(void)
@@ -427,9 +362,9 @@ static void use_one(void)
 
 	if (!choose_target("Use a data volume", "Which one?", "\"KVM-LIVE-DATA\"", &luks, &target))
 		return;
-	job = job_new("use");
+	job = job_new(PROGRAM, "use");
 	job_add(job, target.name);
-	job_show(job, "Use a data volume", "The data volume is being checked, and what is in memory moves there.");
+	show(job, "Use a data volume", "The data volume is being checked, and what is in memory moves there.");
 	target_forget(&target);
 }
 
