@@ -8,9 +8,12 @@ encrypted volume, which is locked after a restart until it gets its passphrase.
   data-volume.t [plain|luks]...    (default: both)
 """
 
+import hashlib
+import http.server
 import os
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -19,7 +22,24 @@ from vm import Failure, Tap
 
 KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 LOST = "changes and guests will be lost"
+DISC = bytes(range(256)) * 4000     # what is downloaded
 tap = Tap()
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    """Has DISC at every address."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(DISC)))
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.wfile.write(DISC)
 
 
 class Machine(Host):
@@ -84,6 +104,8 @@ def plain():
         def change():
             host.shell()
             host.no_failed_unit()
+            tap.note(host.run("systemctl show kvm-live-data -p ExecMainStartTimestampMonotonic "
+                              "-p ExecMainExitTimestampMonotonic; mount | grep machine-id"))
             host.run("echo kept >/etc/hostname; echo kept >/proc/sys/kernel/hostname; mkdir -p /root/.ssh; "
                      "echo key >/root/.ssh/authorized_keys; echo root:secret | chpasswd; "
                      "touch /var/lib/kvm-live/iso/x.iso; "
@@ -97,6 +119,17 @@ def plain():
             host.see(KEPT)
             if LOST in host.text():
                 raise Failure(host.text())
+
+        def download():
+            web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+            threading.Thread(target=web.serve_forever, daemon=True).start()
+            host.key("l", "D  Download")
+            host.key("d", "Address of the ISO")
+            host.key("http://10.0.2.2:%d/some.iso\r" % web.server_port, "SHA-256")
+            host.key(hashlib.sha256(DISC).hexdigest() + "\r", "The ISO some.iso is in the library", SLOW)
+            host.key("\r", r"\d  some\.iso")
+            host.main()
+            web.shutdown()
 
         def install():
             create_disk(host, "disk", "512M", "qcow2")
@@ -113,6 +146,11 @@ def plain():
             host.shell()
             host.no_failed_unit()
             kept.append(settings(host))
+            disc = host.run("sha256sum </var/lib/kvm-live/iso/some.iso")
+            if not disc.startswith(hashlib.sha256(DISC).hexdigest()):
+                raise Failure("some.iso: " + disc)
+            tap.note(host.run("systemctl show kvm-live-data -p ExecMainStartTimestampMonotonic "
+                              "-p ExecMainExitTimestampMonotonic"))
             said = host.run("kvm-live-data status; findmnt -no SOURCE,FSTYPE /etc; "
                             "findmnt -no SOURCE,FSTYPE /var/lib/libvirt")
             tap.note(said)
@@ -137,6 +175,7 @@ def plain():
         ok = tap.step("with an empty disk the menu says that changes will be lost", boot)
         ok = ok and tap.step("settings are changed in memory", change)
         ok = ok and tap.step("a data volume is made in the menu, and is used at once", make)
+        ok = ok and tap.step("an ISO is downloaded, its checksum is right", download)
         ok = ok and tap.step("a guest is installed", install)
         ok = ok and tap.step("after a power cut the volume is found", cut)
         ok = ok and tap.step("the settings are the same, the check is told", same)

@@ -441,6 +441,17 @@ def _():
         os.rename(loop + "-gone", loop + "p1")
 
 
+@check("a volume that takes no more changes is told and left to the next start")
+def _():
+    volume()
+    s = System()
+    s.boot("in-use")
+    sh(f"mount -o remount,ro {s.root}/run/kvm-live/data")
+    s.state("broken", UNUSABLE, "takes no more changes")
+    s.run("use", status=ERROR, says="in use already")
+    assert s.root + "/etc" in s.mounts()
+
+
 @check("guests that run keep a volume from being used; guests that do not fit stay")
 def _():
     loop = volume()
