@@ -44,7 +44,7 @@ def check(what):
             print(f"not ok {count} - {what}", flush=True)
             print("# " + str(e).replace("\n", "\n# "), flush=True)
         for system in list(System.all):
-            system.off()
+            system.at_end()
         for loop in [l for l in loops if l not in before]:
             detach(loop)
     return run
@@ -107,6 +107,8 @@ class System:
     def __init__(self, **files):
         self.root = tempfile.mkdtemp(dir=WORK)
         System.all.append(self)
+        # as systemd has it: what is mounted here shows in every bind of it
+        sh(f"mount --bind {self.root} {self.root} && mount --make-shared {self.root}")
         for path, text in {"etc/passwd": "root:x:0:0\nsync:x:4:4\n",
                            "etc/shadow": "root:*:1\nsync:*:1\n", "etc/hosts": "image\n",
                            "etc/machine-id": "0\n", "root/.profile": "image\n",
@@ -148,12 +150,16 @@ class System:
 
     def mounts(self):
         return [l.split()[1] for l in read("/proc/mounts").splitlines()
-                if l.split()[1].startswith(self.root)]
+                if l.split()[1].startswith(self.root + "/")]
 
     def off(self):
         for path in reversed(self.mounts()):
             sh(f"umount {path}", check=False)
         System.all.remove(self)
+
+    def at_end(self):
+        self.off()
+        sh(f"umount -l {self.root}")
 
     def crash(self):
         """The mounts end with nothing said; what was written is on the volume."""
