@@ -90,7 +90,7 @@ def settings(host):
     return host.run("uname -n; cat /root/.ssh/authorized_keys; grep ^root: /etc/shadow; "
                     "ls -l /var/lib/kvm-live/iso/x.iso; virsh net-list --name --all; "
                     "systemctl is-enabled fstrim.timer; systemctl is-active fstrim.timer; "
-                    "cat /etc/machine-id | wc -c")
+                    "wc -c </etc/machine-id; sha256sum /var/lib/libvirt/images/moved.img")
 
 
 def plain():
@@ -111,14 +111,24 @@ def plain():
                      "touch /var/lib/kvm-live/iso/x.iso; "
                      "rm -f /etc/systemd/system/fstrim.timer; systemctl -q enable fstrim.timer; "
                      "systemctl start fstrim.timer")
+            host.run("dd if=/dev/urandom of=/var/lib/libvirt/images/moved.img bs=1M count=3")
             kept.append(settings(host))
             host.leave_shell()
+            create_disk(host, "disk", "512M", "qcow2")
 
         def make():
             host.make_volume(False)
             host.see(KEPT)
             if LOST in host.text():
                 raise Failure(host.text())
+            host.shell()
+            after = settings(host)
+            left = host.run("ls /run/live/overlay/rw/var/lib/libvirt/images")
+            host.leave_shell()
+            if after != kept[0]:
+                raise Failure("before:\n%s\n\nafter:\n%s" % (kept[0], after))
+            if "moved.img" in left:
+                raise Failure("the disks are still in memory: " + left)
 
         def download():
             web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
@@ -132,7 +142,6 @@ def plain():
             web.shutdown()
 
         def install():
-            create_disk(host, "disk", "512M", "qcow2")
             install_guest(host, "guest", "disk.qcow2", "tok-kept")
             read_token(host, "tok-kept")
             host.send("\x1d")
@@ -173,8 +182,8 @@ def plain():
             host.key("y", "Guest guest: shut off", SLOW)
 
         ok = tap.step("with an empty disk the menu says that changes will be lost", boot)
-        ok = ok and tap.step("settings are changed in memory", change)
-        ok = ok and tap.step("a data volume is made in the menu, and is used at once", make)
+        ok = ok and tap.step("settings are changed and a disk is made, in memory", change)
+        ok = ok and tap.step("a data volume is made in the menu, and all moves there at once", make)
         ok = ok and tap.step("an ISO is downloaded, its checksum is right", download)
         ok = ok and tap.step("a guest is installed", install)
         ok = ok and tap.step("after a power cut the volume is found", cut)
