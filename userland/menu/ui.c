@@ -344,11 +344,22 @@ static int menu_by_key(const struct ui_menu *menu, int key)
 	return UI_BACK;
 }
 
+static int run_menu(const struct ui_menu *menu, newtComponent form,
+		    struct newtExitStruct *es)
+{
+	int key;
+
+	do {
+		key = run_form(form, es);
+	} while (!key && es->reason == NEWT_EXIT_TIMER && menu->holds && menu->holds(menu));
+	return key;
+}
+
 static int menu_answer(struct ui_menu *menu, newtComponent form,
 		       newtComponent list, newtComponent back)
 {
 	struct newtExitStruct es;
-	int key = run_form(form, &es);
+	int key = run_menu(menu, form, &es);
 	long at = (long)newtListboxGetCurrent(list) - 1;
 
 	menu->at = at < 0 ? 0 : (int)at;
@@ -398,6 +409,8 @@ int ui_menu(struct ui_menu *menu)
 	return answer;
 }
 
+static int hide_input;		/* NEWT_FLAG_PASSWORD for the next input field */
+
 /* The first printable key replaces the value that was there. */
 static int input_filter(newtComponent entry, void *data, int ch, int cursor)
 {
@@ -425,7 +438,7 @@ bool ui_input(const char *title, const char *text, char **value)
 	form = new_form(false);
 	add_text(form, flowed, h, 0);
 	entry = newtEntry(2, h + 2, *value, WIDTH - 4, NULL,
-			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT);
+			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | hide_input);
 	newtEntrySet(entry, *value, 1);
 	newtEntrySetFilter(entry, input_filter, &touched);
 	ok = newtCompactButton(20, h + 4, "OK");
@@ -439,6 +452,16 @@ bool ui_input(const char *title, const char *text, char **value)
 	}
 	close_form(form);
 	free(flowed);
+	return done;
+}
+
+bool ui_password(const char *title, const char *text, char **value)
+{
+	bool done;
+
+	hide_input = NEWT_FLAG_PASSWORD;
+	done = ui_input(title, text, value);
+	hide_input = 0;
 	return done;
 }
 

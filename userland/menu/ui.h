@@ -30,6 +30,8 @@ struct ui_menu {
 	int n;
 	int at;			/* row of the cursor, kept between calls */
 	int refresh_ms;		/* 0: wait for ever */
+	/* After refresh_ms: does the menu still say what is so? NULL: no. */
+	bool (*holds)(const struct ui_menu *menu);
 };
 
 int ui_start(void);
@@ -45,6 +47,8 @@ void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
 void ui_menu_clear(struct ui_menu *menu);
 
 bool ui_input(const char *title, const char *text, char **value);
+/* The same for what nobody else should read: stars are shown for it. */
+bool ui_password(const char *title, const char *text, char **value);
 void ui_message(const char *title, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
