@@ -93,7 +93,7 @@ eval "$1"
 END
 with_libvirt() {
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-		unshare --mount --net --pid --fork --kill-child --propagation private \
+		unshare --mount --net --pid --fork --kill-child --propagation unchanged \
 		chroot "$root" timeout 120 bash /libvirt-test "$1" </dev/null
 }
 check "libvirt finds it" with_libvirt \
