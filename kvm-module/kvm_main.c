@@ -345,6 +345,7 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
 	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:	/* always so */
 	case KVM_CAP_READONLY_MEM:
 	case KVM_CAP_SYNC_MMU:
 	case KVM_CAP_SET_TSS_ADDR:
@@ -456,6 +457,8 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		kvm->triple_fault_event = cap->args[0];
 		return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		return cap->args[0] & ~1ULL ? -EINVAL : 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return kvm_split_irqchip(kvm, cap->args[0]);
 	case KVM_CAP_X86_USER_SPACE_MSR:
