@@ -17,6 +17,7 @@
  * instruction is void.
  */
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
@@ -324,7 +325,7 @@ static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 
 	if (seg < EMU_GDTR)
 		return kvm_ops->get_segment(vcpu_of(e), seg, s);
-	(seg == EMU_IDTR ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &t);
+	kvm_ops->get_table(vcpu_of(e), seg, &t);
 	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
 }
 
@@ -334,7 +335,7 @@ static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment
 
 	if (seg < EMU_GDTR)
 		return kvm_ops->set_segment(vcpu_of(e), seg, s);
-	(seg == EMU_IDTR ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &t);
+	kvm_ops->set_table(vcpu_of(e), seg, &t);
 }
 
 /* What the setters refuse is #GP(0). */
@@ -375,12 +376,27 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 
 static u64 op_get_dr(struct emu *e, unsigned int dr)
 {
-	return kvm_get_dr(vcpu_of(e), dr);
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (dr < 4)
+		return vcpu->dr[array_index_nospec(dr, 4)];
+	return dr == 6 ? vcpu->dr6 : vcpu->dr7;
 }
 
 static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 {
-	return gp_unless(e, kvm_set_dr(vcpu_of(e), dr, value));
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (dr >= 4 && value >> 32)
+		return gp_unless(e, 1);
+	if (dr < 4)
+		vcpu->dr[array_index_nospec(dr, 4)] = value;
+	else if (dr == 6)
+		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
+	else
+		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+	return EMU_OK;
 }
 
 /* The filter is for RDMSR and WRMSR, not for what others do with an MSR. */

@@ -85,6 +85,7 @@ enum kvm_reg {
 /* Numbered as in an instruction's sreg field; then the system segments. */
 enum kvm_seg {
 	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS,
+	SEG_GDTR = NR_SEGS, SEG_IDTR,	/* with a base and a limit only */
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
@@ -239,6 +240,14 @@ struct kvm_events {
 		u8 pending;	/* at most 2: one in service, one latched */
 	} nmi;
 };
+
+/*
+ * An event as both vendors' processors write it down: the vector, above it a type
+ * (EVENT_TYPE_* of asm/trapnr.h), and these.
+ */
+#define EVENT_TYPE(info)	((info) >> 8 & 7)
+#define EVENT_HAS_ERROR		BIT(11)
+#define EVENT_VALID		BIT(31)
 
 /* vcpu->requests */
 enum kvm_request {
@@ -449,7 +458,7 @@ struct kvm_x86_ops {
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
 	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
-	void (*vcpu_put)(struct kvm_vcpu *vcpu);
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */
 
 	/* The processor cannot be in the guest's state; NULL: it always can. */
 	bool (*must_emulate)(struct kvm_vcpu *vcpu);
@@ -463,7 +472,10 @@ struct kvm_x86_ops {
 	int (*handle_exit)(struct kvm_vcpu *vcpu);
 	void (*flush_tlb)(struct kvm_vcpu *vcpu);	/* preemption off */
 
-	/* State. Values were validated by the caller unless an errno is said. */
+	/*
+	 * State. Values were validated by the caller unless an errno is said. Only
+	 * for registers that are not in vcpu->regs_avail.
+	 */
 	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
@@ -471,10 +483,9 @@ struct kvm_x86_ops {
 	void (*set_segment)(struct kvm_vcpu *vcpu, int seg,
 			    const struct kvm_segment *s);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
-	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
-	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	/* SEG_GDTR or SEG_IDTR */
+	void (*get_table)(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt);
+	void (*set_table)(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt);
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
 	void (*set_cr0)(struct kvm_vcpu *vcpu, u64 cr0);	/* also vcpu->cr0 */
@@ -499,10 +510,8 @@ struct kvm_x86_ops {
 	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 value);
 
-	/* Events. inject_* hand over what vcpu->events says is "injected". */
-	void (*inject_exception)(struct kvm_vcpu *vcpu);
-	void (*inject_irq)(struct kvm_vcpu *vcpu);
-	void (*inject_nmi)(struct kvm_vcpu *vcpu);
+	/* Events. inject hands over what vcpu->events says is "injected": EVENT_*. */
+	void (*inject)(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
 	bool (*irq_allowed)(struct kvm_vcpu *vcpu);	/* IF and no shadow */
 	bool (*nmi_allowed)(struct kvm_vcpu *vcpu);
@@ -579,10 +588,8 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
 /* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu);
-/* Vendor code, after an exit: this was being delivered, do it again. */
-void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err);
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
-void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
+/* Vendor code, after an exit: this (EVENT_*) was being delivered, do it again. */
+void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 /* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
@@ -591,10 +598,6 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
-int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value);
-u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr);
-/* An access to them exited; true: run it again, the guest has them now. */
-bool kvm_lend_debugregs(struct kvm_vcpu *vcpu);
 /* RIP moves behind an instruction of this length; result as a handler. */
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
 /* Exit to user space with an internal error; returns 0, for handlers. */
@@ -609,16 +612,26 @@ int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
 int kvm_handle_pause(struct kvm_vcpu *vcpu);	/* RIP stays: it runs again */
+int kvm_handle_nothing(struct kvm_vcpu *vcpu);
+int kvm_handle_irq(struct kvm_vcpu *vcpu);
 int kvm_handle_ud(struct kvm_vcpu *vcpu);
-int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear);	/* a #UD that exited */
+int kvm_handle_gp(struct kvm_vcpu *vcpu);
+int kvm_handle_undefined(struct kvm_vcpu *vcpu);	/* a #UD that exited */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
-bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu);
+int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->efer & (1 << 10 /* LMA */);
+}
+
+static inline void kvm_clear_injected(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.nmi.injected = false;
 }
 
 static inline void kvm_request(struct kvm_vcpu *vcpu, enum kvm_request req)

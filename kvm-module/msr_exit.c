@@ -76,10 +76,8 @@ static int resume(struct kvm_vcpu *vcpu)
 
 	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
 		return 1;	/* user space went elsewhere */
-	if (READ_ONCE(run->msr.error)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	if (READ_ONCE(run->msr.error))
+		return kvm_handle_gp(vcpu);
 	return finish(vcpu, READ_ONCE(run->msr.data), vcpu->io.write);
 }
 
@@ -93,10 +91,8 @@ static int handle_msr(struct kvm_vcpu *vcpu, bool write)
 	reason = refused(vcpu, index, &value, write);
 	if (likely(!reason))
 		return finish(vcpu, value, write);
-	if (!(vcpu->kvm->msr_exits & reason)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	if (!(vcpu->kvm->msr_exits & reason))
+		return kvm_handle_gp(vcpu);
 	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
 	run->msr.error = 0;
 	memset(run->msr.pad, 0, sizeof(run->msr.pad));

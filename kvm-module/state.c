@@ -87,8 +87,8 @@ static int get_sregs(struct kvm_vcpu *vcpu, void *arg)
 
 	for (i = 0; i < NR_SEGS; i++)
 		kvm_ops->get_segment(vcpu, i, sregs_segment(s, i));
-	kvm_ops->get_gdt(vcpu, &s->gdt);
-	kvm_ops->get_idt(vcpu, &s->idt);
+	kvm_ops->get_table(vcpu, SEG_GDTR, &s->gdt);
+	kvm_ops->get_table(vcpu, SEG_IDTR, &s->idt);
 	s->cr0 = vcpu->cr0;
 	s->cr2 = vcpu->cr2;
 	s->cr3 = kvm_ops->get_cr3(vcpu);
@@ -132,8 +132,8 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->io.stale = true;
-	kvm_ops->set_gdt(vcpu, &s->gdt);
-	kvm_ops->set_idt(vcpu, &s->idt);
+	kvm_ops->set_table(vcpu, SEG_GDTR, &s->gdt);
+	kvm_ops->set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
 	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;

@@ -43,6 +43,7 @@
 
 #include "kvm.h"
 
+#define DR6_BD		BIT(13)
 #define DR7_GD		BIT(13)
 
 /* The ops of each exit, called directly. */
@@ -85,7 +86,8 @@ static void put_from_cpu(struct kvm_vcpu *vcpu)
 	if (vcpu->tsc_aux_loaded)
 		wrmsrl(MSR_TSC_AUX, __this_cpu_read(kvm_host_tsc_aux));
 	vcpu->tsc_aux_loaded = false;
-	kvm_ops->vcpu_put(vcpu);
+	if (kvm_ops->vcpu_put)
+		kvm_ops->vcpu_put(vcpu);
 	vcpu->cpu = -1;
 }
 
@@ -209,35 +211,32 @@ void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code)
 	kvm_queue_payload(vcpu, X86_TRAP_PF, true, error_code, cr2);
 }
 
-void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err)
+void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
 	struct kvm_events *ev = &vcpu->events;
+	u8 type = EVENT_TYPE(info);
 
 	ev->look = true;
-	ev->exception.injected = true;
-	ev->exception.pending = false;
-	ev->exception.has_payload = false;
-	ev->exception.nr = nr;
-	ev->exception.has_error = has_error;
-	ev->exception.error_code = err;
+	switch (type) {
+	case EVENT_TYPE_NMI:
+		ev->nmi.injected = true;
+		break;
+	case EVENT_TYPE_EXTINT:
+	case EVENT_TYPE_SWINT:
+		ev->irq.injected = true;
+		ev->irq.soft = type == EVENT_TYPE_SWINT;
+		ev->irq.nr = info;
+		break;
+	default:
+		ev->exception.injected = true;
+		ev->exception.pending = false;
+		ev->exception.has_payload = false;
+		ev->exception.nr = info;
+		ev->exception.has_error = info & EVENT_HAS_ERROR;
+		ev->exception.error_code = error_code;
+	}
 }
-EXPORT_SYMBOL_GPL(kvm_requeue_exception);
-
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
-{
-	vcpu->events.look = true;
-	vcpu->events.irq.injected = true;
-	vcpu->events.irq.soft = soft;
-	vcpu->events.irq.nr = nr;
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_irq);
-
-void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
-{
-	vcpu->events.look = true;
-	vcpu->events.nmi.injected = true;
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
+EXPORT_SYMBOL_GPL(kvm_requeue_event);
 
 /* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu)
@@ -280,7 +279,9 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 		ev->exception.injected = true;
 	}
 	vcpu->stat[STAT_injected_exception]++;
-	kvm_ops->inject_exception(vcpu);
+	kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_HWEXC << 8 | ev->exception.nr |
+			(ev->exception.has_error ? EVENT_HAS_ERROR : 0),
+			ev->exception.error_code);
 }
 
 static bool extint_pending(struct kvm_vcpu *vcpu)
@@ -313,7 +314,8 @@ static int acknowledge_irq(struct kvm_vcpu *vcpu)
 	return vector;
 }
 
-static void inject_new_interrupt(struct kvm_vcpu *vcpu)
+/* An NMI or an interrupt that goes in now, if there is one. */
+static void take_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 	int vector;
@@ -322,7 +324,6 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 		ev->nmi.pending--;
 		ev->nmi.injected = true;
 		vcpu->stat[STAT_injected_nmi]++;
-		kvm_ops->inject_nmi(vcpu);
 	} else if (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu)) {
 		vector = acknowledge_irq(vcpu);
 		if (vector < 0)
@@ -331,7 +332,6 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 		ev->irq.injected = true;
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
-		kvm_ops->inject_irq(vcpu);
 		if (vcpu->pv.eoi)
 			kvm_apic_pv_eoi(vcpu);
 	}
@@ -351,18 +351,20 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool exception = ev->exception.injected || ev->exception.pending;
 	/* A debugger steps through the guest's code, not its handlers. */
-	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ;
-	bool irq;
+	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ, irq;
+	u8 blocked;
 
-	if (ev->exception.injected || ev->exception.pending)
+	if (!exception && !ev->nmi.injected && !ev->irq.injected && !held)
+		take_interrupt(vcpu);
+	if (exception)
 		inject_exception(vcpu);
 	else if (ev->nmi.injected)
-		kvm_ops->inject_nmi(vcpu);
+		kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_NMI << 8 | X86_TRAP_NMI, 0);
 	else if (ev->irq.injected)
-		kvm_ops->inject_irq(vcpu);
-	else if (!held && (ev->nmi.pending || irq_pending(vcpu)))
-		inject_new_interrupt(vcpu);
+		kvm_ops->inject(vcpu, EVENT_VALID | ev->irq.nr |
+				(ev->irq.soft ? EVENT_TYPE_SWINT : EVENT_TYPE_EXTINT) << 8, 0);
 
 	if (ev->nmi.pending && !held)
 		kvm_ops->request_nmi_window(vcpu);
@@ -370,9 +372,10 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
 	ev->look = irq || ev->nmi.pending;
-	if (vcpu->lapic && vcpu->tpr_watched != kvm_apic_blocked(vcpu)) {
-		vcpu->tpr_watched = kvm_apic_blocked(vcpu);
-		kvm_ops->watch_tpr(vcpu, vcpu->tpr_watched);
+	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
+	if (vcpu->tpr_watched != blocked) {
+		vcpu->tpr_watched = blocked;
+		kvm_ops->watch_tpr(vcpu, blocked);
 	}
 }
 
@@ -478,10 +481,8 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 
 	vcpu->stat[STAT_xsetbv]++;
 	if (kvm_ops->get_cpl(vcpu) ||
-	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value))
+		return kvm_handle_gp(vcpu);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
@@ -516,6 +517,20 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
+int kvm_handle_nothing(struct kvm_vcpu *vcpu)
+{
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_nothing);
+
+/* It is still pending, and taken as soon as interrupts are on. */
+int kvm_handle_irq(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_irq]++;
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_irq);
+
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
@@ -523,13 +538,30 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
+int kvm_handle_gp(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_gp);
+
+static u64 linear_rip(struct kvm_vcpu *vcpu)
+{
+	u64 rip = kvm_reg_read(vcpu, REG_RIP);
+	struct kvm_segment cs;
+
+	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+	return kvm_is_long_mode(vcpu) && cs.l ? rip : (u32)(cs.base + rip);
+}
+
 /*
  * A guest that came from the other vendor's processor makes its hypercalls by
  * that one's instruction: give it ours.
  */
-int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear)
+int kvm_handle_undefined(struct kvm_vcpu *vcpu)
 {
-	vcpu->stat[STAT_exception]++;
+	u64 linear = linear_rip(vcpu);
+
 	if (!(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) &&
 	    kvm_code_is(vcpu, linear, kvm_ops->foreign_hypercall, 3) &&
 	    !kvm_patch_code(vcpu, linear, kvm_ops->hypercall, 3))
@@ -548,12 +580,9 @@ EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
 static int debug_exit(struct kvm_vcpu *vcpu, u32 exception, u64 dr6)
 {
-	struct kvm_segment cs;
-
-	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
 	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
 	vcpu->run->debug.arch.exception = exception;
-	vcpu->run->debug.arch.pc = cs.base + kvm_reg_read(vcpu, REG_RIP);
+	vcpu->run->debug.arch.pc = linear_rip(vcpu);
 	vcpu->run->debug.arch.dr6 = dr6 | DR6_FIXED;
 	vcpu->run->debug.arch.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 		vcpu->debug_dr7 : vcpu->dr7;
@@ -573,18 +602,36 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
 
-/* Is this access to a debug register what a debugger waits for? */
-bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu)
-{
-	return vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD;
-}
-EXPORT_SYMBOL_GPL(kvm_debugger_wants_dr);
-
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu)
 {
 	return debug_exit(vcpu, X86_TRAP_BP, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_breakpoint);
+
+/*
+ * A guest that touches its debug registers mostly touches several: it has them
+ * until it exits for something else. VMX exits before the check of privilege.
+ */
+int kvm_handle_dr(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_dr]++;
+	if (!vcpu->guest_debug && !(vcpu->dr7 & DR7_GD)) {
+		vcpu->dr_direct = true;
+		kvm_ops->watch_debugregs(vcpu, false);
+		return 1;
+	}
+	if (kvm_ops->get_cpl(vcpu))
+		return kvm_handle_gp(vcpu);
+	/* Is it what a debugger waits for, or the guest itself? */
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD)
+		return kvm_handle_debug(vcpu, DR6_BD);
+	if (vcpu->dr7 & DR7_GD) {
+		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_BD);
+		return 1;
+	}
+	return kvm_emulate(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
 /* ---- control registers --------------------------------------------------------------------- */
 
@@ -698,43 +745,6 @@ int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	vcpu->xcr0 = value;
 	return 0;
 }
-
-u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr)
-{
-	switch (nr) {
-	case 0 ... 3:
-		return vcpu->dr[array_index_nospec(nr, 4)];
-	case 4:
-	case 6:
-		return vcpu->dr6;
-	default:
-		return vcpu->dr7;
-	}
-}
-EXPORT_SYMBOL_GPL(kvm_get_dr);
-
-int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value)
-{
-	switch (nr) {
-	case 0 ... 3:
-		vcpu->dr[array_index_nospec(nr, 4)] = value;
-		break;
-	case 4:
-	case 6:
-		if (value >> 32)
-			return 1;
-		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
-		break;
-	default:
-		if (value >> 32)
-			return 1;
-		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
-		break;
-	}
-	kvm_ops->update_debug(vcpu);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_set_dr);
 
 /* ---- one trip into the guest ------------------------------------------------------------------ */
 
@@ -871,20 +881,6 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 	return true;
 }
 
-/*
- * A guest that touches its debug registers mostly touches several: it has them
- * until it exits for something else.
- */
-bool kvm_lend_debugregs(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->guest_debug || vcpu->dr7 & DR7_GD)
-		return false;
-	vcpu->dr_direct = true;
-	kvm_ops->watch_debugregs(vcpu, false);
-	return true;
-}
-EXPORT_SYMBOL_GPL(kvm_lend_debugregs);
-
 static void take_debugregs(struct kvm_vcpu *vcpu)
 {
 	get_debugreg(vcpu->dr[0], 0);
@@ -958,7 +954,7 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	} else if (ev->irq.injected) {
 		vector = ev->irq.nr;
 	}
-	ev->exception.injected = ev->nmi.injected = ev->irq.injected = false;
+	kvm_clear_injected(vcpu);
 	if (vector < 0)
 		return kvm_emulate(vcpu);
 	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
@@ -1227,8 +1223,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
 	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
 	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
-	kvm_ops->set_gdt(vcpu, &table);
-	kvm_ops->set_idt(vcpu, &table);
+	kvm_ops->set_table(vcpu, SEG_GDTR, &table);
+	kvm_ops->set_table(vcpu, SEG_IDTR, &table);
 	kvm_ops->set_efer(vcpu, 0);
 	kvm_ops->set_cr0(vcpu, cache | X86_CR0_ET);
 	kvm_ops->set_cr4(vcpu, 0);

@@ -70,7 +70,6 @@ module_param_named(vpid, use_vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
 
 #define EXIT_REASON_FAILED_ENTRY	BIT(31)
-#define DR6_GENERAL_DETECT		BIT(13)
 #define DR7_GENERAL_DETECT		BIT(13)
 #define PENDING_DEBUG_BS		BIT(14)
 #define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
@@ -962,21 +961,18 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
 
-#define VMX_TABLE_OPS(name, NAME)						\
-static void vmx_get_##name(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)	\
-{										\
-	dt->base = vmcs_read(GUEST_##NAME##_BASE);				\
-	dt->limit = vmcs_read(GUEST_##NAME##_LIMIT);				\
-}										\
-										\
-static void vmx_set_##name(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)	\
-{										\
-	vmcs_write(GUEST_##NAME##_BASE, dt->base);				\
-	vmcs_write(GUEST_##NAME##_LIMIT, dt->limit);				\
+/* The tables' fields go on where the segments' end. */
+static void vmx_get_table(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt)
+{
+	dt->base = vmcs_read(GUEST_ES_BASE + 2 * seg);
+	dt->limit = vmcs_read(GUEST_ES_LIMIT + 2 * seg);
 }
 
-VMX_TABLE_OPS(idt, IDTR)
-VMX_TABLE_OPS(gdt, GDTR)
+static void vmx_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_ES_BASE + 2 * seg, dt->base);
+	vmcs_write(GUEST_ES_LIMIT + 2 * seg, dt->limit);
+}
 
 /*
  * May a segment be as it is (27.3.1.2, not in virtual-8086 mode)? What the
@@ -1048,16 +1044,6 @@ static bool vmx_must_emulate(struct kvm_vcpu *vcpu)
 
 /* ---- debug registers, TSC, CPUID, MSRs --------------------------------------------------- */
 
-static u64 vmx_effective_dr7(struct kvm_vcpu *vcpu)
-{
-	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-		  vcpu->debug_dr7 : vcpu->dr7;
-
-	/* Accesses exit anyway, so general detect is ours to emulate. */
-	return (dr7 & 0xffff & ~(u64)DR7_GENERAL_DETECT) |
-	       (dr7 & 0xffff0000) | DR7_FIXED_1;
-}
-
 static void vmx_update_debug(struct kvm_vcpu *vcpu)
 {
 	/*
@@ -1066,13 +1052,16 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 */
 	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
 			 BIT(X86_TRAP_UD);	/* VMMCALL becomes VMCALL */
+	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		  vcpu->debug_dr7 : vcpu->dr7;
 
 	if (!use_ept)
 		exceptions |= BIT(X86_TRAP_PF);
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_write(EXCEPTION_BITMAP, exceptions);
-	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
+	/* Accesses exit anyway, so general detect is ours to emulate. */
+	vmcs_write(GUEST_DR7, (dr7 & ~(u64)DR7_GENERAL_DETECT) | DR7_FIXED_1);
 }
 
 static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
@@ -1245,96 +1234,49 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 /* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------------------------- */
 
 /*
- * The information field of an event. A software event that is repeated keeps
- * its kind and the length of its instruction; one that user space or the
- * emulator made anew has RIP at its one-byte instruction.
+ * A software event that is repeated keeps its kind and the length of its
+ * instruction; one that user space or the emulator made anew has RIP at its
+ * one-byte instruction.
  */
-static u32 vmx_event_info(struct vmx_vcpu *vmx, u8 nr, u32 type, bool soft)
+static void vmx_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 redo = vmx->redo_info;
+	u8 nr = info & INTR_INFO_VECTOR_MASK;
 
 	vmx->redo_info = 0;
-	if (redo && (redo & INTR_INFO_VECTOR_MASK) == nr) {
-		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
-		return redo | INTR_INFO_VALID_MASK;
-	}
-	if (soft)
-		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
-	return nr | type | INTR_INFO_VALID_MASK;
-}
-
-static void vmx_inject_exception(struct kvm_vcpu *vcpu)
-{
-	u8 nr = vcpu->events.exception.nr;
-	bool soft = nr == X86_TRAP_BP || nr == X86_TRAP_OF;
-	u32 info;
-
+	if (EVENT_TYPE(info) == EVENT_TYPE_HWEXC && (nr == X86_TRAP_BP || nr == X86_TRAP_OF))
+		info = nr | INTR_TYPE_SOFT_EXCEPTION | EVENT_VALID;
 	/* A fault in the delivery of a software event is not that event. */
-	if (vcpu->events.exception.has_error)
-		to_vmx(vcpu)->redo_info = 0;
-	info = vmx_event_info(to_vmx(vcpu), nr,
-			      soft ? INTR_TYPE_SOFT_EXCEPTION :
-				     INTR_TYPE_HARD_EXCEPTION, soft);
-
-	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
-	if (vcpu->events.exception.has_error && vcpu->cr0 & X86_CR0_PE) {
-		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
-			   vcpu->events.exception.error_code);
-		info |= INTR_INFO_DELIVER_CODE_MASK;
+	if (redo && (redo & INTR_INFO_VECTOR_MASK) == nr && !(info & EVENT_HAS_ERROR)) {
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
+		info = redo | EVENT_VALID;
+	} else if (EVENT_TYPE(info) > EVENT_TYPE_HWEXC) {
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
 	}
+	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		info &= ~EVENT_HAS_ERROR;
+	if (info & EVENT_HAS_ERROR)
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
-}
-
-static void vmx_inject_irq(struct kvm_vcpu *vcpu)
-{
-	bool soft = vcpu->events.irq.soft;
-
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
-		   vmx_event_info(to_vmx(vcpu), vcpu->events.irq.nr,
-				  soft ? INTR_TYPE_SOFT_INTR :
-					 INTR_TYPE_EXT_INTR, soft));
-}
-
-static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
-{
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
-		   NMI_VECTOR | INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK);
 }
 
 /* The event in info was not delivered: it is to be injected again. */
 static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 length)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
-	u8 nr = info & INTR_INFO_VECTOR_MASK;
 
 	vmx->redo_info = 0;
-	if (!(info & INTR_INFO_VALID_MASK))
+	if (!(info & EVENT_VALID))
 		return;
-	switch (type) {
-	case INTR_TYPE_NMI_INTR:
-		/* Its delivery has blocked NMIs; it could not go in again. */
-		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
-				GUEST_INTR_STATE_NMI);
-		kvm_requeue_nmi(vcpu);
-		break;
-	case INTR_TYPE_SOFT_EXCEPTION:
-	case INTR_TYPE_PRIV_SW_EXCEPTION:
-		vmx->redo_info = nr | type;
+	kvm_requeue_event(vcpu, info, error_code);
+	/* Its delivery has blocked NMIs; it could not go in again. */
+	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+	if (EVENT_TYPE(info) > EVENT_TYPE_HWEXC) {
+		vmx->redo_info = info & (INTR_INFO_VECTOR_MASK | INTR_INFO_INTR_TYPE_MASK);
 		vmx->redo_length = length;
-		fallthrough;
-	case INTR_TYPE_HARD_EXCEPTION:
-		kvm_requeue_exception(vcpu, nr,
-				      info & INTR_INFO_DELIVER_CODE_MASK,
-				      error_code);
-		break;
-	case INTR_TYPE_SOFT_INTR:
-		vmx->redo_info = nr | type;
-		vmx->redo_length = length;
-		fallthrough;
-	case INTR_TYPE_EXT_INTR:
-		kvm_requeue_irq(vcpu, nr, type == INTR_TYPE_SOFT_INTR);
-		break;
 	}
 }
 
@@ -1353,9 +1295,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
 
 	vmx->idt_vectoring = vmcs_read(IDT_VECTORING_INFO_FIELD);
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.nmi.injected = false;
+	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
 		vmx_requeue(vcpu, vmx->idt_vectoring,
@@ -1604,7 +1544,7 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u8 nr = vmx->intr_info & INTR_INFO_VECTOR_MASK;
-	u64 dr6, linear;
+	u64 dr6;
 
 	vcpu->stat[STAT_exception]++;
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
@@ -1626,22 +1566,13 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
 	case X86_TRAP_UD:
-		linear = vmcs_read(GUEST_CS_BASE) + kvm_reg_read(vcpu, REG_RIP);
-		return kvm_handle_undefined(vcpu, kvm_is_long_mode(vcpu) ? linear :
-							       (u32)linear);
+		return kvm_handle_undefined(vcpu);
 	case X86_TRAP_AC:
 		return vmx_handle_alignment_check(vcpu);
 	default:
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
 					  vmx->intr_info, vmx->idt_vectoring);
 	}
-}
-
-static int vmx_handle_irq(struct kvm_vcpu *vcpu)
-{
-	/* It is still pending, and taken as soon as interrupts are on. */
-	vcpu->stat[STAT_irq]++;
-	return 1;
 }
 
 static int vmx_handle_window(struct kvm_vcpu *vcpu)
@@ -1698,133 +1629,47 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 				  EXIT_REASON_EPT_MISCONFIG, gpa);
 }
 
-/* The result of a kvm_set_*(): 0, or 1 for #GP(0). */
-static int vmx_finish_set(struct kvm_vcpu *vcpu, int r)
-{
-	if (r) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	return vmx_skip_instruction(vcpu);
-}
-
-static u64 vmx_read_operand(struct kvm_vcpu *vcpu, int reg)
-{
-	u64 value = kvm_reg_read(vcpu, reg);
-
-	/* MOV to CR and DR take 64 bits in 64-bit mode and 32 elsewhere. */
-	if (kvm_is_long_mode(vcpu) &&
-	    vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK)
-		return value;
-	return (u32)value;
-}
-
-static void vmx_write_operand(struct kvm_vcpu *vcpu, int reg, u64 value)
-{
-	if (!kvm_is_long_mode(vcpu) ||
-	    !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
-		value = (u32)value;
-	kvm_reg_write(vcpu, reg, value);
-}
-
-static int vmx_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, u64 value)
-{
-	u64 old_cr8 = vcpu->cr8;
-	int r;
-
-	switch (cr) {
-	case 0:
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
-	case 3:
-		return vmx_finish_set(vcpu, kvm_set_cr3(vcpu, value));
-	case 4:
-		return vmx_finish_set(vcpu, kvm_set_cr4(vcpu, value));
-	case 8:
-		r = vmx_finish_set(vcpu, kvm_set_cr8(vcpu, value));
-		/* User space's APIC may have something for a lower priority. */
-		if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
-			vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-			return 0;
-		}
-		return r;
-	default:
-		return kvm_handle_ud(vcpu);
-	}
-}
-
-/* Table 28-3: number, access type, register, LMSW's operand. */
+/* Table 28-3: number, access type, register. */
 static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 {
-	u64 q = vmcs_read(EXIT_QUALIFICATION);
-	int cr = q & 15, reg = q >> 8 & 15;
-	u64 value;
+	u64 q = vmcs_read(EXIT_QUALIFICATION), old_cr8 = vcpu->cr8, value;
+	int r;
 
 	vcpu->stat[STAT_cr]++;
-	switch (q >> 4 & 3) {
+	/* Only MOV to CR is frequent. */
+	if (q >> 4 & 3)
+		return kvm_emulate(vcpu);
+	value = kvm_reg_read(vcpu, q >> 8 & 15);
+	if (!kvm_is_long_mode(vcpu) || !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		value = (u32)value;
+	switch (q & 15) {
 	case 0:
-		return vmx_handle_mov_to_cr(vcpu, cr,
-					    vmx_read_operand(vcpu, reg));
-	case 1:
-		/* CR3 reads exit on processors that cannot do without. */
-		value = cr == 8 ? vcpu->cr8 : vmx_get_cr3(vcpu);
-		vmx_write_operand(vcpu, reg, value);
-		return vmx_skip_instruction(vcpu);
-	case 2:
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, vcpu->cr0 &
-							~(u64)X86_CR0_TS));
+		r = kvm_set_cr0(vcpu, value);
+		break;
+	case 3:
+		r = kvm_set_cr3(vcpu, value);
+		break;
+	case 4:
+		r = kvm_set_cr4(vcpu, value);
+		break;
 	default:
-		/* LMSW sets and clears MP, EM, TS, and sets PE. */
-		value = (vcpu->cr0 & ~0xeull) | (q >> 16 & 0xf);
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
+		r = kvm_set_cr8(vcpu, value);
 	}
-}
-
-/* Table 28-4. The exit comes before all checks, that of privilege too (26.1.3). */
-static int vmx_handle_dr(struct kvm_vcpu *vcpu)
-{
-	u64 q = vmcs_read(EXIT_QUALIFICATION);
-	int nr = q & 7, reg = q >> 8 & 15;
-
-	vcpu->stat[STAT_dr]++;
-	if (kvm_lend_debugregs(vcpu))
-		return 1;
-	if ((nr == 4 || nr == 5) && vcpu->cr4 & X86_CR4_DE)
-		return kvm_handle_ud(vcpu);
-	if (vmx_get_cpl(vcpu)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
+	if (r)
+		return kvm_handle_gp(vcpu);
+	r = vmx_skip_instruction(vcpu);
+	/* User space's APIC may have something for a lower priority. */
+	if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+		return 0;
 	}
-	if (unlikely(kvm_debugger_wants_dr(vcpu)))
-		return kvm_handle_debug(vcpu, DR6_GENERAL_DETECT);
-	if (unlikely(vcpu->dr7 & DR7_GENERAL_DETECT)) {
-		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_GENERAL_DETECT);
-		return 1;
-	}
-	if (q & BIT(4)) {
-		vmx_write_operand(vcpu, reg, kvm_get_dr(vcpu, nr));
-		return vmx_skip_instruction(vcpu);
-	}
-	return vmx_finish_set(vcpu, kvm_set_dr(vcpu, nr,
-					       vmx_read_operand(vcpu, reg)));
+	return r;
 }
 
 static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
 	return vmx_skip_instruction(vcpu);
-}
-
-/* The TPR is ours again (vmx_handle_exit()); something may go in now. */
-static int vmx_handle_tpr(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-/* The guest sees no counters (CPUID 0xa). */
-static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-	return 1;
 }
 
 /* VMX leaves the whole of it to software (27.4.2). */
@@ -1840,9 +1685,7 @@ static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 					     vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 	if (vcpu->events.nmi.injected)
 		vmx_set_nmi_mask(vcpu, true);
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.nmi.injected = false;
+	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	return kvm_emulate_task_switch(vcpu, qualification, qualification >> 30 & 3,
 				       valid && info & VECTORING_INFO_DELIVER_CODE_MASK,
@@ -1851,7 +1694,7 @@ static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]		= vmx_handle_exception,
-	[EXIT_REASON_EXTERNAL_INTERRUPT]	= vmx_handle_irq,
+	[EXIT_REASON_EXTERNAL_INTERRUPT]	= kvm_handle_irq,
 	[EXIT_REASON_TRIPLE_FAULT]		= kvm_handle_triple_fault,
 	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_window,
 	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_window,
@@ -1861,12 +1704,13 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= kvm_handle_pause,
 	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
 	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
-	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
+	[EXIT_REASON_RDPMC]			= kvm_handle_gp,	/* there are no counters */
 	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
-	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr,
+	/* The TPR is ours again (vmx_handle_exit()); something may go in now. */
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= kvm_handle_nothing,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
-	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
+	[EXIT_REASON_DR_ACCESS]			= kvm_handle_dr,
 	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
 	[EXIT_REASON_MSR_READ]			= kvm_handle_rdmsr,
 	[EXIT_REASON_MSR_WRITE]			= kvm_handle_wrmsr,
@@ -1911,7 +1755,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	/* The most frequent ones without an indirect call. */
 	switch (reason) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
-		return vmx_handle_irq(vcpu);
+		return kvm_handle_irq(vcpu);
 	case EXIT_REASON_IO_INSTRUCTION:
 		return vmx_handle_io(vcpu);
 	case EXIT_REASON_EPT_VIOLATION:
@@ -1957,10 +1801,8 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
 	.get_cpl = vmx_get_cpl,
-	.get_idt = vmx_get_idt,
-	.set_idt = vmx_set_idt,
-	.get_gdt = vmx_get_gdt,
-	.set_gdt = vmx_set_gdt,
+	.get_table = vmx_get_table,
+	.set_table = vmx_set_table,
 	.get_cr3 = vmx_get_cr3,
 	.set_cr3 = vmx_set_cr3,
 	.set_cr0 = vmx_set_cr0,
@@ -1973,9 +1815,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.watch_debugregs = vmx_watch_debugregs,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
-	.inject_exception = vmx_inject_exception,
-	.inject_irq = vmx_inject_irq,
-	.inject_nmi = vmx_inject_nmi,
+	.inject = vmx_inject,
 	.cancel_injection = vmx_cancel_injection,
 	.irq_allowed = vmx_irq_allowed,
 	.nmi_allowed = vmx_nmi_allowed,
