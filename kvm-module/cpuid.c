@@ -117,6 +117,11 @@ int kvm_xsave_size(void)
 	return xsave_bytes(kvm_caps.xcr0);
 }
 
+unsigned int kvm_xsave2_size(void)
+{
+	return max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
+}
+
 void kvm_host_init(void)
 {
 	u32 eax, ebx, ecx, edx;

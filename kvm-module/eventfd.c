@@ -40,12 +40,8 @@ static bool same_place(const struct ioeventfd *e, const struct ioeventfd *n)
 
 static int check_args(const struct kvm_ioeventfd *args)
 {
-	switch (args->len) {
-	case 0: case 1: case 2: case 4: case 8:
-		break;
-	default:
+	if (args->len > 8 || hweight32(args->len) > 1)
 		return -EINVAL;
-	}
 	if (args->addr + args->len < args->addr)
 		return -EINVAL;
 	if (args->flags & ~KVM_IOEVENTFD_VALID_FLAG_MASK ||
@@ -94,8 +90,9 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 	return -ENOENT;
 }
 
-int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
+int kvm_ioeventfd(struct kvm *kvm, void *arg)
 {
+	const struct kvm_ioeventfd *args = arg;
 	struct ioeventfd *e;
 	int r = check_args(args);
 
@@ -116,16 +113,15 @@ int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 	e->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
 	e->datamatch = args->datamatch;
 
-	mutex_lock(&kvm->slots_lock);
-	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN) {
-		r = deassign(kvm, e);
-		free_ioeventfd(e);
-	} else {
+	guard(mutex)(&kvm->slots_lock);
+	if (!(args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {
 		r = assign(kvm, e);
-		if (r)
-			free_ioeventfd(e);
+		if (!r)
+			return 0;
+	} else {
+		r = deassign(kvm, e);
 	}
-	mutex_unlock(&kvm->slots_lock);
+	free_ioeventfd(e);
 	return r;
 }
 
@@ -212,17 +208,13 @@ static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *
 
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add)
 {
-	int r = 0;
-
 	if (args->pio > 1 || args->addr + args->size < args->addr)
 		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	if (add)
-		r = add_zone(kvm, args);
-	else
-		remove_zones(kvm, args);
-	mutex_unlock(&kvm->slots_lock);
-	return r;
+		return add_zone(kvm, args);
+	remove_zones(kvm, args);
+	return 0;
 }
 
 /* False when the ring is full, or is not what we left there. */
@@ -231,24 +223,21 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 {
 	struct kvm_coalesced_mmio_ring *ring = kvm->ring;
 	struct kvm_coalesced_mmio *entry;
-	bool done = false;
 	u32 last, next;
 
-	spin_lock(&kvm->ring_lock);
+	guard(spinlock)(&kvm->ring_lock);
 	last = READ_ONCE(ring->last);
 	next = (last + 1) % KVM_COALESCED_MMIO_MAX;
-	if (last < KVM_COALESCED_MMIO_MAX && next != READ_ONCE(ring->first)) {
-		entry = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
-		entry->phys_addr = addr;
-		entry->len = len;
-		entry->pio = pio;
-		memcpy(entry->data, data, len);
-		/* User space sees the entry before it sees that there is one. */
-		smp_store_release(&ring->last, next);
-		done = true;
-	}
-	spin_unlock(&kvm->ring_lock);
-	return done;
+	if (last >= KVM_COALESCED_MMIO_MAX || next == READ_ONCE(ring->first))
+		return false;
+	entry = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
+	entry->phys_addr = addr;
+	entry->len = len;
+	entry->pio = pio;
+	memcpy(entry->data, data, len);
+	/* User space sees the entry before it sees that there is one. */
+	smp_store_release(&ring->last, next);
+	return true;
 }
 
 bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,

@@ -452,19 +452,18 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
  */
 static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 {
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
-	struct xregs_state *x = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 	u32 unused, zmm_high = 0;
+	struct xregs_state *x;
 	int i, r = 0;
 
-	if (!x)
-		return emu_error(e, -ENOMEM);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, x, size, vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
-	if (!set) {
+	x = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	if (!x) {
+		r = -ENOMEM;
+	} else if (!set) {
 		memcpy(fpu, x, offsetof(struct emu_fpu, zeroed));
+		kvfree(x);
 	} else {
 		memcpy(x, fpu, offsetof(struct emu_fpu, unused));
 		x->header.xfeatures |= XFEATURE_MASK_FPSSE;
@@ -477,11 +476,9 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 		for (i = 0; i < 16 && zmm_high; i++)
 			if (fpu->zeroed >> i & 1)
 				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
-		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, x, kvm_caps.xcr0,
-						   &vcpu->guest_pkru);
+		r = kvm_replace_xsave(vcpu, x);
 	}
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
-	kvfree(x);
 	return r ? emu_error(e, r) : EMU_OK;
 }
 

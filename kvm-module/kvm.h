@@ -671,6 +671,10 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
 void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
+int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
+void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp);
+int kvm_ioctl_result(unsigned int ioctl, void __user *argp, void *arg, int r);
 
 static inline int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
 {
@@ -715,7 +719,7 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 
 /* ---- eventfd.c ---------------------------------------------------------------- */
 
-int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
+int kvm_ioeventfd(struct kvm *kvm, void *arg);
 void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
 /* The page that is shared with user space; NULL without memory. */
@@ -768,10 +772,9 @@ void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */
 void kvm_irq_free(struct kvm *kvm);	/* after them */
 int kvm_create_irqchip(struct kvm *kvm);
 int kvm_split_irqchip(struct kvm *kvm, u64 pins);
-int kvm_set_routing(struct kvm *kvm, const struct kvm_irq_routing *head,
-		    const struct kvm_irq_routing_entry __user *user);
-int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
-int kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
+int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user);
+int kvm_signal_msi(struct kvm *kvm, void *arg);
+int kvm_irqfd(struct kvm *kvm, void *arg);
 /* Accesses to the in-kernel devices; false: not theirs. */
 bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
 		    bool write);
@@ -851,8 +854,8 @@ void kvm_pit_acked(struct kvm *kvm);
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
-int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
-int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
+int kvm_get_dirty_log(struct kvm *kvm, void *arg);
+int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
 void kvm_free_memslots(struct kvm *kvm);
 /* Callers hold srcu (or slots_lock). NULL: no memory there. */
 struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
@@ -947,8 +950,9 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of the XSAVE area that KVM_GET_XSAVE2 returns at most. */
+/* Bytes of a guest's XSAVE area, and of what KVM_GET_XSAVE2 returns. */
 int kvm_xsave_size(void);
+unsigned int kvm_xsave2_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
 int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
@@ -983,7 +987,7 @@ int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_dev
 
 /* What the guest's RDMSR or WRMSR does; 1: #GP. Caller holds srcu. */
 int kvm_guest_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write);
-int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args);
+int kvm_set_msr_filter(struct kvm *kvm, void *arg);
 void kvm_free_msr_filter(struct kvm *kvm);
 
 /* ---- host_work.c ----------------------------------------------------------- */

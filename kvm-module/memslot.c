@@ -185,24 +185,23 @@ int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
 {
 	if (!tables || tables > UINT_MAX)
 		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	kvm->user_tables = tables;
 	if (!kvm_ops->tdp)
 		set_table_limit(kvm);
-	mutex_unlock(&kvm->slots_lock);
 	return 0;
 }
 
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region)
 {
-	struct kvm_memslots *slots = slots_locked(kvm);
 	struct kvm_memslot *old, *new = NULL;
 	int r = check_region(region);
 
 	if (r)
 		return r;
-	old = slot_by_id(slots, region->slot);
+	guard(mutex)(&kvm->slots_lock);
+	old = slot_by_id(slots_locked(kvm), region->slot);
 	if (!region->memory_size) {
 		if (!old)
 			return -EINVAL;
@@ -229,7 +228,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 			goto out;
 	}
 	r = -EEXIST;
-	if (overlaps_other(slots, new, old))
+	if (overlaps_other(slots_locked(kvm), new, old))
 		goto out;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
 		r = -ENOMEM;
@@ -276,8 +275,9 @@ out:
  * piece by piece (below). The pages are write-protected before their bits are
  * handed out, so a write after that is noticed again.
  */
-int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
+int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
+	const struct kvm_dirty_log *log = arg;
 	struct kvm_memslot *slot;
 	unsigned long *copy;
 	size_t bytes, i;
@@ -285,6 +285,7 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 
 	if (log->slot >= KVM_USER_SLOTS)
 		return -EINVAL;
+	guard(mutex)(&kvm->slots_lock);
 	slot = slot_by_id(slots_locked(kvm), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;
@@ -310,8 +311,9 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 }
 
 /* Pages that user space is about to send: log their next write. */
-int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
+int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 {
+	const struct kvm_clear_dirty_log *log = arg;
 	u64 first = log->first_page, count = log->num_pages;
 	struct kvm_memslot *slot;
 	unsigned long *pages;
@@ -319,6 +321,7 @@ int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 
 	if (log->slot >= KVM_USER_SLOTS || first % 64)
 		return -EINVAL;
+	guard(mutex)(&kvm->slots_lock);
 	slot = slot_by_id(slots_locked(kvm), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;

@@ -148,8 +148,9 @@ static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filt
 	return 0;
 }
 
-int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args)
+int kvm_set_msr_filter(struct kvm *kvm, void *arg)
 {
+	const struct kvm_msr_filter *args = arg;
 	struct kvm_filter *filter, *old;
 	int i, r = 0;
 

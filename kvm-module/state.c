@@ -372,16 +372,35 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
 
 /* ---- FPU state ------------------------------------------------------------------------------------ */
 
-static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+/* The guest's XSAVE area, to be kvfree()d; NULL: no memory. */
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
 {
 	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+
+	if (buf)
+		fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
+					       vcpu->fpu.fpstate->user_xfeatures,
+					       vcpu->guest_pkru);
+	return buf;
+}
+
+/* Frees the area; result: an errno. */
+int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf)
+{
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
+					       &vcpu->guest_pkru);
+
+	kvfree(buf);
+	return r;
+}
+
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+{
+	void *buf = kvm_copy_xsave(vcpu, size);
 	int r;
 
 	if (!buf)
 		return -ENOMEM;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
-				       vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
 	r = copy_to_user(argp, buf, size) ? -EFAULT : 0;
 	kvfree(buf);
 	return r;
@@ -389,72 +408,47 @@ static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size
 
 static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 {
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
-				  sizeof(struct kvm_xsave));
-	void *buf = vmemdup_user(argp, size);
-	int r;
+	void *buf = vmemdup_user(argp, kvm_xsave2_size());
 
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
-	r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
-					   &vcpu->guest_pkru);
-	kvfree(buf);
-	return r;
+	return IS_ERR(buf) ? PTR_ERR(buf) : kvm_replace_xsave(vcpu, buf);
 }
 
-/* The legacy FXSAVE image is the head of the XSAVE area. */
-static int access_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu, bool set)
-{
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
-				  sizeof(struct kvm_xsave));
-	struct xregs_state *xsave = kvzalloc(size, GFP_KERNEL_ACCOUNT);
-	struct fxregs_state *fx;
-	int r = 0;
-
-	if (!xsave)
-		return -ENOMEM;
-	fx = &xsave->i387;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, xsave, size,
-				       vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
-	if (!set) {
-		memset(fpu, 0, sizeof(*fpu));
-		memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
-		fpu->fcw = fx->cwd;
-		fpu->fsw = fx->swd;
-		fpu->ftwx = fx->twd;
-		fpu->last_opcode = fx->fop;
-		fpu->last_ip = fx->rip;
-		fpu->last_dp = fx->rdp;
-		memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
-		fpu->mxcsr = fx->mxcsr;
-	} else {
-		memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
-		fx->cwd = fpu->fcw;
-		fx->swd = fpu->fsw;
-		fx->twd = fpu->ftwx;
-		fx->fop = fpu->last_opcode;
-		fx->rip = fpu->last_ip;
-		fx->rdp = fpu->last_dp;
-		memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
-		fx->mxcsr = fpu->mxcsr;
-		xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
-		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, xsave,
-						   kvm_caps.xcr0,
-						   &vcpu->guest_pkru);
-	}
-	kvfree(xsave);
-	return r;
-}
+/*
+ * The legacy FXSAVE image is the head of the XSAVE area. What both formats have
+ * between FCW and the last data pointer looks the same.
+ */
+#define FPU_POINTERS	(offsetofend(struct fxregs_state, rdp))
 
 static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	return access_fpu(vcpu, arg, false);
+	struct fxregs_state *fx = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct kvm_fpu *fpu = arg;
+
+	if (!fx)
+		return -ENOMEM;
+	memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
+	memcpy(arg + offsetof(struct kvm_fpu, fcw), fx, FPU_POINTERS);
+	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
+	fpu->mxcsr = fx->mxcsr;
+	kvfree(fx);
+	return 0;
 }
 
 static int set_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	return access_fpu(vcpu, arg, true);
+	struct xregs_state *xsave = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct fxregs_state *fx = &xsave->i387;
+	struct kvm_fpu *fpu = arg;
+
+	if (!xsave)
+		return -ENOMEM;
+	fpu->pad1 = 0;
+	memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
+	memcpy(fx, arg + offsetof(struct kvm_fpu, fcw), FPU_POINTERS);
+	memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
+	fx->mxcsr = fpu->mxcsr;
+	xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
+	return kvm_replace_xsave(vcpu, xsave);
 }
 
 static int get_xcrs(struct kvm_vcpu *vcpu, void *arg)
@@ -511,14 +505,11 @@ static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool
 	return i;
 }
 
-static int setup_mce(struct kvm_vcpu *vcpu, void __user *argp)
+static int setup_mce(struct kvm_vcpu *vcpu, void *arg)
 {
-	u64 mcg_cap;
-	u32 banks, i;
+	u64 mcg_cap = *(u64 *)arg;
+	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
 
-	if (copy_from_user(&mcg_cap, argp, sizeof(mcg_cap)))
-		return -EFAULT;
-	banks = mcg_cap & MCG_BANKCNT_MASK;
 	if (!banks || banks > KVM_MCE_BANKS ||
 	    mcg_cap & ~(u64)(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK))
 		return -EINVAL;
@@ -551,15 +542,9 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 			kvm_request(vcpu, REQ_TRIPLE_FAULT);
 			return 0;
 		}
-		bank[1] = mce->status |
-			  (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
-		bank[2] = mce->addr;
-		bank[3] = mce->misc;
 		vcpu->mcg_status = mce->mcg_status;
 		kvm_queue_exception(vcpu, X86_TRAP_MC);
-		return 0;
-	}
-	if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
+	} else if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
 		bank[1] |= MCI_STATUS_OVER;
 		return 0;
 	}
@@ -628,11 +613,10 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 	struct kvm_translation *t = arg;
 	gpa_t gpa = 0;
 	u32 code;
-	int idx, r;
+	int r;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	guard(srcu)(&vcpu->kvm->srcu);
 	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	t->physical_address = r ? ~0ULL : gpa;
 	t->valid = !r;
 	t->writeable = 1;
@@ -712,15 +696,13 @@ static int set_vapic_addr(struct kvm_vcpu *vcpu, void *arg)
 	return vcpu->lapic && !vapic->vapic_addr ? 0 : -EINVAL;
 }
 
-static int enable_cap(struct kvm_vcpu *vcpu, void __user *argp)
+static int enable_cap(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct kvm_enable_cap cap;
+	const struct kvm_enable_cap *cap = arg;
 
-	if (copy_from_user(&cap, argp, sizeof(cap)))
-		return -EFAULT;
-	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
 		return -EINVAL;
-	vcpu->pv.enforce_cpuid = cap.args[0];
+	vcpu->pv.enforce_cpuid = cap->args[0];
 	return 0;
 }
 
@@ -752,29 +734,45 @@ static const struct {
 	{ KVM_GET_LAPIC, get_lapic },
 	{ KVM_SET_LAPIC, set_lapic },
 	{ KVM_SET_VAPIC_ADDR, set_vapic_addr },
+	{ KVM_X86_SETUP_MCE, setup_mce },
 	{ KVM_X86_SET_MCE, set_mce },
+	{ KVM_ENABLE_CAP, enable_cap },
 };
+
+/* The argument of an ioctl that is one structure: zeros, or copied in. */
+void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp)
+{
+	/* The direction of KVM_SET_IRQCHIP's number is wrong. */
+	bool in = _IOC_DIR(ioctl) & _IOC_WRITE || ioctl == KVM_SET_IRQCHIP;
+	unsigned int size = _IOC_SIZE(ioctl);
+	void *arg = in ? memdup_user(argp, size) : kzalloc(size, GFP_KERNEL_ACCOUNT);
+
+	return arg ?: ERR_PTR(-ENOMEM);
+}
+
+/* Frees it; if all went well it is copied out before. */
+int kvm_ioctl_result(unsigned int ioctl, void __user *argp, void *arg, int r)
+{
+	bool out = _IOC_DIR(ioctl) & _IOC_READ && ioctl != KVM_SET_IRQCHIP;
+
+	if (!r && out && copy_to_user(argp, arg, _IOC_SIZE(ioctl)))
+		r = -EFAULT;
+	kfree(arg);
+	return r;
+}
 
 static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 {
-	unsigned int size = _IOC_SIZE(ioctl);
-	int i, r = 0;
 	void *arg;
+	int i;
 
 	for (i = 0; state_ioctls[i].ioctl != ioctl; )
 		if (++i == ARRAY_SIZE(state_ioctls))
 			return -ENOTTY;
-	arg = kzalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!arg)
-		return -ENOMEM;
-	if (_IOC_DIR(ioctl) & _IOC_WRITE && copy_from_user(arg, argp, size))
-		r = -EFAULT;
-	if (!r)
-		r = state_ioctls[i].fn(vcpu, arg);
-	if (!r && _IOC_DIR(ioctl) & _IOC_READ && copy_to_user(argp, arg, size))
-		r = -EFAULT;
-	kfree(arg);
-	return r;
+	arg = kvm_ioctl_argument(ioctl, argp);
+	if (IS_ERR(arg))
+		return PTR_ERR(arg);
+	return kvm_ioctl_result(ioctl, argp, arg, state_ioctls[i].fn(vcpu, arg));
 }
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
@@ -807,18 +805,13 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 			return -EINVAL;
 		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
 	case KVM_GET_XSAVE2:
-		return get_xsave(vcpu, argp, max_t(unsigned int, kvm_xsave_size(),
-						   sizeof(struct kvm_xsave)));
+		return get_xsave(vcpu, argp, kvm_xsave2_size());
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
-	case KVM_X86_SETUP_MCE:
-		return setup_mce(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
 		return vcpu->tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
-	case KVM_ENABLE_CAP:
-		return enable_cap(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:
 		if (!(vcpu->pv.system_time & 1))
 			return -EINVAL;	/* it has no clock to be told by */
