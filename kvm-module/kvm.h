@@ -455,7 +455,7 @@ struct kvm_x86_ops {
 
 	/* Virtual processors. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
-	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
+	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);	/* even if half made */
 	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
 	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */

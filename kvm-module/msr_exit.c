@@ -172,12 +172,11 @@ int kvm_set_msr_filter(struct kvm *kvm, void *arg)
 	if (r)
 		return r;
 
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	old = rcu_replace_pointer(kvm->msr_filter, filter,
 				  lockdep_is_held(&kvm->slots_lock));
 	synchronize_srcu_expedited(&kvm->srcu);
 	kvm_request_all(kvm, REQ_INTERCEPTS);
-	mutex_unlock(&kvm->slots_lock);
 	free_filter(old);
 	return 0;
 }

@@ -116,18 +116,16 @@ static struct preempt_ops preempt_ops = {
 
 static void vcpu_load(struct kvm_vcpu *vcpu)
 {
-	preempt_disable();
+	guard(preempt)();
 	preempt_notifier_register(&vcpu->preempt);
 	load_on_cpu(vcpu, smp_processor_id());
-	preempt_enable();
 }
 
 static void vcpu_put(struct kvm_vcpu *vcpu)
 {
-	preempt_disable();
+	guard(preempt)();
 	put_from_cpu(vcpu);
 	preempt_notifier_unregister(&vcpu->preempt);
-	preempt_enable();
 }
 
 void kvm_kick(struct kvm_vcpu *vcpu)
@@ -135,11 +133,10 @@ void kvm_kick(struct kvm_vcpu *vcpu)
 	int cpu = READ_ONCE(vcpu->cpu);
 
 	rcuwait_wake_up(&vcpu->wait);
-	preempt_disable();
+	guard(preempt)();
 	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0 &&
 	    cpu != smp_processor_id())
 		smp_send_reschedule(cpu);
-	preempt_enable();
 }
 
 bool kvm_yield_to(struct kvm_vcpu *vcpu)
@@ -238,7 +235,6 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_event);
 
-/* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -1242,8 +1238,10 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
+/* Also of one that is half made. */
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
+	kvm_ops->vcpu_destroy(vcpu);
 	put_pid(rcu_dereference_protected(vcpu->pid, true));	/* no vCPU runs to yield to it */
 	kvm_mmu_free_cache(vcpu);
 	kvm_shadow_destroy_vcpu(vcpu);
@@ -1251,7 +1249,8 @@ static void free_vcpu(struct kvm_vcpu *vcpu)
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	kvm_free_msrs(vcpu);
 	kvfree(vcpu->cpuid);
-	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
+	if (vcpu->run)
+		free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
 	kfree(vcpu);
 }
 
@@ -1273,38 +1272,14 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!vcpu->run)
-		goto free_vcpu;
-	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
-		goto free_run;
-	r = kvm_init_msrs(vcpu);
-	if (r)
-		goto free_fpu;
-	if (kvm->local_apics) {
+	if (vcpu->run && fpu_alloc_guest_fpstate(&vcpu->fpu))
+		r = kvm_init_msrs(vcpu);
+	if (!r && kvm->local_apics)
 		r = kvm_apic_create(vcpu);
-		if (r)
-			goto free_msrs;
-	}
-	r = kvm_shadow_create_vcpu(vcpu);
-	if (r)
-		goto free_apic;
-	r = kvm_ops->vcpu_create(vcpu);
-	if (r)
-		goto free_shadow;
-	return vcpu;
-
-free_shadow:
-	kvm_shadow_destroy_vcpu(vcpu);
-free_apic:
-	kvm_apic_destroy(vcpu);
-free_msrs:
-	kvm_free_msrs(vcpu);
-free_fpu:
-	fpu_free_guest_fpstate(&vcpu->fpu);
-free_run:
-	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
-free_vcpu:
-	kfree(vcpu);
+	r = r ?: kvm_shadow_create_vcpu(vcpu) ?: kvm_ops->vcpu_create(vcpu);
+	if (!r)
+		return vcpu;
+	free_vcpu(vcpu);
 	return ERR_PTR(r);
 }
 
@@ -1353,29 +1328,24 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	fd = r = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto destroy;
-	mutex_lock(&kvm->lock);
-	r = add_vcpu(kvm, vcpu);
-	if (r)
-		goto unlock;
-	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
-	if (IS_ERR(file)) {
+	scoped_guard(mutex, &kvm->lock) {
+		r = add_vcpu(kvm, vcpu);
+		if (r)
+			break;
+		file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
+		if (!IS_ERR(file)) {
+			kvm_get(kvm);
+			fd_install(fd, file);
+			return fd;
+		}
 		r = PTR_ERR(file);
 		kvm->nr_vcpus--;
 		xa_erase(&kvm->vcpus, vcpu->index);
-		goto unlock;
 	}
-	kvm_get(kvm);
-	mutex_unlock(&kvm->lock);
-	fd_install(fd, file);
-	return fd;
-
-unlock:
-	mutex_unlock(&kvm->lock);
 	put_unused_fd(fd);
 destroy:
 	/* A reader of the array may still look at it. */
 	synchronize_rcu();
-	kvm_ops->vcpu_destroy(vcpu);
 	free_vcpu(vcpu);
 	return r;
 }
@@ -1391,7 +1361,6 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 		for (s = 0; s < KVM_NR_STATS; s++)
 			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
-		kvm_ops->vcpu_destroy(vcpu);
 		free_vcpu(vcpu);
 	}
 }

@@ -705,10 +705,8 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	if (vcpu->lapic && caps.primary & CPU_BASED_TPR_SHADOW) {
 		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
-		if (!page) {
-			free_page((unsigned long)vmx->vmcs);
+		if (!page)
 			return -ENOMEM;
-		}
 		vmx->vtpr = page + APIC_TASKPRI;
 	}
 	vmx->vpid = vpid_get();
