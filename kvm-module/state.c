@@ -557,53 +557,29 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 /* The older form, without an index. */
 static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 {
-	struct kvm_cpuid_entry *old;
+	struct kvm_cpuid_entry *old __free(kvfree) = NULL;
 	struct kvm_cpuid_entry2 *new;
 	struct kvm_cpuid head;
-	int i, r;
+	int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	old = vmemdup_array_user(user->entries, head.nent, sizeof(*old));
-	if (IS_ERR(old))
-		return PTR_ERR(old);
-	new = kvcalloc(max(head.nent, 1U), sizeof(*new), GFP_KERNEL_ACCOUNT);
-	r = new ? 0 : -ENOMEM;
-	for (i = 0; new && i < head.nent; i++) {
-		new[i].function = old[i].function;
-		new[i].eax = old[i].eax;
-		new[i].ebx = old[i].ebx;
-		new[i].ecx = old[i].ecx;
-		new[i].edx = old[i].edx;
-	}
-	if (new)
-		r = kvm_replace_cpuid(vcpu, new, head.nent);
-	kvfree(old);
-	return r;
-}
-
-static int set_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
-{
-	struct kvm_cpuid2 head;
-
-	if (copy_from_user(&head, user, sizeof(head)))
+	old = kvcalloc(head.nent + 1, sizeof(*old), GFP_KERNEL_ACCOUNT);
+	if (!old)
+		return -ENOMEM;
+	if (copy_from_user(old, user->entries, head.nent * sizeof(*old)))
 		return -EFAULT;
-	return kvm_set_cpuid2(vcpu, &head, user->entries);
-}
-
-static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
-{
-	struct kvm_cpuid2 head;
-	int r;
-
-	if (copy_from_user(&head, user, sizeof(head)))
-		return -EFAULT;
-	r = kvm_get_cpuid2(vcpu, &head, user->entries);
-	if (r)
-		return r;
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
+	new = kvcalloc(head.nent + 1, sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	for (i = 0; i < head.nent; i++)
+		new[i] = (struct kvm_cpuid_entry2){
+			.function = old[i].function, .eax = old[i].eax,
+			.ebx = old[i].ebx, .ecx = old[i].ecx, .edx = old[i].edx,
+		};
+	return kvm_replace_cpuid(vcpu, new, head.nent);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */
@@ -795,11 +771,11 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_MSRS:
 		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
 	case KVM_GET_CPUID2:
-		return get_cpuid2(vcpu, argp);
+		return kvm_get_cpuid2(vcpu, argp);
 	case KVM_SET_CPUID:
 		return set_cpuid(vcpu, argp);
 	case KVM_SET_CPUID2:
-		return set_cpuid2(vcpu, argp);
+		return kvm_set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
 		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
 			return -EINVAL;

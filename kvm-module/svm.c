@@ -629,12 +629,10 @@ static int svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 {
 	u64 *msr = saved_msr(vcpu, index);
 
-	if (!msr)
-		return 1;
-	*msr = value;
-	if (index == MSR_IA32_CR_PAT)
-		vcpu->pat = value;
-	return 0;
+	if (msr)
+		*msr = value;
+	/* PAT is vcpu->pat, too. */
+	return !msr || index == MSR_IA32_CR_PAT;
 }
 
 /* ---- events ----------------------------------------------------------------------------------- */

@@ -1087,8 +1087,7 @@ static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 	u32 secondary = caps.secondary;
 
 	/* Off, it is #UD, as INVPCID and XSAVES are for every guest. */
-	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
+	if (!vcpu->wants_tsc_aux)
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		secondary &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
@@ -1149,17 +1148,12 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 		*value = vmcs_read(msr_field(index));
 		return 0;
 	}
-	switch (index) {
-	case MSR_KERNEL_GS_BASE:
-		preempt_disable();
+	if (index == MSR_KERNEL_GS_BASE) {
+		guard(preempt)();
 		if (vmx->host_saved)
 			rdmsrl(MSR_KERNEL_GS_BASE, *value);
 		else
 			*value = vmx->kernel_gs_base;
-		preempt_enable();
-		return 0;
-	case MSR_IA32_CR_PAT:
-		*value = vcpu->pat;
 		return 0;
 	}
 	i = user_msr_index(index);
@@ -1179,29 +1173,22 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 					     (u32)value : value);
 		return 0;
 	}
-	switch (index) {
-	case MSR_KERNEL_GS_BASE:
-		preempt_disable();
+	if (index == MSR_KERNEL_GS_BASE) {
+		guard(preempt)();
 		if (vmx->host_saved)
 			wrmsrl(MSR_KERNEL_GS_BASE, value);
 		else
 			vmx->kernel_gs_base = value;
-		preempt_enable();
 		return 0;
-	case MSR_IA32_CR_PAT:
-		vcpu->pat = value;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		/*
-		 * A guest that uses it writes it at every entry to its kernel:
-		 * no more exits for that.
-		 */
-		if (value && !vmx->spec_ctrl_direct &&
-		    kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL)) {
-			vmx->spec_ctrl_direct = true;
-			vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
-		}
-		return 1;	/* the value itself is vcpu->spec_ctrl */
+	}
+	/*
+	 * A guest that uses it writes it at every entry to its kernel: no more exits
+	 * for that. The value itself is vcpu->spec_ctrl.
+	 */
+	if (index == MSR_IA32_SPEC_CTRL && value && !vmx->spec_ctrl_direct &&
+	    kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL)) {
+		vmx->spec_ctrl_direct = true;
+		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
 	i = user_msr_index(index);
 	if (i < 0)
