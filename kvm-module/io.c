@@ -540,6 +540,7 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
 	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
 	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }
 
@@ -549,7 +550,6 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
 	if (vcpu->io.halt)
@@ -593,7 +593,6 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	if (e->fault.has_cr2)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)

@@ -488,9 +488,7 @@ struct kvm_x86_ops {
 	void (*set_table)(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt);
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
-	void (*set_cr0)(struct kvm_vcpu *vcpu, u64 cr0);	/* also vcpu->cr0 */
-	void (*set_cr4)(struct kvm_vcpu *vcpu, u64 cr4);	/* also vcpu->cr4 */
-	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);	/* also vcpu->efer */
+	void (*set_modes)(struct kvm_vcpu *vcpu);	/* vcpu->cr0, cr4 and efer */
 	/* vcpu->dr7, guest_debug or the events' needs changed. */
 	void (*update_debug)(struct kvm_vcpu *vcpu);
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
@@ -513,8 +511,6 @@ struct kvm_x86_ops {
 	/* Events. inject hands over what vcpu->events says is "injected": EVENT_*. */
 	void (*inject)(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
-	bool (*irq_allowed)(struct kvm_vcpu *vcpu);	/* IF and no shadow */
-	bool (*nmi_allowed)(struct kvm_vcpu *vcpu);
 	void (*request_irq_window)(struct kvm_vcpu *vcpu);
 	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
 	u32 (*get_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
@@ -600,7 +596,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
 /* RIP moves behind an instruction of this length; result as a handler. */
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
-/* Exit to user space with an internal error; returns 0, for handlers. */
+/* Exits to user space, which return 0, for handlers: the entry failed; our error. */
+int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason);
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
 /* Handlers of exits that are the same on both vendors. */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu);

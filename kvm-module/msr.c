@@ -267,8 +267,8 @@ static const struct {
 	u32 index;
 	u16 offset;
 } fields[] = {
-	{ MSR_IA32_TSC_ADJUST,	offsetof(struct kvm_vcpu, tsc_adjust) },
 	{ MSR_IA32_APICBASE,	offsetof(struct kvm_vcpu, apic_base) },
+	{ MSR_IA32_TSC_ADJUST,	offsetof(struct kvm_vcpu, tsc_adjust) },
 	{ MSR_EFER,		offsetof(struct kvm_vcpu, efer) },
 	{ MSR_IA32_CR_PAT,	offsetof(struct kvm_vcpu, pat) },
 	{ MSR_IA32_MCG_CAP,	offsetof(struct kvm_vcpu, mcg_cap) },
@@ -409,11 +409,12 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	}
 	if (refused)
 		return 1;
-	if (kvm_pv_has_msr(vcpu, index, host)) {
+	reg = find_field(vcpu, index);
+	if (!reg && kvm_pv_has_msr(vcpu, index, host)) {
 		*value = kvm_pv_get_msr(vcpu, index);
 		return 0;
 	}
-	reg = find_field(vcpu, index) ?: find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
+	reg = reg ?: find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
 	if (!reg) {
 		i = plain_index(index);
 		if (i < 0)

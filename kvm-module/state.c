@@ -137,9 +137,10 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	vcpu->cr2 = s->cr2;
 	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;
-	kvm_ops->set_efer(vcpu, s->efer);
-	kvm_ops->set_cr0(vcpu, s->cr0);
-	kvm_ops->set_cr4(vcpu, s->cr4);
+	vcpu->efer = s->efer;
+	vcpu->cr0 = s->cr0;
+	vcpu->cr4 = s->cr4;
+	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, s->cr3);
 	for (i = 0; i < NR_SEGS; i++)
 		kvm_ops->set_segment(vcpu, i, sregs_segment(s, i));

@@ -530,12 +530,21 @@ static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 		to_svm(vcpu)->cr3 = cr3;
 }
 
-/* Behind the guest's back it always pages, with eight-byte entries. */
-static void set_shadow_modes(struct kvm_vcpu *vcpu)
+/*
+ * A guest that switches its caches off would only make itself slow: its memory
+ * stays cached. It reads back what it wrote, by intercepting the read. With shadow
+ * paging, behind the guest's back it always pages, with eight-byte entries.
+ */
+static void svm_set_modes(struct kvm_vcpu *vcpu)
 {
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 	u64 hidden = X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE;
 
+	save->cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+	save->cr4 = vcpu->cr4;
+	save->efer = vcpu->efer | EFER_SVME;	/* VMRUN wants it */
+	if (npt)
+		return set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
 	if (!(vcpu->cr0 & X86_CR0_PG))
 		hidden |= X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
 	save->cr0 |= X86_CR0_PG | X86_CR0_WP;
@@ -543,38 +552,6 @@ static void set_shadow_modes(struct kvm_vcpu *vcpu)
 	save->efer |= EFER_NX;
 	if (!kvm_is_long_mode(vcpu))
 		save->efer &= ~(u64)EFER_LME;
-}
-
-/*
- * A guest that switches its caches off would only make itself slow: its memory
- * stays cached. It reads back what it wrote, by intercepting the read.
- */
-static void svm_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
-{
-	u64 real = cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
-
-	vcpu->cr0 = cr0;
-	to_svm(vcpu)->vmcb->save.cr0 = real;
-	if (npt)
-		set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
-	else
-		set_shadow_modes(vcpu);
-}
-
-static void svm_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
-{
-	vcpu->cr4 = cr4;
-	to_svm(vcpu)->vmcb->save.cr4 = cr4;
-	if (!npt)
-		set_shadow_modes(vcpu);
-}
-
-static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	vcpu->efer = efer;
-	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;	/* VMRUN wants it */
-	if (!npt)
-		set_shadow_modes(vcpu);
 }
 
 static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -660,22 +637,6 @@ static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 {
 	to_svm(vcpu)->vmcb->control.event_inj = 0;
-}
-
-static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-	return vmcb->save.rflags & X86_EFLAGS_IF &&
-	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
-}
-
-static bool svm_nmi_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct svm_vcpu *svm = to_svm(vcpu);
-
-	return !svm->nmi_masked &&
-	       !(svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
 static void svm_request_irq_window(struct kvm_vcpu *vcpu)
@@ -985,12 +946,8 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	if (unlikely(svm->iret_seen && kvm_reg_read(vcpu, REG_RIP) != svm->iret_rip))
 		svm->nmi_masked = svm->iret_seen = false;
 
-	if (unlikely(code == (u32)SVM_EXIT_ERR)) {
-		vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-		vcpu->run->fail_entry.hardware_entry_failure_reason = code;
-		vcpu->run->fail_entry.cpu = vcpu->cpu;
-		return 0;
-	}
+	if (unlikely(code == (u32)SVM_EXIT_ERR))
+		return kvm_entry_failed(vcpu, code);
 	if (unlikely(code >= ARRAY_SIZE(handlers) || !handlers[code])) {
 		vcpu->stat[STAT_other]++;
 		return kvm_internal_error(vcpu,
@@ -1037,9 +994,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_table = svm_set_table,
 	.get_cr3 = svm_get_cr3,
 	.set_cr3 = svm_set_cr3,
-	.set_cr0 = svm_set_cr0,
-	.set_cr4 = svm_set_cr4,
-	.set_efer = svm_set_efer,
+	.set_modes = svm_set_modes,
 	.update_debug = svm_update_debug,
 	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,
@@ -1049,8 +1004,6 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_msr = svm_set_msr,
 	.inject = svm_inject,
 	.cancel_injection = svm_cancel_injection,
-	.irq_allowed = svm_irq_allowed,
-	.nmi_allowed = svm_nmi_allowed,
 	.request_irq_window = svm_request_irq_window,
 	.request_nmi_window = svm_request_nmi_window,
 	.get_shadow = svm_get_shadow,

@@ -280,6 +280,18 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 			ev->exception.error_code);
 }
 
+static bool irq_allowed(struct kvm_vcpu *vcpu)
+{
+	return kvm_ops->get_rflags(vcpu) & X86_EFLAGS_IF && !kvm_ops->get_shadow(vcpu);
+}
+
+/* Just when VMX's NMI window would exit: else the wait for one has no end. */
+static bool nmi_allowed(struct kvm_vcpu *vcpu)
+{
+	return !kvm_ops->get_nmi_mask(vcpu) &&
+	       !(kvm_ops->get_shadow(vcpu) & KVM_X86_SHADOW_INT_MOV_SS);
+}
+
 static bool extint_pending(struct kvm_vcpu *vcpu)
 {
 	return vcpu->kvm->pic && kvm_pic_has_interrupt(vcpu->kvm) &&
@@ -316,11 +328,11 @@ static void take_interrupt(struct kvm_vcpu *vcpu)
 	struct kvm_events *ev = &vcpu->events;
 	int vector;
 
-	if (ev->nmi.pending && kvm_ops->nmi_allowed(vcpu)) {
+	if (ev->nmi.pending && nmi_allowed(vcpu)) {
 		ev->nmi.pending--;
 		ev->nmi.injected = true;
 		vcpu->stat[STAT_injected_nmi]++;
-	} else if (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu)) {
+	} else if (irq_pending(vcpu) && irq_allowed(vcpu)) {
 		vector = acknowledge_irq(vcpu);
 		if (vector < 0)
 			return;
@@ -385,7 +397,7 @@ static bool ready_for_irq(struct kvm_vcpu *vcpu)
 	if (vcpu->lapic && !kvm_apic_accepts_extint(vcpu))
 		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
-	       !ev->exception.injected && kvm_ops->irq_allowed(vcpu);
+	       !ev->exception.injected && irq_allowed(vcpu);
 }
 
 /* ---- exits that are the same on both vendors ------------------------------------------ */
@@ -400,6 +412,15 @@ int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_internal_error);
+
+int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_entry_failed);
 
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length)
 {
@@ -447,7 +468,7 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 	}
 	/* Something is there to wake it up. */
 	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
-	    (vcpu->events.irq.pending && kvm_ops->irq_allowed(vcpu)))
+	    (vcpu->events.irq.pending && irq_allowed(vcpu)))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -651,14 +672,15 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 		if (value & X86_CR0_PG) {
 			if (!(vcpu->cr4 & X86_CR4_PAE) || cs.l)
 				return 1;
-			kvm_ops->set_efer(vcpu, vcpu->efer | EFER_LMA);
+			vcpu->efer |= EFER_LMA;
 		} else {
 			if (cs.l)
 				return 1;
-			kvm_ops->set_efer(vcpu, vcpu->efer & ~EFER_LMA);
+			vcpu->efer &= ~EFER_LMA;
 		}
 	}
-	kvm_ops->set_cr0(vcpu, value);
+	vcpu->cr0 = value;
+	kvm_ops->set_modes(vcpu);
 	if ((value ^ old) & (X86_CR0_PG | X86_CR0_WP))
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
@@ -691,7 +713,8 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 	if (value & changed & X86_CR4_PCIDE &&
 	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
 		return 1;
-	kvm_ops->set_cr4(vcpu, value);
+	vcpu->cr4 = value;
+	kvm_ops->set_modes(vcpu);
 	if (changed & (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP |
 		       X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_PKE))
 		kvm_mmu_guest_flush(vcpu);
@@ -724,7 +747,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 	}
 	if ((value ^ vcpu->efer) & EFER_NX)
 		kvm_mmu_guest_flush(vcpu);
-	kvm_ops->set_efer(vcpu, value);
+	vcpu->efer = value;
+	kvm_ops->set_modes(vcpu);
 	return 0;
 }
 
@@ -806,7 +830,7 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
 	       READ_ONCE(vcpu->pv.unhalted) ||
 	       ev->exception.pending || ev->nmi.pending ||
-	       (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu));
+	       (irq_pending(vcpu) && irq_allowed(vcpu));
 }
 
 /* Whoever is woken often soon after it halted need not sleep in between. */
@@ -1221,9 +1245,9 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
 	kvm_ops->set_table(vcpu, SEG_GDTR, &table);
 	kvm_ops->set_table(vcpu, SEG_IDTR, &table);
-	kvm_ops->set_efer(vcpu, 0);
-	kvm_ops->set_cr0(vcpu, cache | X86_CR0_ET);
-	kvm_ops->set_cr4(vcpu, 0);
+	vcpu->efer = vcpu->cr4 = 0;
+	vcpu->cr0 = cache | X86_CR0_ET;
+	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, 0);
 	vcpu->cr2 = vcpu->cr8 = 0;
 	kvm_apic_reset(vcpu);

@@ -545,9 +545,18 @@ static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
 /* Fields that never change in the VMCS's life: 25.5 to 25.8. */
 static void vmcs_init(struct vmx_vcpu *vmx)
 {
+	static const u32 zeros[] = {
+		EXCEPTION_BITMAP, PAGE_FAULT_ERROR_CODE_MASK, PAGE_FAULT_ERROR_CODE_MATCH,
+		CR3_TARGET_COUNT, VM_EXIT_MSR_STORE_COUNT, VM_EXIT_MSR_LOAD_COUNT,
+		VM_ENTRY_MSR_LOAD_COUNT, VM_ENTRY_INTR_INFO_FIELD, GUEST_IA32_DEBUGCTL,
+		HOST_DS_SELECTOR, HOST_ES_SELECTOR, HOST_FS_SELECTOR, HOST_GS_SELECTOR,
+	};
 	struct desc_ptr idt;
 	u64 value;
+	int i;
 
+	for (i = 0; i < ARRAY_SIZE(zeros); i++)
+		vmcs_write(zeros[i], 0);
 	vmx->primary = caps.primary & ~CPU_BASED_TPR_SHADOW;
 	if (vmx->vtpr) {
 		vmx->primary |= CPU_BASED_TPR_SHADOW;
@@ -559,13 +568,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
-	vmcs_write(EXCEPTION_BITMAP, 0);
-	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
-	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
-	vmcs_write(CR3_TARGET_COUNT, 0);
-	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
-	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
-	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
 	if (caps.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write(PLE_GAP, PLE_GAP_TICKS);
@@ -580,18 +582,12 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
-	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 
 	/* The host, as far as it is the same on every CPU and in every thread. */
 	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
 	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
 	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
 	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
-	vmcs_write(HOST_DS_SELECTOR, 0);
-	vmcs_write(HOST_ES_SELECTOR, 0);
-	vmcs_write(HOST_FS_SELECTOR, 0);
-	vmcs_write(HOST_GS_SELECTOR, 0);
 	store_idt(&idt);
 	vmcs_write(HOST_IDTR_BASE, idt.address);
 	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
@@ -847,28 +843,10 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 	vmx->state_changed = true;
 }
 
-static void vmx_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
+static void vmx_set_modes(struct kvm_vcpu *vcpu)
 {
-	vmx_load_paging(vcpu, cr3);
-}
-
-static void vmx_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
-{
-	vmcs_write(CR0_READ_SHADOW, cr0);
-	vcpu->cr0 = cr0;
-	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
-}
-
-static void vmx_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
-{
-	vmcs_write(CR4_READ_SHADOW, cr4);
-	vcpu->cr4 = cr4;
-	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
-}
-
-static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	vcpu->efer = efer;
+	vmcs_write(CR0_READ_SHADOW, vcpu->cr0);
+	vmcs_write(CR4_READ_SHADOW, vcpu->cr4);
 	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
 }
 
@@ -1297,20 +1275,6 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
 }
 
-static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
-{
-	return vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF &&
-	       !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
-}
-
-/* Just when an NMI window would exit: else the wait for one has no end. */
-static bool vmx_nmi_allowed(struct kvm_vcpu *vcpu)
-{
-	return !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		 (GUEST_INTR_STATE_NMI | GUEST_INTR_STATE_MOV_SS));
-}
-
 static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
 {
 	vmx_set_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, 0);
@@ -1710,30 +1674,15 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_ENCLS]			= kvm_handle_ud,
 };
 
-/*
- * An entry that the processor refused. Mostly user space set up a state that
- * the architecture does not have.
- */
-static int vmx_report_failed_entry(struct vmx_vcpu *vmx)
-{
-	struct kvm_run *run = vmx->vcpu.run;
-	u64 reason = vmx->exit_reason;
-
-	if (vmx->failed)
-		reason = vmcs_read(VM_INSTRUCTION_ERROR);
-	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	run->fail_entry.hardware_entry_failure_reason = reason;
-	run->fail_entry.cpu = vmx->loaded_cpu;
-	return 0;
-}
-
 static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 reason = vmx->exit_reason;
 
+	/* Refused: mostly user space set up a state that the architecture does not have. */
 	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
-		return vmx_report_failed_entry(vmx);
+		return kvm_entry_failed(vcpu, vmx->failed ? vmcs_read(VM_INSTRUCTION_ERROR) :
+							    reason);
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
 
@@ -1789,10 +1738,8 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.get_table = vmx_get_table,
 	.set_table = vmx_set_table,
 	.get_cr3 = vmx_get_cr3,
-	.set_cr3 = vmx_set_cr3,
-	.set_cr0 = vmx_set_cr0,
-	.set_cr4 = vmx_set_cr4,
-	.set_efer = vmx_set_efer,
+	.set_cr3 = vmx_load_paging,
+	.set_modes = vmx_set_modes,
 	.update_debug = vmx_update_debug,
 	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,
@@ -1802,8 +1749,6 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.set_msr = vmx_set_msr,
 	.inject = vmx_inject,
 	.cancel_injection = vmx_cancel_injection,
-	.irq_allowed = vmx_irq_allowed,
-	.nmi_allowed = vmx_nmi_allowed,
 	.request_irq_window = vmx_request_irq_window,
 	.request_nmi_window = vmx_request_nmi_window,
 	.get_shadow = vmx_get_shadow,
