@@ -668,6 +668,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
 void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
 void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
 void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp);

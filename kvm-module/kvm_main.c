@@ -750,28 +750,6 @@ static int ioctl_create_vm(unsigned long type)
 	return fd;
 }
 
-static int get_feature_msrs(void __user *argp)
-{
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-	struct kvm_msrs __user *user = argp;
-	u32 i;
-
-	if (copy_from_user(&head, argp, sizeof(head)))
-		return -EFAULT;
-	if (head.nmsrs > 256)
-		return -E2BIG;
-	for (i = 0; i < head.nmsrs; i++) {
-		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
-			return -EFAULT;
-		if (kvm_get_feature_msr(entry.index, &entry.data))
-			break;
-		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
-			return -EFAULT;
-	}
-	return i;
-}
-
 static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
@@ -795,7 +773,7 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	case KVM_GET_MSR_FEATURE_INDEX_LIST:
 		return kvm_get_msr_index_list(argp, true);
 	case KVM_GET_MSRS:
-		return get_feature_msrs(argp);
+		return kvm_access_msrs(NULL, argp, false);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		mce_cap = KVM_MCE_CAP_SUPPORTED;
 		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;

@@ -87,6 +87,8 @@ static void free_slot(struct kvm_memslot *slot)
 	kfree(slot);
 }
 
+DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
+
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {
 	return BITS_TO_LONGS(slot->npages) * sizeof(long);
@@ -195,7 +197,7 @@ int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region)
 {
-	struct kvm_memslot *old, *new = NULL;
+	struct kvm_memslot *old, *new __free(memslot) = NULL;
 	int r = check_region(region);
 
 	if (r)
@@ -219,34 +221,27 @@ int kvm_set_memory_region(struct kvm *kvm,
 
 	if (old) {
 		/* Only the place and the dirty log of a slot may change. */
-		r = -EINVAL;
 		if (old->npages != new->npages || old->hva != new->hva ||
 		    (old->flags ^ new->flags) & KVM_MEM_READONLY)
-			goto out;
-		r = 0;
+			return -EINVAL;
 		if (old->base == new->base && old->flags == new->flags)
-			goto out;
+			return 0;
 	}
-	r = -EEXIST;
 	if (overlaps_other(slots_locked(kvm), new, old))
-		goto out;
+		return -EEXIST;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
-		r = -ENOMEM;
 		new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
 		if (!new->dirty)
-			goto out;
+			return -ENOMEM;
 		if (old && old->dirty && old->base == new->base)
 			memcpy(new->dirty, old->dirty, dirty_bytes(new));
 		else if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
 			bitmap_set(new->dirty, 0, new->npages);
 	}
-
 	if (!kvm_ops->tdp) {
-		r = -ENOMEM;
-		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap),
-				     GFP_KERNEL_ACCOUNT);
+		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap), GFP_KERNEL_ACCOUNT);
 		if (!new->rmap)
-			goto out;
+			return -ENOMEM;
 	}
 
 publish:
@@ -254,7 +249,7 @@ publish:
 	r = replace_slot(kvm, old, new);
 	if (r) {
 		kvm_mmu_retire_slot(kvm, NULL);
-		goto out;
+		return r;
 	}
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
@@ -264,10 +259,8 @@ publish:
 		kvm_mmu_zap_slot(kvm, old);
 	if (!kvm_ops->tdp)
 		set_table_limit(kvm);
-	new = old;
-out:
-	free_slot(new);
-	return r;
+	new = old;	/* is what goes now */
+	return 0;
 }
 
 /*

@@ -480,11 +480,13 @@ static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- MSRs, machine checks, CPUID ------------------------------------------------------------------- */
 
-static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
+/* Without a vCPU: of the MSRs that tell features. Returns how many it got to. */
+int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
 {
 	struct kvm_msr_entry entry;
 	struct kvm_msrs head;
 	u32 i;
+	int r;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
@@ -493,14 +495,15 @@ static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set) {
-			if (kvm_set_msr(vcpu, entry.index, entry.data, true))
-				break;
-			continue;
-		}
-		if (kvm_get_msr(vcpu, entry.index, &entry.data, true))
+		if (set)
+			r = kvm_set_msr(vcpu, entry.index, entry.data, true);
+		else if (vcpu)
+			r = kvm_get_msr(vcpu, entry.index, &entry.data, true);
+		else
+			r = kvm_get_feature_msr(entry.index, &entry.data);
+		if (r)
 			break;
-		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+		if (!set && copy_to_user(&user->entries[i], &entry, sizeof(entry)))
 			return -EFAULT;
 	}
 	return i;
@@ -770,7 +773,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 		return set_signal_mask(vcpu, argp);
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
-		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
+		return kvm_access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
 	case KVM_GET_CPUID2:
 		return kvm_get_cpuid2(vcpu, argp);
 	case KVM_SET_CPUID:

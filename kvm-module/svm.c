@@ -101,9 +101,8 @@ struct svm_vcpu {
 
 /* Per host processor. */
 struct svm_cpu {
-	struct page *hsave;	/* for VMRUN's own use */
-	struct page *host;	/* for VMSAVE of the host's state */
-	u64 host_pa;
+	unsigned long pages;	/* one for VMRUN's own use, one for ... */
+	u64 host_pa;		/* ... VMSAVE of the host's state */
 	u64 asid_generation;
 	u32 next_asid, max_asid;
 	struct vmcb *last_vmcb;
@@ -113,6 +112,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 #define IOPM_PAGES	3	/* one bit a port, 64 Ki ports and 3 more */
 #define MSRPM_PAGES	2	/* two bits an MSR, three ranges of 8 Ki MSRs */
+#define MAP_PAGES	(IOPM_PAGES + 2 * MSRPM_PAGES)
 static void *iopm, *msrpm, *msrpm_all;	/* msrpm_all: every MSR exits */
 
 void svm_run(u64 vmcb_pa, u64 *regs, u64 host_pa);
@@ -143,7 +143,7 @@ static int svm_cpu_enable(void)
 	if (efer & EFER_SVME)
 		return -EBUSY;	/* another hypervisor has this processor */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	wrmsrl(MSR_VM_HSAVE_PA, __pa(cpu->pages));
 	cpu->asid_generation = 1;
 	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
@@ -1028,28 +1028,14 @@ static void pass_through(u32 msr)
 		}
 }
 
-static void free_map(void *map, int pages)
-{
-	if (map)
-		free_pages_exact(map, pages * PAGE_SIZE);
-}
-
 static void free_cpus(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
-
-		if (data->hsave)
-			__free_page(data->hsave);
-		if (data->host)
-			__free_page(data->host);
-		data->hsave = data->host = NULL;
-	}
-	free_map(iopm, IOPM_PAGES);
-	free_map(msrpm, MSRPM_PAGES);
-	free_map(msrpm_all, MSRPM_PAGES);
+	for_each_possible_cpu(cpu)
+		free_pages(per_cpu(svm_cpu, cpu).pages, 1);
+	if (iopm)
+		free_pages_exact(iopm, MAP_PAGES * PAGE_SIZE);
 }
 
 static int alloc_cpus(void)
@@ -1062,25 +1048,23 @@ static int alloc_cpus(void)
 	};
 	int cpu, i;
 
-	iopm = alloc_pages_exact(IOPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	msrpm = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	msrpm_all = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	if (!iopm || !msrpm || !msrpm_all)
+	iopm = alloc_pages_exact(MAP_PAGES * PAGE_SIZE, GFP_KERNEL);
+	if (!iopm)
 		return -ENOMEM;
-	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
-	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
-	memset(msrpm_all, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(iopm, 0xff, MAP_PAGES * PAGE_SIZE);
+	msrpm = iopm + IOPM_PAGES * PAGE_SIZE;
+	msrpm_all = msrpm + MSRPM_PAGES * PAGE_SIZE;
 	for (i = 0; i < ARRAY_SIZE(passed); i++)
 		pass_through(passed[i]);
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
-		int node = cpu_to_node(cpu);
+		struct page *page = alloc_pages_node(cpu_to_node(cpu),
+						     GFP_KERNEL | __GFP_ZERO, 1);
 
-		data->hsave = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		data->host = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		if (!data->hsave || !data->host)
+		if (!page)
 			return -ENOMEM;
-		data->host_pa = page_to_phys(data->host);
+		data->pages = (unsigned long)page_address(page);
+		data->host_pa = page_to_phys(page) + PAGE_SIZE;
 	}
 	return 0;
 }
