@@ -422,8 +422,7 @@ int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
-struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
-					u32 index)
+static struct kvm_cpuid_entry2 *find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index)
 {
 	int i;
 
@@ -446,7 +445,7 @@ bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 	while (f->word != feature / 32)
 		if (WARN_ON_ONCE(++f == allowed + ARRAY_SIZE(allowed)))
 			return false;
-	e = kvm_find_cpuid(vcpu, f->function, f->index);
+	e = find_cpuid(vcpu, f->function, f->index);
 	return e && *register_of(e, f->reg) & BIT(feature % 32);
 }
 EXPORT_SYMBOL_GPL(kvm_guest_has);
@@ -482,13 +481,13 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 {
 	struct kvm_cpuid_entry2 *e;
 
-	e = kvm_find_cpuid(vcpu, 0x80000008, 0);
+	e = find_cpuid(vcpu, 0x80000008, 0);
 	vcpu->maxphyaddr = clamp(e ? e->eax & 0xff : 36, 32U, 52U);
-	e = kvm_find_cpuid(vcpu, 0xd, 0);
+	e = find_cpuid(vcpu, 0xd, 0);
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
-	e = kvm_find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
+	e = find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
 	/* Without an exit nobody can be kicked out of it. */
 	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
 		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
@@ -513,19 +512,19 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function,
 					     u32 index)
 {
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, 0, 0);
+	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, 0, 0);
 
 	/* "GenuineIntel" */
 	if (!e || e->ebx != 0x756e6547 || function & 0xc0000000 ||
 	    function <= e->eax)
 		return NULL;
-	return kvm_find_cpuid(vcpu, e->eax, index);
+	return find_cpuid(vcpu, e->eax, index);
 }
 
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index), seen;
+	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, function, index), seen;
 
 	if (!e)
 		e = out_of_range(vcpu, function, index);

@@ -19,7 +19,6 @@
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 
@@ -482,7 +481,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 	return r ? emu_error(e, r) : EMU_OK;
 }
 
-const struct emu_ops kvm_emu_ops = {
+static const struct emu_ops kvm_emu_ops = {
 	.access = op_access,
 	.cmpxchg = op_cmpxchg,
 	.pio = op_pio,

@@ -579,8 +579,6 @@ void kvm_kick(struct kvm_vcpu *vcpu);
 bool kvm_yield_to(struct kvm_vcpu *vcpu);
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr);
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code);
-void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
-		       u32 error_code, u64 payload);
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
 /* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu);
@@ -666,33 +664,16 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
-int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
-void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu);
 int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
 void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
 void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp);
 int kvm_ioctl_result(unsigned int ioctl, void __user *argp, void *arg, int r);
 
-static inline int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
-{
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-
-	return likely(!(dirty | valid)) ? 0 : kvm_get_synced_regs(vcpu, dirty, valid);
-}
-
-static inline void kvm_sync_regs_out(struct kvm_vcpu *vcpu)
-{
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-
-	if (unlikely(valid))
-		kvm_put_synced_regs(vcpu, valid);
-}
-
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 
-extern const struct emu_ops kvm_emu_ops;
 /* Emulate the instruction at RIP; result as a handler. */
 int kvm_emulate(struct kvm_vcpu *vcpu);
 /* Deliver an event in any mode; RIP is what it returns to. */
@@ -957,8 +938,6 @@ int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
 		      int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
-struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
-					u32 index);
 /* What the guest's CPUID instruction returns. */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 /* Does the guest's CPUID have this feature? X86_FEATURE_* of the kernel. */

@@ -18,12 +18,9 @@
  * The two formats differ only in the bits of struct kvm_tdp_format. Levels are
  * counted from the leaves: a level-1 entry maps 4 KiB.
  */
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/pagemap.h>
-#include <linux/sched/mm.h>
-#include <linux/slab.h>
 
 #include "kvm.h"
 

@@ -9,7 +9,6 @@
  * intercepts_changed), so that every access comes by here.
  */
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <asm/apicdef.h>
 
 #include "kvm.h"

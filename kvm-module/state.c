@@ -326,8 +326,10 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- registers in struct kvm_run ------------------------------------------------ */
 
-int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu)
 {
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 	union {
 		struct kvm_regs regs;
@@ -355,8 +357,9 @@ int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
 	return r;
 }
 
-void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 {
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 
 	if (valid & KVM_SYNC_X86_REGS)

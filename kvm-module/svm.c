@@ -28,15 +28,12 @@
  * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
  * appendices B and C.
  */
-#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/slab.h>
 #include <asm/cpu_device_id.h>
 #include <asm/debugreg.h>
-#include <asm/fpu/api.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
@@ -178,41 +175,20 @@ static void svm_update_debug(struct kvm_vcpu *vcpu)
 
 /* What leaves the guest, always. */
 static const u16 intercepts[] = {
-	INTERCEPT_SELECTIVE_CR0,
-	INTERCEPT_CR4_WRITE,
-	INTERCEPT_CR8_WRITE,
+	INTERCEPT_SELECTIVE_CR0, INTERCEPT_CR4_WRITE, INTERCEPT_CR8_WRITE,
 	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,	/* VMCALL becomes VMMCALL */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,	/* the host's */
-	INTERCEPT_INTR,
-	INTERCEPT_NMI,
-	INTERCEPT_SMI,
-	INTERCEPT_INIT,
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_SHUTDOWN,
 	INTERCEPT_RDPMC,	/* no performance counters in a guest */
-	INTERCEPT_CPUID,
-	INTERCEPT_RSM,
-	INTERCEPT_INVD,
-	INTERCEPT_HLT,
-	INTERCEPT_INVLPGA,
-	INTERCEPT_IOIO_PROT,
-	INTERCEPT_MSR_PROT,
-	INTERCEPT_SHUTDOWN,
-	INTERCEPT_VMRUN,	/* VMRUN must be intercepted; the rest are #UD */
-	INTERCEPT_VMMCALL,
-	INTERCEPT_VMLOAD,
-	INTERCEPT_VMSAVE,
-	INTERCEPT_STGI,
-	INTERCEPT_CLGI,
-	INTERCEPT_SKINIT,
-	INTERCEPT_WBINVD,
-	INTERCEPT_MONITOR,
-	INTERCEPT_MWAIT,
-	INTERCEPT_XSETBV,
-	INTERCEPT_RDPRU,
-	INTERCEPT_INVLPGB,
-	INTERCEPT_TLBSYNC,
+	INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_VMMCALL, INTERCEPT_INVD, INTERCEPT_WBINVD, INTERCEPT_XSETBV,
+	/* VMRUN must be intercepted; all of these are #UD. */
+	INTERCEPT_VMRUN, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
+	INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+	INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_TLBSYNC,
 };
 
 /*

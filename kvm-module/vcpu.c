@@ -19,7 +19,6 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
-#include <linux/cpu.h>
 #include <linux/entry-kvm.h>
 #include <linux/file.h>
 #include <linux/hw_breakpoint.h>
@@ -31,14 +30,11 @@
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/static_call.h>
-#include <linux/uaccess.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
-#include <asm/mce.h>
-#include <asm/tsc.h>
 #include <asm/nospec-branch.h>
 
 #include "kvm.h"
@@ -162,8 +158,8 @@ static bool contributory(u8 nr)
 	return nr == X86_TRAP_DE || (nr >= X86_TRAP_TS && nr <= X86_TRAP_GP);
 }
 
-void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
-		       u32 error_code, u64 payload)
+static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
+			    u32 error_code, u64 payload)
 {
 	struct kvm_events *ev = &vcpu->events;
 	bool first = ev->exception.pending || ev->exception.injected;
@@ -190,22 +186,21 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
 	ev->exception.payload = payload;
 }
-EXPORT_SYMBOL_GPL(kvm_queue_payload);
 
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
 {
-	kvm_queue_payload(vcpu, nr, false, 0, 0);
+	queue_exception(vcpu, nr, false, 0, 0);
 }
 
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code)
 {
-	kvm_queue_payload(vcpu, nr, true, error_code, 0);
+	queue_exception(vcpu, nr, true, error_code, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
 
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code)
 {
-	kvm_queue_payload(vcpu, X86_TRAP_PF, true, error_code, cr2);
+	queue_exception(vcpu, X86_TRAP_PF, true, error_code, cr2);
 }
 
 void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
@@ -613,7 +608,7 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 		kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
-	kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0,
+	queue_exception(vcpu, X86_TRAP_DB, false, 0,
 			  dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
 	return 1;
 }
@@ -643,7 +638,7 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu)
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD)
 		return kvm_handle_debug(vcpu, DR6_BD);
 	if (vcpu->dr7 & DR7_GD) {
-		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_BD);
+		queue_exception(vcpu, X86_TRAP_DB, false, 0, DR6_BD);
 		return 1;
 	}
 	return kvm_emulate(vcpu);
@@ -1109,9 +1104,10 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	sigset_t saved;
-	int r;
+	int r = 0;
 
-	r = kvm_sync_regs_in(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_dirty_regs) | READ_ONCE(run->kvm_valid_regs)))
+		r = kvm_get_synced_regs(vcpu);
 	if (r)
 		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
@@ -1136,7 +1132,8 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;
-	kvm_sync_regs_out(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
+		kvm_put_synced_regs(vcpu);
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);

@@ -29,11 +29,8 @@
  *
  * References are to Intel's SDM, volume 3C, of December 2023.
  */
-#include <linux/cpu.h>
-#include <linux/kvm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
-#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
