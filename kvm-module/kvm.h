@@ -329,6 +329,7 @@ struct kvm_vcpu {
 	u64 dr[4], dr6, dr7;
 	u64 apic_base;
 	u32 mp_state;			/* KVM_MP_STATE_* */
+	u8 sipi_vector;			/* of REQ_SIPI */
 	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
 	u8 tpr_watched;			/* what ops->watch_tpr was told */
 	int pending_eoi;		/* split mode: vector to report, or -1 */
@@ -771,7 +772,6 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
 /* Settle what the guest made of the last offer of a PV EOI, and offer again. */
 void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu);
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu);	/* any context */
-u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);

@@ -36,7 +36,6 @@ struct kvm_lapic {
 	struct hrtimer timer;
 	u64 period_ns;
 	u64 deadline;			/* TSC-deadline mode: the guest's TSC */
-	u8 sipi_vector;
 	bool irr_pending;		/* IRR may have a bit set; false: it has none */
 	u16 isr_count;			/* bits of ISR */
 	u8 regs[REG_PAGE] __aligned(8);
@@ -242,7 +241,7 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		kvm_request(vcpu, REQ_INIT);
 		break;
 	case 6:
-		WRITE_ONCE(apic->sipi_vector, m->vector);
+		WRITE_ONCE(vcpu->sipi_vector, m->vector);
 		kvm_request(vcpu, REQ_SIPI);
 		break;
 	case 7:		/* ExtINT: the PIC is asked, not the message */
@@ -336,11 +335,6 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 			lowest = vcpu;
 	}
 	return lowest ? accept(lowest->lapic, m) : result;
-}
-
-u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->lapic->sipi_vector);
 }
 
 /* ---- end of interrupt ------------------------------------------------------------------ */

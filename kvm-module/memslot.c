@@ -363,24 +363,40 @@ static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool w
 	return (void __user *)(slot->hva + (gpa - (slot->base << PAGE_SHIFT)));
 }
 
-int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+static __always_inline int access_guest(struct kvm *kvm, gpa_t gpa, void *buf,
+					unsigned int len, bool write)
 {
 	while (len) {
 		unsigned int n = min_t(unsigned int, len,
 				       PAGE_SIZE - offset_in_page(gpa));
 		struct kvm_memslot *slot;
-		void __user *hva = guest_hva(kvm, gpa, false, &slot);
+		void __user *hva = guest_hva(kvm, gpa, write, &slot);
 
 		/* The slot's addresses were checked when it was made. */
-		if (!hva || raw_copy_from_user(buf, hva, n))
+		if (!hva || (write ? copy_to_user(hva, buf, n) :
+				     raw_copy_from_user(buf, hva, n)))
 			return -EFAULT;
+		if (write)
+			kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		if (write && slot->rmap)
+			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;
 	}
 	return 0;
 }
+
+int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+{
+	return access_guest(kvm, gpa, buf, len, false);
+}
 EXPORT_SYMBOL_GPL(kvm_read_guest);
+
+int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
+{
+	return access_guest(kvm, gpa, (void *)buf, len, true);
+}
 
 /* An entry of a page table: aligned, so within a page. */
 int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
@@ -403,26 +419,6 @@ int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
 fault:
 	__uaccess_end();
 	return -EFAULT;
-}
-
-int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
-{
-	while (len) {
-		unsigned int n = min_t(unsigned int, len,
-				       PAGE_SIZE - offset_in_page(gpa));
-		struct kvm_memslot *slot;
-		void __user *hva = guest_hva(kvm, gpa, true, &slot);
-
-		if (!hva || copy_to_user(hva, buf, n))
-			return -EFAULT;
-		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
-		if (slot->rmap)
-			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
-		gpa += n;
-		buf += n;
-		len -= n;
-	}
-	return 0;
 }
 
 /* 0 done, 1 it differed and *old is what was there, -EFAULT. */

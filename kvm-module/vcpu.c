@@ -609,7 +609,7 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
 	queue_exception(vcpu, X86_TRAP_DB, false, 0,
-			  dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+			dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
@@ -767,7 +767,7 @@ int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
 static void start_by_sipi(struct kvm_vcpu *vcpu)
 {
 	struct kvm_segment cs;
-	u8 vector = kvm_apic_sipi_vector(vcpu);
+	u8 vector = READ_ONCE(vcpu->sipi_vector);
 
 	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
 	cs.selector = vector << 8;

@@ -29,6 +29,7 @@
  *
  * References are to Intel's SDM, volume 3C, of December 2023.
  */
+#include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
@@ -456,26 +457,20 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 /* One bit an MSR: read low, read high, write low, write high, 1 KiB each (25.6.9). */
 static void *msr_bitmap, *msr_bitmap_spec;
 
-static void __init msr_bitmap_open(void *bitmap, u32 msr, bool read, bool write)
+static void __init msr_bitmap_open(void *bitmap, u32 msr)
 {
 	u32 bit = (msr >= 0xc0000000 ? 0x2000 : 0) + (msr & 0x1fff);
 
-	if (read)
-		__clear_bit(bit, bitmap);
-	if (write)
-		__clear_bit(bit + 0x4000, bitmap);
+	__clear_bit(bit, bitmap);
+	__clear_bit(bit + 0x4000, bitmap);
 }
 
 static int __init msr_bitmaps_init(void)
 {
 	/* The guest's own in the VMCS, or switched by host_save(). */
 	static const u32 open[] = {
-		MSR_FS_BASE,
-		MSR_GS_BASE,
-		MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS,
-		MSR_IA32_SYSENTER_ESP,
-		MSR_IA32_SYSENTER_EIP,
+		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
 	unsigned int i;
 
@@ -485,41 +480,28 @@ static int __init msr_bitmaps_init(void)
 		return -ENOMEM;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(open); i++)
-		msr_bitmap_open(msr_bitmap, open[i], true, true);
+		msr_bitmap_open(msr_bitmap, open[i]);
 	memcpy(msr_bitmap_spec, msr_bitmap, PAGE_SIZE);
-	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL, true, true);
+	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL);
 	return 0;
 }
 
 /* ---- virtual-processor identifiers ---------------------------------------------- */
 
-static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
-static DEFINE_SPINLOCK(vpid_lock);
+static DEFINE_IDA(vpids);
 
 /* 0, which is the host's and flushed at every entry, if none is left. */
 static u16 vpid_get(void)
 {
-	unsigned long vpid;
+	int vpid = use_vpid ? ida_alloc_range(&vpids, 1, VMX_NR_VPIDS - 1, GFP_KERNEL) : 0;
 
-	if (!use_vpid)
-		return 0;
-	spin_lock(&vpid_lock);
-	vpid = find_next_zero_bit(vpids, VMX_NR_VPIDS, 1);
-	if (vpid < VMX_NR_VPIDS)
-		__set_bit(vpid, vpids);
-	else
-		vpid = 0;
-	spin_unlock(&vpid_lock);
-	return vpid;
+	return max(vpid, 0);
 }
 
 static void vpid_put(u16 vpid)
 {
-	if (!vpid)
-		return;
-	spin_lock(&vpid_lock);
-	__clear_bit(vpid, vpids);
-	spin_unlock(&vpid_lock);
+	if (vpid)
+		ida_free(&vpids, vpid);
 }
 
 /* ---- a vCPU's life ------------------------------------------------------------------ */
@@ -773,16 +755,15 @@ static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
 	u64 pdptr[4];
-	int i, idx;
+	int i;
 
 	if (!use_ept || !(vcpu->cr0 & X86_CR0_PG) ||
 	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	guard(srcu)(&vcpu->kvm->srcu);
 	if (kvm_read_guest(vcpu->kvm, vmx_get_cr3(vcpu) & 0xffffffe0,
 			   pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	for (i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
@@ -1795,6 +1776,7 @@ static void vmx_free(void)
 	free_page((unsigned long)msr_bitmap);
 	free_page((unsigned long)msr_bitmap_spec);
 	free_page((unsigned long)identity_table);
+	ida_destroy(&vpids);
 }
 
 static int __init vmx_init(void)
