@@ -202,7 +202,8 @@ static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 /* KVM_{HAS,GET,SET}_DEVICE_ATTR of a vCPU: the offset is the one there is. */
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr)
 {
-	u64 __user *user = (u64 __user *)attr->addr, offset;
+	u64 __user *user = (u64 __user *)attr->addr;
+	u64 offset;
 
 	if (attr->flags || attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
 		return -ENXIO;

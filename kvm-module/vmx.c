@@ -939,9 +939,10 @@ static bool vmx_segment_valid(int seg, const struct kvm_segment *s,
 {
 	/* The types that each may have, one bit a type. */
 	static const u16 types[NR_SEGS] = {
-		[SEG_ES ... SEG_GS] = 0x88aa,	/* accessed, and readable if code */
+		[SEG_ES] = 0x88aa,	/* accessed, and readable if code */
 		[SEG_CS] = 0xaa00,
 		[SEG_SS] = 0x0088,
+		[SEG_DS ... SEG_GS] = 0x88aa,
 		[SEG_LDTR] = 0x0004,
 		[SEG_TR] = 0x0808,
 	};
