@@ -840,7 +840,8 @@ void kvm_free_memslots(struct kvm *kvm);
 struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
 /* Guest memory; 0 or -EFAULT. Must run in the VM's process. */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len);
-int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size);	/* 4 or 8 */
+/* Of 4 or 8 bytes; -ENXIO: no memory there. */
+int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size);
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len);
 int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
 		      unsigned int len);	/* 1: it differed, old updated */
@@ -864,8 +865,9 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
  */
 void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
-/* The host page behind hva if it is there; does not sleep. */
-bool kvm_mmu_peek_page(unsigned long hva, bool may_write, struct host_page *host);
+/* So many of n host pages from hva on as are there; does not sleep. */
+#define KVM_PEEK_PAGES	8	/* n at most */
+int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_page *host);
 /* The guest flushes its TLB, by CR3, CR0, CR4 or EFER. */
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
@@ -912,8 +914,8 @@ struct kvm_walk {
 
 /*
  * Translate a linear address with the guest's page tables and set accessed and
- * dirty bits. 0: done. 1: a page fault, only error_code is set. -EFAULT: a page
- * table lies outside of memory.
+ * dirty bits. 0: done. 1: a page fault, only error_code is set. -EFAULT: the
+ * process has unmapped a page table.
  */
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w);
 /*

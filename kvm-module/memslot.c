@@ -406,7 +406,7 @@ int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
 	u32 half;
 
 	if (!hva)
-		return -EFAULT;
+		return -ENXIO;
 	__uaccess_begin_nospec();
 	if (size == 8) {
 		unsafe_get_user(*entry, (u64 __user *)hva, fault);

@@ -59,8 +59,9 @@ static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f,
 		return f->reserved;
 	if (level > 3 || (level == 3 && !kvm_guest_has(vcpu, X86_FEATURE_GBPAGES)))
 		return f->reserved | PT_PS;
-	if (f->entry_size == 4)
-		return f->large_levels ? BIT(21) : 0;
+	if (f->entry_size == 4)		/* table 4-4 */
+		return f->large_levels ?
+			GENMASK_ULL(21, min(vcpu->maxphyaddr, 40) - 19) : 0;
 	return f->reserved | GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, 13);
 }
 
@@ -137,6 +138,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	struct kvm *kvm = vcpu->kvm;
 	struct format f;
 	gpa_t where[6];
+	bool key_denies;
 	u32 granted;
 	int level, r;
 
@@ -161,7 +163,9 @@ again:
 		where[level] = table + ((gva >> shift) & (BIT_ULL(f.index_bits) - 1)) *
 				       f.entry_size;
 		r = kvm_read_guest_entry(kvm, where[level], &e, f.entry_size);
-		if (r)
+		if (r == -ENXIO)	/* nobody drives the bus */
+			e = f.entry_size == 8 ? ~0ULL : U32_MAX;
+		else if (r)
 			return r;
 		w->entry[level] = e;
 		if (!(e & PT_P))
@@ -182,13 +186,13 @@ again:
 	}
 
 	w->granted = granted;
-	if (!allowed(vcpu, access, granted))
-		return fault(vcpu, w, access, X86_PF_PROT);
+	key_denies = false;
 	if (vcpu->cr4 & X86_CR4_PKE && f.levels > 3 && granted & ACCESS_USER) {
 		w->pkey = e >> 59 & 15;
-		if (!key_allows(vcpu, w->pkey, access))
-			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_PK);
+		key_denies = !key_allows(vcpu, w->pkey, access);
 	}
+	if (key_denies || !allowed(vcpu, access, granted))
+		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
 
 	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
 	if (f.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */
