@@ -76,10 +76,9 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 	struct ioeventfd *e;
 
 	hash_for_each_possible(kvm->ioeventfds, e, link, old->addr) {
-		if (e->eventfd != old->eventfd || e->addr != old->addr ||
-		    e->len != old->len || e->pio != old->pio ||
-		    e->wildcard != old->wildcard ||
-		    (!e->wildcard && e->datamatch != old->datamatch))
+		/* All but the link; what lies between the fields is zero. */
+		if (memcmp(&e->eventfd, &old->eventfd,
+			   sizeof(*e) - offsetof(struct ioeventfd, eventfd)))
 			continue;
 		hash_del_rcu(&e->link);
 		WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
@@ -111,7 +110,7 @@ int kvm_ioeventfd(struct kvm *kvm, void *arg)
 	e->len = args->len;
 	e->pio = args->flags & KVM_IOEVENTFD_FLAG_PIO;
 	e->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	e->datamatch = args->datamatch;
+	e->datamatch = e->wildcard ? 0 : args->datamatch;
 
 	guard(mutex)(&kvm->slots_lock);
 	if (!(args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {

@@ -530,7 +530,6 @@ struct kvm_host_caps {
 	u64 host_xcr0;		/* the same on every processor */
 	u64 xcr0;		/* XCR0 bits a guest may use */
 	u64 efer;		/* EFER bits a guest may use */
-	bool nrips;
 };
 
 extern struct kvm_host_caps kvm_caps;

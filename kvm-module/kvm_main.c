@@ -49,7 +49,6 @@ MODULE_PARM_DESC(enable_pmu, "Always N: guests have no performance counters");
 const struct kvm_x86_ops *kvm_ops;
 EXPORT_SYMBOL_GPL(kvm_ops);
 struct kvm_host_caps kvm_caps;
-EXPORT_SYMBOL_GPL(kvm_caps);
 
 DEFINE_MUTEX(kvm_lock);
 LIST_HEAD(kvm_vm_list);
@@ -220,11 +219,11 @@ EXPORT_SYMBOL_GPL(kvm_vm_bugged);
 static struct kvm *create_vm(void)
 {
 	struct kvm *kvm = kzalloc(sizeof(*kvm), GFP_KERNEL_ACCOUNT);
-	struct kvm_memslots *slots;
+	struct kvm_memslots *slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
 	int r = -ENOMEM;
 
-	if (!kvm)
-		return ERR_PTR(-ENOMEM);
+	if (!kvm || !slots)
+		goto free;
 	refcount_set(&kvm->users, 1);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
@@ -237,19 +236,14 @@ static struct kvm *create_vm(void)
 	kvm->default_tsc_khz = tsc_khz;
 	spin_lock_init(&kvm->clock.lock);
 	kvm_clock_set(kvm, 0);
-
-	slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
-	if (!slots)
-		goto free_kvm;
 	rcu_assign_pointer(kvm->slots, slots);
+
 	r = init_srcu_struct(&kvm->srcu);
 	if (r)
-		goto free_slots;
-
+		goto free;
 	r = hardware_get();
 	if (r)
 		goto free_srcu;
-
 	kvm->mm = current->mm;
 	mmgrab(kvm->mm);
 	r = kvm_mmu_init_vm(kvm);
@@ -270,9 +264,8 @@ put_hardware:
 	hardware_put();
 free_srcu:
 	cleanup_srcu_struct(&kvm->srcu);
-free_slots:
+free:
 	kfree(slots);
-free_kvm:
 	kfree(kvm);
 	return ERR_PTR(r);
 }

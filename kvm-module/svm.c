@@ -915,7 +915,7 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u32 code = svm->vmcb->control.exit_code;
 
-	svm->next_rip = kvm_caps.nrips ? svm->vmcb->control.next_rip : 0;
+	svm->next_rip = nrips ? svm->vmcb->control.next_rip : 0;
 	if (vcpu->cr8 != (svm->vmcb->control.int_ctl & V_TPR_MASK) && vcpu->lapic)
 		kvm_set_cr8(vcpu, svm->vmcb->control.int_ctl & V_TPR_MASK);
 	requeue_event(vcpu);
@@ -1067,8 +1067,7 @@ static int __init svm_init(void)
 
 	if (r)
 		return r;
-	kvm_caps.nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
-	nrips = kvm_caps.nrips;
+	nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
 	if (npt)
 		svm_ops.tdp = &npt_format;

@@ -123,7 +123,6 @@ static struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
 static struct {
 	u32 pin, primary, secondary, exit, entry;
 	u32 revision;
-	bool vpid;
 	bool invept_single, invept_all;
 	bool invvpid_single, invvpid_all;
 	u64 eptp_bits;
