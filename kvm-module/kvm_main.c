@@ -16,7 +16,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -697,27 +696,20 @@ static const struct file_operations vm_fops = {
 static int ioctl_create_vm(unsigned long type)
 {
 	struct kvm *kvm;
-	struct file *file;
 	int fd;
 
 	if (type)
 		return -EINVAL;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
 	kvm = create_vm();
-	if (IS_ERR(kvm)) {
-		put_unused_fd(fd);
+	if (IS_ERR(kvm))
 		return PTR_ERR(kvm);
-	}
-	file = anon_inode_getfile("kvm-vm", &vm_fops, kvm, O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
+	kvm_get(kvm);	/* ours: another thread may close the descriptor at once */
+	fd = anon_inode_getfd("kvm-vm", &vm_fops, kvm, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		kvm_stats_add_vm(kvm, fd);
+	else
 		kvm_put(kvm);
-		return PTR_ERR(file);
-	}
-	kvm_stats_add_vm(kvm, fd);
-	fd_install(fd, file);
+	kvm_put(kvm);
 	return fd;
 }
 

@@ -20,7 +20,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
-#include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
 #include <linux/ktime.h>
@@ -1333,8 +1332,7 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 int kvm_create_vcpu(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu;
-	struct file *file;
-	int fd, r;
+	int r;
 
 	if (id >= KVM_MAX_VCPU_ID)
 		return -EINVAL;
@@ -1346,25 +1344,18 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	kvm_update_cpuid(vcpu);
 	vcpu_put(vcpu);
 
-	fd = r = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		goto destroy;
 	scoped_guard(mutex, &kvm->lock) {
 		r = add_vcpu(kvm, vcpu);
 		if (r)
 			break;
-		file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
-		if (!IS_ERR(file)) {
-			kvm_get(kvm);
-			fd_install(fd, file);
-			return fd;
-		}
-		r = PTR_ERR(file);
+		kvm_get(kvm);
+		r = anon_inode_getfd("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+		if (r >= 0)
+			return r;
+		kvm_put(kvm);
 		kvm->nr_vcpus--;
 		xa_erase(&kvm->vcpus, vcpu->index);
 	}
-	put_unused_fd(fd);
-destroy:
 	/* A reader of the array may still look at it. */
 	synchronize_rcu();
 	free_vcpu(vcpu);
