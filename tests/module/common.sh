@@ -108,6 +108,7 @@ guest_initramfs() { # FILE [BUSYBOX [INIT [FILE[:DIRECTORY/]…]]]
 	cp "${2:-/bin/busybox}" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
 	cp "${3:-$here/in-vm/guest-init}" "$tree/init"
+	chmod +x "$tree/init"
 	mknod "$tree/dev/console" c 5 1
 	shift $(($# < 3 ? $# : 3))
 	for f in "$@"; do

@@ -143,12 +143,12 @@ def savevm():
                 guest.human("savevm one")
                 saved = time.time() - start
                 size = guest.size()
-                later = guest.works(3, start=size)
+                later = guest.works(6, start=size)
                 start = time.time()
                 guest.human("loadvm one")
                 loaded = time.time() - start
                 size = guest.size()
-                again = guest.works(2, start=size)
+                again = guest.works(1, start=size)
             except RuntimeError as e:
                 ok(False, f"savevm on {machine}: {e}")
                 break
