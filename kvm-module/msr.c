@@ -268,7 +268,6 @@ static const struct {
 	u32 index;
 	u16 offset;
 } fields[] = {
-	{ MSR_IA32_APICBASE,	offsetof(struct kvm_vcpu, apic_base) },
 	{ MSR_IA32_TSC_ADJUST,	offsetof(struct kvm_vcpu, tsc_adjust) },
 	{ MSR_EFER,		offsetof(struct kvm_vcpu, efer) },
 	{ MSR_IA32_CR_PAT,	offsetof(struct kvm_vcpu, pat) },
@@ -372,6 +371,9 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	switch (index) {
 	case MSR_IA32_TSC:
 		*value = kvm_guest_tsc(vcpu);
+		return 0;
+	case MSR_IA32_APICBASE:
+		*value = vcpu->apic_base;
 		return 0;
 	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
 		return kvm_x2apic_read(vcpu, index, value);
