@@ -149,12 +149,10 @@ static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len
 
 struct coalesced_zone {
 	struct list_head link;
-	u64 addr;
-	u32 size;
-	bool pio;
+	struct kvm_coalesced_mmio_zone at;
 };
 
-static bool inside(const struct coalesced_zone *z, bool pio, u64 addr, u64 size)
+static bool inside(const struct kvm_coalesced_mmio_zone *z, bool pio, u64 addr, u64 size)
 {
 	return z->pio == pio && addr >= z->addr && addr - z->addr + size <= z->size;
 }
@@ -182,9 +180,7 @@ static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 		kfree(z);
 		return -ENOMEM;
 	}
-	z->addr = args->addr;
-	z->size = args->size;
-	z->pio = args->pio;
+	z->at = *args;
 	list_add_tail_rcu(&z->link, &kvm->coalesced);
 	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	return 0;
@@ -193,11 +189,10 @@ static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 /* All that the zones inside these addresses held. */
 static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 {
-	struct coalesced_zone whole = { .addr = args->addr, .size = args->size, .pio = args->pio };
 	struct coalesced_zone *z, *next;
 
 	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
-		if (inside(&whole, z->pio, z->addr, z->size)) {
+		if (inside(args, z->at.pio, z->at.addr, z->at.size)) {
 			list_del_rcu(&z->link);
 			WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
 			synchronize_srcu_expedited(&kvm->srcu);
@@ -252,7 +247,7 @@ bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
 		return true;
 	}
 	list_for_each_entry_srcu(z, &kvm->coalesced, link, srcu_read_lock_held(&kvm->srcu))
-		if (inside(z, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
+		if (inside(&z->at, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
 			vcpu->stat[STAT_coalesced]++;
 			return true;
 		}

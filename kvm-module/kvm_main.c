@@ -55,10 +55,9 @@ LIST_HEAD(kvm_vm_list);
 static struct module *vendor_module;
 static int hardware_users;	/* VMs; under kvm_lock */
 static bool shutting_down;	/* under kvm_lock */
-static enum cpuhp_state hotplug_state;
 static DEFINE_PER_CPU(bool, hardware_enabled);
 DEFINE_PER_CPU(u64, kvm_host_tsc_aux);	/* read when virtualization goes on */
-static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
+static DEFINE_PER_CPU(struct cpumask, kick_mask);
 
 /* ---- the host's processors ---------------------------------------------- */
 
@@ -188,7 +187,7 @@ void kvm_request_all(struct kvm *kvm, enum kvm_request req)
 	unsigned long i;
 
 	guard(preempt)();
-	mask = this_cpu_cpumask_var_ptr(kick_mask);
+	mask = this_cpu_ptr(&kick_mask);
 	cpumask_clear(mask);
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		int cpu;
@@ -780,7 +779,6 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 			      cpu_online_callback, cpu_offline_callback);
 	if (r < 0)
 		goto clear;
-	hotplug_state = CPUHP_AP_KVM_ONLINE;
 	cpu_emergency_register_virt_callback(disable_this_cpu);
 	register_syscore(&kvm_syscore);
 	r = misc_register(&kvm_device);
@@ -794,7 +792,7 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 undo:
 	unregister_syscore(&kvm_syscore);
 	cpu_emergency_unregister_virt_callback(disable_this_cpu);
-	cpuhp_remove_state_nocalls(hotplug_state);
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
 clear:
 	kvm_ops = NULL;
 	return r;
@@ -806,33 +804,17 @@ void kvm_unregister_vendor(void)
 	misc_deregister(&kvm_device);
 	unregister_syscore(&kvm_syscore);
 	cpu_emergency_unregister_virt_callback(disable_this_cpu);
-	cpuhp_remove_state_nocalls(hotplug_state);
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
 	kvm_ops = NULL;
 }
 EXPORT_SYMBOL_GPL(kvm_unregister_vendor);
 
-static void free_kick_masks(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		free_cpumask_var(per_cpu(kick_mask, cpu));
-}
-
 static int __init kvm_module_init(void)
 {
-	int cpu, r = kvm_shadow_init();
+	int r = kvm_shadow_init();
 
-	for_each_possible_cpu(cpu)
-		if (!r && !zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu),
-						   GFP_KERNEL, cpu_to_node(cpu)))
-			r = -ENOMEM;
-	if (!r) {
+	if (!r)
 		kvm_stats_init();
-		return 0;
-	}
-	free_kick_masks();
-	kvm_shadow_exit();
 	return r;
 }
 module_init(kvm_module_init);
@@ -841,6 +823,5 @@ static void __exit kvm_module_exit(void)
 {
 	kvm_stats_exit();
 	kvm_shadow_exit();
-	free_kick_masks();
 }
 module_exit(kvm_module_exit);
