@@ -811,10 +811,7 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 	vmcs_write(GUEST_CR4, cr4 | caps.cr4_fixed0);
 	if (caps.entry & VM_ENTRY_LOAD_IA32_EFER)
 		vmcs_write(GUEST_IA32_EFER, efer);
-	if (efer & EFER_LMA)
-		vmcs_set_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
-	else
-		vmcs_clear_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
+	vmcs_assign_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, efer & EFER_LMA);
 	vmx_update_pdptrs(vcpu);
 	vmx->flush_vpid = true;
 	vmx->state_changed = true;
@@ -851,10 +848,8 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	if (rflags & X86_EFLAGS_TF)
-		vmcs_set_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
-	else
-		vmcs_clear_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS,
+			 rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -1203,6 +1198,11 @@ static void vmx_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
+static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	vmcs_assign_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI, masked);
+}
+
 /* The event in info was not delivered: it is to be injected again. */
 static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 length)
 {
@@ -1214,7 +1214,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 	kvm_requeue_event(vcpu, info, error_code);
 	/* Its delivery has blocked NMIs; it could not go in again. */
 	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
-		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+		vmx_set_nmi_mask(vcpu, false);
 	if (EVENT_TYPE(info) > EVENT_TYPE_HWEXC) {
 		vmx->redo_info = info & (INTR_INFO_VECTOR_MASK | INTR_INFO_INTR_TYPE_MASK);
 		vmx->redo_length = length;
@@ -1250,7 +1250,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	     (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF) ||
 	    (vmx->exit_reason == EXIT_REASON_EPT_VIOLATION &&
 	     vmcs_read(EXIT_QUALIFICATION) & QUALIFICATION_IRET_UNBLOCKS))
-		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+		vmx_set_nmi_mask(vcpu, true);
 }
 
 static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
@@ -1291,15 +1291,6 @@ static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
 	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
-}
-
-static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	if (masked)
-		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
-	else
-		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
-				GUEST_INTR_STATE_NMI);
 }
 
 /* ---- in and out ---------------------------------------------------------------------------- */
