@@ -16,10 +16,7 @@
 struct kvm_filter {
 	bool allow;			/* what no range speaks of */
 	unsigned int count;
-	struct {
-		u32 flags, base, nmsrs;
-		unsigned long *allowed;
-	} range[KVM_MSR_FILTER_MAX_RANGES];
+	struct kvm_msr_filter_range range[KVM_MSR_FILTER_MAX_RANGES];	/* bitmaps: ours */
 };
 
 static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
@@ -35,7 +32,7 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 		if (filter->range[i].flags & access &&
 		    index - filter->range[i].base < filter->range[i].nmsrs)
 			return test_bit(index - filter->range[i].base,
-					filter->range[i].allowed);
+					(unsigned long *)filter->range[i].bitmap);
 	return filter->allow;
 }
 
@@ -123,14 +120,14 @@ static void free_filter(struct kvm_filter *filter)
 	unsigned int i;
 
 	for (i = 0; filter && i < filter->count; i++)
-		kfree(filter->range[i].allowed);
+		kfree(filter->range[i].bitmap);
 	kfree(filter);
 }
 
 static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filter_range *r)
 {
 	size_t bytes = BITS_TO_LONGS((u64)r->nmsrs) * sizeof(long);
-	unsigned long *bits;
+	void *bits;
 
 	if (!r->nmsrs)
 		return 0;
@@ -140,10 +137,8 @@ static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filt
 	bits = memdup_user((void __user *)r->bitmap, bytes);
 	if (IS_ERR(bits))
 		return PTR_ERR(bits);
-	filter->range[filter->count].flags = r->flags;
-	filter->range[filter->count].base = r->base;
-	filter->range[filter->count].nmsrs = r->nmsrs;
-	filter->range[filter->count++].allowed = bits;
+	filter->range[filter->count] = *r;
+	filter->range[filter->count++].bitmap = bits;
 	return 0;
 }
 
