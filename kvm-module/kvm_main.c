@@ -396,6 +396,8 @@ static int enable_cap(struct kvm *kvm, void *arg)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		kvm->triple_fault_event = cap->args[0];
 		return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		return cap->args[0] & ~1ULL ? -EINVAL : 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return kvm_split_irqchip(kvm, cap->args[0]);
 	case KVM_CAP_X86_USER_SPACE_MSR:
