@@ -669,8 +669,21 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu);
 int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
 void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
-void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp);
-int kvm_ioctl_result(unsigned int ioctl, void __user *argp, void *arg, int r);
+
+/*
+ * An ioctl whose argument is one structure. Its number says how large that is and
+ * whether it is copied in, out or both; zeros where nothing is copied in.
+ */
+struct kvm_struct_ioctl {
+	unsigned int number;
+	union {
+		int (*vm)(struct kvm *kvm, void *arg);
+		int (*vcpu)(struct kvm_vcpu *vcpu, void *arg);
+	};
+};
+
+int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
+		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 

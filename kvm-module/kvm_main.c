@@ -594,43 +594,25 @@ static int reinject_control(struct kvm *kvm, void __user *argp)
 	return 0;
 }
 
-/* The ioctls whose argument is one structure: as state_ioctls (state.c). */
-static const struct {
-	unsigned int ioctl;
-	int (*fn)(struct kvm *kvm, void *arg);
-} vm_ioctls[] = {
-	{ KVM_GET_DIRTY_LOG, kvm_get_dirty_log },
-	{ KVM_CLEAR_DIRTY_LOG, kvm_clear_dirty_log },
-	{ KVM_SET_IDENTITY_MAP_ADDR, set_identity_map_addr },
-	{ KVM_REGISTER_COALESCED_MMIO, register_zone },
-	{ KVM_UNREGISTER_COALESCED_MMIO, unregister_zone },
-	{ KVM_IOEVENTFD, kvm_ioeventfd },
-	{ KVM_X86_SET_MSR_FILTER, kvm_set_msr_filter },
-	{ KVM_GET_CLOCK, get_clock },
-	{ KVM_SET_CLOCK, set_clock },
-	{ KVM_ENABLE_CAP, enable_cap },
-	{ KVM_GET_IRQCHIP, get_irqchip },
-	{ KVM_SET_IRQCHIP, set_irqchip },
-	{ KVM_SIGNAL_MSI, kvm_signal_msi },
-	{ KVM_IRQFD, kvm_irqfd },
-	{ KVM_CREATE_PIT2, create_pit },
-	{ KVM_GET_PIT2, get_pit },
-	{ KVM_SET_PIT2, set_pit },
+static const struct kvm_struct_ioctl vm_ioctls[] = {
+	{ KVM_GET_DIRTY_LOG, .vm = kvm_get_dirty_log },
+	{ KVM_CLEAR_DIRTY_LOG, .vm = kvm_clear_dirty_log },
+	{ KVM_SET_IDENTITY_MAP_ADDR, .vm = set_identity_map_addr },
+	{ KVM_REGISTER_COALESCED_MMIO, .vm = register_zone },
+	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = unregister_zone },
+	{ KVM_IOEVENTFD, .vm = kvm_ioeventfd },
+	{ KVM_X86_SET_MSR_FILTER, .vm = kvm_set_msr_filter },
+	{ KVM_GET_CLOCK, .vm = get_clock },
+	{ KVM_SET_CLOCK, .vm = set_clock },
+	{ KVM_ENABLE_CAP, .vm = enable_cap },
+	{ KVM_GET_IRQCHIP, .vm = get_irqchip },
+	{ KVM_SET_IRQCHIP, .vm = set_irqchip },
+	{ KVM_SIGNAL_MSI, .vm = kvm_signal_msi },
+	{ KVM_IRQFD, .vm = kvm_irqfd },
+	{ KVM_CREATE_PIT2, .vm = create_pit },
+	{ KVM_GET_PIT2, .vm = get_pit },
+	{ KVM_SET_PIT2, .vm = set_pit },
 };
-
-static int struct_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp)
-{
-	void *arg;
-	int i;
-
-	for (i = 0; vm_ioctls[i].ioctl != ioctl; )
-		if (++i == ARRAY_SIZE(vm_ioctls))
-			return -ENOTTY;
-	arg = kvm_ioctl_argument(ioctl, argp);
-	if (IS_ERR(arg))
-		return PTR_ERR(arg);
-	return kvm_ioctl_result(ioctl, argp, arg, vm_ioctls[i].fn(kvm, arg));
-}
 
 static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
@@ -672,7 +654,8 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 			return -EINVAL;
 		return set_before_vcpus(kvm, &kvm->bsp_id, arg) ? -EBUSY : 0;
 	default:
-		return struct_ioctl(kvm, ioctl, argp);
+		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL,
+					ioctl, argp);
 	}
 }
 

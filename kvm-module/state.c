@@ -689,73 +689,54 @@ static int enable_cap(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
-/*
- * The ioctls whose argument is one structure. Their numbers say its size and
- * whether it is copied in, out or both; fn gets zeros where nothing is copied in.
- */
-static const struct {
-	unsigned int ioctl;
-	int (*fn)(struct kvm_vcpu *vcpu, void *arg);
-} state_ioctls[] = {
-	{ KVM_GET_REGS, get_regs },
-	{ KVM_SET_REGS, set_regs },
-	{ KVM_GET_SREGS, get_sregs },
-	{ KVM_SET_SREGS, set_sregs },
-	{ KVM_GET_MP_STATE, get_mp_state },
-	{ KVM_SET_MP_STATE, set_mp_state },
-	{ KVM_GET_VCPU_EVENTS, get_events },
-	{ KVM_SET_VCPU_EVENTS, set_events },
-	{ KVM_GET_DEBUGREGS, get_debugregs },
-	{ KVM_SET_DEBUGREGS, set_debugregs },
-	{ KVM_SET_GUEST_DEBUG, set_guest_debug },
-	{ KVM_GET_FPU, get_fpu },
-	{ KVM_SET_FPU, set_fpu },
-	{ KVM_GET_XCRS, get_xcrs },
-	{ KVM_SET_XCRS, set_xcrs },
-	{ KVM_TRANSLATE, translate },
-	{ KVM_INTERRUPT, queue_interrupt },
-	{ KVM_GET_LAPIC, get_lapic },
-	{ KVM_SET_LAPIC, set_lapic },
-	{ KVM_SET_VAPIC_ADDR, set_vapic_addr },
-	{ KVM_X86_SETUP_MCE, setup_mce },
-	{ KVM_X86_SET_MCE, set_mce },
-	{ KVM_ENABLE_CAP, enable_cap },
+static const struct kvm_struct_ioctl state_ioctls[] = {
+	{ KVM_GET_REGS, .vcpu = get_regs },
+	{ KVM_SET_REGS, .vcpu = set_regs },
+	{ KVM_GET_SREGS, .vcpu = get_sregs },
+	{ KVM_SET_SREGS, .vcpu = set_sregs },
+	{ KVM_GET_MP_STATE, .vcpu = get_mp_state },
+	{ KVM_SET_MP_STATE, .vcpu = set_mp_state },
+	{ KVM_GET_VCPU_EVENTS, .vcpu = get_events },
+	{ KVM_SET_VCPU_EVENTS, .vcpu = set_events },
+	{ KVM_GET_DEBUGREGS, .vcpu = get_debugregs },
+	{ KVM_SET_DEBUGREGS, .vcpu = set_debugregs },
+	{ KVM_SET_GUEST_DEBUG, .vcpu = set_guest_debug },
+	{ KVM_GET_FPU, .vcpu = get_fpu },
+	{ KVM_SET_FPU, .vcpu = set_fpu },
+	{ KVM_GET_XCRS, .vcpu = get_xcrs },
+	{ KVM_SET_XCRS, .vcpu = set_xcrs },
+	{ KVM_TRANSLATE, .vcpu = translate },
+	{ KVM_INTERRUPT, .vcpu = queue_interrupt },
+	{ KVM_GET_LAPIC, .vcpu = get_lapic },
+	{ KVM_SET_LAPIC, .vcpu = set_lapic },
+	{ KVM_SET_VAPIC_ADDR, .vcpu = set_vapic_addr },
+	{ KVM_X86_SETUP_MCE, .vcpu = setup_mce },
+	{ KVM_X86_SET_MCE, .vcpu = set_mce },
+	{ KVM_ENABLE_CAP, .vcpu = enable_cap },
 };
 
-/* The argument of an ioctl that is one structure: zeros, or copied in. */
-void *kvm_ioctl_argument(unsigned int ioctl, void __user *argp)
+/* vcpu: NULL, or the VM's that it is for. */
+int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
+		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 {
 	/* The direction of KVM_SET_IRQCHIP's number is wrong. */
 	bool in = _IOC_DIR(ioctl) & _IOC_WRITE || ioctl == KVM_SET_IRQCHIP;
-	unsigned int size = _IOC_SIZE(ioctl);
-	void *arg = in ? memdup_user(argp, size) : kzalloc(size, GFP_KERNEL_ACCOUNT);
-
-	return arg ?: ERR_PTR(-ENOMEM);
-}
-
-/* Frees it; if all went well it is copied out before. */
-int kvm_ioctl_result(unsigned int ioctl, void __user *argp, void *arg, int r)
-{
 	bool out = _IOC_DIR(ioctl) & _IOC_READ && ioctl != KVM_SET_IRQCHIP;
+	unsigned int size = _IOC_SIZE(ioctl);
+	void *arg;
+	int r;
 
-	if (!r && out && copy_to_user(argp, arg, _IOC_SIZE(ioctl)))
+	for (; row->number != ioctl; row++)
+		if (!--rows)
+			return -ENOTTY;
+	arg = in ? memdup_user(argp, size) : kzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (IS_ERR_OR_NULL(arg))
+		return arg ? PTR_ERR(arg) : -ENOMEM;
+	r = vcpu ? row->vcpu(vcpu, arg) : row->vm(kvm, arg);
+	if (!r && out && copy_to_user(argp, arg, size))
 		r = -EFAULT;
 	kfree(arg);
 	return r;
-}
-
-static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
-{
-	void *arg;
-	int i;
-
-	for (i = 0; state_ioctls[i].ioctl != ioctl; )
-		if (++i == ARRAY_SIZE(state_ioctls))
-			return -ENOTTY;
-	arg = kvm_ioctl_argument(ioctl, argp);
-	if (IS_ERR(arg))
-		return PTR_ERR(arg);
-	return kvm_ioctl_result(ioctl, argp, arg, state_ioctls[i].fn(vcpu, arg));
 }
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
@@ -804,6 +785,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(vcpu->kvm, vcpu);
 	default:
-		return state_ioctl(vcpu, ioctl, argp);
+		return kvm_struct_ioctl(state_ioctls, ARRAY_SIZE(state_ioctls), vcpu->kvm,
+					vcpu, ioctl, argp);
 	}
 }
