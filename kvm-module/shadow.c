@@ -59,7 +59,8 @@
 #define TABLE_HASH_BITS	10
 #define MIN_TABLES	64
 #define MAX_TABLES	8192
-#define NEIGHBOURS	16	/* leaves that a fault looks at, aligned */
+#define NEIGHBOURS	KVM_PEEK_PAGES	/* leaves that a fault looks at, aligned */
+#define PER_READ	64	/* entries of the guest's, for a comparison */
 #define QUIET_FLUSHES	3	/* without a change; then a table is tracked */
 
 #define PTE_ADDR	GENMASK_ULL(51, 12)
@@ -100,7 +101,8 @@ struct shadow_page {
 	struct list_head compare;	/* kvm->shadow.compare, or empty */
 	union shadow_key key;
 	struct shadow_table *table;
-	u16 used;			/* entries present */
+	DECLARE_BITMAP(present, ENTRIES);
+	u16 used;			/* bits in it */
 	u8 quiet;
 	bool tracked;
 };
@@ -214,6 +216,7 @@ static void remove_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i
 	WRITE_ONCE(sp->table->entry[i], 0);
 	if (sp->key.level == 1)
 		hlist_del(&sp->table->info[i].rmap);
+	__clear_bit(i, sp->present);
 	sp->used--;
 	kvm->shadow.removals++;
 }
@@ -234,6 +237,7 @@ static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 {
 	sp->table->info[i].guest = guest;
 	WRITE_ONCE(sp->table->entry[i], entry);
+	__set_bit(i, sp->present);
 	sp->used++;
 	watch(kvm, sp);
 }
@@ -290,38 +294,57 @@ static bool differs(u64 was, u64 now)
 	return (was ^ now) & ~GUEST_A_D || was & ~now;
 }
 
-/* The guest's entry that ours was made from; a directory's covers two of ours. */
-static u64 guest_entry(const struct shadow_page *sp, const void *table, unsigned int i)
+/*
+ * Where in its table the guest has the entry that our entry i is made from; of a
+ * table with 1024 entries a directory's covers two of ours.
+ */
+static unsigned int guest_index(const struct shadow_page *sp, unsigned int i)
 {
 	if (sp->key.mode & MODE_PAE)
-		return ((const u64 *)table)[i];
-	return ((const u32 *)table)[sp->key.level == 1 ?
-				    sp->key.quadrant * 512 + i :
-				    sp->key.quadrant * 256 + i / 2];
+		return i;
+	return sp->key.level == 1 ? sp->key.quadrant * 512 + i :
+				    sp->key.quadrant * 256 + i / 2;
 }
 
-/* Copy the guest's table, without sleeping; false: that cannot be done. */
-static bool read_table(struct kvm *kvm, const struct shadow_page *sp)
+/* The guest's entry, from the copy of its table. */
+static u64 guest_entry(struct kvm *kvm, const struct shadow_page *sp, unsigned int i)
+{
+	if (sp->key.mode & MODE_PAE)
+		return ((const u64 *)kvm->shadow.copy)[i];
+	return ((const u32 *)kvm->shadow.copy)[guest_index(sp, i)];
+}
+
+/*
+ * Copy what entries first to end - 1 are made from, without sleeping; false: that
+ * cannot be done.
+ */
+static bool read_table(struct kvm *kvm, const struct shadow_page *sp,
+		       unsigned int first, unsigned int end)
 {
 	struct kvm_memslot *slot = kvm_find_slot(kvm, sp->key.gfn);
+	unsigned int size = sp->key.mode & MODE_PAE ? 8 : 4;
+	unsigned int at = guest_index(sp, first) * size;
+	unsigned int len = (guest_index(sp, end - 1) + 1) * size - at;
 
-	return slot && !copy_from_user_nofault(kvm->shadow.copy, (void __user *)
-			(slot->hva + ((sp->key.gfn - slot->base) << PAGE_SHIFT)),
-			PAGE_SIZE);
+	return slot && !copy_from_user_nofault(kvm->shadow.copy + at, (void __user *)
+			(slot->hva + ((sp->key.gfn - slot->base) << PAGE_SHIFT)) + at, len);
 }
 
-/* Take out what the guest has changed. */
+/* Take out what the guest has changed. Most tables have few entries. */
 static void compare_table(struct kvm *kvm, struct shadow_page *sp,
 			  unsigned int first, unsigned int end)
 {
-	bool known = read_table(kvm, sp);
-	unsigned int i;
+	unsigned int i = first, to = first;
+	bool known = false;
 
-	for (i = first; i < end; i++)
-		if (sp->table->entry[i] &&
-		    (!known || differs(sp->table->info[i].guest,
-				       guest_entry(sp, kvm->shadow.copy, i))))
+	for_each_set_bit_from(i, sp->present, end) {
+		if (i >= to) {
+			to = min(end, round_up(i + 1, PER_READ));
+			known = read_table(kvm, sp, i, to);
+		}
+		if (!known || differs(sp->table->info[i].guest, guest_entry(kvm, sp, i)))
 			remove_entry(kvm, sp, i);
+	}
 }
 
 /*
@@ -456,7 +479,8 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 	memset(s->pdpte, 0, sizeof(s->pdpte));
 	if (paging && !kvm_is_long_mode(vcpu) && vcpu->cr4 & X86_CR4_PAE)
 		read_pdptes(vcpu, s->pdpte);
-	spin_lock(&kvm->mmu_lock);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+	guard(spinlock)(&kvm->mmu_lock);
 	compare_all(kvm);
 	s->generation = kvm->shadow.generation;
 	if (kvm_is_long_mode(vcpu)) {
@@ -464,7 +488,7 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 		key.gfn = (kvm_ops->get_cr3(vcpu) & PTE_ADDR) >> PAGE_SHIFT;
 		s->root[0] = find_or_add(vcpu, key);
 		s->cr3 = __pa(s->root[0]->table);
-		goto out;
+		return 0;
 	}
 	for (i = 0; i < 4; i++) {
 		s->root[i] = NULL;
@@ -485,9 +509,6 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 		s->pdpt[i] = __pa(s->root[i]->table) | _PAGE_PRESENT;
 	}
 	s->cr3 = __pa(s->pdpt);
-out:
-	spin_unlock(&kvm->mmu_lock);
-	kvm_request(vcpu, REQ_TLB_FLUSH);
 	return 0;
 }
 
@@ -591,30 +612,41 @@ static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
 			   const struct kvm_walk *first)
 {
 	unsigned int start = round_down(i, NEIGHBOURS), end = start + NEIGHBOURS;
+	bool may = !(slot->flags & KVM_MEM_READONLY), direct = sp->key.direct;
+	gfn_t slot_end = slot->base + slot->npages, gfn = sp->key.gfn + start;
+	struct host_page hosts[NEIGHBOURS] = { };
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_walk w = *first;
-	struct host_page host;
-	gfn_t gfn;
 
-	if (!sp->key.direct && !read_table(kvm, sp))
+	if (direct) {		/* they follow each other in the slot, too */
+		gfn_t from = max(gfn, slot->base), to = min(gfn + NEIGHBOURS, slot_end);
+
+		kvm_mmu_peek_pages(slot->hva + ((from - slot->base) << PAGE_SHIFT),
+				   to - from, may, &hosts[from - gfn]);
+	} else if (!read_table(kvm, sp, start, end)) {
 		return;
+	}
 	for (i = start; i < end; i++) {
-		if (sp->table->entry[i])
+		struct host_page *host = &hosts[i - start];
+
+		if (test_bit(i, sp->present))
 			continue;
-		if (sp->key.direct)
+		if (direct)
 			w.gpa = (sp->key.gfn + i) << PAGE_SHIFT;
-		else if (!kvm_walk_neighbour(vcpu, &w, guest_entry(sp, kvm->shadow.copy, i),
+		else if (!kvm_walk_neighbour(vcpu, &w, guest_entry(kvm, sp, i),
 					     sp->key.access))
 			continue;
 		gfn = w.gpa >> PAGE_SHIFT;
-		if (gfn < slot->base || gfn >= slot->base + slot->npages ||
-		    !kvm_mmu_peek_page(slot->hva + ((gfn - slot->base) << PAGE_SHIFT),
-				       !(slot->flags & KVM_MEM_READONLY), &host))
+		if (gfn < slot->base || gfn >= slot_end)
 			continue;
-		set_leaf(kvm, sp, i,
-			 leaf_entry(&w, &host, host.writable && !slot->dirty &&
-				    may_write(vcpu, &w) && !is_tracked(kvm, gfn)),
-			 w.leaf == 1 ? w.entry[1] : 0, &slot->rmap[gfn - slot->base]);
+		if (!direct)
+			kvm_mmu_peek_pages(slot->hva + ((gfn - slot->base) << PAGE_SHIFT),
+					   1, may, host);
+		if (host->ram)
+			set_leaf(kvm, sp, i,
+				 leaf_entry(&w, host, host->writable && !slot->dirty &&
+					    may_write(vcpu, &w) && !is_tracked(kvm, gfn)),
+				 w.leaf == 1 ? w.entry[1] : 0, &slot->rmap[gfn - slot->base]);
 	}
 }
 
@@ -639,11 +671,9 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 	}
 	for (level = sp->key.level; level > 1; level--) {
 		union shadow_key key = key_below(vcpu, gva, w, level);
-		u64 guest = level >= w->leaf ? w->entry[level] : 0;
+		u64 guest = w->leaf && level >= w->leaf ? w->entry[level] : 0;
 		struct shadow_page *child = NULL;
 
-		if (!w->leaf)
-			guest = 0;
 		i = index_at(gva, level);
 		if (sp->table->entry[i])
 			child = child_of(sp->table->entry[i]);
@@ -673,16 +703,12 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 /* A page fault of the guest on our tables. gva and code: the processor's. */
 int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
 {
-	u32 access = 0;
+	u32 access = (code & X86_PF_WRITE ? ACCESS_WRITE : 0) |
+		     (code & X86_PF_USER ? ACCESS_USER : 0) |
+		     (code & X86_PF_INSTR ? ACCESS_EXEC : 0);
 	struct kvm_walk w;
 	int r;
 
-	if (code & X86_PF_WRITE)
-		access |= ACCESS_WRITE;
-	if (code & X86_PF_USER)
-		access |= ACCESS_USER;
-	if (code & X86_PF_INSTR)
-		access |= ACCESS_EXEC;
 	r = kvm_walk(vcpu, gva, access, &w);
 	if (r < 0) {
 		/* A table outside of memory maps nothing. */
@@ -707,7 +733,7 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 	struct kvm *kvm = vcpu->kvm;
 	struct shadow_page *sp, *next;
 
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	list_for_each_entry_safe(sp, next, &kvm->shadow.compare, compare) {
 		if (sp->key.level == 1)
 			break;
@@ -726,7 +752,6 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 		if (!sp->used)
 			list_del_init(&sp->compare);
 	}
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /* ---- for the rest of the module --------------------------------------------------------- */
@@ -734,9 +759,8 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 /* User space or the emulator wrote to a page. */
 void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn)
 {
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	untrack(kvm, gfn);
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /*

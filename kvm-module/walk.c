@@ -59,28 +59,25 @@ static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f,
 		return f->reserved;
 	if (level > 3 || (level == 3 && !kvm_guest_has(vcpu, X86_FEATURE_GBPAGES)))
 		return f->reserved | PT_PS;
-	if (f->entry_size == 4)
-		return f->large_levels ? BIT(21) : 0;
+	if (f->entry_size == 4)		/* table 4-4 */
+		return f->large_levels ?
+			GENMASK_ULL(21, min(vcpu->maxphyaddr, 40) - 19) : 0;
 	return f->reserved | GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, 13);
 }
 
-static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd)
+/* Ends a walk, whose page fault has these bits in its error code and others. */
+static int fault(struct kvm_vcpu *vcpu, struct kvm_walk *w, u32 access, u32 code)
 {
-	u32 code = 0;
-
-	if (present)
-		code |= X86_PF_PROT;
 	if (access & ACCESS_WRITE)
 		code |= X86_PF_WRITE;
 	if (access & ACCESS_USER)
 		code |= X86_PF_USER;
-	if (rsvd)
-		code |= X86_PF_RSVD;
 	if ((access & ACCESS_EXEC) &&
 	    (vcpu->cr4 & X86_CR4_SMEP ||
 	     (vcpu->efer & EFER_NX && vcpu->cr4 & X86_CR4_PAE)))
 		code |= X86_PF_INSTR;
-	return code;
+	w->error_code = code;
+	return 1;
 }
 
 /* Two bits a key in PKRU: "no access" and "no writes" (SDM vol. 3, 4.6.2). */
@@ -141,6 +138,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	struct kvm *kvm = vcpu->kvm;
 	struct format f;
 	gpa_t where[6];
+	bool key_denies;
 	u32 granted;
 	int level, r;
 
@@ -165,17 +163,15 @@ again:
 		where[level] = table + ((gva >> shift) & (BIT_ULL(f.index_bits) - 1)) *
 				       f.entry_size;
 		r = kvm_read_guest_entry(kvm, where[level], &e, f.entry_size);
-		if (r)
+		if (r == -ENXIO)	/* nobody drives the bus */
+			e = f.entry_size == 8 ? ~0ULL : U32_MAX;
+		else if (r)
 			return r;
 		w->entry[level] = e;
-		if (!(e & PT_P)) {
-			w->error_code = fault_code(vcpu, access, false, false);
-			return 1;
-		}
-		if (e & reserved_bits(vcpu, &f, level, e)) {
-			w->error_code = fault_code(vcpu, access, true, true);
-			return 1;
-		}
+		if (!(e & PT_P))
+			return fault(vcpu, w, access, 0);
+		if (e & reserved_bits(vcpu, &f, level, e))
+			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_RSVD);
 		/* The four PDPTEs have neither permissions nor an accessed bit. */
 		if (f.levels != 3 || level != 3) {
 			granted &= granted_by(&f, e);
@@ -190,19 +186,13 @@ again:
 	}
 
 	w->granted = granted;
-	if (!allowed(vcpu, access, granted)) {
-		w->error_code = fault_code(vcpu, access, true, false);
-		return 1;
-	}
-
+	key_denies = false;
 	if (vcpu->cr4 & X86_CR4_PKE && f.levels > 3 && granted & ACCESS_USER) {
 		w->pkey = e >> 59 & 15;
-		if (!key_allows(vcpu, w->pkey, access)) {
-			w->error_code = fault_code(vcpu, access, true, false) |
-					X86_PF_PK;
-			return 1;
-		}
+		key_denies = !key_allows(vcpu, w->pkey, access);
 	}
+	if (key_denies || !allowed(vcpu, access, granted))
+		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
 
 	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
 	if (f.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */

@@ -17,11 +17,12 @@ build/tests/module/libkvm-live: LIBKVM := $(wildcard userland/libkvm/*.c)
 build/tests/module/libkvm-live: $(wildcard userland/libkvm/*.[ch])
 
 # The programs for users, static, for a machine that has nothing else.
-MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect)
+MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect guest-work)
 
 build/tests/tools/kvmctl: $(wildcard userland/kvmctl/*.c userland/libkvm/*.[ch])
 build/tests/tools/listing1: $(wildcard userland/libkvm/*.[ch] userland/libkvm/examples/*.c)
 build/tests/tools/kvm-detect: $(wildcard userland/detect/*.[ch])
+build/tests/tools/guest-work: tests/module/guests/guest-work.c
 $(MODULE_TEST_TOOLS):
 	@mkdir -p $(@D)
 	cc -O2 -Wall -static -pthread -Wno-dangling-else -Wl,--no-warnings -Iuserland/libkvm -o $@ \

@@ -87,14 +87,36 @@ real_guests() { # NAME…
 	done
 }
 
-# The initramfs of a Linux guest: busybox and in-vm/guest-init.
-guest_initramfs() { # FILE [BUSYBOX]
+# Tests for run-vm that do what QEMU's users do (in-vm/clients.py), and what they need.
+clients() { # WHAT…
+	mkdir -p "$logs/guests"
+	stress=$top/build/images/real-guests/stress
+	guest_initramfs "$logs/work.cpio" /bin/busybox "$here/in-vm/work-init" "$stress"/* \
+		"$top/build/tests/tools/guest-work:bin/"
+	echo "--share-root --file $logs/work.cpio --file $here/in-vm/clients"
+	for what in "$@"; do
+		printf '#!/bin/sh\nexec /vm/files/clients %s\n' "$what" >"$logs/guests/$what"
+		echo "$logs/guests/$what"
+	done
+}
+
+# The initramfs of a Linux guest: busybox, an init, and more files and directories.
+guest_initramfs() { # FILE [BUSYBOX [INIT [FILE[:DIRECTORY/]…]]]
 	tree=$(mktemp -d)
+	cpio=$1
 	mkdir -p "$tree/bin" "$tree/dev"
 	cp "${2:-/bin/busybox}" "$tree/bin/busybox"
 	ln -s busybox "$tree/bin/sh"
-	cp "$here/in-vm/guest-init" "$tree/init"
+	cp "${3:-$here/in-vm/guest-init}" "$tree/init"
+	chmod +x "$tree/init"
 	mknod "$tree/dev/console" c 5 1
-	(cd "$tree" && find . | cpio -o -H newc --quiet -R 0:0) >"$1"
+	shift $(($# < 3 ? $# : 3))
+	for f in "$@"; do
+		case $f in
+		*:*)	cp "${f%%:*}" "$tree/${f#*:}" ;;
+		*)	cp -r "$f" "$tree/" ;;
+		esac
+	done
+	(cd "$tree" && find . | cpio -o -H newc --quiet -R 0:0) >"$cpio"
 	rm -rf "$tree"
 }

@@ -514,6 +514,17 @@ static int menu_by_key(const struct ui_menu *menu, int key)
 	return UI_BACK;
 }
 
+static int run_menu(const struct ui_menu *menu, newtComponent form,
+		    struct newtExitStruct *es)
+{
+	int key;
+
+	do {
+		key = run_form(form, es);
+	} while (!key && es->reason == NEWT_EXIT_TIMER && menu->holds && menu->holds(menu));
+	return key;
+}
+
 static int menu_answer(struct ui_menu *menu, int key,
 		       const struct newtExitStruct *es, newtComponent list,
 		       newtComponent back)
@@ -566,7 +577,7 @@ static bool menu_once(struct ui_menu *menu, int *answer)
 	newtFormAddComponents(form, select, back, NULL);
 	if (menu->refresh_ms)
 		newtFormSetTimer(form, menu->refresh_ms);
-	key = run_form(form, &es);
+	key = run_menu(menu, form, &es);
 	*answer = menu_answer(menu, key, &es, list, back);
 	again = close_form(form, &key);
 	free(flowed);
@@ -583,6 +594,8 @@ int ui_menu(struct ui_menu *menu)
 		;
 	return answer;
 }
+
+static int hide_input;		/* NEWT_FLAG_PASSWORD for the next input field */
 
 /* The first printable key replaces the value that was there. */
 static int input_filter(newtComponent entry, void *data, int ch, int cursor)
@@ -616,7 +629,7 @@ static bool input_once(const char *title, const char *text, struct input *in)
 	form = new_form(false);
 	add_text(form, flowed, h, 0);
 	entry = newtEntry(2, h + 2, in->typed, width() - 4, NULL,
-			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT);
+			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | hide_input);
 	newtEntrySet(entry, in->typed, 1);
 	newtEntrySetFilter(entry, input_filter, &in->touched);
 	ok = newtCompactButton(column(20), h + 4, "OK");
@@ -663,6 +676,16 @@ bool ui_ask(const char *title, const char *text, char **value,
 	}
 	free(typed);
 	return false;
+}
+
+bool ui_password(const char *title, const char *text, char **value)
+{
+	bool done;
+
+	hide_input = NEWT_FLAG_PASSWORD;
+	done = ui_input(title, text, value);
+	hide_input = 0;
+	return done;
 }
 
 static void add_more_hint(newtComponent form, int row)

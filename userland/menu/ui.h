@@ -31,6 +31,8 @@ struct ui_menu {
 	int n;
 	int at;			/* row of the cursor, kept between calls */
 	int refresh_ms;		/* 0: wait for ever */
+	/* After refresh_ms: does the menu still say what is so? NULL: no. */
+	bool (*holds)(const struct ui_menu *menu);
 };
 
 int ui_start(void);
@@ -46,8 +48,10 @@ void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
 void ui_menu_clear(struct ui_menu *menu);
 
 bool ui_input(const char *title, const char *text, char **value);
+/* The same for what nobody else should read: stars are shown for it. */
+bool ui_password(const char *title, const char *text, char **value);
 /*
- * The same until check() finds no fault: it returns a sentence, which is shown, or
+ * ui_input() until check() finds no fault: it returns a sentence, which is shown, or
  * NULL. What was typed stays in the field. False: the user went back, and *value
  * is as it was.
  */
