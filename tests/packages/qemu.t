@@ -60,7 +60,7 @@ check "no dependency is open" sh_root "apt-get check"
 check "the modules for Ceph, iSCSI and NFS install" sh_root "$apt install /debs/kvm-qemu-block-extra_*.deb &&
 	qemu-img --help | grep -q ' rbd'"
 for c in kvm qemu-system-x86_64 qemu-img qemu-nbd qemu-io; do
-	check "$c starts" sh_root "$c --version | grep -i ${c#kvm}"
+	check "$c starts" sh_root "$c --version | grep kvm-live"
 done
 check "kvm has a man page" sh_root "ls /usr/share/man/man1/kvm.1.gz || dpkg -L kvm-qemu | grep man1/kvm.1.gz"
 check "all its firmware is there" sh_root "cd /tmp; for d in e1000 virtio-net-pci rtl8139 virtio-vga VGA; do
@@ -101,7 +101,7 @@ check "libvirt finds it" with_libvirt \
 	grep -q \"<value>vnc</value>\" /c; virsh capabilities | grep -A3 \"<arch name='x86_64'>\"; virsh version | grep 'hypervisor: QEMU 10'"
 check "virt-install runs a guest on it" with_libvirt \
 	"virt-install --virt-type qemu --name t --memory 64 --osinfo generic --disk size=0.1 --network none --import --noautoconsole --graphics vnc &&
-	virsh domstate t | grep running && pid=\$(pgrep -f guest=t) && readlink /proc/\$pid/exe && grep 'Seccomp:.*2' /proc/\$pid/status"
+	virsh domstate t | grep running && pid=\$(cat /run/libvirt/qemu/t.pid) && readlink /proc/\$pid/exe && grep 'Seccomp:.*2' /proc/\$pid/status"
 check "also when a guest names /usr/bin/kvm as its emulator" with_libvirt \
 	"virsh dumpxml t | sed 's|<emulator>.*<|<emulator>/usr/bin/kvm<|' >/x; virsh define /x && virsh start t &&
 	virsh domstate t | grep running"
