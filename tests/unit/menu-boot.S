@@ -26,6 +26,10 @@ _start:
 	jnc 2f
 	movw $failed, %si
 2:	call say
+	movb $0x86, %ah		/* wait half a second: where the reset ends the */
+	movw $7, %cx		/* guest, what it wrote last would be lost */
+	xorw %dx, %dx
+	int $0x15
 	movb $0xfe, %al		/* reset by the keyboard controller */
 	outb %al, $0x64
 3:	hlt
