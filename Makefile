@@ -25,6 +25,8 @@ make debs             the Debian packages: build/debs/
 make kernel           the patched kernel's packages: build/kernel/
 make module           the hypervisor module against Debian's stock kernel
 make userland         libkvm, kvmctl, kvm-detect, kvm-menu
+make qemu             the modified QEMU's packages: build/qemu/
+make check-qemu       its tests, and the article's command on our module
 make images           the mini guest's installer ISO and the flat test guests
 make shell            a shell inside the build root
 make clean            remove build/ (the cache outside the checkout stays)
@@ -63,12 +65,13 @@ shell:
 include kernel-patches/build.mk
 include kvm-module/build.mk
 include userland/build.mk
+include userland/qemu/build.mk
 include images/build.mk
 include debian/build.mk
 include live-config/build.mk
 include tests/build.mk
 
 .PHONY: all shell run check check-unit check-module check-appliance check-long check-packages \
-	bench iso debs kernel module userland images
+	bench iso debs kernel module userland images qemu
 
 endif

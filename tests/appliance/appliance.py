@@ -98,14 +98,17 @@ def create_disk(host, name, size, fmt):
 
 
 def install_guest(host, name, disk, token):
-    host.key("i", "Start the installation", SLOW)
-    host.field("n", "Name of the guest", name, r"Name +" + name)
-    host.key("i", "Choose an ISO")
+    """The installation's steps, in their order, and its last one with all of them."""
+    host.key("i", "Choose an ISO", SLOW)
     row = host.see(r"(\d) +(?:\S*/)?mini-guest\.iso")
-    host.key(row.group(1), r"ISO +\S*mini-guest\.iso")
-    host.key("d", "Disk of the guest")
+    host.key(row.group(1), "Name of the guest", SLOW)       # libosinfo looks for it first
+    host.key("\x15" + name + "\r", "Disk of the guest")
     row = host.see(r"(\d) +%s " % re.escape(disk))
-    host.key(row.group(1), r"Disk +existing, " + re.escape(disk))
+    host.key(row.group(1), "Machine of the guest")
+    host.key("g", "Network of the guest")
+    host.key("n", r"Start the installation[\s\S]*Name +%s\b" % name)
+    host.see(r"ISO +\S*mini-guest\.iso")
+    host.see(r"Disk +existing, " + re.escape(disk))
     host.field("m", "Memory of the guest", "256", r"Memory +256")
     host.field("c", "Number of processors", "1", r"CPUs +1\b")
     host.send("s")

@@ -126,13 +126,13 @@ def no_svm():
 
         def works():
             create_disk(host, "plain", "100M", "qcow2")
-            host.key("i", "which is not usable")
+            host.key("i", "which is not usable", SLOW)
             host.main()
             host.power_off()
 
         if tap.step("without svm: the menu comes up from a USB stick, and Host says why "
                     "and what to do", verdict):
-            tap.step("without svm: the menu works: disk, install sheet, power off", works)
+            tap.step("without svm: the menu works: disk, installation, power off", works)
 
 
 def footprint():

@@ -240,14 +240,25 @@ void host_screen(void)
 		offer_load();
 }
 
-bool host_has_apic(void)
+/* What /dev/kvm says to the question; otherwise when nobody is there to ask. */
+static bool kvm_has(int capability, bool otherwise)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	bool has;
 
 	if (fd < 0)
-		return true;
-	has = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) > 0;
+		return otherwise;
+	has = ioctl(fd, KVM_CHECK_EXTENSION, capability) > 0;
 	close(fd);
 	return has;
+}
+
+bool host_has_apic(void)
+{
+	return kvm_has(KVM_CAP_IRQCHIP, true);
+}
+
+bool host_has_smm(void)
+{
+	return kvm_has(KVM_CAP_X86_SMM, false);
 }

@@ -24,5 +24,7 @@ void host_screen(void);
  * a KVM that does not; a guest then gets along with the old 8259s, on one CPU.
  */
 bool host_has_apic(void);
+/* Does it emulate the system management mode, which Secure Boot needs? */
+bool host_has_smm(void);
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -92,18 +91,9 @@ static void parse_options(int argc, char **argv)
 
 static void require_terminal(void)
 {
-	struct winsize size = { 0 };
-
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
 		fputs("kvm-menu: a terminal is needed for keyboard and screen; start it without redirection.\n",
 		      stderr);
-		exit(EXIT_TERMINAL);
-	}
-	/* a serial line knows no size, and counts as 80x24 */
-	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	if ((size.ws_row && size.ws_row < 24) || (size.ws_col && size.ws_col < 80)) {
-		fprintf(stderr, "kvm-menu: this terminal has %dx%d characters, 80x24 are needed. Make the window larger and start kvm-menu again.\n",
-			size.ws_col, size.ws_row);
 		exit(EXIT_TERMINAL);
 	}
 	if (!getenv("TERM") || !strcmp(getenv("TERM"), "dumb")) {
