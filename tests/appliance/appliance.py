@@ -75,11 +75,9 @@ class Host(Vm):
 
     def power_off(self):
         self.main()
-        self.key("p", "Power off")
-        self.send("p")
-        time.sleep(1)
-        if re.search(r"running|[Pp]ower off this host\?|<Power off>", self.refresh(1)):
-            self.send("y")
+        self.key("p", "Restart this host")
+        self.key("p", "Y  Power off", SLOW)     # it asks libvirt first which guests run
+        self.send("y")
         self.wait_end(SLOW)
 
 

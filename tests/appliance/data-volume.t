@@ -217,7 +217,7 @@ def luks():
             host.key("wrong\r", "The passphrase is wrong", SLOW)
             host.key("\r", "U  Unlock")
             host.key("u", "Passphrase of the data volume")
-            host.key("secret\r", r"are kept on the data volume /dev/vda1 \(ext4,\s+encrypted", SLOW)
+            host.key("secret\r", r"are kept on the data volume /dev/vda1 \(ext4,[\s|]+encrypted", SLOW)
             host.key("\r", "They survive a restart")
             host.shell()
             host.no_failed_unit()
