@@ -28,40 +28,44 @@
 #define F4(a, b, c, d)	(BIT_OF(X86_FEATURE_##a) | BIT_OF(X86_FEATURE_##b) | \
 			 BIT_OF(X86_FEATURE_##c) | BIT_OF(X86_FEATURE_##d))
 
-/* The features that a guest may have, by word of boot_cpu_data. */
-static const struct {
-	int word;
+enum { EAX, EBX, ECX, EDX };
+
+/* The features that a guest may have: word of boot_cpu_data, leaf, index, register. */
+static const struct features {
+	u8 word;
+	u32 function;
+	u8 index, reg;
 	u32 features;
 } allowed[] = {
-	{ CPUID_1_EDX,
+	{ CPUID_1_EDX, 1, 0, EDX,
 	  F4(FPU, VME, DE, PSE) | F4(TSC, MSR, PAE, MCE) |
 	  F4(CX8, APIC, SEP, MTRR) | F4(PGE, MCA, CMOV, PAT) |
 	  F4(PSE36, CLFLUSH, MMX, FXSR) | F2(XMM, XMM2) },
-	{ CPUID_1_ECX,
+	{ CPUID_1_ECX, 1, 0, ECX,
 	  F(PCID) | F4(XMM3, PCLMULQDQ, SSSE3, FMA) | F4(CX16, XMM4_1, XMM4_2, MOVBE) |
 	  F4(POPCNT, AES, XSAVE, AVX) | F2(F16C, RDRAND) },
-	{ CPUID_8000_0001_EDX,
+	{ CPUID_8000_0001_EDX, 0x80000001, 0, EDX,
 	  F4(SYSCALL, NX, MMXEXT, FXSR_OPT) | F2(GBPAGES, RDTSCP) | F(LM) },
-	{ CPUID_8000_0001_ECX,
+	{ CPUID_8000_0001_ECX, 0x80000001, 0, ECX,
 	  F4(LAHF_LM, ABM, SSE4A, MISALIGNSSE) |
 	  F4(3DNOWPREFETCH, XOP, FMA4, TBM) },
-	{ CPUID_7_0_EBX,
+	{ CPUID_7_0_EBX, 7, 0, EBX,
 	  F4(FSGSBASE, BMI1, AVX2, SMEP) | F4(BMI2, ERMS, RDSEED, ADX) |
 	  F4(SMAP, CLFLUSHOPT, CLWB, SHA_NI) |
 	  F4(AVX512F, AVX512DQ, AVX512IFMA, AVX512CD) |
 	  F2(AVX512BW, AVX512VL) },
-	{ CPUID_7_ECX,
+	{ CPUID_7_ECX, 7, 0, ECX,
 	  F4(AVX512VBMI, AVX512_VBMI2, GFNI, VAES) |
 	  F4(VPCLMULQDQ, AVX512_VNNI, AVX512_BITALG, AVX512_VPOPCNTDQ) |
 	  F2(RDPID, PKU) },
-	{ CPUID_7_EDX,
+	{ CPUID_7_EDX, 7, 0, EDX,
 	  F2(FSRM, MD_CLEAR) | F4(SPEC_CTRL, INTEL_STIBP, SPEC_CTRL_SSBD,
 				  ARCH_CAPABILITIES) },
-	{ CPUID_7_1_EAX,
+	{ CPUID_7_1_EAX, 7, 1, EAX,
 	  F2(AVX_VNNI, AVX512_BF16) },
-	{ CPUID_D_1_EAX,
+	{ CPUID_D_1_EAX, 0xd, 1, EAX,
 	  F2(XSAVEOPT, XSAVEC) | F(XGETBV1) },
-	{ CPUID_8000_0008_EBX,
+	{ CPUID_8000_0008_EBX, 0x80000008, 0, EBX,
 	  F4(CLZERO, XSAVEERPTR, AMD_IBPB, AMD_IBRS) |
 	  F2(AMD_STIBP, AMD_SSBD) },
 };
@@ -73,15 +77,14 @@ static const struct {
 
 static u32 xstate_offset[XFEATURE_MAX], xstate_size[XFEATURE_MAX];
 
-static u32 supported(int word)
+static u32 supported(const struct features *f)
 {
-	u32 host = boot_cpu_data.x86_capability[word];
-	int i;
+	return boot_cpu_data.x86_capability[f->word] & f->features;
+}
 
-	for (i = 0; i < ARRAY_SIZE(allowed); i++)
-		if (allowed[i].word == word)
-			return host & allowed[i].features;
-	return 0;
+static u32 *register_of(struct kvm_cpuid_entry2 *e, int reg)
+{
+	return &e->eax + reg;
 }
 
 /* Bytes of an XSAVE area (standard format) with these components. */
@@ -117,6 +120,11 @@ int kvm_xsave_size(void)
 	return xsave_bytes(kvm_caps.xcr0);
 }
 
+unsigned int kvm_xsave2_size(void)
+{
+	return max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
+}
+
 void kvm_host_init(void)
 {
 	u32 eax, ebx, ecx, edx;
@@ -142,102 +150,86 @@ void kvm_host_init(void)
 /* ---- KVM_GET_SUPPORTED_CPUID ------------------------------------------------ */
 
 struct cpuid_list {
-	struct kvm_cpuid_entry2 *entry;
-	u32 count, max;
+	struct kvm_cpuid_entry2 *entry, spill;
+	u32 count, max;		/* more than max: the others are lost in spill */
 };
 
+/* What the processor says, of features only those that a guest may have. */
 static struct kvm_cpuid_entry2 *add(struct cpuid_list *list, u32 function,
 				    u32 index, u32 flags)
 {
-	struct kvm_cpuid_entry2 *e;
+	struct kvm_cpuid_entry2 *e = list->count < list->max ? &list->entry[list->count] :
+							       &list->spill;
+	int i;
 
-	if (list->count == list->max)
-		return NULL;
-	e = &list->entry[list->count++];
-	memset(e, 0, sizeof(*e));
-	e->function = function;
-	e->index = index;
-	e->flags = flags;
+	list->count++;
+	*e = (struct kvm_cpuid_entry2){ .function = function, .index = index, .flags = flags };
 	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	for (i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (allowed[i].function == function && allowed[i].index == index)
+			*register_of(e, allowed[i].reg) = supported(&allowed[i]);
 	return e;
 }
 
-/* Leaf 0xd: extended state. */
-static int add_xsave(struct cpuid_list *list)
+static struct kvm_cpuid_entry2 *add_indexed(struct cpuid_list *list, u32 function, u32 index)
 {
-	struct kvm_cpuid_entry2 *e;
+	return add(list, function, index, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+}
+
+/* Leaf 0xd: extended state. */
+static void add_xsave(struct cpuid_list *list)
+{
+	struct kvm_cpuid_entry2 *e = add_indexed(list, 0xd, 0);
 	int i;
 
-	e = add(list, 0xd, 0, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
-	if (!e)
-		return -E2BIG;
-	if (!(supported(CPUID_1_ECX) & F(XSAVE))) {
+	if (!boot_cpu_has(X86_FEATURE_XSAVE)) {
 		e->eax = e->ebx = e->ecx = e->edx = 0;
-		return 0;
+		return;
 	}
 	e->eax = lower_32_bits(kvm_caps.xcr0);
 	e->edx = upper_32_bits(kvm_caps.xcr0);
 	e->ebx = e->ecx = kvm_xsave_size();
 
-	e = add(list, 0xd, 1, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
-	if (!e)
-		return -E2BIG;
-	e->eax = supported(CPUID_D_1_EAX);
+	e = add_indexed(list, 0xd, 1);
 	e->ebx = e->eax & F(XSAVEC) ? xsave_bytes_compacted(kvm_caps.xcr0) : 0;
 	e->ecx = e->edx = 0;
 
 	for (i = 2; i < XFEATURE_MAX; i++) {
 		if (!(kvm_caps.xcr0 & BIT_ULL(i)))
 			continue;
-		e = add(list, 0xd, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
-		if (!e)
-			return -E2BIG;
+		e = add_indexed(list, 0xd, i);
 		e->ecx &= 2;		/* alignment; not an XSS component */
 		e->edx = 0;
 	}
-	return 0;
 }
 
-/* Leaves with an index that ends when a field of the answer is 0 (caches). */
-static int add_indexed(struct cpuid_list *list, u32 function, u32 type_mask)
+/* Leaves with an index that ends when the type in the answer is 0 (caches). */
+static void add_caches(struct cpuid_list *list, u32 function)
 {
-	struct kvm_cpuid_entry2 *e;
 	u32 i = 0;
 
-	do {
-		e = add(list, function, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
-		if (!e)
-			return -E2BIG;
-	} while ((e->eax & type_mask) && ++i < 8);
-	return 0;
+	while (add_indexed(list, function, i)->eax & 0x1f && ++i < 8)
+		;
 }
 
-static int add_leaf(struct cpuid_list *list, u32 function)
+static void add_leaf(struct cpuid_list *list, u32 function)
 {
-	u32 flags = function == 7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0;
 	struct kvm_cpuid_entry2 *e;
 
 	if (function == 0xd)
 		return add_xsave(list);
-	if (function == 4)
-		return add_indexed(list, 4, 0x1f);
-	if (function == 0x8000001d)
-		return add_indexed(list, 0x8000001d, 0x1f);
+	if (function == 4 || function == 0x8000001d)
+		return add_caches(list, function);
 
-	e = add(list, function, 0, flags);
-	if (!e)
-		return -E2BIG;
+	e = add(list, function, 0, function == 7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0);
 	switch (function) {
 	case 0:
 		e->eax = min(e->eax, 0xdU);
 		break;
 	case 1:
 		e->ebx &= 0x0000ff00;		/* CLFLUSH line; not our APIC id */
-		e->edx = supported(CPUID_1_EDX);
 		/* The APIC is ours or user space's, whatever the host has. */
-		e->ecx = supported(CPUID_1_ECX) | F2(HYPERVISOR, X2APIC);
-		break;
-	case 2:
+		e->ecx |= F2(HYPERVISOR, X2APIC);
 		break;
 	case 6:
 		e->eax = 4;			/* ARAT: the APIC timer never stops */
@@ -245,15 +237,9 @@ static int add_leaf(struct cpuid_list *list, u32 function)
 		break;
 	case 7:
 		e->eax = min(e->eax, 1U);
-		e->ebx = supported(CPUID_7_0_EBX);
-		e->ecx = supported(CPUID_7_ECX);
-		e->edx = supported(CPUID_7_EDX);
 		if (!e->eax)
 			break;
-		e = add(list, 7, 1, flags);
-		if (!e)
-			return -E2BIG;
-		e->eax = supported(CPUID_7_1_EAX);
+		e = add_indexed(list, 7, 1);
 		e->ebx = e->ecx = e->edx = 0;
 		break;
 	case 0x80000000:
@@ -261,11 +247,10 @@ static int add_leaf(struct cpuid_list *list, u32 function)
 		break;
 	case 0x80000001:
 		e->ebx &= 0xf0000000;
-		e->edx = supported(CPUID_8000_0001_EDX);
 		if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
-			e->edx |= supported(CPUID_1_EDX) & 0x0183f3ff;
-		e->ecx = supported(CPUID_8000_0001_ECX);
+			e->edx |= supported(&allowed[0]) & 0x0183f3ff;
 		break;
+	case 2:
 	case 0x80000002 ... 0x80000006:
 	case 0x80000019:
 		break;
@@ -277,86 +262,69 @@ static int add_leaf(struct cpuid_list *list, u32 function)
 		e->eax = (e->eax & 0xff00) |
 			 min_t(u32, boot_cpu_data.x86_phys_bits,
 			       ilog2(kvm_mmu_max_gfn()) + PAGE_SHIFT);
-		e->ebx = supported(CPUID_8000_0008_EBX);
 		e->ecx = e->edx = 0;
 		break;
 	default:
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 		break;
 	}
-	return 0;
 }
 
 /* The hypervisor's own leaves; linux/Documentation/virt/kvm/x86/cpuid.rst */
-static int add_signature(struct cpuid_list *list)
+static void add_signature(struct cpuid_list *list)
 {
-	static const char name[12] = "KVMKVMKVM\0\0\0";
 	struct kvm_cpuid_entry2 *e = add(list, KVM_CPUID_SIGNATURE, 0, 0);
 
-	if (!e)
-		return -E2BIG;
 	e->eax = KVM_CPUID_FEATURES;
-	memcpy(&e->ebx, name, 4);
-	memcpy(&e->ecx, name + 4, 4);
-	memcpy(&e->edx, name + 8, 4);
+	memcpy(&e->ebx, "KVMK", 4);
+	memcpy(&e->ecx, "VMKV", 4);
+	memcpy(&e->edx, "M\0\0", 4);
 	e = add(list, KVM_CPUID_FEATURES, 0, 0);
-	if (!e)
-		return -E2BIG;
 	e->eax = kvm_pv_features();
 	e->ebx = e->ecx = e->edx = 0;
-	return 0;
 }
 
-static int add_leaves(struct cpuid_list *list, u32 first)
+static void add_leaves(struct cpuid_list *list, u32 first)
 {
 	u32 last, function;
-	int r = add_leaf(list, first);
 
-	if (r)
-		return r;
+	add_leaf(list, first);
+	if (list->count > list->max)
+		return;
 	last = list->entry[list->count - 1].eax;
-	for (function = first + 1; function <= last; function++) {
-		r = add_leaf(list, function);
-		if (r)
-			return r;
-	}
-	return 0;
+	for (function = first + 1; function <= last; function++)
+		add_leaf(list, function);
 }
 
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 {
+	struct kvm_cpuid_entry2 *entry __free(kvfree) = NULL;
 	struct cpuid_list list = {};
 	struct kvm_cpuid2 head;
-	int r = 0;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (!head.nent)
 		return -E2BIG;
 	list.max = min_t(u32, head.nent, KVM_MAX_CPUID);
-	list.entry = kvcalloc(list.max, sizeof(*list.entry), GFP_KERNEL);
-	if (!list.entry)
+	entry = kvcalloc(list.max, sizeof(*entry), GFP_KERNEL);
+	if (!entry)
 		return -ENOMEM;
+	list.entry = entry;
 	if (emulated) {
 		/* MOVBE is in the emulator whether the processor has it or not. */
-		list.entry[0] = (struct kvm_cpuid_entry2){ .function = 0, .eax = 1 };
+		entry[0] = (struct kvm_cpuid_entry2){ .function = 0, .eax = 1 };
 		list.count = 1;
 	} else {
-		r = add_leaves(&list, 0);
-		if (!r)
-			r = add_leaves(&list, 0x80000000);
-		if (!r)
-			r = add_signature(&list);
+		add_leaves(&list, 0);
+		add_leaves(&list, 0x80000000);
+		add_signature(&list);
 	}
-	if (!r) {
-		head.nent = list.count;
-		if (copy_to_user(user->entries, list.entry,
-				 list.count * sizeof(*list.entry)) ||
-		    copy_to_user(user, &head, sizeof(head)))
-			r = -EFAULT;
-	}
-	kvfree(list.entry);
-	return r;
+	if (list.count > list.max)
+		return -E2BIG;
+	head.nent = list.count;
+	return copy_to_user(user->entries, entry, list.count * sizeof(*entry)) ||
+	       copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
 /* ---- the guest's list ------------------------------------------------------------ */
@@ -394,9 +362,7 @@ static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *ent
 
 		add_own_state(vcpu, &now);
 		add_own_state(vcpu, &then);
-		if (now.function != then.function || now.index != then.index ||
-		    now.flags != then.flags || now.eax != then.eax ||
-		    now.ebx != then.ebx || now.ecx != then.ecx || now.edx != then.edx)
+		if (memcmp(&now, &then, offsetof(struct kvm_cpuid_entry2, padding)))
 			return false;
 	}
 	return true;
@@ -419,41 +385,44 @@ int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
 	return 0;
 }
 
-int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
-		   const struct kvm_cpuid_entry2 __user *user)
+int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user)
 {
 	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid2 head;
 
-	if (head->nent > KVM_MAX_CPUID)
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	if (head->nent) {
-		entries = vmemdup_array_user(user, head->nent, sizeof(*entries));
+	if (head.nent) {
+		entries = vmemdup_array_user(user->entries, head.nent, sizeof(*entries));
 		if (IS_ERR(entries))
 			return PTR_ERR(entries);
 	}
-	return kvm_replace_cpuid(vcpu, entries, head->nent);
+	return kvm_replace_cpuid(vcpu, entries, head.nent);
 }
 
-int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
-		   struct kvm_cpuid_entry2 __user *user)
+int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
+	struct kvm_cpuid2 head;
 	int i;
 
-	if (head->nent < vcpu->cpuid_count)
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.nent < vcpu->cpuid_count)
 		return -E2BIG;
-	head->nent = vcpu->cpuid_count;
+	head.nent = vcpu->cpuid_count;
 	for (i = 0; i < vcpu->cpuid_count; i++) {
 		struct kvm_cpuid_entry2 e = vcpu->cpuid[i];
 
 		add_own_state(vcpu, &e);
-		if (copy_to_user(&user[i], &e, sizeof(e)))
+		if (copy_to_user(&user->entries[i], &e, sizeof(e)))
 			return -EFAULT;
 	}
-	return 0;
+	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
-struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
-					u32 index)
+static struct kvm_cpuid_entry2 *find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index)
 {
 	int i;
 
@@ -470,35 +439,14 @@ struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
 
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature)
 {
-	u32 bit = BIT(feature % 32);
+	const struct features *f = allowed;
 	struct kvm_cpuid_entry2 *e;
 
-	switch (feature / 32) {
-	case CPUID_1_EDX:
-		e = kvm_find_cpuid(vcpu, 1, 0);
-		return e && e->edx & bit;
-	case CPUID_1_ECX:
-		e = kvm_find_cpuid(vcpu, 1, 0);
-		return e && e->ecx & bit;
-	case CPUID_7_0_EBX:
-		e = kvm_find_cpuid(vcpu, 7, 0);
-		return e && e->ebx & bit;
-	case CPUID_7_ECX:
-		e = kvm_find_cpuid(vcpu, 7, 0);
-		return e && e->ecx & bit;
-	case CPUID_7_EDX:
-		e = kvm_find_cpuid(vcpu, 7, 0);
-		return e && e->edx & bit;
-	case CPUID_8000_0001_EDX:
-		e = kvm_find_cpuid(vcpu, 0x80000001, 0);
-		return e && e->edx & bit;
-	case CPUID_8000_0008_EBX:
-		e = kvm_find_cpuid(vcpu, 0x80000008, 0);
-		return e && e->ebx & bit;
-	default:
-		WARN_ON_ONCE(1);
-		return false;
-	}
+	while (f->word != feature / 32)
+		if (WARN_ON_ONCE(++f == allowed + ARRAY_SIZE(allowed)))
+			return false;
+	e = find_cpuid(vcpu, f->function, f->index);
+	return e && *register_of(e, f->reg) & BIT(feature % 32);
 }
 EXPORT_SYMBOL_GPL(kvm_guest_has);
 
@@ -533,13 +481,13 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 {
 	struct kvm_cpuid_entry2 *e;
 
-	e = kvm_find_cpuid(vcpu, 0x80000008, 0);
+	e = find_cpuid(vcpu, 0x80000008, 0);
 	vcpu->maxphyaddr = clamp(e ? e->eax & 0xff : 36, 32U, 52U);
-	e = kvm_find_cpuid(vcpu, 0xd, 0);
+	e = find_cpuid(vcpu, 0xd, 0);
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
-	e = kvm_find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
+	e = find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
 	/* Without an exit nobody can be kicked out of it. */
 	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
 		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
@@ -564,19 +512,19 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function,
 					     u32 index)
 {
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, 0, 0);
+	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, 0, 0);
 
 	/* "GenuineIntel" */
 	if (!e || e->ebx != 0x756e6547 || function & 0xc0000000 ||
 	    function <= e->eax)
 		return NULL;
-	return kvm_find_cpuid(vcpu, e->eax, index);
+	return find_cpuid(vcpu, e->eax, index);
 }
 
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
 	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, function, index), seen;
+	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, function, index), seen;
 
 	if (!e)
 		e = out_of_range(vcpu, function, index);

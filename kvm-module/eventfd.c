@@ -40,12 +40,8 @@ static bool same_place(const struct ioeventfd *e, const struct ioeventfd *n)
 
 static int check_args(const struct kvm_ioeventfd *args)
 {
-	switch (args->len) {
-	case 0: case 1: case 2: case 4: case 8:
-		break;
-	default:
+	if (args->len > 8 || hweight32(args->len) > 1)
 		return -EINVAL;
-	}
 	if (args->addr + args->len < args->addr)
 		return -EINVAL;
 	if (args->flags & ~KVM_IOEVENTFD_VALID_FLAG_MASK ||
@@ -80,10 +76,9 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 	struct ioeventfd *e;
 
 	hash_for_each_possible(kvm->ioeventfds, e, link, old->addr) {
-		if (e->eventfd != old->eventfd || e->addr != old->addr ||
-		    e->len != old->len || e->pio != old->pio ||
-		    e->wildcard != old->wildcard ||
-		    (!e->wildcard && e->datamatch != old->datamatch))
+		/* All but the link; what lies between the fields is zero. */
+		if (memcmp(&e->eventfd, &old->eventfd,
+			   sizeof(*e) - offsetof(struct ioeventfd, eventfd)))
 			continue;
 		hash_del_rcu(&e->link);
 		WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
@@ -94,8 +89,9 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 	return -ENOENT;
 }
 
-int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
+int kvm_ioeventfd(struct kvm *kvm, void *arg)
 {
+	const struct kvm_ioeventfd *args = arg;
 	struct ioeventfd *e;
 	int r = check_args(args);
 
@@ -114,18 +110,17 @@ int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args)
 	e->len = args->len;
 	e->pio = args->flags & KVM_IOEVENTFD_FLAG_PIO;
 	e->wildcard = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH);
-	e->datamatch = args->datamatch;
+	e->datamatch = e->wildcard ? 0 : args->datamatch;
 
-	mutex_lock(&kvm->slots_lock);
-	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN) {
-		r = deassign(kvm, e);
-		free_ioeventfd(e);
-	} else {
+	guard(mutex)(&kvm->slots_lock);
+	if (!(args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {
 		r = assign(kvm, e);
-		if (r)
-			free_ioeventfd(e);
+		if (!r)
+			return 0;
+	} else {
+		r = deassign(kvm, e);
 	}
-	mutex_unlock(&kvm->slots_lock);
+	free_ioeventfd(e);
 	return r;
 }
 
@@ -154,12 +149,10 @@ static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len
 
 struct coalesced_zone {
 	struct list_head link;
-	u64 addr;
-	u32 size;
-	bool pio;
+	struct kvm_coalesced_mmio_zone at;
 };
 
-static bool inside(const struct coalesced_zone *z, bool pio, u64 addr, u64 size)
+static bool inside(const struct kvm_coalesced_mmio_zone *z, bool pio, u64 addr, u64 size)
 {
 	return z->pio == pio && addr >= z->addr && addr - z->addr + size <= z->size;
 }
@@ -187,9 +180,7 @@ static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 		kfree(z);
 		return -ENOMEM;
 	}
-	z->addr = args->addr;
-	z->size = args->size;
-	z->pio = args->pio;
+	z->at = *args;
 	list_add_tail_rcu(&z->link, &kvm->coalesced);
 	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	return 0;
@@ -198,11 +189,10 @@ static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 /* All that the zones inside these addresses held. */
 static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
 {
-	struct coalesced_zone whole = { .addr = args->addr, .size = args->size, .pio = args->pio };
 	struct coalesced_zone *z, *next;
 
 	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
-		if (inside(&whole, z->pio, z->addr, z->size)) {
+		if (inside(args, z->at.pio, z->at.addr, z->at.size)) {
 			list_del_rcu(&z->link);
 			WRITE_ONCE(kvm->write_takers, kvm->write_takers - 1);
 			synchronize_srcu_expedited(&kvm->srcu);
@@ -212,17 +202,13 @@ static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *
 
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add)
 {
-	int r = 0;
-
 	if (args->pio > 1 || args->addr + args->size < args->addr)
 		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	if (add)
-		r = add_zone(kvm, args);
-	else
-		remove_zones(kvm, args);
-	mutex_unlock(&kvm->slots_lock);
-	return r;
+		return add_zone(kvm, args);
+	remove_zones(kvm, args);
+	return 0;
 }
 
 /* False when the ring is full, or is not what we left there. */
@@ -231,24 +217,21 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 {
 	struct kvm_coalesced_mmio_ring *ring = kvm->ring;
 	struct kvm_coalesced_mmio *entry;
-	bool done = false;
 	u32 last, next;
 
-	spin_lock(&kvm->ring_lock);
+	guard(spinlock)(&kvm->ring_lock);
 	last = READ_ONCE(ring->last);
 	next = (last + 1) % KVM_COALESCED_MMIO_MAX;
-	if (last < KVM_COALESCED_MMIO_MAX && next != READ_ONCE(ring->first)) {
-		entry = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
-		entry->phys_addr = addr;
-		entry->len = len;
-		entry->pio = pio;
-		memcpy(entry->data, data, len);
-		/* User space sees the entry before it sees that there is one. */
-		smp_store_release(&ring->last, next);
-		done = true;
-	}
-	spin_unlock(&kvm->ring_lock);
-	return done;
+	if (last >= KVM_COALESCED_MMIO_MAX || next == READ_ONCE(ring->first))
+		return false;
+	entry = &ring->coalesced_mmio[array_index_nospec(last, KVM_COALESCED_MMIO_MAX)];
+	entry->phys_addr = addr;
+	entry->len = len;
+	entry->pio = pio;
+	memcpy(entry->data, data, len);
+	/* User space sees the entry before it sees that there is one. */
+	smp_store_release(&ring->last, next);
+	return true;
 }
 
 bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
@@ -264,7 +247,7 @@ bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
 		return true;
 	}
 	list_for_each_entry_srcu(z, &kvm->coalesced, link, srcu_read_lock_held(&kvm->srcu))
-		if (inside(z, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
+		if (inside(&z->at, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
 			vcpu->stat[STAT_coalesced]++;
 			return true;
 		}

@@ -250,13 +250,11 @@ static void pit_sync(struct kvm_pit *pit, struct pit_channel *c, s64 now)
 static enum hrtimer_restart pit_timer(struct hrtimer *timer)
 {
 	struct kvm_pit *pit = container_of(timer, struct kvm_pit, timer);
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	pit_sync(pit, &pit->channel[0], ktime_get_boottime_ns());
 	/* Started here, not by RESTART: others start it, too. */
 	pit_arm(pit);
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 	return HRTIMER_NORESTART;
 }
 
@@ -268,25 +266,21 @@ bool kvm_pit_wants_ack(struct kvm *kvm)
 void kvm_pit_acked(struct kvm *kvm)
 {
 	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
 
 	if (!pit)
 		return;
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	if (pit->pending && pit_pulse(pit) != IRQ_COALESCED)
 		pit->pending--;
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 }
 
 void kvm_pit_set_reinject(struct kvm *kvm, bool reinject)
 {
 	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	pit->reinject = reinject;
 	pit->pending = 0;
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 }
 
 /* ---- registers ----------------------------------------------------------- */
@@ -440,20 +434,23 @@ static bool pit_has_port(const struct kvm_pit *pit, u16 port)
 		       (port == 0x61 && pit->speaker));
 }
 
+/* Ports from 0x43 on are about channel 2. */
+static struct pit_channel *pit_channel(struct kvm_pit *pit, u16 port)
+{
+	return &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
+}
+
 bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value)
 {
 	struct kvm_pit *pit = kvm->pit;
 	struct pit_channel *c;
-	unsigned long flags;
 	s64 now;
 
 	if (!pit_has_port(pit, port))
 		return false;
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
-	c = &pit->channel[2];
-	if (port < 0x43)
-		c = &pit->channel[array_index_nospec(port - 0x40, PIT_CHANNELS)];
+	c = pit_channel(pit, port);
 	pit_sync(pit, c, now);
 	if (port < 0x43)
 		*value = pit_read_count(c, now);
@@ -465,7 +462,6 @@ bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value)
 			  PORT61_DATA : 0) |
 			 (div_u64(now, REFRESH_NS) & 1 ? PORT61_REFRESH : 0) |
 			 (pit_output(c, now) ? PORT61_OUT : 0);
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
 
@@ -473,28 +469,26 @@ bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
 {
 	struct kvm_pit *pit = kvm->pit;
 	struct pit_channel *c;
-	unsigned long flags;
 	s64 now;
 
 	if (!pit_has_port(pit, port))
 		return false;
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
-	if (port < 0x43) {
-		c = &pit->channel[array_index_nospec(port - 0x40, PIT_CHANNELS)];
+	c = pit_channel(pit, port);
+	if (port != 0x43)
 		pit_sync(pit, c, now);
+	if (port < 0x43) {
 		pit_write_count(pit, c, value, now);
 	} else if (port == 0x43) {
 		pit_control(pit, value, now);
 	} else {
-		pit_sync(pit, &pit->channel[2], now);
-		pit_set_gate(pit, &pit->channel[2], value & PORT61_GATE, now);
+		pit_set_gate(pit, c, value & PORT61_GATE, now);
 		pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 		if (value & PORT61_DATA)
 			pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 	}
 	pit_arm(pit);
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 	return true;
 }
 
@@ -508,12 +502,11 @@ bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
 void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state)
 {
 	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
 	s64 now;
 	int n;
 
 	memset(state, 0, sizeof(*state));
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
 	for (n = 0; n < PIT_CHANNELS; n++) {
 		struct pit_channel *c = &pit->channel[n];
@@ -531,7 +524,6 @@ void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state)
 	}
 	state->flags = pit->flags;
 	pit_arm(pit);
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 }
 
 static bool channel_valid(const struct kvm_pit_channel_state *s)
@@ -560,7 +552,6 @@ static void channel_set(struct pit_channel *c, const struct kvm_pit_channel_stat
 int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 {
 	struct kvm_pit *pit = kvm->pit;
-	unsigned long flags;
 	s64 now;
 	int n;
 
@@ -570,7 +561,7 @@ int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 		if (!channel_valid(&state->channels[n]))
 			return -EINVAL;
 
-	raw_spin_lock_irqsave(&pit->lock, flags);
+	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
 	/* Only channel 2 has its gate wired to something. */
 	for (n = 0; n < PIT_CHANNELS; n++)
@@ -580,7 +571,6 @@ int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 	pit->reported = 0;
 	pit_ticks(pit, now);		/* what is past was reported */
 	pit_arm(pit);
-	raw_spin_unlock_irqrestore(&pit->lock, flags);
 	return 0;
 }
 

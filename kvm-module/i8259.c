@@ -95,13 +95,10 @@ static void pic_update(struct kvm_pic *pic)
 {
 	struct kvm_pic_state *master = &pic->chip[MASTER];
 
-	if (pic_request(pic, SLAVE) >= 0) {
+	master->irr &= ~BIT(CASCADE);
+	if (pic_request(pic, SLAVE) >= 0)
 		master->irr |= BIT(CASCADE);
-		master->last_irr |= BIT(CASCADE);
-	} else {
-		master->irr &= ~BIT(CASCADE);
-		master->last_irr &= ~BIT(CASCADE);
-	}
+	master->last_irr = (master->last_irr & ~BIT(CASCADE)) | (master->irr & BIT(CASCADE));
 	WRITE_ONCE(pic->intr, pic_request(pic, MASTER) >= 0);
 }
 
@@ -245,11 +242,11 @@ static void pic_write_odd(struct kvm_pic *pic, int n, u8 value)
 	switch (c->init_state) {
 	case WANT_ICW2:
 		c->irq_base = value & 0xf8;
-		if (!pic->single[n])
+		if (!pic->single[n]) {
 			c->init_state = WANT_ICW3;
-		else
-			c->init_state = c->init4 ? WANT_ICW4 : READY;
-		break;
+			break;
+		}
+		fallthrough;
 	case WANT_ICW3:			/* the wiring is what it is */
 		c->init_state = c->init4 ? WANT_ICW4 : READY;
 		break;
@@ -381,11 +378,9 @@ bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value)
 void kvm_pic_get(struct kvm *kvm, bool slave, struct kvm_pic_state *state)
 {
 	struct kvm_pic *pic = kvm->pic;
-	unsigned long flags;
 
-	raw_spin_lock_irqsave(&pic->lock, flags);
+	guard(raw_spinlock_irqsave)(&pic->lock);
 	*state = pic->chip[slave];
-	raw_spin_unlock_irqrestore(&pic->lock, flags);
 }
 
 int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state)

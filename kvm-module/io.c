@@ -17,8 +17,8 @@
  * instruction is void.
  */
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/sched.h>
-#include <linux/uaccess.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 
@@ -324,7 +324,7 @@ static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 
 	if (seg < EMU_GDTR)
 		return kvm_ops->get_segment(vcpu_of(e), seg, s);
-	(seg == EMU_IDTR ? kvm_ops->get_idt : kvm_ops->get_gdt)(vcpu_of(e), &t);
+	kvm_ops->get_table(vcpu_of(e), seg, &t);
 	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
 }
 
@@ -334,7 +334,7 @@ static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment
 
 	if (seg < EMU_GDTR)
 		return kvm_ops->set_segment(vcpu_of(e), seg, s);
-	(seg == EMU_IDTR ? kvm_ops->set_idt : kvm_ops->set_gdt)(vcpu_of(e), &t);
+	kvm_ops->set_table(vcpu_of(e), seg, &t);
 }
 
 /* What the setters refuse is #GP(0). */
@@ -375,12 +375,27 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 
 static u64 op_get_dr(struct emu *e, unsigned int dr)
 {
-	return kvm_get_dr(vcpu_of(e), dr);
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (dr < 4)
+		return vcpu->dr[array_index_nospec(dr, 4)];
+	return dr == 6 ? vcpu->dr6 : vcpu->dr7;
 }
 
 static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 {
-	return gp_unless(e, kvm_set_dr(vcpu_of(e), dr, value));
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (dr >= 4 && value >> 32)
+		return gp_unless(e, 1);
+	if (dr < 4)
+		vcpu->dr[array_index_nospec(dr, 4)] = value;
+	else if (dr == 6)
+		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
+	else
+		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+	return EMU_OK;
 }
 
 /* The filter is for RDMSR and WRMSR, not for what others do with an MSR. */
@@ -436,19 +451,18 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
  */
 static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 {
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
-	struct xregs_state *x = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 	u32 unused, zmm_high = 0;
+	struct xregs_state *x;
 	int i, r = 0;
 
-	if (!x)
-		return emu_error(e, -ENOMEM);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, x, size, vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
-	if (!set) {
+	x = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	if (!x) {
+		r = -ENOMEM;
+	} else if (!set) {
 		memcpy(fpu, x, offsetof(struct emu_fpu, zeroed));
+		kvfree(x);
 	} else {
 		memcpy(x, fpu, offsetof(struct emu_fpu, unused));
 		x->header.xfeatures |= XFEATURE_MASK_FPSSE;
@@ -461,15 +475,13 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 		for (i = 0; i < 16 && zmm_high; i++)
 			if (fpu->zeroed >> i & 1)
 				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
-		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, x, kvm_caps.xcr0,
-						   &vcpu->guest_pkru);
+		r = kvm_replace_xsave(vcpu, x);
 	}
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
-	kvfree(x);
 	return r ? emu_error(e, r) : EMU_OK;
 }
 
-const struct emu_ops kvm_emu_ops = {
+static const struct emu_ops kvm_emu_ops = {
 	.access = op_access,
 	.cmpxchg = op_cmpxchg,
 	.pio = op_pio,
@@ -527,6 +539,7 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
 	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
 	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }
 
@@ -536,7 +549,6 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
 	if (vcpu->io.halt)
@@ -580,7 +592,6 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	if (e->fault.has_cr2)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)

@@ -48,7 +48,7 @@
 #define ENTRY_WRITABLE	(GENMASK_ULL(63, 56) | GENMASK_ULL(16, 15) | \
 			 BIT_ULL(13) | GENMASK_ULL(11, 0))
 
-enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT, MODE_EXTINT = 7 };
+enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT };
 
 #define STORM_LIMIT	1000
 #define STORM_DELAY_NS	(10 * NSEC_PER_MSEC)
@@ -96,13 +96,10 @@ static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
 
 	if (*entry & ENTRY_MASK)
 		return IRQ_NOBODY;
-	switch (message.delivery_mode) {
-	case MODE_FIXED: case MODE_LOWEST: case MODE_SMI: case MODE_NMI:
-	case MODE_INIT:
-		break;
-	default:	/* ExtINT: the PIC's output has its own wire; reserved */
+	/* ExtINT: the PIC's output has its own wire; 3 and 6 are reserved. */
+	if (!(BIT(message.delivery_mode) & (BIT(MODE_FIXED) | BIT(MODE_LOWEST) | BIT(MODE_SMI) |
+					    BIT(MODE_NMI) | BIT(MODE_INIT))))
 		return IRQ_NOBODY;
-	}
 	if (*entry & ENTRY_REMOTE_IRR)
 		return IRQ_COALESCED;
 	r = kvm_apic_deliver(ioapic->kvm, NULL, &message);
@@ -130,15 +127,14 @@ static void ioapic_delay(struct kvm_ioapic *ioapic, unsigned int pin)
 static enum hrtimer_restart ioapic_timer(struct hrtimer *timer)
 {
 	struct kvm_ioapic *ioapic = container_of(timer, struct kvm_ioapic, timer);
-	unsigned long flags, delayed;
+	unsigned long delayed;
 	unsigned int pin;
 
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	delayed = ioapic->delayed;
 	ioapic->delayed = 0;
 	for_each_set_bit(pin, &delayed, KVM_IRQ_PINS)
 		ioapic_service(ioapic, pin);
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 	return HRTIMER_NORESTART;
 }
 
@@ -146,31 +142,25 @@ int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source so
 		       bool level)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	int r = IRQ_COALESCED;
-	unsigned long flags;
 	bool was;
 
 	if (!ioapic || pin >= KVM_IRQ_PINS)
 		return IRQ_NOBODY;
 	pin = array_index_nospec(pin, KVM_IRQ_PINS);
 
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	__assign_bit(source, &ioapic->sources[pin], level);
-	level = ioapic->sources[pin];
 	was = ioapic->lines & BIT(pin);
-	if (!level) {
+	if (!ioapic->sources[pin]) {
 		ioapic->lines &= ~BIT(pin);
 		ioapic->delayed &= ~BIT(pin);
 		ioapic->repeats[pin] = 0;
-		r = IRQ_DELIVERED;
-	} else {
-		ioapic->lines |= BIT(pin);
-		if (entry_is_level(ioapic->table[pin]) ?
-		    !(ioapic->delayed & BIT(pin)) : !was)
-			r = ioapic_send(ioapic, pin);
+		return IRQ_DELIVERED;
 	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
-	return r;
+	ioapic->lines |= BIT(pin);
+	if (entry_is_level(ioapic->table[pin]) ? ioapic->delayed & BIT(pin) : was)
+		return IRQ_COALESCED;
+	return ioapic_send(ioapic, pin);
 }
 
 static void ioapic_notify(struct kvm *kvm, unsigned long acked)
@@ -213,7 +203,7 @@ void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 	if (!ended)
 		return;
 
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	for_each_set_bit(pin, &ended, KVM_IRQ_PINS) {
 		if (!(ioapic->lines & BIT(pin)))
 			continue;
@@ -224,7 +214,6 @@ void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 			ioapic_delay(ioapic, pin);
 		}
 	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
 /* ---- registers ----------------------------------------------------------- */
@@ -283,27 +272,19 @@ static u32 ioapic_write_window(struct kvm_ioapic *ioapic, u32 value)
 bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned int offset, byte;
-	unsigned long flags;
-	bool mine = false;
+	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
 	u32 value = 0;
 
 	if (!ioapic)
 		return false;
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
-	if (gpa >= ioapic->base && gpa - ioapic->base < IOAPIC_SIZE) {
-		mine = true;
-		offset = gpa & 0xff0;
-		if (offset == IOREGSEL)
-			value = ioapic->ioregsel;
-		else if (offset == IOWIN)
-			value = ioapic_read_window(ioapic);
-	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
-	if (!mine)
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
+	if (gpa - ioapic->base >= IOAPIC_SIZE)
 		return false;
+	if (offset == IOREGSEL)
+		value = ioapic->ioregsel;
+	else if (offset == IOWIN)
+		value = ioapic_read_window(ioapic);
 	memset(data, 0, len);
-	byte = gpa & 0xf;
 	if (byte < sizeof(value)) {
 		value >>= 8 * byte;
 		memcpy(data, &value, min_t(unsigned int, len, sizeof(value)));
@@ -314,25 +295,21 @@ bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data)
 bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned long flags;
-	bool mine = false;
-	u32 value = 0;
-	u32 acked = 0;
+	u32 value = 0, acked = 0;
 
 	if (!ioapic)
 		return false;
 	memcpy(&value, data, min_t(unsigned int, len, sizeof(value)));
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
-	if (gpa >= ioapic->base && gpa - ioapic->base < IOAPIC_SIZE) {
-		mine = true;
+	scoped_guard(raw_spinlock_irqsave, &ioapic->lock) {
+		if (gpa - ioapic->base >= IOAPIC_SIZE)
+			return false;
 		if ((gpa & 0xfff) == IOREGSEL)
 			ioapic->ioregsel = value;
 		else if ((gpa & 0xfff) == IOWIN && len >= sizeof(value))
 			acked = ioapic_write_window(ioapic, value);
 	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 	ioapic_notify(kvm, acked);
-	return mine;
+	return true;
 }
 
 /* ---- state --------------------------------------------------------------- */
@@ -340,18 +317,16 @@ bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned long flags;
 	int pin;
 
 	memset(state, 0, sizeof(*state));
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	state->base_address = ioapic->base;
 	state->ioregsel = ioapic->ioregsel;
 	state->id = ioapic->id;
 	state->irr = ioapic->lines;
 	for (pin = 0; pin < KVM_IRQ_PINS; pin++)
 		state->redirtbl[pin].bits = ioapic->table[pin];
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
 /*
@@ -361,13 +336,12 @@ void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned long flags;
 	int pin;
 
 	if (state->base_address & (IOAPIC_SIZE - 1) || state->ioregsel > U8_MAX ||
 	    state->id > 0xf || state->irr >> KVM_IRQ_PINS)
 		return -EINVAL;
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
+	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	ioapic->base = state->base_address;
 	ioapic->ioregsel = state->ioregsel;
 	ioapic->id = state->id;
@@ -384,7 +358,6 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 		    !(entry & (ENTRY_REMOTE_IRR | ENTRY_MASK)))
 			ioapic_delay(ioapic, pin);
 	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 	return 0;
 }
 

@@ -18,21 +18,15 @@
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
 #include "kvm.h"
 
-struct kvm_route {
-	u32 gsi;
-	bool msi;
-	u32 irqchip, pin;
-	u32 address_lo, address_hi, data;
-};
-
 /* Sorted by gsi. */
 struct kvm_routing {
 	unsigned int count;
-	struct kvm_route route[] __counted_by(count);
+	struct kvm_irq_routing_entry route[] __counted_by(count);
 };
 
 /* ---- messages ----------------------------------------------------------------------- */
@@ -52,8 +46,9 @@ static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
 	return kvm_apic_deliver(kvm, NULL, &m);
 }
 
-int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
+int kvm_signal_msi(struct kvm *kvm, void *arg)
 {
+	const struct kvm_msi *msi = arg;
 	int r;
 
 	if (!kvm->local_apics || msi->flags)
@@ -64,7 +59,7 @@ int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi)
 
 /* ---- routing ---------------------------------------------------------------------------- */
 
-static const struct kvm_route *first_route(const struct kvm_routing *routing, u32 gsi)
+static const struct kvm_irq_routing_entry *first_route(const struct kvm_routing *routing, u32 gsi)
 {
 	unsigned int low = 0, high = routing->count;
 
@@ -79,43 +74,41 @@ static const struct kvm_route *first_route(const struct kvm_routing *routing, u3
 	return &routing->route[low];
 }
 
-static int set_pin(struct kvm *kvm, enum kvm_irq_source source,
-		   const struct kvm_route *route, bool level)
+static int set_pin(struct kvm *kvm, enum kvm_irq_source source, u32 irqchip, u32 pin,
+		   bool level)
 {
-	switch (route->irqchip) {
-	case KVM_IRQCHIP_PIC_MASTER:
-		return kvm_pic_set_irq(kvm, route->pin, source, level);
-	case KVM_IRQCHIP_PIC_SLAVE:
-		return kvm_pic_set_irq(kvm, 8 + route->pin, source, level);
-	default:
-		return kvm_ioapic_set_irq(kvm, route->pin, source, level);
-	}
+	if (irqchip == KVM_IRQCHIP_IOAPIC)
+		return kvm_ioapic_set_irq(kvm, pin, source, level);
+	return kvm_pic_set_irq(kvm, pin + (irqchip == KVM_IRQCHIP_PIC_SLAVE ? 8 : 0),
+			       source, level);
 }
 
 /* Raise the GSI, lower it, or both one after the other: an edge. */
 static int set_gsi(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool raise, bool lower)
 {
+	const struct kvm_irq_routing_entry *route;
 	const struct kvm_routing *routing;
-	const struct kvm_route *route;
-	int idx, r, result = IRQ_NOBODY;
+	int r, result = IRQ_NOBODY;
 
-	idx = srcu_read_lock(&kvm->srcu);
+	guard(srcu)(&kvm->srcu);
 	routing = srcu_dereference(kvm->routing, &kvm->srcu);
-	if (routing) {
-		route = first_route(routing, gsi);
-		for (; route < routing->route + routing->count && route->gsi == gsi; route++) {
-			r = IRQ_NOBODY;
-			if (route->msi && raise)
-				r = send_msi(kvm, route->address_lo,
-					     route->address_hi, route->data);
-			if (!route->msi && raise)
-				r = set_pin(kvm, source, route, true);
-			if (!route->msi && lower)
-				r = max(r, set_pin(kvm, source, route, false));
-			result = max(result, r);
-		}
+	if (!routing)
+		return IRQ_NOBODY;
+	route = first_route(routing, gsi);
+	for (; route < routing->route + routing->count && route->gsi == gsi; route++) {
+		bool msi = route->type == KVM_IRQ_ROUTING_MSI;
+		u32 chip = route->u.irqchip.irqchip, pin = route->u.irqchip.pin;
+
+		r = IRQ_NOBODY;
+		if (msi && raise)
+			r = send_msi(kvm, route->u.msi.address_lo, route->u.msi.address_hi,
+				     route->u.msi.data);
+		if (!msi && raise)
+			r = set_pin(kvm, source, chip, pin, true);
+		if (!msi && lower)
+			r = max(r, set_pin(kvm, source, chip, pin, false));
+		result = max(result, r);
 	}
-	srcu_read_unlock(&kvm->srcu, idx);
 	return result;
 }
 
@@ -126,110 +119,82 @@ int kvm_set_irq(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool level
 
 static int compare_routes(const void *a, const void *b)
 {
-	const struct kvm_route *x = a, *y = b;
+	const struct kvm_irq_routing_entry *x = a, *y = b;
 
 	return x->gsi < y->gsi ? -1 : x->gsi > y->gsi;
 }
 
-static int check_route(struct kvm *kvm, const struct kvm_irq_routing_entry *e,
-		       struct kvm_route *route)
+static bool valid_route(struct kvm *kvm, const struct kvm_irq_routing_entry *e)
 {
-	route->gsi = e->gsi;
-	if (e->gsi >= KVM_MAX_ROUTES)
-		return -EINVAL;
-	switch (e->type) {
-	case KVM_IRQ_ROUTING_MSI:
-		if (e->flags)
-			return -EINVAL;
-		route->msi = true;
-		route->address_lo = e->u.msi.address_lo;
-		route->address_hi = e->u.msi.address_hi;
-		route->data = e->u.msi.data;
-		return 0;
-	case KVM_IRQ_ROUTING_IRQCHIP:
-		if (e->flags || !kvm->pic)
-			return -EINVAL;
-		route->irqchip = e->u.irqchip.irqchip;
-		route->pin = e->u.irqchip.pin;
-		switch (route->irqchip) {
-		case KVM_IRQCHIP_PIC_MASTER:
-		case KVM_IRQCHIP_PIC_SLAVE:
-			return route->pin < 8 ? 0 : -EINVAL;
-		case KVM_IRQCHIP_IOAPIC:
-			return route->pin < KVM_IRQ_PINS ? 0 : -EINVAL;
-		}
-		return -EINVAL;
-	default:
-		return -EINVAL;
-	}
+	u32 chip = e->u.irqchip.irqchip;
+
+	if (e->gsi >= KVM_MAX_ROUTES || e->flags)
+		return false;
+	if (e->type == KVM_IRQ_ROUTING_MSI)
+		return true;
+	return e->type == KVM_IRQ_ROUTING_IRQCHIP && kvm->pic && chip <= KVM_IRQCHIP_IOAPIC &&
+	       e->u.irqchip.pin < (chip == KVM_IRQCHIP_IOAPIC ? KVM_IRQ_PINS : 8);
 }
 
 static void publish(struct kvm *kvm, struct kvm_routing *routing)
 {
-	struct kvm_routing *old;
-
-	mutex_lock(&kvm->slots_lock);
-	old = rcu_dereference_protected(kvm->routing,
-					lockdep_is_held(&kvm->slots_lock));
-	rcu_assign_pointer(kvm->routing, routing);
+	guard(mutex)(&kvm->slots_lock);
+	routing = rcu_replace_pointer(kvm->routing, routing,
+				      lockdep_is_held(&kvm->slots_lock));
 	synchronize_srcu_expedited(&kvm->srcu);
-	mutex_unlock(&kvm->slots_lock);
-	kfree(old);
+	kvfree(routing);
 }
 
-int kvm_set_routing(struct kvm *kvm, const struct kvm_irq_routing *head,
-		    const struct kvm_irq_routing_entry __user *user)
+int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user)
 {
-	struct kvm_irq_routing_entry *entries = NULL;
-	struct kvm_routing *routing;
+	struct kvm_routing *routing __free(kvfree) = NULL;
+	struct kvm_irq_routing head;
 	unsigned int i;
-	int r = 0;
 
-	if (!kvm->local_apics || head->flags || head->nr > KVM_MAX_ROUTES)
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (!kvm->local_apics || head.flags || head.nr > KVM_MAX_ROUTES)
 		return -EINVAL;
-	if (head->nr) {
-		entries = vmemdup_array_user(user, head->nr, sizeof(*entries));
-		if (IS_ERR(entries))
-			return PTR_ERR(entries);
-	}
-	routing = kzalloc(struct_size(routing, route, head->nr), GFP_KERNEL_ACCOUNT);
+	routing = kvzalloc(struct_size(routing, route, head.nr), GFP_KERNEL_ACCOUNT);
 	if (!routing)
-		r = -ENOMEM;
-	else
-		routing->count = head->nr;
-	for (i = 0; i < head->nr && !r; i++)
-		r = check_route(kvm, &entries[i], &routing->route[i]);
-	kvfree(entries);
-	if (r) {
-		kfree(routing);
-		return r;
-	}
+		return -ENOMEM;
+	routing->count = head.nr;
+	if (copy_from_user(routing->route, user->entries,
+			   head.nr * sizeof(routing->route[0])))
+		return -EFAULT;
+	for (i = 0; i < head.nr; i++)
+		if (!valid_route(kvm, &routing->route[i]))
+			return -EINVAL;
 	sort(routing->route, routing->count, sizeof(routing->route[0]),
 	     compare_routes, NULL);
-	publish(kvm, routing);
+	publish(kvm, no_free_ptr(routing));
 	return 0;
 }
 
 /* As a PC is wired: the PIT's line 0 is pin 2 of the I/O APIC. */
 static int default_routing(struct kvm *kvm)
 {
-	unsigned int count = 16 + KVM_IRQ_PINS - 1, gsi, n = 0;
+	unsigned int count = 16 + KVM_IRQ_PINS - 1, gsi;
+	struct kvm_irq_routing_entry *e;
 	struct kvm_routing *routing;
 
-	routing = kzalloc(struct_size(routing, route, count), GFP_KERNEL_ACCOUNT);
+	routing = kvzalloc(struct_size(routing, route, count), GFP_KERNEL_ACCOUNT);
 	if (!routing)
 		return -ENOMEM;
 	routing->count = count;
+	e = routing->route;
 	for (gsi = 0; gsi < KVM_IRQ_PINS; gsi++) {
 		if (gsi < 16)
-			routing->route[n++] = (struct kvm_route){
-				.gsi = gsi, .pin = gsi % 8,
-				.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER :
-						     KVM_IRQCHIP_PIC_SLAVE };
+			*e++ = (struct kvm_irq_routing_entry){
+				.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+				.u.irqchip.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER :
+							       KVM_IRQCHIP_PIC_SLAVE,
+				.u.irqchip.pin = gsi % 8 };
 		if (gsi != 2)
-			routing->route[n++] = (struct kvm_route){
-				.gsi = gsi, .pin = gsi ? gsi : 2,
-				.irqchip = KVM_IRQCHIP_IOAPIC };
+			*e++ = (struct kvm_irq_routing_entry){
+				.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
+				.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC,
+				.u.irqchip.pin = gsi ?: 2 };
 	}
 	publish(kvm, routing);
 	return 0;
@@ -241,49 +206,33 @@ int kvm_create_irqchip(struct kvm *kvm)
 {
 	int r;
 
-	mutex_lock(&kvm->lock);
-	r = -EEXIST;
+	guard(mutex)(&kvm->lock);
 	if (kvm->local_apics)
-		goto out;
-	r = -EINVAL;
+		return -EEXIST;
 	if (kvm->nr_vcpus)
-		goto out;
-	r = kvm_pic_create(kvm);
-	if (r)
-		goto out;
-	r = kvm_ioapic_create(kvm);
-	if (r)
-		goto free_pic;
-	r = default_routing(kvm);
-	if (r)
-		goto free_ioapic;
-	WRITE_ONCE(kvm->local_apics, true);
-	goto out;
-free_ioapic:
+		return -EINVAL;
+	r = kvm_pic_create(kvm) ?: kvm_ioapic_create(kvm) ?: default_routing(kvm);
+	if (!r) {
+		WRITE_ONCE(kvm->local_apics, true);
+		return 0;
+	}
 	kvm_ioapic_destroy(kvm);
-free_pic:
 	kvm_pic_destroy(kvm);
-out:
-	mutex_unlock(&kvm->lock);
 	return r;
 }
 
 /* Local APICs here, everything else in user space. */
 int kvm_split_irqchip(struct kvm *kvm, u64 pins)
 {
-	int r = 0;
-
 	if (pins > KVM_MAX_ROUTES)
 		return -EINVAL;
-	mutex_lock(&kvm->lock);
+	guard(mutex)(&kvm->lock);
 	if (kvm->local_apics)
-		r = -EEXIST;
-	else if (kvm->nr_vcpus)
-		r = -EINVAL;
-	else
-		WRITE_ONCE(kvm->local_apics, true);
-	mutex_unlock(&kvm->lock);
-	return r;
+		return -EEXIST;
+	if (kvm->nr_vcpus)
+		return -EINVAL;
+	WRITE_ONCE(kvm->local_apics, true);
+	return 0;
 }
 
 void kvm_pic_output_changed(struct kvm *kvm)
@@ -372,22 +321,27 @@ static void irqfd_queue(struct file *file, wait_queue_head_t *head, poll_table *
 /* Off the eventfd's queue and off the list; irqfd_lock held. */
 static void detach_irqfd(struct irqfd *irqfd)
 {
+	struct kvm *kvm = irqfd->kvm;
 	u64 count;
 
 	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
 	list_del_rcu(&irqfd->link);
-	synchronize_srcu_expedited(&irqfd->kvm->srcu);
+	synchronize_srcu_expedited(&kvm->srcu);
 	if (irqfd->resample)
-		kvm_set_irq(irqfd->kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+	list_add(&irqfd->link, &kvm->irqfds_closed);
 }
 
 static void free_irqfd(struct irqfd *irqfd)
 {
-	if (irqfd->resample)
+	if (!IS_ERR_OR_NULL(irqfd->resample))
 		eventfd_ctx_put(irqfd->resample);
-	eventfd_ctx_put(irqfd->eventfd);
+	if (!IS_ERR(irqfd->eventfd))
+		eventfd_ctx_put(irqfd->eventfd);
 	kfree(irqfd);
 }
+
+DEFINE_FREE(irqfd, struct irqfd *, if (_T) free_irqfd(_T))
 
 static void irqfd_closed(struct work_struct *work)
 {
@@ -395,18 +349,16 @@ static void irqfd_closed(struct work_struct *work)
 	struct kvm *kvm = irqfd->kvm;
 	struct irqfd *other;
 
-	mutex_lock(&kvm->irqfd_lock);
+	guard(mutex)(&kvm->irqfd_lock);
 	/* It may have been taken off meanwhile; its owner then waits for us. */
 	list_for_each_entry(other, &kvm->irqfds, link)
 		if (other == irqfd) {
 			detach_irqfd(irqfd);
-			list_add(&irqfd->link, &kvm->irqfds_closed);
 			break;
 		}
-	mutex_unlock(&kvm->irqfd_lock);
 }
 
-/* Those that irqfd_closed() took off, whose work is done. irqfd_lock held. */
+/* Those that were taken off, and whose work is done. irqfd_lock held. */
 static void reap_irqfds(struct kvm *kvm)
 {
 	struct irqfd *irqfd, *next;
@@ -421,7 +373,7 @@ static void reap_irqfds(struct kvm *kvm)
 
 static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 {
-	struct irqfd *irqfd, *other;
+	struct irqfd *irqfd __free(irqfd) = NULL, *other;
 	CLASS(fd, f)(args->fd);
 	int r;
 
@@ -434,36 +386,24 @@ static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 	irqfd->gsi = args->gsi;
 	INIT_WORK(&irqfd->closed, irqfd_closed);
 	irqfd->eventfd = eventfd_ctx_fileget(fd_file(f));
-	if (IS_ERR(irqfd->eventfd)) {
-		r = PTR_ERR(irqfd->eventfd);
-		kfree(irqfd);
-		return r;
-	}
-	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE) {
+	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE)
 		irqfd->resample = eventfd_ctx_fdget(args->resamplefd);
-		if (IS_ERR(irqfd->resample)) {
-			r = PTR_ERR(irqfd->resample);
-			eventfd_ctx_put(irqfd->eventfd);
-			kfree(irqfd);
-			return r;
-		}
-	}
+	r = PTR_ERR_OR_ZERO(irqfd->eventfd) ?: PTR_ERR_OR_ZERO(irqfd->resample);
+	if (r)
+		return r;
 	init_waitqueue_func_entry(&irqfd->wait, irqfd_signalled);
 	init_poll_funcptr(&irqfd->poll, irqfd_queue);
 
-	mutex_lock(&kvm->irqfd_lock);
+	guard(mutex)(&kvm->irqfd_lock);
 	reap_irqfds(kvm);
 	list_for_each_entry(other, &kvm->irqfds, link)
-		if (other->eventfd == irqfd->eventfd) {
-			mutex_unlock(&kvm->irqfd_lock);
-			free_irqfd(irqfd);
+		if (other->eventfd == irqfd->eventfd)
 			return -EBUSY;
-		}
 	list_add_tail_rcu(&irqfd->link, &kvm->irqfds);
 	/* What was signalled before we listened counts, too. */
 	if (vfs_poll(fd_file(f), &irqfd->poll) & EPOLLIN)
 		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true);
-	mutex_unlock(&kvm->irqfd_lock);
+	retain_and_null_ptr(irqfd);
 	return 0;
 }
 
@@ -474,20 +414,19 @@ static int deassign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 
 	if (IS_ERR(eventfd))
 		return PTR_ERR(eventfd);
-	mutex_lock(&kvm->irqfd_lock);
+	guard(mutex)(&kvm->irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi) {
+		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi)
 			detach_irqfd(irqfd);
-			list_add(&irqfd->link, &kvm->irqfds_closed);
-		}
 	reap_irqfds(kvm);
-	mutex_unlock(&kvm->irqfd_lock);
 	eventfd_ctx_put(eventfd);
 	return 0;
 }
 
-int kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
+int kvm_irqfd(struct kvm *kvm, void *arg)
 {
+	const struct kvm_irqfd *args = arg;
+
 	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
 		return -EINVAL;
 	if (args->gsi >= KVM_MAX_ROUTES || !kvm->local_apics)
@@ -500,11 +439,11 @@ int kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 /* Is this GSI connected to this pin? Caller holds srcu. */
 static bool gsi_has_pin(const struct kvm_routing *routing, u32 gsi, u32 irqchip, u32 pin)
 {
-	const struct kvm_route *route;
+	const struct kvm_irq_routing_entry *route = first_route(routing, gsi);
 
-	for (route = first_route(routing, gsi);
-	     route < routing->route + routing->count && route->gsi == gsi; route++)
-		if (!route->msi && route->irqchip == irqchip && route->pin == pin)
+	for (; route < routing->route + routing->count && route->gsi == gsi; route++)
+		if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
+		    route->u.irqchip.irqchip == irqchip && route->u.irqchip.pin == pin)
 			return true;
 	return false;
 }
@@ -513,23 +452,19 @@ void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 {
 	const struct kvm_routing *routing;
 	struct irqfd *irqfd;
-	int idx;
 
-	idx = srcu_read_lock(&kvm->srcu);
+	guard(srcu)(&kvm->srcu);
 	routing = srcu_dereference(kvm->routing, &kvm->srcu);
-	if (routing) {
-		if (kvm->pit && gsi_has_pin(routing, 0, irqchip, pin))
-			kvm_pit_acked(kvm);
-		list_for_each_entry_srcu(irqfd, &kvm->irqfds, link,
-					 srcu_read_lock_held(&kvm->srcu)) {
-			if (!irqfd->resample ||
-			    !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
-				continue;
-			kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
-			eventfd_signal(irqfd->resample);
-		}
+	if (!routing)
+		return;
+	if (kvm->pit && gsi_has_pin(routing, 0, irqchip, pin))
+		kvm_pit_acked(kvm);
+	list_for_each_entry_srcu(irqfd, &kvm->irqfds, link, srcu_read_lock_held(&kvm->srcu)) {
+		if (!irqfd->resample || !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
+			continue;
+		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+		eventfd_signal(irqfd->resample);
 	}
-	srcu_read_unlock(&kvm->srcu, idx);
 }
 
 /* ---- birth and death ------------------------------------------------------------------------------- */
@@ -547,10 +482,8 @@ void kvm_irq_destroy(struct kvm *kvm)
 	struct irqfd *irqfd, *next;
 
 	mutex_lock(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link) {
+	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
 		detach_irqfd(irqfd);
-		list_add(&irqfd->link, &kvm->irqfds_closed);
-	}
 	mutex_unlock(&kvm->irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &kvm->irqfds_closed, link) {
 		cancel_work_sync(&irqfd->closed);
@@ -565,5 +498,5 @@ void kvm_irq_destroy(struct kvm *kvm)
 void kvm_irq_free(struct kvm *kvm)
 {
 	kvm_pic_destroy(kvm);
-	kfree(rcu_dereference_protected(kvm->routing, true));
+	kvfree(rcu_dereference_protected(kvm->routing, true));
 }

@@ -85,6 +85,7 @@ enum kvm_reg {
 /* Numbered as in an instruction's sreg field; then the system segments. */
 enum kvm_seg {
 	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS,
+	SEG_GDTR = NR_SEGS, SEG_IDTR,	/* with a base and a limit only */
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
@@ -240,6 +241,14 @@ struct kvm_events {
 	} nmi;
 };
 
+/*
+ * An event as both vendors' processors write it down: the vector, above it a type
+ * (EVENT_TYPE_* of asm/trapnr.h), and these.
+ */
+#define EVENT_TYPE(info)	((info) >> 8 & 7)
+#define EVENT_HAS_ERROR		BIT(11)
+#define EVENT_VALID		BIT(31)
+
 /* vcpu->requests */
 enum kvm_request {
 	REQ_EVENT,		/* look at the events before entering */
@@ -320,6 +329,7 @@ struct kvm_vcpu {
 	u64 dr[4], dr6, dr7;
 	u64 apic_base;
 	u32 mp_state;			/* KVM_MP_STATE_* */
+	u8 sipi_vector;			/* of REQ_SIPI */
 	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
 	u8 tpr_watched;			/* what ops->watch_tpr was told */
 	int pending_eoi;		/* split mode: vector to report, or -1 */
@@ -446,10 +456,10 @@ struct kvm_x86_ops {
 
 	/* Virtual processors. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
-	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);
+	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);	/* even if half made */
 	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
-	void (*vcpu_put)(struct kvm_vcpu *vcpu);
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */
 
 	/* The processor cannot be in the guest's state; NULL: it always can. */
 	bool (*must_emulate)(struct kvm_vcpu *vcpu);
@@ -463,7 +473,10 @@ struct kvm_x86_ops {
 	int (*handle_exit)(struct kvm_vcpu *vcpu);
 	void (*flush_tlb)(struct kvm_vcpu *vcpu);	/* preemption off */
 
-	/* State. Values were validated by the caller unless an errno is said. */
+	/*
+	 * State. Values were validated by the caller unless an errno is said. Only
+	 * for registers that are not in vcpu->regs_avail.
+	 */
 	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
@@ -471,15 +484,12 @@ struct kvm_x86_ops {
 	void (*set_segment)(struct kvm_vcpu *vcpu, int seg,
 			    const struct kvm_segment *s);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
-	void (*get_idt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_idt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
-	void (*get_gdt)(struct kvm_vcpu *vcpu, struct kvm_dtable *dt);
-	void (*set_gdt)(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt);
+	/* SEG_GDTR or SEG_IDTR */
+	void (*get_table)(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt);
+	void (*set_table)(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt);
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
-	void (*set_cr0)(struct kvm_vcpu *vcpu, u64 cr0);	/* also vcpu->cr0 */
-	void (*set_cr4)(struct kvm_vcpu *vcpu, u64 cr4);	/* also vcpu->cr4 */
-	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);	/* also vcpu->efer */
+	void (*set_modes)(struct kvm_vcpu *vcpu);	/* vcpu->cr0, cr4 and efer */
 	/* vcpu->dr7, guest_debug or the events' needs changed. */
 	void (*update_debug)(struct kvm_vcpu *vcpu);
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
@@ -499,13 +509,9 @@ struct kvm_x86_ops {
 	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 value);
 
-	/* Events. inject_* hand over what vcpu->events says is "injected". */
-	void (*inject_exception)(struct kvm_vcpu *vcpu);
-	void (*inject_irq)(struct kvm_vcpu *vcpu);
-	void (*inject_nmi)(struct kvm_vcpu *vcpu);
+	/* Events. inject hands over what vcpu->events says is "injected": EVENT_*. */
+	void (*inject)(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
-	bool (*irq_allowed)(struct kvm_vcpu *vcpu);	/* IF and no shadow */
-	bool (*nmi_allowed)(struct kvm_vcpu *vcpu);
 	void (*request_irq_window)(struct kvm_vcpu *vcpu);
 	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
 	u32 (*get_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
@@ -524,7 +530,6 @@ struct kvm_host_caps {
 	u64 host_xcr0;		/* the same on every processor */
 	u64 xcr0;		/* XCR0 bits a guest may use */
 	u64 efer;		/* EFER bits a guest may use */
-	bool nrips;
 };
 
 extern struct kvm_host_caps kvm_caps;
@@ -574,15 +579,11 @@ void kvm_kick(struct kvm_vcpu *vcpu);
 bool kvm_yield_to(struct kvm_vcpu *vcpu);
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr);
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code);
-void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
-		       u32 error_code, u64 payload);
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
 /* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu);
-/* Vendor code, after an exit: this was being delivered, do it again. */
-void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err);
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft);
-void kvm_requeue_nmi(struct kvm_vcpu *vcpu);
+/* Vendor code, after an exit: this (EVENT_*) was being delivered, do it again. */
+void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 /* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
@@ -591,13 +592,10 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
-int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value);
-u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr);
-/* An access to them exited; true: run it again, the guest has them now. */
-bool kvm_lend_debugregs(struct kvm_vcpu *vcpu);
 /* RIP moves behind an instruction of this length; result as a handler. */
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
-/* Exit to user space with an internal error; returns 0, for handlers. */
+/* Exits to user space, which return 0, for handlers: the entry failed; our error. */
+int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason);
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
 /* Handlers of exits that are the same on both vendors. */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu);
@@ -609,16 +607,26 @@ int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
 int kvm_handle_pause(struct kvm_vcpu *vcpu);	/* RIP stays: it runs again */
+int kvm_handle_nothing(struct kvm_vcpu *vcpu);
+int kvm_handle_irq(struct kvm_vcpu *vcpu);
 int kvm_handle_ud(struct kvm_vcpu *vcpu);
-int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear);	/* a #UD that exited */
+int kvm_handle_gp(struct kvm_vcpu *vcpu);
+int kvm_handle_undefined(struct kvm_vcpu *vcpu);	/* a #UD that exited */
 int kvm_handle_triple_fault(struct kvm_vcpu *vcpu);
-bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu);
+int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->efer & (1 << 10 /* LMA */);
+}
+
+static inline void kvm_clear_injected(struct kvm_vcpu *vcpu)
+{
+	vcpu->events.exception.injected = false;
+	vcpu->events.irq.injected = false;
+	vcpu->events.nmi.injected = false;
 }
 
 static inline void kvm_request(struct kvm_vcpu *vcpu, enum kvm_request req)
@@ -656,28 +664,29 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
-int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid);
-void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid);
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu);
+int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
+int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
 
-static inline int kvm_sync_regs_in(struct kvm_vcpu *vcpu)
-{
-	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
+/*
+ * An ioctl whose argument is one structure. Its number says how large that is and
+ * whether it is copied in, out or both; zeros where nothing is copied in.
+ */
+struct kvm_struct_ioctl {
+	unsigned int number;
+	union {
+		int (*vm)(struct kvm *kvm, void *arg);
+		int (*vcpu)(struct kvm_vcpu *vcpu, void *arg);
+	};
+};
 
-	return likely(!(dirty | valid)) ? 0 : kvm_get_synced_regs(vcpu, dirty, valid);
-}
-
-static inline void kvm_sync_regs_out(struct kvm_vcpu *vcpu)
-{
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-
-	if (unlikely(valid))
-		kvm_put_synced_regs(vcpu, valid);
-}
+int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
+		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
 
-extern const struct emu_ops kvm_emu_ops;
 /* Emulate the instruction at RIP; result as a handler. */
 int kvm_emulate(struct kvm_vcpu *vcpu);
 /* Deliver an event in any mode; RIP is what it returns to. */
@@ -702,7 +711,7 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 
 /* ---- eventfd.c ---------------------------------------------------------------- */
 
-int kvm_ioeventfd(struct kvm *kvm, const struct kvm_ioeventfd *args);
+int kvm_ioeventfd(struct kvm *kvm, void *arg);
 void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
 /* The page that is shared with user space; NULL without memory. */
@@ -755,10 +764,9 @@ void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */
 void kvm_irq_free(struct kvm *kvm);	/* after them */
 int kvm_create_irqchip(struct kvm *kvm);
 int kvm_split_irqchip(struct kvm *kvm, u64 pins);
-int kvm_set_routing(struct kvm *kvm, const struct kvm_irq_routing *head,
-		    const struct kvm_irq_routing_entry __user *user);
-int kvm_signal_msi(struct kvm *kvm, const struct kvm_msi *msi);
-int kvm_irqfd(struct kvm *kvm, const struct kvm_irqfd *args);
+int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user);
+int kvm_signal_msi(struct kvm *kvm, void *arg);
+int kvm_irqfd(struct kvm *kvm, void *arg);
 /* Accesses to the in-kernel devices; false: not theirs. */
 bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
 		    bool write);
@@ -776,7 +784,6 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
 /* Settle what the guest made of the last offer of a PV EOI, and offer again. */
 void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu);
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu);	/* any context */
-u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
@@ -838,8 +845,8 @@ void kvm_pit_acked(struct kvm *kvm);
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
-int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log);
-int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log);
+int kvm_get_dirty_log(struct kvm *kvm, void *arg);
+int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
 void kvm_free_memslots(struct kvm *kvm);
 /* Callers hold srcu (or slots_lock). NULL: no memory there. */
 struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
@@ -936,18 +943,15 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of the XSAVE area that KVM_GET_XSAVE2 returns at most. */
+/* Bytes of a guest's XSAVE area, and of what KVM_GET_XSAVE2 returns. */
 int kvm_xsave_size(void);
+unsigned int kvm_xsave2_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
 int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
 		      int count);
-int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *head,
-		   const struct kvm_cpuid_entry2 __user *user);
-int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *head,
-		   struct kvm_cpuid_entry2 __user *user);
-struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
-					u32 index);
+int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
+int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
 /* What the guest's CPUID instruction returns. */
 void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 /* Does the guest's CPUID have this feature? X86_FEATURE_* of the kernel. */
@@ -972,7 +976,7 @@ int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_dev
 
 /* What the guest's RDMSR or WRMSR does; 1: #GP. Caller holds srcu. */
 int kvm_guest_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write);
-int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args);
+int kvm_set_msr_filter(struct kvm *kvm, void *arg);
 void kvm_free_msr_filter(struct kvm *kvm);
 
 /* ---- host_work.c ----------------------------------------------------------- */

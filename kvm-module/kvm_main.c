@@ -16,7 +16,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -36,6 +35,8 @@ MODULE_DESCRIPTION("kvm-live hypervisor: generic part");
 MODULE_VERSION(KVM_LIVE_VERSION);
 MODULE_LICENSE("GPL");
 
+#define DEFAULT_IDENTITY_MAP	0xfffbc000
+
 /* Without them Linux's KVM selftests skip themselves. */
 static int force_emulation_prefix;
 module_param(force_emulation_prefix, int, 0444);
@@ -47,7 +48,6 @@ MODULE_PARM_DESC(enable_pmu, "Always N: guests have no performance counters");
 const struct kvm_x86_ops *kvm_ops;
 EXPORT_SYMBOL_GPL(kvm_ops);
 struct kvm_host_caps kvm_caps;
-EXPORT_SYMBOL_GPL(kvm_caps);
 
 DEFINE_MUTEX(kvm_lock);
 LIST_HEAD(kvm_vm_list);
@@ -55,10 +55,9 @@ LIST_HEAD(kvm_vm_list);
 static struct module *vendor_module;
 static int hardware_users;	/* VMs; under kvm_lock */
 static bool shutting_down;	/* under kvm_lock */
-static enum cpuhp_state hotplug_state;
 static DEFINE_PER_CPU(bool, hardware_enabled);
 DEFINE_PER_CPU(u64, kvm_host_tsc_aux);	/* read when virtualization goes on */
-static DEFINE_PER_CPU(cpumask_var_t, kick_mask);
+static DEFINE_PER_CPU(struct cpumask, kick_mask);
 
 /* ---- the host's processors ---------------------------------------------- */
 
@@ -76,6 +75,7 @@ static int enable_this_cpu(void)
 	return r;
 }
 
+/* Also in a crash or emergency reboot: leave VMX or SVM operation now. */
 static void disable_this_cpu(void)
 {
 	if (!__this_cpu_read(hardware_enabled))
@@ -97,56 +97,41 @@ static void disable_on_cpu(void *unused)
 	disable_this_cpu();
 }
 
-/* Caller holds kvm_lock. */
 static int hardware_get(void)
 {
 	atomic_t error = ATOMIC_INIT(0);
 
-	lockdep_assert_held(&kvm_lock);
+	guard(mutex)(&kvm_lock);
 	if (shutting_down)
 		return -EIO;
-	if (hardware_users) {
-		hardware_users++;
-		return 0;
-	}
-	on_each_cpu(enable_on_cpu, &error, 1);
-	if (atomic_read(&error)) {
+	if (!hardware_users)
+		on_each_cpu(enable_on_cpu, &error, 1);
+	if (atomic_read(&error))
 		on_each_cpu(disable_on_cpu, NULL, 1);
-		return atomic_read(&error);
-	}
-	hardware_users = 1;
-	return 0;
+	else
+		hardware_users++;
+	return atomic_read(&error);
 }
 
 static void hardware_put(void)
 {
-	lockdep_assert_held(&kvm_lock);
-	if (--hardware_users)
-		return;
-	on_each_cpu(disable_on_cpu, NULL, 1);
+	guard(mutex)(&kvm_lock);
+	if (!--hardware_users)
+		on_each_cpu(disable_on_cpu, NULL, 1);
 }
 
 static int cpu_online_callback(unsigned int cpu)
 {
-	int r = 0;
-
-	mutex_lock(&kvm_lock);
-	if (hardware_users) {
-		preempt_disable();
-		r = enable_this_cpu();
-		preempt_enable();
-	}
-	mutex_unlock(&kvm_lock);
-	return r;
+	guard(mutex)(&kvm_lock);
+	guard(preempt)();
+	return hardware_users ? enable_this_cpu() : 0;
 }
 
 static int cpu_offline_callback(unsigned int cpu)
 {
-	mutex_lock(&kvm_lock);
-	preempt_disable();
+	guard(mutex)(&kvm_lock);
+	guard(preempt)();
 	disable_this_cpu();
-	preempt_enable();
-	mutex_unlock(&kvm_lock);
 	return 0;
 }
 
@@ -174,12 +159,11 @@ static void shutdown_callback(void *data)
 	struct kvm *kvm;
 
 	pr_info("kvm-live: switching virtualization off\n");
-	mutex_lock(&kvm_lock);
+	guard(mutex)(&kvm_lock);
 	shutting_down = true;
 	list_for_each_entry(kvm, &kvm_vm_list, link)
 		kvm_vm_bugged(kvm);
 	on_each_cpu(disable_on_cpu, NULL, 1);
-	mutex_unlock(&kvm_lock);
 }
 
 static const struct syscore_ops kvm_syscore_ops = {
@@ -189,12 +173,6 @@ static const struct syscore_ops kvm_syscore_ops = {
 };
 
 static struct syscore kvm_syscore = { .ops = &kvm_syscore_ops };
-
-/* A crash or emergency reboot: this CPU must leave VMX or SVM operation now. */
-static void emergency_callback(void)
-{
-	disable_this_cpu();
-}
 
 /* ---- requests to all vCPUs ------------------------------------------------ */
 
@@ -208,8 +186,8 @@ void kvm_request_all(struct kvm *kvm, enum kvm_request req)
 	struct cpumask *mask;
 	unsigned long i;
 
-	preempt_disable();
-	mask = this_cpu_cpumask_var_ptr(kick_mask);
+	guard(preempt)();
+	mask = this_cpu_ptr(&kick_mask);
 	cpumask_clear(mask);
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		int cpu;
@@ -225,7 +203,6 @@ void kvm_request_all(struct kvm *kvm, enum kvm_request req)
 	}
 	cpumask_clear_cpu(smp_processor_id(), mask);
 	smp_call_function_many(mask, kick_ack, NULL, true);
-	preempt_enable();
 }
 
 void kvm_vm_bugged(struct kvm *kvm)
@@ -240,11 +217,11 @@ EXPORT_SYMBOL_GPL(kvm_vm_bugged);
 static struct kvm *create_vm(void)
 {
 	struct kvm *kvm = kzalloc(sizeof(*kvm), GFP_KERNEL_ACCOUNT);
-	struct kvm_memslots *slots;
+	struct kvm_memslots *slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
 	int r = -ENOMEM;
 
-	if (!kvm)
-		return ERR_PTR(-ENOMEM);
+	if (!kvm || !slots)
+		goto free;
 	refcount_set(&kvm->users, 1);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
@@ -253,25 +230,18 @@ static struct kvm *create_vm(void)
 	INIT_LIST_HEAD(&kvm->coalesced);
 	spin_lock_init(&kvm->ring_lock);
 	kvm_irq_init(kvm);
-	kvm->identity_map_addr = 0xfffbc000;
+	kvm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	kvm->default_tsc_khz = tsc_khz;
 	spin_lock_init(&kvm->clock.lock);
 	kvm_clock_set(kvm, 0);
-
-	slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
-	if (!slots)
-		goto free_kvm;
 	rcu_assign_pointer(kvm->slots, slots);
+
 	r = init_srcu_struct(&kvm->srcu);
 	if (r)
-		goto free_slots;
-
-	mutex_lock(&kvm_lock);
+		goto free;
 	r = hardware_get();
-	mutex_unlock(&kvm_lock);
 	if (r)
 		goto free_srcu;
-
 	kvm->mm = current->mm;
 	mmgrab(kvm->mm);
 	r = kvm_mmu_init_vm(kvm);
@@ -289,14 +259,11 @@ static struct kvm *create_vm(void)
 
 put_hardware:
 	mmdrop(kvm->mm);
-	mutex_lock(&kvm_lock);
 	hardware_put();
-	mutex_unlock(&kvm_lock);
 free_srcu:
 	cleanup_srcu_struct(&kvm->srcu);
-free_slots:
+free:
 	kfree(slots);
-free_kvm:
 	kfree(kvm);
 	return ERR_PTR(r);
 }
@@ -319,9 +286,7 @@ void kvm_put(struct kvm *kvm)
 	kvm_free_memslots(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	xa_destroy(&kvm->vcpus);
-	mutex_lock(&kvm_lock);
 	hardware_put();
-	mutex_unlock(&kvm_lock);
 	preempt_notifier_dec();
 	mmdrop(kvm->mm);
 	kfree(kvm);
@@ -337,59 +302,36 @@ void kvm_put(struct kvm *kvm)
 
 /* ---- capabilities ----------------------------------------------------------- */
 
+/* Those that are simply there. */
+static const u16 plain_caps[] = {
+	KVM_CAP_USER_MEMORY, KVM_CAP_USER_MEMORY2, KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
+	KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, KVM_CAP_READONLY_MEM, KVM_CAP_SYNC_MMU,
+	KVM_CAP_SET_TSS_ADDR, KVM_CAP_SET_IDENTITY_MAP_ADDR,
+	KVM_CAP_EXT_CPUID, KVM_CAP_EXT_EMUL_CPUID, KVM_CAP_HLT, KVM_CAP_NOP_IO_DELAY,
+	KVM_CAP_MP_STATE, KVM_CAP_USER_NMI, KVM_CAP_VCPU_EVENTS, KVM_CAP_DEBUGREGS,
+	KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_X86_ROBUST_SINGLESTEP, KVM_CAP_XSAVE,
+	KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_INTERNAL_ERROR_DATA,
+	KVM_CAP_EXIT_ON_EMULATION_FAILURE,	/* always so */
+	KVM_CAP_EXCEPTION_PAYLOAD,
+	KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_CAP_GET_TSC_KHZ, KVM_CAP_VCPU_ATTRIBUTES,
+	KVM_CAP_GET_MSR_FEATURES, KVM_CAP_X86_MSR_FILTER, KVM_CAP_MSR_PLATFORM_INFO,
+	KVM_CAP_CHECK_EXTENSION_VM, KVM_CAP_ENABLE_CAP_VM, KVM_CAP_ENABLE_CAP,
+	KVM_CAP_BINARY_STATS_FD,
+	KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_IRQ_INJECT_STATUS, KVM_CAP_IRQFD,
+	KVM_CAP_IRQFD_RESAMPLE, KVM_CAP_SIGNAL_MSI, KVM_CAP_PIT2, KVM_CAP_PIT_STATE2,
+	KVM_CAP_REINJECT_CONTROL, KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_SET_BOOT_CPU_ID,
+	KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_COALESCED_PIO,
+	KVM_CAP_KVMCLOCK_CTRL, KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
+};
+
 static int check_extension(struct kvm *kvm, long ext)
 {
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(plain_caps); i++)
+		if (plain_caps[i] == ext)
+			return 1;
 	switch (ext) {
-	case KVM_CAP_USER_MEMORY:
-	case KVM_CAP_USER_MEMORY2:
-	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
-	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
-	case KVM_CAP_INTERNAL_ERROR_DATA:
-	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:	/* always so */
-	case KVM_CAP_READONLY_MEM:
-	case KVM_CAP_SYNC_MMU:
-	case KVM_CAP_SET_TSS_ADDR:
-	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
-	case KVM_CAP_EXT_CPUID:
-	case KVM_CAP_EXT_EMUL_CPUID:
-	case KVM_CAP_HLT:
-	case KVM_CAP_NOP_IO_DELAY:
-	case KVM_CAP_MP_STATE:
-	case KVM_CAP_USER_NMI:
-	case KVM_CAP_VCPU_EVENTS:
-	case KVM_CAP_DEBUGREGS:
-	case KVM_CAP_SET_GUEST_DEBUG:
-	case KVM_CAP_X86_ROBUST_SINGLESTEP:
-	case KVM_CAP_XSAVE:
-	case KVM_CAP_IMMEDIATE_EXIT:
-	case KVM_CAP_EXCEPTION_PAYLOAD:
-	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-	case KVM_CAP_GET_TSC_KHZ:
-	case KVM_CAP_GET_MSR_FEATURES:
-	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_ENABLE_CAP_VM:
-	case KVM_CAP_ENABLE_CAP:
-	case KVM_CAP_IOEVENTFD:
-	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
-	case KVM_CAP_IRQCHIP:
-	case KVM_CAP_SPLIT_IRQCHIP:
-	case KVM_CAP_IRQ_INJECT_STATUS:
-	case KVM_CAP_IRQFD:
-	case KVM_CAP_IRQFD_RESAMPLE:
-	case KVM_CAP_SIGNAL_MSI:
-	case KVM_CAP_PIT2:
-	case KVM_CAP_PIT_STATE2:
-	case KVM_CAP_REINJECT_CONTROL:
-	case KVM_CAP_TSC_DEADLINE_TIMER:
-	case KVM_CAP_SET_BOOT_CPU_ID:
-	case KVM_CAP_KVMCLOCK_CTRL:
-	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
-	case KVM_CAP_X86_MSR_FILTER:
-	case KVM_CAP_BINARY_STATS_FD:
-	case KVM_CAP_COALESCED_PIO:
-	case KVM_CAP_MSR_PLATFORM_INFO:
-	case KVM_CAP_VCPU_ATTRIBUTES:
-		return 1;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
 	case KVM_CAP_DISABLE_QUIRKS2:
@@ -409,8 +351,7 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_XCRS:
 		return !!boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_XSAVE2:
-		return boot_cpu_has(X86_FEATURE_XSAVE) ?
-			max(kvm_xsave_size(), (int)sizeof(struct kvm_xsave)) : 0;
+		return boot_cpu_has(X86_FEATURE_XSAVE) ? kvm_xsave2_size() : 0;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
 		       KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
@@ -435,19 +376,17 @@ static int check_extension(struct kvm *kvm, long ext)
 
 static int set_before_vcpus(struct kvm *kvm, u32 *what, u32 value)
 {
-	int r = -EINVAL;
-
-	mutex_lock(&kvm->lock);
-	if (!kvm->nr_vcpus) {
-		*what = value;
-		r = 0;
-	}
-	mutex_unlock(&kvm->lock);
-	return r;
+	guard(mutex)(&kvm->lock);
+	if (kvm->nr_vcpus)
+		return -EINVAL;
+	*what = value;
+	return 0;
 }
 
-static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
+static int enable_cap(struct kvm *kvm, void *arg)
 {
+	const struct kvm_enable_cap *cap = arg;
+
 	if (cap->flags)
 		return -EINVAL;
 	switch (cap->cap) {
@@ -508,51 +447,42 @@ static int enable_cap(struct kvm *kvm, const struct kvm_enable_cap *cap)
 
 /* ---- ioctls of a VM ------------------------------------------------------------ */
 
-static int get_clock(struct kvm *kvm, void __user *argp)
+static int get_clock(struct kvm *kvm, void *arg)
 {
-	struct kvm_clock_data data = { .flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC };
+	struct kvm_clock_data *data = arg;
 
+	data->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
 	if (kvm_clock_stable())
-		data.flags |= KVM_CLOCK_TSC_STABLE;
-
-	preempt_disable();
-	data.clock = kvm_clock_ns(kvm);
-	data.realtime = ktime_get_real_ns();
-	data.host_tsc = rdtsc();
-	preempt_enable();
-	return copy_to_user(argp, &data, sizeof(data)) ? -EFAULT : 0;
+		data->flags |= KVM_CLOCK_TSC_STABLE;
+	guard(preempt)();
+	data->clock = kvm_clock_ns(kvm);
+	data->realtime = ktime_get_real_ns();
+	data->host_tsc = rdtsc();
+	return 0;
 }
 
-static int set_clock(struct kvm *kvm, void __user *argp)
+static int set_clock(struct kvm *kvm, void *arg)
 {
-	struct kvm_clock_data data;
-	u64 now;
+	const struct kvm_clock_data *data = arg;
+	u64 now, passed = 0;
 
-	if (copy_from_user(&data, argp, sizeof(data)))
-		return -EFAULT;
-	if (data.flags & ~KVM_CLOCK_REALTIME)
+	if (data->flags & ~KVM_CLOCK_REALTIME)
 		return -EINVAL;
-	mutex_lock(&kvm->lock);
+	guard(mutex)(&kvm->lock);
 	now = ktime_get_real_ns();
 	/* Time has passed since the clock was read, perhaps elsewhere. */
-	if ((data.flags & KVM_CLOCK_REALTIME) && now > data.realtime)
-		data.clock += now - data.realtime;
-	kvm_clock_set(kvm, data.clock);
-	mutex_unlock(&kvm->lock);
+	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
+		passed = now - data->realtime;
+	kvm_clock_set(kvm, data->clock + passed);
 	return 0;
 }
 
 static int set_memory_region(struct kvm *kvm, void __user *argp, size_t size)
 {
 	struct kvm_userspace_memory_region2 region = {};
-	int r;
 
-	if (copy_from_user(&region, argp, size))
-		return -EFAULT;
-	mutex_lock(&kvm->slots_lock);
-	r = kvm_set_memory_region(kvm, &region);
-	mutex_unlock(&kvm->slots_lock);
-	return r;
+	return copy_from_user(&region, argp, size) ? -EFAULT :
+						     kvm_set_memory_region(kvm, &region);
 }
 
 static int set_tss_addr(struct kvm *kvm, unsigned long addr)
@@ -564,20 +494,25 @@ static int set_tss_addr(struct kvm *kvm, unsigned long addr)
 	return 0;
 }
 
-static int set_identity_map_addr(struct kvm *kvm, void __user *argp)
+static int set_identity_map_addr(struct kvm *kvm, void *arg)
 {
-	u64 addr;
-	int r = -EINVAL;
+	u64 addr = *(u64 *)arg;
 
-	if (copy_from_user(&addr, argp, sizeof(addr)))
-		return -EFAULT;
-	mutex_lock(&kvm->lock);
-	if (!kvm->nr_vcpus) {
-		kvm->identity_map_addr = addr ?: 0xfffbc000;
-		r = 0;
-	}
-	mutex_unlock(&kvm->lock);
-	return r;
+	guard(mutex)(&kvm->lock);
+	if (kvm->nr_vcpus)
+		return -EINVAL;
+	kvm->identity_map_addr = addr ?: DEFAULT_IDENTITY_MAP;
+	return 0;
+}
+
+static int register_zone(struct kvm *kvm, void *arg)
+{
+	return kvm_coalesced_zone(kvm, arg, true);
+}
+
+static int unregister_zone(struct kvm *kvm, void *arg)
+{
+	return kvm_coalesced_zone(kvm, arg, false);
 }
 
 /* ---- ... and those of its interrupt controllers ------------------------------- */
@@ -597,75 +532,54 @@ static int irq_line(struct kvm *kvm, void __user *argp, bool status)
 	return status && copy_to_user(argp, &level, size) ? -EFAULT : 0;
 }
 
-static int access_irqchip(struct kvm *kvm, void __user *argp, bool set)
+static int get_irqchip(struct kvm *kvm, void *arg)
 {
-	struct kvm_irqchip *chip;
-	bool slave;
-	int r = 0;
+	struct kvm_irqchip *chip = arg;
 
-	/* Under the lock: a creation that fails takes them away again. */
-	mutex_lock(&kvm->lock);
+	/* A creation that fails takes them away again. */
+	guard(mutex)(&kvm->lock);
 	if (!kvm->pic)
-		r = -ENXIO;
-	mutex_unlock(&kvm->lock);
-	if (r)
-		return r;
-	chip = memdup_user(argp, sizeof(*chip));
-	if (IS_ERR(chip))
-		return PTR_ERR(chip);
-	slave = chip->chip_id == KVM_IRQCHIP_PIC_SLAVE;
-	switch (chip->chip_id) {
-	case KVM_IRQCHIP_PIC_MASTER:
-	case KVM_IRQCHIP_PIC_SLAVE:
-		if (set)
-			r = kvm_pic_set(kvm, slave, &chip->chip.pic);
-		else
-			kvm_pic_get(kvm, slave, &chip->chip.pic);
-		break;
-	case KVM_IRQCHIP_IOAPIC:
-		if (set)
-			r = kvm_ioapic_set(kvm, &chip->chip.ioapic);
-		else
-			kvm_ioapic_get(kvm, &chip->chip.ioapic);
-		break;
-	default:
-		r = -EINVAL;
-	}
-	if (!r && !set && copy_to_user(argp, chip, sizeof(*chip)))
-		r = -EFAULT;
-	kfree(chip);
-	return r;
-}
-
-static int create_pit(struct kvm *kvm, void __user *argp)
-{
-	struct kvm_pit_config config;
-	int r;
-
-	if (copy_from_user(&config, argp, sizeof(config)))
-		return -EFAULT;
-	mutex_lock(&kvm->lock);
-	if (!kvm->pic)
-		r = -ENOENT;
-	else if (kvm->pit)
-		r = -EEXIST;
+		return -ENXIO;
+	if (chip->chip_id > KVM_IRQCHIP_IOAPIC)
+		return -EINVAL;
+	if (chip->chip_id == KVM_IRQCHIP_IOAPIC)
+		kvm_ioapic_get(kvm, &chip->chip.ioapic);
 	else
-		r = kvm_pit_create(kvm, &config);
-	mutex_unlock(&kvm->lock);
-	return r;
+		kvm_pic_get(kvm, chip->chip_id == KVM_IRQCHIP_PIC_SLAVE, &chip->chip.pic);
+	return 0;
 }
 
-static int access_pit(struct kvm *kvm, void __user *argp, bool set)
+static int set_irqchip(struct kvm *kvm, void *arg)
 {
-	struct kvm_pit_state2 state = {};
+	const struct kvm_irqchip *chip = arg;
 
+	guard(mutex)(&kvm->lock);
+	if (!kvm->pic)
+		return -ENXIO;
+	if (chip->chip_id > KVM_IRQCHIP_IOAPIC)
+		return -EINVAL;
+	if (chip->chip_id == KVM_IRQCHIP_IOAPIC)
+		return kvm_ioapic_set(kvm, &chip->chip.ioapic);
+	return kvm_pic_set(kvm, chip->chip_id == KVM_IRQCHIP_PIC_SLAVE, &chip->chip.pic);
+}
+
+static int create_pit(struct kvm *kvm, void *arg)
+{
+	guard(mutex)(&kvm->lock);
+	return kvm->pic ? kvm_pit_create(kvm, arg) : -ENOENT;
+}
+
+static int get_pit(struct kvm *kvm, void *arg)
+{
 	if (!kvm->pit)
 		return -ENXIO;
-	if (set)
-		return copy_from_user(&state, argp, sizeof(state)) ? -EFAULT :
-			kvm_pit_set(kvm, &state);
-	kvm_pit_get(kvm, &state);
-	return copy_to_user(argp, &state, sizeof(state)) ? -EFAULT : 0;
+	kvm_pit_get(kvm, arg);
+	return 0;
+}
+
+static int set_pit(struct kvm *kvm, void *arg)
+{
+	return kvm->pit ? kvm_pit_set(kvm, arg) : -ENXIO;
 }
 
 static int reinject_control(struct kvm *kvm, void __user *argp)
@@ -680,74 +594,30 @@ static int reinject_control(struct kvm *kvm, void __user *argp)
 	return 0;
 }
 
-static int set_boot_cpu(struct kvm *kvm, unsigned long id)
-{
-	int r = -EBUSY;
-
-	if (id >= KVM_MAX_VCPU_ID)
-		return -EINVAL;
-	mutex_lock(&kvm->lock);
-	if (!kvm->nr_vcpus) {
-		kvm->bsp_id = id;
-		r = 0;
-	}
-	mutex_unlock(&kvm->lock);
-	return r;
-}
-
-static int irq_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
-{
-	void __user *argp = (void __user *)arg;
-	struct kvm_irq_routing routing;
-	struct kvm_irqfd irqfd;
-	struct kvm_msi msi;
-
-	switch (ioctl) {
-	case KVM_CREATE_IRQCHIP:
-		return kvm_create_irqchip(kvm);
-	case KVM_GET_IRQCHIP:
-	case KVM_SET_IRQCHIP:
-		return access_irqchip(kvm, argp, ioctl == KVM_SET_IRQCHIP);
-	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);
-	case KVM_SET_GSI_ROUTING:
-		if (copy_from_user(&routing, argp, sizeof(routing)))
-			return -EFAULT;
-		return kvm_set_routing(kvm, &routing, argp + sizeof(routing));
-	case KVM_SIGNAL_MSI:
-		if (copy_from_user(&msi, argp, sizeof(msi)))
-			return -EFAULT;
-		return kvm_signal_msi(kvm, &msi);
-	case KVM_IRQFD:
-		if (copy_from_user(&irqfd, argp, sizeof(irqfd)))
-			return -EFAULT;
-		return kvm_irqfd(kvm, &irqfd);
-	case KVM_CREATE_PIT2:
-		return create_pit(kvm, argp);
-	case KVM_GET_PIT2:
-	case KVM_SET_PIT2:
-		return access_pit(kvm, argp, ioctl == KVM_SET_PIT2);
-	case KVM_REINJECT_CONTROL:
-		return reinject_control(kvm, argp);
-	case KVM_SET_BOOT_CPU_ID:
-		return set_boot_cpu(kvm, arg);
-	default:
-		return -ENOTTY;
-	}
-}
+static const struct kvm_struct_ioctl vm_ioctls[] = {
+	{ KVM_GET_DIRTY_LOG, .vm = kvm_get_dirty_log },
+	{ KVM_CLEAR_DIRTY_LOG, .vm = kvm_clear_dirty_log },
+	{ KVM_SET_IDENTITY_MAP_ADDR, .vm = set_identity_map_addr },
+	{ KVM_REGISTER_COALESCED_MMIO, .vm = register_zone },
+	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = unregister_zone },
+	{ KVM_IOEVENTFD, .vm = kvm_ioeventfd },
+	{ KVM_X86_SET_MSR_FILTER, .vm = kvm_set_msr_filter },
+	{ KVM_GET_CLOCK, .vm = get_clock },
+	{ KVM_SET_CLOCK, .vm = set_clock },
+	{ KVM_ENABLE_CAP, .vm = enable_cap },
+	{ KVM_GET_IRQCHIP, .vm = get_irqchip },
+	{ KVM_SET_IRQCHIP, .vm = set_irqchip },
+	{ KVM_SIGNAL_MSI, .vm = kvm_signal_msi },
+	{ KVM_IRQFD, .vm = kvm_irqfd },
+	{ KVM_CREATE_PIT2, .vm = create_pit },
+	{ KVM_GET_PIT2, .vm = get_pit },
+	{ KVM_SET_PIT2, .vm = set_pit },
+};
 
 static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
 	struct kvm *kvm = file->private_data;
 	void __user *argp = (void __user *)arg;
-	struct kvm_coalesced_mmio_zone zone;
-	struct kvm_clear_dirty_log clear;
-	struct kvm_ioeventfd ioeventfd;
-	struct kvm_msr_filter filter;
-	struct kvm_dirty_log log;
-	struct kvm_enable_cap cap;
-	int r;
 
 	if (kvm->mm != current->mm || kvm->dead)
 		return -EIO;
@@ -755,63 +625,37 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	case KVM_CREATE_VCPU:
 		return arg > KVM_MAX_VCPU_ID ? -EINVAL : kvm_create_vcpu(kvm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
-		return set_memory_region(kvm, argp,
-				sizeof(struct kvm_userspace_memory_region));
 	case KVM_SET_USER_MEMORY_REGION2:
-		return set_memory_region(kvm, argp,
-				sizeof(struct kvm_userspace_memory_region2));
-	case KVM_GET_DIRTY_LOG:
-		if (copy_from_user(&log, argp, sizeof(log)))
-			return -EFAULT;
-		mutex_lock(&kvm->slots_lock);
-		r = kvm_get_dirty_log(kvm, &log);
-		mutex_unlock(&kvm->slots_lock);
-		return r;
-	case KVM_CLEAR_DIRTY_LOG:
-		if (copy_from_user(&clear, argp, sizeof(clear)))
-			return -EFAULT;
-		mutex_lock(&kvm->slots_lock);
-		r = kvm_clear_dirty_log(kvm, &clear);
-		mutex_unlock(&kvm->slots_lock);
-		return r;
-	case KVM_REGISTER_COALESCED_MMIO:
-	case KVM_UNREGISTER_COALESCED_MMIO:
-		if (copy_from_user(&zone, argp, sizeof(zone)))
-			return -EFAULT;
-		return kvm_coalesced_zone(kvm, &zone, ioctl == KVM_REGISTER_COALESCED_MMIO);
-	case KVM_X86_SET_MSR_FILTER:
-		if (copy_from_user(&filter, argp, sizeof(filter)))
-			return -EFAULT;
-		return kvm_set_msr_filter(kvm, &filter);
+		return set_memory_region(kvm, argp, _IOC_SIZE(ioctl));
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(kvm, NULL);
 	case KVM_SET_NR_MMU_PAGES:
 		return kvm_set_table_limit(kvm, arg);
 	case KVM_SET_TSS_ADDR:
 		return set_tss_addr(kvm, arg);
-	case KVM_SET_IDENTITY_MAP_ADDR:
-		return set_identity_map_addr(kvm, argp);
-	case KVM_IOEVENTFD:
-		if (copy_from_user(&ioeventfd, argp, sizeof(ioeventfd)))
-			return -EFAULT;
-		return kvm_ioeventfd(kvm, &ioeventfd);
-	case KVM_GET_CLOCK:
-		return get_clock(kvm, argp);
-	case KVM_SET_CLOCK:
-		return set_clock(kvm, argp);
 	case KVM_GET_TSC_KHZ:
 		return kvm->default_tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		/* Without scaling hardware only the host's own rate works. */
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
-	case KVM_ENABLE_CAP:
-		if (copy_from_user(&cap, argp, sizeof(cap)))
-			return -EFAULT;
-		return enable_cap(kvm, &cap);
 	case KVM_CHECK_EXTENSION:
 		return check_extension(kvm, arg);
+	case KVM_CREATE_IRQCHIP:
+		return kvm_create_irqchip(kvm);
+	case KVM_IRQ_LINE:
+	case KVM_IRQ_LINE_STATUS:
+		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);
+	case KVM_SET_GSI_ROUTING:
+		return kvm_set_routing(kvm, argp);
+	case KVM_REINJECT_CONTROL:
+		return reinject_control(kvm, argp);
+	case KVM_SET_BOOT_CPU_ID:
+		if (arg >= KVM_MAX_VCPU_ID)
+			return -EINVAL;
+		return set_before_vcpus(kvm, &kvm->bsp_id, arg) ? -EBUSY : 0;
 	default:
-		return irq_ioctl(kvm, ioctl, arg);
+		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL,
+					ioctl, argp);
 	}
 }
 
@@ -836,50 +680,21 @@ static const struct file_operations vm_fops = {
 static int ioctl_create_vm(unsigned long type)
 {
 	struct kvm *kvm;
-	struct file *file;
 	int fd;
 
 	if (type)
 		return -EINVAL;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
 	kvm = create_vm();
-	if (IS_ERR(kvm)) {
-		put_unused_fd(fd);
+	if (IS_ERR(kvm))
 		return PTR_ERR(kvm);
-	}
-	file = anon_inode_getfile("kvm-vm", &vm_fops, kvm, O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
+	kvm_get(kvm);	/* ours: another thread may close the descriptor at once */
+	fd = anon_inode_getfd("kvm-vm", &vm_fops, kvm, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		kvm_stats_add_vm(kvm, fd);
+	else
 		kvm_put(kvm);
-		return PTR_ERR(file);
-	}
-	kvm_stats_add_vm(kvm, fd);
-	fd_install(fd, file);
+	kvm_put(kvm);
 	return fd;
-}
-
-static int get_feature_msrs(void __user *argp)
-{
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-	struct kvm_msrs __user *user = argp;
-	u32 i;
-
-	if (copy_from_user(&head, argp, sizeof(head)))
-		return -EFAULT;
-	if (head.nmsrs > 256)
-		return -E2BIG;
-	for (i = 0; i < head.nmsrs; i++) {
-		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
-			return -EFAULT;
-		if (kvm_get_feature_msr(entry.index, &entry.data))
-			break;
-		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
-			return -EFAULT;
-	}
-	return i;
 }
 
 static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
@@ -905,7 +720,7 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	case KVM_GET_MSR_FEATURE_INDEX_LIST:
 		return kvm_get_msr_index_list(argp, true);
 	case KVM_GET_MSRS:
-		return get_feature_msrs(argp);
+		return kvm_access_msrs(NULL, argp, false);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		mce_cap = KVM_MCE_CAP_SUPPORTED;
 		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;
@@ -949,8 +764,7 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 			      cpu_online_callback, cpu_offline_callback);
 	if (r < 0)
 		goto clear;
-	hotplug_state = CPUHP_AP_KVM_ONLINE;
-	cpu_emergency_register_virt_callback(emergency_callback);
+	cpu_emergency_register_virt_callback(disable_this_cpu);
 	register_syscore(&kvm_syscore);
 	r = misc_register(&kvm_device);
 	if (r) {
@@ -962,8 +776,8 @@ int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 
 undo:
 	unregister_syscore(&kvm_syscore);
-	cpu_emergency_unregister_virt_callback(emergency_callback);
-	cpuhp_remove_state_nocalls(hotplug_state);
+	cpu_emergency_unregister_virt_callback(disable_this_cpu);
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
 clear:
 	kvm_ops = NULL;
 	return r;
@@ -974,34 +788,18 @@ void kvm_unregister_vendor(void)
 {
 	misc_deregister(&kvm_device);
 	unregister_syscore(&kvm_syscore);
-	cpu_emergency_unregister_virt_callback(emergency_callback);
-	cpuhp_remove_state_nocalls(hotplug_state);
+	cpu_emergency_unregister_virt_callback(disable_this_cpu);
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
 	kvm_ops = NULL;
 }
 EXPORT_SYMBOL_GPL(kvm_unregister_vendor);
 
-static void free_kick_masks(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		free_cpumask_var(per_cpu(kick_mask, cpu));
-}
-
 static int __init kvm_module_init(void)
 {
-	int cpu, r = kvm_shadow_init();
+	int r = kvm_shadow_init();
 
-	for_each_possible_cpu(cpu)
-		if (!r && !zalloc_cpumask_var_node(&per_cpu(kick_mask, cpu),
-						   GFP_KERNEL, cpu_to_node(cpu)))
-			r = -ENOMEM;
-	if (!r) {
+	if (!r)
 		kvm_stats_init();
-		return 0;
-	}
-	free_kick_masks();
-	kvm_shadow_exit();
 	return r;
 }
 module_init(kvm_module_init);
@@ -1010,6 +808,5 @@ static void __exit kvm_module_exit(void)
 {
 	kvm_stats_exit();
 	kvm_shadow_exit();
-	free_kick_masks();
 }
 module_exit(kvm_module_exit);

@@ -24,6 +24,15 @@
 #include "kvm.h"
 
 #define REG_PAGE		0x400
+/* Sets of registers, one bit each: those there are; of x2APIC readable, and writable. */
+#define REG(offset)		BIT_ULL((offset) >> 4)
+#define REGS(first, last)	GENMASK_ULL((last) >> 4, (first) >> 4)
+#define XAPIC_REGS	(REG(APIC_ID) | REG(APIC_LVR) | REGS(APIC_TASKPRI, APIC_ESR) | \
+			 REGS(APIC_ICR, APIC_TMCCT) | REGS(APIC_TDCR, APIC_SELF_IPI))
+#define X2APIC_READABLE	(XAPIC_REGS & ~(REG(APIC_ARBPRI) | REG(APIC_EOI) | REG(APIC_RRR) | \
+					REG(APIC_DFR) | REG(APIC_ICR2) | REG(APIC_SELF_IPI)))
+#define X2APIC_WRITABLE	(REG(APIC_TASKPRI) | REG(APIC_SPIV) | REGS(APIC_LVTT, APIC_TMICT) | \
+			 REG(APIC_TDCR))
 /* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
 #define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 #define APIC_VERSION_VALUE	(0x14 | 5 << 16)	/* six LVT entries */
@@ -36,7 +45,6 @@ struct kvm_lapic {
 	struct hrtimer timer;
 	u64 period_ns;
 	u64 deadline;			/* TSC-deadline mode: the guest's TSC */
-	u8 sipi_vector;
 	bool irr_pending;		/* IRR may have a bit set; false: it has none */
 	u16 isr_count;			/* bits of ISR */
 	u8 regs[REG_PAGE] __aligned(8);
@@ -242,7 +250,7 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		kvm_request(vcpu, REQ_INIT);
 		break;
 	case 6:
-		WRITE_ONCE(apic->sipi_vector, m->vector);
+		WRITE_ONCE(vcpu->sipi_vector, m->vector);
 		kvm_request(vcpu, REQ_SIPI);
 		break;
 	case 7:		/* ExtINT: the PIC is asked, not the message */
@@ -336,11 +344,6 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 			lowest = vcpu;
 	}
 	return lowest ? accept(lowest->lapic, m) : result;
-}
-
-u8 kvm_apic_sipi_vector(struct kvm_vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->lapic->sipi_vector);
 }
 
 /* ---- end of interrupt ------------------------------------------------------------------ */
@@ -488,19 +491,9 @@ static u32 read_register(struct kvm_lapic *apic, unsigned int offset)
 	}
 }
 
-/* Is there a register at this offset (a multiple of 16)? */
-static bool exists(unsigned int offset)
+static bool is_in(u64 set, unsigned int offset)
 {
-	switch (offset) {
-	case APIC_ID: case APIC_LVR: case APIC_TASKPRI: case APIC_ARBPRI:
-	case APIC_PROCPRI: case APIC_EOI: case APIC_RRR: case APIC_LDR:
-	case APIC_DFR: case APIC_SPIV: case APIC_ISR ... APIC_ESR:
-	case APIC_ICR: case APIC_ICR2: case APIC_LVTT ... APIC_TMCCT:
-	case APIC_TDCR: case APIC_SELF_IPI:
-		return true;
-	default:
-		return false;
-	}
+	return offset < REG_PAGE && set & REG(offset);
 }
 
 static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
@@ -633,7 +626,7 @@ bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *dat
 	if (!in_page(vcpu, gpa))
 		return false;
 	memset(data, 0, len);
-	if (exists(offset) && byte + len <= 4)
+	if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
 		value = read_register(vcpu->lapic, offset) >> (8 * byte);
 	memcpy(data, &value, min(len, 4U));
 	return true;
@@ -647,7 +640,7 @@ bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
 
 	if (!in_page(vcpu, gpa))
 		return false;
-	if (len == 4 && !(gpa & 0xf) && exists(offset) && offset != APIC_SELF_IPI) {
+	if (len == 4 && !(gpa & 0xf) && is_in(XAPIC_REGS, offset) && offset != APIC_SELF_IPI) {
 		memcpy(&value, data, 4);
 		write_register(vcpu->lapic, offset, value);
 	}
@@ -660,9 +653,7 @@ int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 	struct kvm_lapic *apic = vcpu->lapic;
 	unsigned int offset = (index - APIC_BASE_MSR) << 4;
 
-	if (!apic || !x2apic(apic) || !exists(offset) || offset == APIC_DFR ||
-	    offset == APIC_ICR2 || offset == APIC_EOI ||
-	    offset == APIC_SELF_IPI || offset == APIC_ARBPRI || offset == APIC_RRR)
+	if (!apic || !x2apic(apic) || !is_in(X2APIC_READABLE, offset))
 		return 1;
 	*value = read_register(apic, offset);
 	if (offset == APIC_ICR)
@@ -695,16 +686,9 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		if (value)
 			return 1;
 		break;
-	case APIC_TASKPRI:
-	case APIC_SPIV:
-	case APIC_LVTT ... APIC_LVTERR:
-	case APIC_TMICT:
-	case APIC_TDCR:
-		if (value >> 32)
-			return 1;
-		break;
 	default:
-		return 1;
+		if (!is_in(X2APIC_WRITABLE, offset) || value >> 32)
+			return 1;
 	}
 	write_register(apic, offset, value);
 	return 0;

@@ -87,6 +87,8 @@ static void free_slot(struct kvm_memslot *slot)
 	kfree(slot);
 }
 
+DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
+
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {
 	return BITS_TO_LONGS(slot->npages) * sizeof(long);
@@ -185,24 +187,23 @@ int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
 {
 	if (!tables || tables > UINT_MAX)
 		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	kvm->user_tables = tables;
 	if (!kvm_ops->tdp)
 		set_table_limit(kvm);
-	mutex_unlock(&kvm->slots_lock);
 	return 0;
 }
 
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region)
 {
-	struct kvm_memslots *slots = slots_locked(kvm);
-	struct kvm_memslot *old, *new = NULL;
+	struct kvm_memslot *old, *new __free(memslot) = NULL;
 	int r = check_region(region);
 
 	if (r)
 		return r;
-	old = slot_by_id(slots, region->slot);
+	guard(mutex)(&kvm->slots_lock);
+	old = slot_by_id(slots_locked(kvm), region->slot);
 	if (!region->memory_size) {
 		if (!old)
 			return -EINVAL;
@@ -220,34 +221,27 @@ int kvm_set_memory_region(struct kvm *kvm,
 
 	if (old) {
 		/* Only the place and the dirty log of a slot may change. */
-		r = -EINVAL;
 		if (old->npages != new->npages || old->hva != new->hva ||
 		    (old->flags ^ new->flags) & KVM_MEM_READONLY)
-			goto out;
-		r = 0;
+			return -EINVAL;
 		if (old->base == new->base && old->flags == new->flags)
-			goto out;
+			return 0;
 	}
-	r = -EEXIST;
-	if (overlaps_other(slots, new, old))
-		goto out;
+	if (overlaps_other(slots_locked(kvm), new, old))
+		return -EEXIST;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
-		r = -ENOMEM;
 		new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
 		if (!new->dirty)
-			goto out;
+			return -ENOMEM;
 		if (old && old->dirty && old->base == new->base)
 			memcpy(new->dirty, old->dirty, dirty_bytes(new));
 		else if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
 			bitmap_set(new->dirty, 0, new->npages);
 	}
-
 	if (!kvm_ops->tdp) {
-		r = -ENOMEM;
-		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap),
-				     GFP_KERNEL_ACCOUNT);
+		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap), GFP_KERNEL_ACCOUNT);
 		if (!new->rmap)
-			goto out;
+			return -ENOMEM;
 	}
 
 publish:
@@ -255,7 +249,7 @@ publish:
 	r = replace_slot(kvm, old, new);
 	if (r) {
 		kvm_mmu_retire_slot(kvm, NULL);
-		goto out;
+		return r;
 	}
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
@@ -265,10 +259,8 @@ publish:
 		kvm_mmu_zap_slot(kvm, old);
 	if (!kvm_ops->tdp)
 		set_table_limit(kvm);
-	new = old;
-out:
-	free_slot(new);
-	return r;
+	new = old;	/* is what goes now */
+	return 0;
 }
 
 /*
@@ -276,8 +268,9 @@ out:
  * piece by piece (below). The pages are write-protected before their bits are
  * handed out, so a write after that is noticed again.
  */
-int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
+int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
+	const struct kvm_dirty_log *log = arg;
 	struct kvm_memslot *slot;
 	unsigned long *copy;
 	size_t bytes, i;
@@ -285,6 +278,7 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 
 	if (log->slot >= KVM_USER_SLOTS)
 		return -EINVAL;
+	guard(mutex)(&kvm->slots_lock);
 	slot = slot_by_id(slots_locked(kvm), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;
@@ -310,8 +304,9 @@ int kvm_get_dirty_log(struct kvm *kvm, const struct kvm_dirty_log *log)
 }
 
 /* Pages that user space is about to send: log their next write. */
-int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
+int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 {
+	const struct kvm_clear_dirty_log *log = arg;
 	u64 first = log->first_page, count = log->num_pages;
 	struct kvm_memslot *slot;
 	unsigned long *pages;
@@ -319,6 +314,7 @@ int kvm_clear_dirty_log(struct kvm *kvm, const struct kvm_clear_dirty_log *log)
 
 	if (log->slot >= KVM_USER_SLOTS || first % 64)
 		return -EINVAL;
+	guard(mutex)(&kvm->slots_lock);
 	slot = slot_by_id(slots_locked(kvm), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;
@@ -367,24 +363,40 @@ static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool w
 	return (void __user *)(slot->hva + (gpa - (slot->base << PAGE_SHIFT)));
 }
 
-int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+static __always_inline int access_guest(struct kvm *kvm, gpa_t gpa, void *buf,
+					unsigned int len, bool write)
 {
 	while (len) {
 		unsigned int n = min_t(unsigned int, len,
 				       PAGE_SIZE - offset_in_page(gpa));
 		struct kvm_memslot *slot;
-		void __user *hva = guest_hva(kvm, gpa, false, &slot);
+		void __user *hva = guest_hva(kvm, gpa, write, &slot);
 
 		/* The slot's addresses were checked when it was made. */
-		if (!hva || raw_copy_from_user(buf, hva, n))
+		if (!hva || (write ? copy_to_user(hva, buf, n) :
+				     raw_copy_from_user(buf, hva, n)))
 			return -EFAULT;
+		if (write)
+			kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		if (write && slot->rmap)
+			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;
 	}
 	return 0;
 }
+
+int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+{
+	return access_guest(kvm, gpa, buf, len, false);
+}
 EXPORT_SYMBOL_GPL(kvm_read_guest);
+
+int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
+{
+	return access_guest(kvm, gpa, (void *)buf, len, true);
+}
 
 /* An entry of a page table: aligned, so within a page. */
 int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
@@ -407,26 +419,6 @@ int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
 fault:
 	__uaccess_end();
 	return -EFAULT;
-}
-
-int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
-{
-	while (len) {
-		unsigned int n = min_t(unsigned int, len,
-				       PAGE_SIZE - offset_in_page(gpa));
-		struct kvm_memslot *slot;
-		void __user *hva = guest_hva(kvm, gpa, true, &slot);
-
-		if (!hva || copy_to_user(hva, buf, n))
-			return -EFAULT;
-		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
-		if (slot->rmap)
-			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
-		gpa += n;
-		buf += n;
-		len -= n;
-	}
-	return 0;
 }
 
 /* 0 done, 1 it differed and *old is what was there, -EFAULT. */

@@ -18,12 +18,9 @@
  * The two formats differ only in the bits of struct kvm_tdp_format. Levels are
  * counted from the leaves: a level-1 entry maps 4 KiB.
  */
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/pagemap.h>
-#include <linux/sched/mm.h>
-#include <linux/slab.h>
 
 #include "kvm.h"
 
@@ -156,10 +153,9 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end, gfn_t step)
 		gfn_t stop = min(end, round_down(start + step, step));
 		LIST_HEAD(freed);
 
-		spin_lock(&kvm->mmu_lock);
-		if (zap_range(kvm, start, stop, &freed))
-			kvm_request_all(kvm, REQ_TLB_FLUSH);
-		spin_unlock(&kvm->mmu_lock);
+		scoped_guard(spinlock, &kvm->mmu_lock)
+			if (zap_range(kvm, start, stop, &freed))
+				kvm_request_all(kvm, REQ_TLB_FLUSH);
 		free_tables(&freed);
 		cond_resched();
 		start = stop;
@@ -168,9 +164,8 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end, gfn_t step)
 
 void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
 {
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	kvm->retiring = slot;
-	spin_unlock(&kvm->mmu_lock);
 }
 
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
@@ -228,11 +223,9 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 	int level;
 	u64 *e;
 
-	spin_lock(&kvm->mmu_lock);
-	if (!kvm_ops->tdp) {
-		kvm_shadow_write_protect(kvm, slot, pages, first, count);
-		goto out;
-	}
+	guard(spinlock)(&kvm->mmu_lock);
+	if (!kvm_ops->tdp)
+		return kvm_shadow_write_protect(kvm, slot, pages, first, count);
 	for_each_set_bit(i, pages, count) {
 		e = find_leaf(kvm, slot->base + first + i, &level);
 		if (e && *e & kvm_ops->tdp->write) {
@@ -242,8 +235,6 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 	}
 	if (flush)
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
-out:
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /* ---- what the host has at an address ------------------------------------------ */
@@ -260,17 +251,15 @@ static int find_device_page(unsigned long hva, bool write, struct host_page *hos
 	if (!args.vma || !(args.vma->vm_flags & (VM_IO | VM_PFNMAP)))
 		goto out;
 	r = follow_pfnmap_start(&args);
-	if (r || (write && !args.writable)) {
-		if (!r)
-			follow_pfnmap_end(&args);
-		r = fixup_user_fault(current->mm, hva,
-				     write ? FAULT_FLAG_WRITE : 0, NULL);
-		if (r)
-			goto out;
-		r = follow_pfnmap_start(&args);
-		if (r)
-			goto out;
+	if (!r && write && !args.writable) {
+		follow_pfnmap_end(&args);
+		r = -EFAULT;
 	}
+	if (r)
+		r = fixup_user_fault(current->mm, hva, write ? FAULT_FLAG_WRITE : 0, NULL) ?:
+		    follow_pfnmap_start(&args);
+	if (r)
+		goto out;
 	host->pfn = args.pfn;
 	host->writable = args.writable;
 	host->ram = pfn_valid(args.pfn) && !PageReserved(pfn_to_page(args.pfn));
@@ -281,7 +270,6 @@ out:
 	return r;
 }
 
-/* The host page behind hva if it is there; does not sleep. */
 int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_page *host)
 {
 	struct page *page[KVM_PEEK_PAGES];
@@ -336,34 +324,26 @@ static int find_host_page(unsigned long hva, bool write, bool may_write,
 /* How large a page the process has mapped at hva; mmu_lock held, not stale. */
 static int host_level(struct kvm *kvm, unsigned long hva)
 {
-	unsigned long flags;
-	int level = 1;
 	pgd_t pgd;
 	p4d_t p4d;
 	pud_t pud;
 	pmd_t pmd;
 
 	/* Interrupts off: the tables that we read are not freed meanwhile. */
-	local_irq_save(flags);
+	guard(irqsave)();
 	pgd = READ_ONCE(*pgd_offset(kvm->mm, hva));
 	if (pgd_none(pgd))
-		goto out;
+		return 1;
 	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
 	if (p4d_none(p4d) || !p4d_present(p4d))
-		goto out;
+		return 1;
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
-		goto out;
-	if (pud_leaf(pud)) {
-		level = 3;
-		goto out;
-	}
+		return 1;
+	if (pud_leaf(pud))
+		return 3;
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (pmd_present(pmd) && pmd_leaf(pmd))
-		level = 2;
-out:
-	local_irq_restore(flags);
-	return level;
+	return pmd_present(pmd) && pmd_leaf(pmd) ? 2 : 1;
 }
 
 /* The largest leaf that may map gfn: it must lie in one slot and one host page. */
@@ -430,12 +410,8 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 		leaf |= PTE_LOGGED;
 	if (is_present(*e) && !is_leaf(*e, level)) {
 		gfn_t first = round_down(gfn, level_pages(level));
-		u64 *old = table_of(*e);
 
-		zap_table(kvm, old, level - 1, first, first,
-			  first + level_pages(level), &freed);
-		release_table(kvm, old, &freed);
-		WRITE_ONCE(*e, 0);
+		zap_range(kvm, first, first + level_pages(level), &freed);
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
 		free_tables(&freed);
 	}
@@ -448,19 +424,16 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 /* The first write to a page since its log was read: the page is there. */
 static bool log_write(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
 {
-	bool logged = false;
 	int level;
 	u64 *e;
 
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	e = find_leaf(kvm, gfn, &level);
-	if (e && level == 1 && *e & PTE_LOGGED) {
-		WRITE_ONCE(*e, *e | kvm_ops->tdp->write);
-		kvm_mark_dirty(slot, gfn);
-		logged = true;
-	}
-	spin_unlock(&kvm->mmu_lock);
-	return logged;
+	if (!e || level != 1 || !(*e & PTE_LOGGED))
+		return false;
+	WRITE_ONCE(*e, *e | kvm_ops->tdp->write);
+	kvm_mark_dirty(slot, gfn);
+	return true;
 }
 
 int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
@@ -493,22 +466,20 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	if (r)
 		return r == -EAGAIN ? FAULT_MAPPED : r;
 
-	spin_lock(&kvm->mmu_lock);
-	if (!kvm->invalidate_count && kvm->invalidate_seq == seq &&
-	    (walk || kvm->tdp_root != KVM_INVALID_PAGE)) {
-		/* A page whose writes are logged becomes writable by a write. */
-		if (walk) {
-			kvm_shadow_map(vcpu, slot, gva, walk, &host, write);
-		} else {
-			level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
-			map_leaf(vcpu, gfn, level, &host,
-				 host.writable && (write || !slot->dirty));
-		}
-		if (write)
-			kvm_mark_dirty(slot, gfn);
-		vcpu->stat[STAT_second_level_map]++;
+	guard(spinlock)(&kvm->mmu_lock);
+	if (kvm->invalidate_count || kvm->invalidate_seq != seq ||
+	    (!walk && kvm->tdp_root == KVM_INVALID_PAGE))
+		return FAULT_MAPPED;
+	/* A page whose writes are logged becomes writable by a write. */
+	if (walk) {
+		kvm_shadow_map(vcpu, slot, gva, walk, &host, write);
+	} else {
+		level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
+		map_leaf(vcpu, gfn, level, &host, host.writable && (write || !slot->dirty));
 	}
-	spin_unlock(&kvm->mmu_lock);
+	if (write)
+		kvm_mark_dirty(slot, gfn);
+	vcpu->stat[STAT_second_level_map]++;
 	return FAULT_MAPPED;
 }
 
@@ -519,10 +490,9 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page)
 
 	if (r)
 		return r;
-	spin_lock(&vcpu->kvm->mmu_lock);
+	guard(spinlock)(&vcpu->kvm->mmu_lock);
 	if (vcpu->kvm->tdp_root != KVM_INVALID_PAGE)
 		map_leaf(vcpu, gpa >> PAGE_SHIFT, 1, &host, false);
-	spin_unlock(&vcpu->kvm->mmu_lock);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_own);
@@ -558,15 +528,13 @@ static bool for_each_hva_range(struct kvm *kvm, unsigned long start,
 	struct kvm_memslots *slots;
 	bool any = false;
 	unsigned int i;
-	int idx;
 
-	idx = srcu_read_lock(&kvm->srcu);
+	guard(srcu)(&kvm->srcu);
 	slots = srcu_dereference(kvm->slots, &kvm->srcu);
 	for (i = 0; i < slots->count; i++)
 		any |= slot_hva_range(kvm, slots->slot[i], start, end, fn, arg);
 	if (kvm->retiring)
 		any |= slot_hva_range(kvm, kvm->retiring, start, end, fn, arg);
-	srcu_read_unlock(&kvm->srcu, idx);
 	return any;
 }
 
@@ -580,18 +548,26 @@ static bool zap_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 	return zap_range(kvm, start, end, freed);
 }
 
+/* Returns whether anything was mapped; begin: until invalidate_range_end(). */
+static bool zap_hva_range(struct kvm *kvm, unsigned long start, unsigned long end, bool begin)
+{
+	LIST_HEAD(freed);
+	bool any;
+
+	scoped_guard(spinlock, &kvm->mmu_lock) {
+		kvm->invalidate_count += begin;
+		any = for_each_hva_range(kvm, start, end, zap_gfns, &freed);
+		if (any)
+			kvm_request_all(kvm, REQ_TLB_FLUSH);
+	}
+	free_tables(&freed);
+	return any;
+}
+
 static int invalidate_range_start(struct mmu_notifier *mn,
 				  const struct mmu_notifier_range *range)
 {
-	struct kvm *kvm = notifier_kvm(mn);
-	LIST_HEAD(freed);
-
-	spin_lock(&kvm->mmu_lock);
-	kvm->invalidate_count++;
-	if (for_each_hva_range(kvm, range->start, range->end, zap_gfns, &freed))
-		kvm_request_all(kvm, REQ_TLB_FLUSH);
-	spin_unlock(&kvm->mmu_lock);
-	free_tables(&freed);
+	zap_hva_range(notifier_kvm(mn), range->start, range->end, true);
 	return 0;
 }
 
@@ -600,12 +576,11 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 {
 	struct kvm *kvm = notifier_kvm(mn);
 
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	kvm->invalidate_seq++;
 	/* A fault that sees the count drop also sees the sequence move. */
 	smp_wmb();
 	kvm->invalidate_count--;
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /* Has the guest touched these pages? With *clear set, forget that it has. */
@@ -642,12 +617,9 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
 		     unsigned long end, bool clear)
 {
 	struct kvm *kvm = notifier_kvm(mn);
-	bool young;
 
-	spin_lock(&kvm->mmu_lock);
-	young = for_each_hva_range(kvm, start, end, age_gfns, &clear);
-	spin_unlock(&kvm->mmu_lock);
-	return young;
+	guard(spinlock)(&kvm->mmu_lock);
+	return for_each_hva_range(kvm, start, end, age_gfns, &clear);
 }
 
 /*
@@ -657,19 +629,8 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
 static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
 			     unsigned long start, unsigned long end)
 {
-	if (kvm_ops->tdp && !kvm_ops->tdp->accessed) {
-		struct kvm *kvm = notifier_kvm(mn);
-		LIST_HEAD(freed);
-		bool young;
-
-		spin_lock(&kvm->mmu_lock);
-		young = for_each_hva_range(kvm, start, end, zap_gfns, &freed);
-		if (young)
-			kvm_request_all(kvm, REQ_TLB_FLUSH);
-		spin_unlock(&kvm->mmu_lock);
-		free_tables(&freed);
-		return young;
-	}
+	if (kvm_ops->tdp && !kvm_ops->tdp->accessed)
+		return zap_hva_range(notifier_kvm(mn), start, end, false);
 	return age_range(mn, start, end, true);
 }
 
@@ -747,10 +708,7 @@ void kvm_mmu_destroy_vm(struct kvm *kvm)
 		return;
 	}
 	zap_all(kvm);
-	spin_lock(&kvm->mmu_lock);
 	kvm->tdp_root = KVM_INVALID_PAGE;
-	kvm->tdp_pages--;
-	spin_unlock(&kvm->mmu_lock);
-	WARN_ON_ONCE(kvm->tdp_pages);
+	WARN_ON_ONCE(--kvm->tdp_pages);
 	free_page((unsigned long)root);
 }

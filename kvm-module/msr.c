@@ -202,7 +202,8 @@ static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 /* KVM_{HAS,GET,SET}_DEVICE_ATTR of a vCPU: the offset is the one there is. */
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr)
 {
-	u64 __user *user = (u64 __user *)attr->addr, offset;
+	u64 __user *user = (u64 __user *)attr->addr;
+	u64 offset;
 
 	if (attr->flags || attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
 		return -ENXIO;
@@ -251,25 +252,41 @@ static bool valid_memory_type(u8 type)
 	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6;
 }
 
-static bool valid_memory_types(u64 value)
+/* Eight of them: in a fixed-range MTRR, or in PAT with 7: MTRRs may override. */
+static bool valid_memory_types(u64 value, bool pat)
 {
 	int i;
 
 	for (i = 0; i < 8; i++, value >>= 8)
-		if (!valid_memory_type(value))
+		if (!valid_memory_type(value) && !(pat && (u8)value == 7))
 			return false;
 	return true;
 }
 
-static bool valid_pat(u64 value)
+/* The registers that are a field of struct kvm_vcpu. */
+static const struct {
+	u32 index;
+	u16 offset;
+} fields[] = {
+	{ MSR_IA32_TSC_ADJUST,	offsetof(struct kvm_vcpu, tsc_adjust) },
+	{ MSR_EFER,		offsetof(struct kvm_vcpu, efer) },
+	{ MSR_IA32_CR_PAT,	offsetof(struct kvm_vcpu, pat) },
+	{ MSR_IA32_MCG_CAP,	offsetof(struct kvm_vcpu, mcg_cap) },
+	{ MSR_IA32_MCG_STATUS,	offsetof(struct kvm_vcpu, mcg_status) },
+	{ MSR_IA32_MCG_CTL,	offsetof(struct kvm_vcpu, mcg_ctl) },
+	{ MSR_IA32_XSS,		offsetof(struct kvm_vcpu, xss) },
+	{ MSR_TSC_AUX,		offsetof(struct kvm_vcpu, tsc_aux) },
+	{ MSR_IA32_SPEC_CTRL,	offsetof(struct kvm_vcpu, spec_ctrl) },
+};
+
+static u64 *find_field(struct kvm_vcpu *vcpu, u32 index)
 {
 	int i;
 
-	/* As MTRR types, plus 7: uncached, MTRRs may override. */
-	for (i = 0; i < 8; i++, value >>= 8)
-		if ((u8)value != 7 && !valid_memory_type(value))
-			return false;
-	return true;
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		if (fields[i].index == index)
+			return (void *)vcpu + fields[i].offset;
+	return NULL;
 }
 
 /* The MTRR with this index, NULL if there is none. */
@@ -301,7 +318,7 @@ static bool valid_mtrr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	if (index == MSR_MTRRdefType)
 		return !(value & ~0xcffULL) && valid_memory_type(value);
 	if (index < 0x200 || index > 0x20f)
-		return valid_memory_types(value);
+		return valid_memory_types(value, false);
 	if (value & beyond)
 		return false;
 	if (index & 1)
@@ -343,6 +360,7 @@ static int set_mce(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 
 int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
+	bool refused = false;
 	u64 *reg;
 	int i, r;
 
@@ -354,9 +372,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_TSC:
 		*value = kvm_guest_tsc(vcpu);
 		return 0;
-	case MSR_IA32_TSC_ADJUST:
-		*value = vcpu->tsc_adjust;
-		return 0;
 	case MSR_IA32_APICBASE:
 		*value = vcpu->apic_base;
 		return 0;
@@ -367,59 +382,49 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 			break;
 		*value = kvm_apic_get_deadline(vcpu);
 		return 0;
-	case MSR_EFER:
-		*value = vcpu->efer;
-		return 0;
 	case MSR_MTRRcap:
 		/* 8 variable ranges, fixed ranges, write-combining */
 		*value = 0x508;
 		return 0;
-	case MSR_IA32_MCG_CAP:
-		*value = vcpu->mcg_cap;
-		return 0;
-	case MSR_IA32_MCG_STATUS:
-		*value = vcpu->mcg_status;
-		return 0;
-	case MSR_IA32_MCG_CTL:
-		*value = vcpu->mcg_ctl;
-		return !(vcpu->mcg_cap & MCG_CTL_P) && !host;
 	case MSR_IA32_P5_MC_ADDR:
 	case MSR_IA32_P5_MC_TYPE:
 		*value = 0;
 		return 0;
+	case MSR_IA32_MCG_CTL:
+		refused = !(vcpu->mcg_cap & MCG_CTL_P) && !host;
+		break;
 	case MSR_IA32_XSS:
-		*value = vcpu->xss;
-		return !host;
+		refused = !host;
+		break;
 	case MSR_TSC_AUX:
-		*value = vcpu->tsc_aux;
-		return !has_tsc_aux() ||
-		       (!host && !kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
-			!kvm_guest_has(vcpu, X86_FEATURE_RDPID));
+		refused = !has_tsc_aux() || (!host && !vcpu->wants_tsc_aux);
+		break;
 	case MSR_IA32_SPEC_CTRL:
-		*value = vcpu->spec_ctrl;
-		return !has_spec_ctrl();
+		refused = !has_spec_ctrl();
+		break;
 	case MSR_PLATFORM_INFO:
-		if (!host && vcpu->kvm->hide_platform_info)
-			return 1;
+		refused = !host && vcpu->kvm->hide_platform_info;
 		break;
 	case MSR_IA32_ARCH_CAPABILITIES:
 		if (!host && !kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES))
 			return 1;
 		return kvm_get_feature_msr(index, value);
 	}
-	if (kvm_pv_has_msr(vcpu, index, host)) {
+	if (refused)
+		return 1;
+	reg = find_field(vcpu, index);
+	if (!reg && kvm_pv_has_msr(vcpu, index, host)) {
 		*value = kvm_pv_get_msr(vcpu, index);
 		return 0;
 	}
-	reg = find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
-	if (reg) {
-		*value = *reg;
-		return 0;
+	reg = reg ?: find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
+	if (!reg) {
+		i = plain_index(index);
+		if (i < 0)
+			return KVM_MSR_UNKNOWN;
+		reg = &vcpu->msrs[i];
 	}
-	i = plain_index(index);
-	if (i < 0)
-		return KVM_MSR_UNKNOWN;
-	*value = vcpu->msrs[i];
+	*value = *reg;
 	return 0;
 }
 
@@ -493,7 +498,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 
 	switch (index) {
 	case MSR_IA32_CR_PAT:
-		if (!valid_pat(value))
+		if (!valid_memory_types(value, true))
 			return 1;
 		break;
 	case MSR_FS_BASE:
@@ -534,6 +539,9 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return 0;
 	case MSR_EFER:
 		return kvm_set_efer(vcpu, value, host);
+	case MSR_IA32_CR_PAT:
+		vcpu->pat = value;
+		return 0;
 	case MSR_IA32_MCG_STATUS:
 		vcpu->mcg_status = value;
 		return 0;

@@ -9,7 +9,6 @@
  * intercepts_changed), so that every access comes by here.
  */
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <asm/apicdef.h>
 
 #include "kvm.h"
@@ -17,10 +16,7 @@
 struct kvm_filter {
 	bool allow;			/* what no range speaks of */
 	unsigned int count;
-	struct {
-		u32 flags, base, nmsrs;
-		unsigned long *allowed;
-	} range[KVM_MSR_FILTER_MAX_RANGES];
+	struct kvm_msr_filter_range range[KVM_MSR_FILTER_MAX_RANGES];	/* bitmaps: ours */
 };
 
 static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
@@ -36,7 +32,7 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 		if (filter->range[i].flags & access &&
 		    index - filter->range[i].base < filter->range[i].nmsrs)
 			return test_bit(index - filter->range[i].base,
-					filter->range[i].allowed);
+					(unsigned long *)filter->range[i].bitmap);
 	return filter->allow;
 }
 
@@ -76,10 +72,8 @@ static int resume(struct kvm_vcpu *vcpu)
 
 	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
 		return 1;	/* user space went elsewhere */
-	if (READ_ONCE(run->msr.error)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	if (READ_ONCE(run->msr.error))
+		return kvm_handle_gp(vcpu);
 	return finish(vcpu, READ_ONCE(run->msr.data), vcpu->io.write);
 }
 
@@ -93,10 +87,8 @@ static int handle_msr(struct kvm_vcpu *vcpu, bool write)
 	reason = refused(vcpu, index, &value, write);
 	if (likely(!reason))
 		return finish(vcpu, value, write);
-	if (!(vcpu->kvm->msr_exits & reason)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	if (!(vcpu->kvm->msr_exits & reason))
+		return kvm_handle_gp(vcpu);
 	run->exit_reason = write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR;
 	run->msr.error = 0;
 	memset(run->msr.pad, 0, sizeof(run->msr.pad));
@@ -128,14 +120,14 @@ static void free_filter(struct kvm_filter *filter)
 	unsigned int i;
 
 	for (i = 0; filter && i < filter->count; i++)
-		kfree(filter->range[i].allowed);
+		kfree(filter->range[i].bitmap);
 	kfree(filter);
 }
 
 static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filter_range *r)
 {
 	size_t bytes = BITS_TO_LONGS((u64)r->nmsrs) * sizeof(long);
-	unsigned long *bits;
+	void *bits;
 
 	if (!r->nmsrs)
 		return 0;
@@ -145,15 +137,14 @@ static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filt
 	bits = memdup_user((void __user *)r->bitmap, bytes);
 	if (IS_ERR(bits))
 		return PTR_ERR(bits);
-	filter->range[filter->count].flags = r->flags;
-	filter->range[filter->count].base = r->base;
-	filter->range[filter->count].nmsrs = r->nmsrs;
-	filter->range[filter->count++].allowed = bits;
+	filter->range[filter->count] = *r;
+	filter->range[filter->count++].bitmap = bits;
 	return 0;
 }
 
-int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args)
+int kvm_set_msr_filter(struct kvm *kvm, void *arg)
 {
+	const struct kvm_msr_filter *args = arg;
 	struct kvm_filter *filter, *old;
 	int i, r = 0;
 
@@ -175,12 +166,11 @@ int kvm_set_msr_filter(struct kvm *kvm, const struct kvm_msr_filter *args)
 	if (r)
 		return r;
 
-	mutex_lock(&kvm->slots_lock);
+	guard(mutex)(&kvm->slots_lock);
 	old = rcu_replace_pointer(kvm->msr_filter, filter,
 				  lockdep_is_held(&kvm->slots_lock));
 	synchronize_srcu_expedited(&kvm->srcu);
 	kvm_request_all(kvm, REQ_INTERCEPTS);
-	mutex_unlock(&kvm->slots_lock);
 	free_filter(old);
 	return 0;
 }

@@ -48,15 +48,12 @@ u64 kvm_clock_ns(struct kvm *kvm)
 {
 	u32 mul;
 	s8 shift;
-	u64 ns;
 
 	if (!kvm_clock_stable())
 		return ktime_get_boottime_ns() + READ_ONCE(kvm->clock.offset);
 	tick_length(kvm->default_tsc_khz, &mul, &shift);
-	spin_lock(&kvm->clock.lock);
-	ns = kvm->clock.ns + pvclock_scale_delta(rdtsc() - kvm->clock.tsc, mul, shift);
-	spin_unlock(&kvm->clock.lock);
-	return ns;
+	guard(spinlock)(&kvm->clock.lock);
+	return kvm->clock.ns + pvclock_scale_delta(rdtsc() - kvm->clock.tsc, mul, shift);
 }
 
 /* Set the clock; the vCPUs tell their guest before they enter it again. */
@@ -197,18 +194,16 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 {
 	u8 preempted = KVM_VCPU_PREEMPTED;
-	int idx;
 
 	/* Shadow paging would want mmu_lock, which is not to be had here. */
 	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) || !kvm_ops->tdp)
 		return;
 	vcpu->pv.preempted = true;
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	guard(srcu)(&vcpu->kvm->srcu);
 	pagefault_disable();
 	kvm_write_guest(vcpu->kvm, steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
 			&preempted, sizeof(preempted));
 	pagefault_enable();
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 /* ... and comes back, or KVM_RUN begins. */

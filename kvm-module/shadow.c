@@ -479,7 +479,8 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 	memset(s->pdpte, 0, sizeof(s->pdpte));
 	if (paging && !kvm_is_long_mode(vcpu) && vcpu->cr4 & X86_CR4_PAE)
 		read_pdptes(vcpu, s->pdpte);
-	spin_lock(&kvm->mmu_lock);
+	kvm_request(vcpu, REQ_TLB_FLUSH);
+	guard(spinlock)(&kvm->mmu_lock);
 	compare_all(kvm);
 	s->generation = kvm->shadow.generation;
 	if (kvm_is_long_mode(vcpu)) {
@@ -487,7 +488,7 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 		key.gfn = (kvm_ops->get_cr3(vcpu) & PTE_ADDR) >> PAGE_SHIFT;
 		s->root[0] = find_or_add(vcpu, key);
 		s->cr3 = __pa(s->root[0]->table);
-		goto out;
+		return 0;
 	}
 	for (i = 0; i < 4; i++) {
 		s->root[i] = NULL;
@@ -508,9 +509,6 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 		s->pdpt[i] = __pa(s->root[i]->table) | _PAGE_PRESENT;
 	}
 	s->cr3 = __pa(s->pdpt);
-out:
-	spin_unlock(&kvm->mmu_lock);
-	kvm_request(vcpu, REQ_TLB_FLUSH);
 	return 0;
 }
 
@@ -673,11 +671,9 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 	}
 	for (level = sp->key.level; level > 1; level--) {
 		union shadow_key key = key_below(vcpu, gva, w, level);
-		u64 guest = level >= w->leaf ? w->entry[level] : 0;
+		u64 guest = w->leaf && level >= w->leaf ? w->entry[level] : 0;
 		struct shadow_page *child = NULL;
 
-		if (!w->leaf)
-			guest = 0;
 		i = index_at(gva, level);
 		if (sp->table->entry[i])
 			child = child_of(sp->table->entry[i]);
@@ -707,16 +703,12 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 /* A page fault of the guest on our tables. gva and code: the processor's. */
 int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
 {
-	u32 access = 0;
+	u32 access = (code & X86_PF_WRITE ? ACCESS_WRITE : 0) |
+		     (code & X86_PF_USER ? ACCESS_USER : 0) |
+		     (code & X86_PF_INSTR ? ACCESS_EXEC : 0);
 	struct kvm_walk w;
 	int r;
 
-	if (code & X86_PF_WRITE)
-		access |= ACCESS_WRITE;
-	if (code & X86_PF_USER)
-		access |= ACCESS_USER;
-	if (code & X86_PF_INSTR)
-		access |= ACCESS_EXEC;
 	r = kvm_walk(vcpu, gva, access, &w);
 	if (r < 0) {
 		/* A table outside of memory maps nothing. */
@@ -741,7 +733,7 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 	struct kvm *kvm = vcpu->kvm;
 	struct shadow_page *sp, *next;
 
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	list_for_each_entry_safe(sp, next, &kvm->shadow.compare, compare) {
 		if (sp->key.level == 1)
 			break;
@@ -760,7 +752,6 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 		if (!sp->used)
 			list_del_init(&sp->compare);
 	}
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /* ---- for the rest of the module --------------------------------------------------------- */
@@ -768,9 +759,8 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 /* User space or the emulator wrote to a page. */
 void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn)
 {
-	spin_lock(&kvm->mmu_lock);
+	guard(spinlock)(&kvm->mmu_lock);
 	untrack(kvm, gfn);
-	spin_unlock(&kvm->mmu_lock);
 }
 
 /*

@@ -87,8 +87,8 @@ static int get_sregs(struct kvm_vcpu *vcpu, void *arg)
 
 	for (i = 0; i < NR_SEGS; i++)
 		kvm_ops->get_segment(vcpu, i, sregs_segment(s, i));
-	kvm_ops->get_gdt(vcpu, &s->gdt);
-	kvm_ops->get_idt(vcpu, &s->idt);
+	kvm_ops->get_table(vcpu, SEG_GDTR, &s->gdt);
+	kvm_ops->get_table(vcpu, SEG_IDTR, &s->idt);
 	s->cr0 = vcpu->cr0;
 	s->cr2 = vcpu->cr2;
 	s->cr3 = kvm_ops->get_cr3(vcpu);
@@ -132,14 +132,15 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->io.stale = true;
-	kvm_ops->set_gdt(vcpu, &s->gdt);
-	kvm_ops->set_idt(vcpu, &s->idt);
+	kvm_ops->set_table(vcpu, SEG_GDTR, &s->gdt);
+	kvm_ops->set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
 	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;
-	kvm_ops->set_efer(vcpu, s->efer);
-	kvm_ops->set_cr0(vcpu, s->cr0);
-	kvm_ops->set_cr4(vcpu, s->cr4);
+	vcpu->efer = s->efer;
+	vcpu->cr0 = s->cr0;
+	vcpu->cr4 = s->cr4;
+	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, s->cr3);
 	for (i = 0; i < NR_SEGS; i++)
 		kvm_ops->set_segment(vcpu, i, sregs_segment(s, i));
@@ -325,8 +326,10 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- registers in struct kvm_run ------------------------------------------------ */
 
-int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
+int kvm_get_synced_regs(struct kvm_vcpu *vcpu)
 {
+	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 	union {
 		struct kvm_regs regs;
@@ -354,8 +357,9 @@ int kvm_get_synced_regs(struct kvm_vcpu *vcpu, u64 dirty, u64 valid)
 	return r;
 }
 
-void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
+void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 {
+	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 
 	if (valid & KVM_SYNC_X86_REGS)
@@ -372,16 +376,35 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu, u64 valid)
 
 /* ---- FPU state ------------------------------------------------------------------------------------ */
 
-static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+/* The guest's XSAVE area, to be kvfree()d; NULL: no memory. */
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
 {
 	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+
+	if (buf)
+		fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
+					       vcpu->fpu.fpstate->user_xfeatures,
+					       vcpu->guest_pkru);
+	return buf;
+}
+
+/* Frees the area; result: an errno. */
+int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf)
+{
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
+					       &vcpu->guest_pkru);
+
+	kvfree(buf);
+	return r;
+}
+
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+{
+	void *buf = kvm_copy_xsave(vcpu, size);
 	int r;
 
 	if (!buf)
 		return -ENOMEM;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
-				       vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
 	r = copy_to_user(argp, buf, size) ? -EFAULT : 0;
 	kvfree(buf);
 	return r;
@@ -389,72 +412,47 @@ static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size
 
 static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 {
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
-				  sizeof(struct kvm_xsave));
-	void *buf = vmemdup_user(argp, size);
-	int r;
+	void *buf = vmemdup_user(argp, kvm_xsave2_size());
 
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
-	r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
-					   &vcpu->guest_pkru);
-	kvfree(buf);
-	return r;
+	return IS_ERR(buf) ? PTR_ERR(buf) : kvm_replace_xsave(vcpu, buf);
 }
 
-/* The legacy FXSAVE image is the head of the XSAVE area. */
-static int access_fpu(struct kvm_vcpu *vcpu, struct kvm_fpu *fpu, bool set)
-{
-	unsigned int size = max_t(unsigned int, kvm_xsave_size(),
-				  sizeof(struct kvm_xsave));
-	struct xregs_state *xsave = kvzalloc(size, GFP_KERNEL_ACCOUNT);
-	struct fxregs_state *fx;
-	int r = 0;
-
-	if (!xsave)
-		return -ENOMEM;
-	fx = &xsave->i387;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, xsave, size,
-				       vcpu->fpu.fpstate->user_xfeatures,
-				       vcpu->guest_pkru);
-	if (!set) {
-		memset(fpu, 0, sizeof(*fpu));
-		memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
-		fpu->fcw = fx->cwd;
-		fpu->fsw = fx->swd;
-		fpu->ftwx = fx->twd;
-		fpu->last_opcode = fx->fop;
-		fpu->last_ip = fx->rip;
-		fpu->last_dp = fx->rdp;
-		memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
-		fpu->mxcsr = fx->mxcsr;
-	} else {
-		memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
-		fx->cwd = fpu->fcw;
-		fx->swd = fpu->fsw;
-		fx->twd = fpu->ftwx;
-		fx->fop = fpu->last_opcode;
-		fx->rip = fpu->last_ip;
-		fx->rdp = fpu->last_dp;
-		memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
-		fx->mxcsr = fpu->mxcsr;
-		xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
-		r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, xsave,
-						   kvm_caps.xcr0,
-						   &vcpu->guest_pkru);
-	}
-	kvfree(xsave);
-	return r;
-}
+/*
+ * The legacy FXSAVE image is the head of the XSAVE area. What both formats have
+ * between FCW and the last data pointer looks the same.
+ */
+#define FPU_POINTERS	(offsetofend(struct fxregs_state, rdp))
 
 static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	return access_fpu(vcpu, arg, false);
+	struct fxregs_state *fx = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct kvm_fpu *fpu = arg;
+
+	if (!fx)
+		return -ENOMEM;
+	memcpy(fpu->fpr, fx->st_space, sizeof(fpu->fpr));
+	memcpy(arg + offsetof(struct kvm_fpu, fcw), fx, FPU_POINTERS);
+	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
+	fpu->mxcsr = fx->mxcsr;
+	kvfree(fx);
+	return 0;
 }
 
 static int set_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	return access_fpu(vcpu, arg, true);
+	struct xregs_state *xsave = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct fxregs_state *fx = &xsave->i387;
+	struct kvm_fpu *fpu = arg;
+
+	if (!xsave)
+		return -ENOMEM;
+	fpu->pad1 = 0;
+	memcpy(fx->st_space, fpu->fpr, sizeof(fpu->fpr));
+	memcpy(fx, arg + offsetof(struct kvm_fpu, fcw), FPU_POINTERS);
+	memcpy(fx->xmm_space, fpu->xmm, sizeof(fpu->xmm));
+	fx->mxcsr = fpu->mxcsr;
+	xsave->header.xfeatures |= XFEATURE_MASK_FPSSE;
+	return kvm_replace_xsave(vcpu, xsave);
 }
 
 static int get_xcrs(struct kvm_vcpu *vcpu, void *arg)
@@ -485,11 +483,13 @@ static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
 
 /* ---- MSRs, machine checks, CPUID ------------------------------------------------------------------- */
 
-static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
+/* Without a vCPU: of the MSRs that tell features. Returns how many it got to. */
+int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
 {
 	struct kvm_msr_entry entry;
 	struct kvm_msrs head;
 	u32 i;
+	int r;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
@@ -498,27 +498,25 @@ static int access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set) {
-			if (kvm_set_msr(vcpu, entry.index, entry.data, true))
-				break;
-			continue;
-		}
-		if (kvm_get_msr(vcpu, entry.index, &entry.data, true))
+		if (set)
+			r = kvm_set_msr(vcpu, entry.index, entry.data, true);
+		else if (vcpu)
+			r = kvm_get_msr(vcpu, entry.index, &entry.data, true);
+		else
+			r = kvm_get_feature_msr(entry.index, &entry.data);
+		if (r)
 			break;
-		if (copy_to_user(&user->entries[i], &entry, sizeof(entry)))
+		if (!set && copy_to_user(&user->entries[i], &entry, sizeof(entry)))
 			return -EFAULT;
 	}
 	return i;
 }
 
-static int setup_mce(struct kvm_vcpu *vcpu, void __user *argp)
+static int setup_mce(struct kvm_vcpu *vcpu, void *arg)
 {
-	u64 mcg_cap;
-	u32 banks, i;
+	u64 mcg_cap = *(u64 *)arg;
+	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
 
-	if (copy_from_user(&mcg_cap, argp, sizeof(mcg_cap)))
-		return -EFAULT;
-	banks = mcg_cap & MCG_BANKCNT_MASK;
 	if (!banks || banks > KVM_MCE_BANKS ||
 	    mcg_cap & ~(u64)(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK))
 		return -EINVAL;
@@ -551,15 +549,9 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 			kvm_request(vcpu, REQ_TRIPLE_FAULT);
 			return 0;
 		}
-		bank[1] = mce->status |
-			  (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
-		bank[2] = mce->addr;
-		bank[3] = mce->misc;
 		vcpu->mcg_status = mce->mcg_status;
 		kvm_queue_exception(vcpu, X86_TRAP_MC);
-		return 0;
-	}
-	if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
+	} else if (bank[1] & MCI_STATUS_VAL && bank[1] & MCI_STATUS_UC) {
 		bank[1] |= MCI_STATUS_OVER;
 		return 0;
 	}
@@ -572,53 +564,29 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 /* The older form, without an index. */
 static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 {
-	struct kvm_cpuid_entry *old;
+	struct kvm_cpuid_entry *old __free(kvfree) = NULL;
 	struct kvm_cpuid_entry2 *new;
 	struct kvm_cpuid head;
-	int i, r;
+	int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	old = vmemdup_array_user(user->entries, head.nent, sizeof(*old));
-	if (IS_ERR(old))
-		return PTR_ERR(old);
-	new = kvcalloc(max(head.nent, 1U), sizeof(*new), GFP_KERNEL_ACCOUNT);
-	r = new ? 0 : -ENOMEM;
-	for (i = 0; new && i < head.nent; i++) {
-		new[i].function = old[i].function;
-		new[i].eax = old[i].eax;
-		new[i].ebx = old[i].ebx;
-		new[i].ecx = old[i].ecx;
-		new[i].edx = old[i].edx;
-	}
-	if (new)
-		r = kvm_replace_cpuid(vcpu, new, head.nent);
-	kvfree(old);
-	return r;
-}
-
-static int set_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
-{
-	struct kvm_cpuid2 head;
-
-	if (copy_from_user(&head, user, sizeof(head)))
+	old = kvcalloc(head.nent + 1, sizeof(*old), GFP_KERNEL_ACCOUNT);
+	if (!old)
+		return -ENOMEM;
+	if (copy_from_user(old, user->entries, head.nent * sizeof(*old)))
 		return -EFAULT;
-	return kvm_set_cpuid2(vcpu, &head, user->entries);
-}
-
-static int get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
-{
-	struct kvm_cpuid2 head;
-	int r;
-
-	if (copy_from_user(&head, user, sizeof(head)))
-		return -EFAULT;
-	r = kvm_get_cpuid2(vcpu, &head, user->entries);
-	if (r)
-		return r;
-	return copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
+	new = kvcalloc(head.nent + 1, sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	for (i = 0; i < head.nent; i++)
+		new[i] = (struct kvm_cpuid_entry2){
+			.function = old[i].function, .eax = old[i].eax,
+			.ebx = old[i].ebx, .ecx = old[i].ecx, .edx = old[i].edx,
+		};
+	return kvm_replace_cpuid(vcpu, new, head.nent);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */
@@ -628,11 +596,10 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 	struct kvm_translation *t = arg;
 	gpa_t gpa = 0;
 	u32 code;
-	int idx, r;
+	int r;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	guard(srcu)(&vcpu->kvm->srcu);
 	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	t->physical_address = r ? ~0ULL : gpa;
 	t->valid = !r;
 	t->writeable = 1;
@@ -712,66 +679,61 @@ static int set_vapic_addr(struct kvm_vcpu *vcpu, void *arg)
 	return vcpu->lapic && !vapic->vapic_addr ? 0 : -EINVAL;
 }
 
-static int enable_cap(struct kvm_vcpu *vcpu, void __user *argp)
+static int enable_cap(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct kvm_enable_cap cap;
+	const struct kvm_enable_cap *cap = arg;
 
-	if (copy_from_user(&cap, argp, sizeof(cap)))
-		return -EFAULT;
-	if (cap.flags || cap.cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
 		return -EINVAL;
-	vcpu->pv.enforce_cpuid = cap.args[0];
+	vcpu->pv.enforce_cpuid = cap->args[0];
 	return 0;
 }
 
-/*
- * The ioctls whose argument is one structure. Their numbers say its size and
- * whether it is copied in, out or both; fn gets zeros where nothing is copied in.
- */
-static const struct {
-	unsigned int ioctl;
-	int (*fn)(struct kvm_vcpu *vcpu, void *arg);
-} state_ioctls[] = {
-	{ KVM_GET_REGS, get_regs },
-	{ KVM_SET_REGS, set_regs },
-	{ KVM_GET_SREGS, get_sregs },
-	{ KVM_SET_SREGS, set_sregs },
-	{ KVM_GET_MP_STATE, get_mp_state },
-	{ KVM_SET_MP_STATE, set_mp_state },
-	{ KVM_GET_VCPU_EVENTS, get_events },
-	{ KVM_SET_VCPU_EVENTS, set_events },
-	{ KVM_GET_DEBUGREGS, get_debugregs },
-	{ KVM_SET_DEBUGREGS, set_debugregs },
-	{ KVM_SET_GUEST_DEBUG, set_guest_debug },
-	{ KVM_GET_FPU, get_fpu },
-	{ KVM_SET_FPU, set_fpu },
-	{ KVM_GET_XCRS, get_xcrs },
-	{ KVM_SET_XCRS, set_xcrs },
-	{ KVM_TRANSLATE, translate },
-	{ KVM_INTERRUPT, queue_interrupt },
-	{ KVM_GET_LAPIC, get_lapic },
-	{ KVM_SET_LAPIC, set_lapic },
-	{ KVM_SET_VAPIC_ADDR, set_vapic_addr },
-	{ KVM_X86_SET_MCE, set_mce },
+static const struct kvm_struct_ioctl state_ioctls[] = {
+	{ KVM_GET_REGS, .vcpu = get_regs },
+	{ KVM_SET_REGS, .vcpu = set_regs },
+	{ KVM_GET_SREGS, .vcpu = get_sregs },
+	{ KVM_SET_SREGS, .vcpu = set_sregs },
+	{ KVM_GET_MP_STATE, .vcpu = get_mp_state },
+	{ KVM_SET_MP_STATE, .vcpu = set_mp_state },
+	{ KVM_GET_VCPU_EVENTS, .vcpu = get_events },
+	{ KVM_SET_VCPU_EVENTS, .vcpu = set_events },
+	{ KVM_GET_DEBUGREGS, .vcpu = get_debugregs },
+	{ KVM_SET_DEBUGREGS, .vcpu = set_debugregs },
+	{ KVM_SET_GUEST_DEBUG, .vcpu = set_guest_debug },
+	{ KVM_GET_FPU, .vcpu = get_fpu },
+	{ KVM_SET_FPU, .vcpu = set_fpu },
+	{ KVM_GET_XCRS, .vcpu = get_xcrs },
+	{ KVM_SET_XCRS, .vcpu = set_xcrs },
+	{ KVM_TRANSLATE, .vcpu = translate },
+	{ KVM_INTERRUPT, .vcpu = queue_interrupt },
+	{ KVM_GET_LAPIC, .vcpu = get_lapic },
+	{ KVM_SET_LAPIC, .vcpu = set_lapic },
+	{ KVM_SET_VAPIC_ADDR, .vcpu = set_vapic_addr },
+	{ KVM_X86_SETUP_MCE, .vcpu = setup_mce },
+	{ KVM_X86_SET_MCE, .vcpu = set_mce },
+	{ KVM_ENABLE_CAP, .vcpu = enable_cap },
 };
 
-static int state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
+/* vcpu: NULL, or the VM's that it is for. */
+int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
+		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 {
+	/* The direction of KVM_SET_IRQCHIP's number is wrong. */
+	bool in = _IOC_DIR(ioctl) & _IOC_WRITE || ioctl == KVM_SET_IRQCHIP;
+	bool out = _IOC_DIR(ioctl) & _IOC_READ && ioctl != KVM_SET_IRQCHIP;
 	unsigned int size = _IOC_SIZE(ioctl);
-	int i, r = 0;
 	void *arg;
+	int r;
 
-	for (i = 0; state_ioctls[i].ioctl != ioctl; )
-		if (++i == ARRAY_SIZE(state_ioctls))
+	for (; row->number != ioctl; row++)
+		if (!--rows)
 			return -ENOTTY;
-	arg = kzalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!arg)
-		return -ENOMEM;
-	if (_IOC_DIR(ioctl) & _IOC_WRITE && copy_from_user(arg, argp, size))
-		r = -EFAULT;
-	if (!r)
-		r = state_ioctls[i].fn(vcpu, arg);
-	if (!r && _IOC_DIR(ioctl) & _IOC_READ && copy_to_user(argp, arg, size))
+	arg = in ? memdup_user(argp, size) : kzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (IS_ERR_OR_NULL(arg))
+		return arg ? PTR_ERR(arg) : -ENOMEM;
+	r = vcpu ? row->vcpu(vcpu, arg) : row->vm(kvm, arg);
+	if (!r && out && copy_to_user(argp, arg, size))
 		r = -EFAULT;
 	kfree(arg);
 	return r;
@@ -795,30 +757,25 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 		return set_signal_mask(vcpu, argp);
 	case KVM_GET_MSRS:
 	case KVM_SET_MSRS:
-		return access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
+		return kvm_access_msrs(vcpu, argp, ioctl == KVM_SET_MSRS);
 	case KVM_GET_CPUID2:
-		return get_cpuid2(vcpu, argp);
+		return kvm_get_cpuid2(vcpu, argp);
 	case KVM_SET_CPUID:
 		return set_cpuid(vcpu, argp);
 	case KVM_SET_CPUID2:
-		return set_cpuid2(vcpu, argp);
+		return kvm_set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
 		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
 			return -EINVAL;
 		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
 	case KVM_GET_XSAVE2:
-		return get_xsave(vcpu, argp, max_t(unsigned int, kvm_xsave_size(),
-						   sizeof(struct kvm_xsave)));
+		return get_xsave(vcpu, argp, kvm_xsave2_size());
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
-	case KVM_X86_SETUP_MCE:
-		return setup_mce(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
 		return vcpu->tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
-	case KVM_ENABLE_CAP:
-		return enable_cap(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:
 		if (!(vcpu->pv.system_time & 1))
 			return -EINVAL;	/* it has no clock to be told by */
@@ -828,6 +785,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(vcpu->kvm, vcpu);
 	default:
-		return state_ioctl(vcpu, ioctl, argp);
+		return kvm_struct_ioctl(state_ioctls, ARRAY_SIZE(state_ioctls), vcpu->kvm,
+					vcpu, ioctl, argp);
 	}
 }

@@ -42,57 +42,32 @@ static void add_vm_stats(struct kvm *kvm, u64 *sum)
 		sum[s] += kvm->dead_stat[s];
 }
 
-static void show(struct seq_file *m, const u64 *sum)
-{
-	int s;
-
-	for (s = 0; s < KVM_NR_STATS; s++)
-		seq_printf(m, "%s %llu\n", stat_name[s], sum[s]);
-}
-
-static struct kvm *find_vm(const struct kvm *wanted)
-{
-	struct kvm *kvm;
-
-	lockdep_assert_held(&kvm_lock);
-	list_for_each_entry(kvm, &kvm_vm_list, link)
-		if (kvm == wanted)
-			return kvm;
-	return NULL;
-}
-
 static int exits_show(struct seq_file *m, void *unused)
 {
 	u64 sum[KVM_NR_STATS] = {};
-	struct kvm *kvm;
+	struct kvm *kvm = m->private;
+	int s;
 
-	mutex_lock(&kvm_lock);
-	if (m->private) {
-		/* The VM may have gone while the file was open. */
-		kvm = find_vm(m->private);
-		if (kvm)
-			add_vm_stats(kvm, sum);
+	guard(mutex)(&kvm_lock);
+	if (kvm) {
+		add_vm_stats(kvm, sum);
 	} else {
 		memcpy(sum, past_stat, sizeof(sum));
 		list_for_each_entry(kvm, &kvm_vm_list, link)
 			add_vm_stats(kvm, sum);
 	}
-	mutex_unlock(&kvm_lock);
-	show(m, sum);
+	for (s = 0; s < KVM_NR_STATS; s++)
+		seq_printf(m, "%s %llu\n", stat_name[s], sum[s]);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(exits);
 
 static int memory_show(struct seq_file *m, void *unused)
 {
-	struct kvm *kvm;
+	struct kvm *kvm = m->private;
 
-	mutex_lock(&kvm_lock);
-	kvm = find_vm(m->private);
-	if (kvm)
-		seq_printf(m, "table_pages %lu\nvcpus %d\n",
-			   READ_ONCE(kvm->tdp_pages), READ_ONCE(kvm->nr_vcpus));
-	mutex_unlock(&kvm_lock);
+	seq_printf(m, "table_pages %lu\nvcpus %d\n",
+		   READ_ONCE(kvm->tdp_pages), READ_ONCE(kvm->nr_vcpus));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(memory);
@@ -124,13 +99,13 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 {
 	int s;
 
+	/* Nobody reads the files after this, even if he has them open. */
 	debugfs_remove_recursive(kvm->debugfs);
-	mutex_lock(&kvm_lock);
+	guard(mutex)(&kvm_lock);
 	list_del(&kvm->link);
 	kvm_destroy_vcpus(kvm);
 	for (s = 0; s < KVM_NR_STATS; s++)
 		past_stat[s] += kvm->dead_stat[s];
-	mutex_unlock(&kvm_lock);
 }
 
 /* ---- KVM_GET_STATS_FD ------------------------------------------------------- */

@@ -28,15 +28,12 @@
  * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
  * appendices B and C.
  */
-#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/slab.h>
 #include <asm/cpu_device_id.h>
 #include <asm/debugreg.h>
-#include <asm/fpu/api.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
@@ -101,9 +98,8 @@ struct svm_vcpu {
 
 /* Per host processor. */
 struct svm_cpu {
-	struct page *hsave;	/* for VMRUN's own use */
-	struct page *host;	/* for VMSAVE of the host's state */
-	u64 host_pa;
+	unsigned long pages;	/* one for VMRUN's own use, one for ... */
+	u64 host_pa;		/* ... VMSAVE of the host's state */
 	u64 asid_generation;
 	u32 next_asid, max_asid;
 	struct vmcb *last_vmcb;
@@ -113,6 +109,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 #define IOPM_PAGES	3	/* one bit a port, 64 Ki ports and 3 more */
 #define MSRPM_PAGES	2	/* two bits an MSR, three ranges of 8 Ki MSRs */
+#define MAP_PAGES	(IOPM_PAGES + 2 * MSRPM_PAGES)
 static void *iopm, *msrpm, *msrpm_all;	/* msrpm_all: every MSR exits */
 
 void svm_run(u64 vmcb_pa, u64 *regs, u64 host_pa);
@@ -143,7 +140,7 @@ static int svm_cpu_enable(void)
 	if (efer & EFER_SVME)
 		return -EBUSY;	/* another hypervisor has this processor */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
-	wrmsrl(MSR_VM_HSAVE_PA, page_to_phys(cpu->hsave));
+	wrmsrl(MSR_VM_HSAVE_PA, __pa(cpu->pages));
 	cpu->asid_generation = 1;
 	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
@@ -178,41 +175,20 @@ static void svm_update_debug(struct kvm_vcpu *vcpu)
 
 /* What leaves the guest, always. */
 static const u16 intercepts[] = {
-	INTERCEPT_SELECTIVE_CR0,
-	INTERCEPT_CR4_WRITE,
-	INTERCEPT_CR8_WRITE,
+	INTERCEPT_SELECTIVE_CR0, INTERCEPT_CR4_WRITE, INTERCEPT_CR8_WRITE,
 	/* Delivering #DB or #AC can raise it again, for ever: be in the loop. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,	/* VMCALL becomes VMMCALL */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,	/* the host's */
-	INTERCEPT_INTR,
-	INTERCEPT_NMI,
-	INTERCEPT_SMI,
-	INTERCEPT_INIT,
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_SHUTDOWN,
 	INTERCEPT_RDPMC,	/* no performance counters in a guest */
-	INTERCEPT_CPUID,
-	INTERCEPT_RSM,
-	INTERCEPT_INVD,
-	INTERCEPT_HLT,
-	INTERCEPT_INVLPGA,
-	INTERCEPT_IOIO_PROT,
-	INTERCEPT_MSR_PROT,
-	INTERCEPT_SHUTDOWN,
-	INTERCEPT_VMRUN,	/* VMRUN must be intercepted; the rest are #UD */
-	INTERCEPT_VMMCALL,
-	INTERCEPT_VMLOAD,
-	INTERCEPT_VMSAVE,
-	INTERCEPT_STGI,
-	INTERCEPT_CLGI,
-	INTERCEPT_SKINIT,
-	INTERCEPT_WBINVD,
-	INTERCEPT_MONITOR,
-	INTERCEPT_MWAIT,
-	INTERCEPT_XSETBV,
-	INTERCEPT_RDPRU,
-	INTERCEPT_INVLPGB,
-	INTERCEPT_TLBSYNC,
+	INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_VMMCALL, INTERCEPT_INVD, INTERCEPT_WBINVD, INTERCEPT_XSETBV,
+	/* VMRUN must be intercepted; all of these are #UD. */
+	INTERCEPT_VMRUN, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
+	INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+	INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_TLBSYNC,
 };
 
 /*
@@ -332,10 +308,6 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 }
 
-static void svm_vcpu_put(struct kvm_vcpu *vcpu)
-{
-}
-
 /* ---- into the guest ------------------------------------------------------------------- */
 
 static void svm_flush_tlb(struct kvm_vcpu *vcpu)
@@ -427,12 +399,6 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 
 /* ---- registers ---------------------------------------------------------------------------- */
 
-/* All of them are in memory after each exit. */
-static void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
-{
-	vcpu->regs_avail |= BIT(reg);
-}
-
 static u64 svm_get_rflags(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -456,26 +422,20 @@ static void svm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 
 static struct vmcb_seg *segment(struct kvm_vcpu *vcpu, int seg)
 {
-	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+	static const u16 place[] = {
+		[SEG_ES] = offsetof(struct vmcb_save_area, es),
+		[SEG_CS] = offsetof(struct vmcb_save_area, cs),
+		[SEG_SS] = offsetof(struct vmcb_save_area, ss),
+		[SEG_DS] = offsetof(struct vmcb_save_area, ds),
+		[SEG_FS] = offsetof(struct vmcb_save_area, fs),
+		[SEG_GS] = offsetof(struct vmcb_save_area, gs),
+		[SEG_LDTR] = offsetof(struct vmcb_save_area, ldtr),
+		[SEG_TR] = offsetof(struct vmcb_save_area, tr),
+		[SEG_GDTR] = offsetof(struct vmcb_save_area, gdtr),
+		[SEG_IDTR] = offsetof(struct vmcb_save_area, idtr),
+	};
 
-	switch (seg) {
-	case SEG_ES:
-		return &save->es;
-	case SEG_CS:
-		return &save->cs;
-	case SEG_SS:
-		return &save->ss;
-	case SEG_DS:
-		return &save->ds;
-	case SEG_FS:
-		return &save->fs;
-	case SEG_GS:
-		return &save->gs;
-	case SEG_LDTR:
-		return &save->ldtr;
-	default:
-		return &save->tr;
-	}
+	return (void *)&to_svm(vcpu)->vmcb->save + place[seg];
 }
 
 /* The attribute word: bits 8 to 15 and 20 to 23 of a descriptor, put together. */
@@ -483,22 +443,21 @@ static void svm_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 {
 	const struct vmcb_seg *v = segment(vcpu, seg);
 
-	memset(s, 0, sizeof(*s));
-	s->base = v->base;
-	s->limit = v->limit;
-	s->selector = v->selector;
-	s->type = v->attrib & 15;
-	s->s = v->attrib >> 4 & 1;
-	s->dpl = v->attrib >> 5 & 3;
-	s->present = v->attrib >> 7 & 1;
-	s->avl = v->attrib >> 8 & 1;
-	s->l = v->attrib >> 9 & 1;
-	s->db = v->attrib >> 10 & 1;
-	s->g = v->attrib >> 11 & 1;
-	s->unusable = !s->present;
-	/* The processor keeps the privilege level apart from SS. */
-	if (seg == SEG_SS)
-		s->dpl = to_svm(vcpu)->vmcb->save.cpl;
+	*s = (struct kvm_segment){
+		.base = v->base,
+		.limit = v->limit,
+		.selector = v->selector,
+		.type = v->attrib & 15,
+		.s = v->attrib >> 4 & 1,
+		/* The processor keeps the privilege level apart from SS. */
+		.dpl = seg == SEG_SS ? to_svm(vcpu)->vmcb->save.cpl : v->attrib >> 5 & 3,
+		.present = v->attrib >> 7 & 1,
+		.avl = v->attrib >> 8 & 1,
+		.l = v->attrib >> 9 & 1,
+		.db = v->attrib >> 10 & 1,
+		.g = v->attrib >> 11 & 1,
+		.unusable = !(v->attrib >> 7 & 1),
+	};
 }
 
 static void svm_set_segment(struct kvm_vcpu *vcpu, int seg,
@@ -521,30 +480,17 @@ static int svm_get_cpl(struct kvm_vcpu *vcpu)
 	return to_svm(vcpu)->vmcb->save.cpl;
 }
 
-static void svm_get_idt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
+static void svm_get_table(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt)
 {
-	memset(dt, 0, sizeof(*dt));
-	dt->base = to_svm(vcpu)->vmcb->save.idtr.base;
-	dt->limit = to_svm(vcpu)->vmcb->save.idtr.limit;
+	const struct vmcb_seg *v = segment(vcpu, seg);
+
+	*dt = (struct kvm_dtable){ .base = v->base, .limit = v->limit };
 }
 
-static void svm_set_idt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
+static void svm_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt)
 {
-	to_svm(vcpu)->vmcb->save.idtr.base = dt->base;
-	to_svm(vcpu)->vmcb->save.idtr.limit = dt->limit;
-}
-
-static void svm_get_gdt(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)
-{
-	memset(dt, 0, sizeof(*dt));
-	dt->base = to_svm(vcpu)->vmcb->save.gdtr.base;
-	dt->limit = to_svm(vcpu)->vmcb->save.gdtr.limit;
-}
-
-static void svm_set_gdt(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)
-{
-	to_svm(vcpu)->vmcb->save.gdtr.base = dt->base;
-	to_svm(vcpu)->vmcb->save.gdtr.limit = dt->limit;
+	segment(vcpu, seg)->base = dt->base;
+	segment(vcpu, seg)->limit = dt->limit;
 }
 
 static u64 svm_get_cr3(struct kvm_vcpu *vcpu)
@@ -560,12 +506,21 @@ static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 		to_svm(vcpu)->cr3 = cr3;
 }
 
-/* Behind the guest's back it always pages, with eight-byte entries. */
-static void set_shadow_modes(struct kvm_vcpu *vcpu)
+/*
+ * A guest that switches its caches off would only make itself slow: its memory
+ * stays cached. It reads back what it wrote, by intercepting the read. With shadow
+ * paging, behind the guest's back it always pages, with eight-byte entries.
+ */
+static void svm_set_modes(struct kvm_vcpu *vcpu)
 {
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 	u64 hidden = X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE;
 
+	save->cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+	save->cr4 = vcpu->cr4;
+	save->efer = vcpu->efer | EFER_SVME;	/* VMRUN wants it */
+	if (npt)
+		return set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
 	if (!(vcpu->cr0 & X86_CR0_PG))
 		hidden |= X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
 	save->cr0 |= X86_CR0_PG | X86_CR0_WP;
@@ -573,38 +528,6 @@ static void set_shadow_modes(struct kvm_vcpu *vcpu)
 	save->efer |= EFER_NX;
 	if (!kvm_is_long_mode(vcpu))
 		save->efer &= ~(u64)EFER_LME;
-}
-
-/*
- * A guest that switches its caches off would only make itself slow: its memory
- * stays cached. It reads back what it wrote, by intercepting the read.
- */
-static void svm_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
-{
-	u64 real = cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
-
-	vcpu->cr0 = cr0;
-	to_svm(vcpu)->vmcb->save.cr0 = real;
-	if (npt)
-		set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, real != cr0);
-	else
-		set_shadow_modes(vcpu);
-}
-
-static void svm_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
-{
-	vcpu->cr4 = cr4;
-	to_svm(vcpu)->vmcb->save.cr4 = cr4;
-	if (!npt)
-		set_shadow_modes(vcpu);
-}
-
-static void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	vcpu->efer = efer;
-	to_svm(vcpu)->vmcb->save.efer = efer | EFER_SVME;	/* VMRUN wants it */
-	if (!npt)
-		set_shadow_modes(vcpu);
 }
 
 static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -659,63 +582,37 @@ static int svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 {
 	u64 *msr = saved_msr(vcpu, index);
 
-	if (!msr)
-		return 1;
-	*msr = value;
-	if (index == MSR_IA32_CR_PAT)
-		vcpu->pat = value;
-	return 0;
+	if (msr)
+		*msr = value;
+	/* PAT is vcpu->pat, too. */
+	return !msr || index == MSR_IA32_CR_PAT;
 }
 
 /* ---- events ----------------------------------------------------------------------------------- */
 
-static void svm_inject_exception(struct kvm_vcpu *vcpu)
-{
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-
-	control->event_inj = vcpu->events.exception.nr | SVM_EVTINJ_VALID |
-			     SVM_EVTINJ_TYPE_EXEPT;
-	if (vcpu->events.exception.has_error)
-		control->event_inj |= SVM_EVTINJ_VALID_ERR;
-	control->event_inj_err = vcpu->events.exception.error_code;
-}
-
-static void svm_inject_irq(struct kvm_vcpu *vcpu)
-{
-	to_svm(vcpu)->vmcb->control.event_inj =
-		vcpu->events.irq.nr | SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_INTR;
-}
-
-static void svm_inject_nmi(struct kvm_vcpu *vcpu)
+static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb->control.event_inj = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_NMI;
-	svm->nmi_masked = true;
+	svm->nmi_masked = masked;
 	svm->iret_seen = false;
-	set_intercept(svm, INTERCEPT_IRET, true);
+	set_intercept(svm, INTERCEPT_IRET, masked);
+}
+
+static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	control->event_inj = info;
+	control->event_inj_err = error_code;
+	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+		svm_set_nmi_mask(vcpu, true);
 }
 
 /* vcpu->events still says "injected": the next entry does it. */
 static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 {
 	to_svm(vcpu)->vmcb->control.event_inj = 0;
-}
-
-static bool svm_irq_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-	return vmcb->save.rflags & X86_EFLAGS_IF &&
-	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
-}
-
-static bool svm_nmi_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct svm_vcpu *svm = to_svm(vcpu);
-
-	return !svm->nmi_masked &&
-	       !(svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
 static void svm_request_irq_window(struct kvm_vcpu *vcpu)
@@ -778,15 +675,6 @@ static void svm_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
 	return to_svm(vcpu)->nmi_masked;
-}
-
-static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm->nmi_masked = masked;
-	svm->iret_seen = false;
-	set_intercept(svm, INTERCEPT_IRET, masked);
 }
 
 /* The usual bytes of the instruction that exits with this reason, the first lowest. */
@@ -857,17 +745,6 @@ static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 
 /* ---- out of the guest: one handler a reason --------------------------------------------------- */
 
-static int handle_nothing(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-static int handle_irq(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat[STAT_irq]++;
-	return 1;
-}
-
 static int handle_nmi(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_nmi]++;
@@ -880,20 +757,11 @@ static int handle_cr(struct kvm_vcpu *vcpu)
 	return kvm_emulate(vcpu);
 }
 
-static int handle_dr(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat[STAT_dr]++;
-	if (unlikely(kvm_debugger_wants_dr(vcpu)))
-		return kvm_handle_debug(vcpu, BIT(13));	/* BD */
-	return kvm_lend_debugregs(vcpu) ? 1 : kvm_emulate(vcpu);
-}
-
 static int handle_db(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 dr6 = svm->vmcb->save.dr6;
 
-	vcpu->stat[STAT_exception]++;
 	svm->vmcb->save.dr6 = vcpu->dr6;
 	if (svm->nmi_step) {
 		bool own = !svm->nmi_step_tf &&
@@ -908,31 +776,30 @@ static int handle_db(struct kvm_vcpu *vcpu)
 	return kvm_handle_debug(vcpu, dr6);
 }
 
-static int handle_pf(struct kvm_vcpu *vcpu)
+static int handle_exception(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 
 	vcpu->stat[STAT_exception]++;
-	return kvm_handle_shadow_fault(vcpu, control->exit_info_2,
-				       control->exit_info_1);
-}
-
-static int handle_bp(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat[STAT_exception]++;
-	return kvm_handle_breakpoint(vcpu);
-}
-
-static int handle_ud(struct kvm_vcpu *vcpu)
-{
-	return kvm_handle_undefined(vcpu, linear_rip(vcpu));
-}
-
-static int handle_ac(struct kvm_vcpu *vcpu)
-{
-	vcpu->stat[STAT_exception]++;
-	kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
-	return 1;
+	switch (control->exit_code - SVM_EXIT_EXCP_BASE) {
+	case X86_TRAP_PF:
+		return kvm_handle_shadow_fault(vcpu, control->exit_info_2,
+					       control->exit_info_1);
+	case X86_TRAP_DB:
+		return handle_db(vcpu);
+	case X86_TRAP_BP:
+		return kvm_handle_breakpoint(vcpu);
+	case X86_TRAP_UD:
+		return kvm_handle_undefined(vcpu);
+	case X86_TRAP_AC:
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC, 0);
+		return 1;
+	case X86_TRAP_MC:
+		return 1;	/* the host's, handled */
+	default:
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
+					  control->exit_code, control->exit_int_info);
+	}
 }
 
 static int handle_irq_window(struct kvm_vcpu *vcpu)
@@ -984,12 +851,6 @@ static int handle_npf(struct kvm_vcpu *vcpu)
 	return kvm_handle_memory_fault(vcpu, control->exit_info_2, access, 0, NULL);
 }
 
-static int handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-	return 1;
-}
-
 /* The VMCB's save area is undefined now. */
 static int handle_shutdown(struct kvm_vcpu *vcpu)
 {
@@ -998,28 +859,15 @@ static int handle_shutdown(struct kvm_vcpu *vcpu)
 }
 
 static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
-	[SVM_EXIT_READ_CR0]		= handle_cr,
-	[SVM_EXIT_READ_CR3]		= handle_cr,
-	[SVM_EXIT_READ_CR4]		= handle_cr,
-	[SVM_EXIT_WRITE_CR0]		= handle_cr,
+	[SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8] = handle_cr,
 	[SVM_EXIT_CR0_SEL_WRITE]	= handle_cr,
-	[SVM_EXIT_WRITE_CR3]		= handle_cr,
-	[SVM_EXIT_WRITE_CR4]		= handle_cr,
-	[SVM_EXIT_WRITE_CR8]		= handle_cr,
-	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR7] = handle_dr,
-	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR7] = handle_dr,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB] = handle_db,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_BP] = handle_bp,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD] = handle_ud,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = handle_pf,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC] = handle_ac,
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC] = handle_nothing,
-	[SVM_EXIT_INTR]			= handle_irq,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_WRITE_DR7] = kvm_handle_dr,
+	[SVM_EXIT_EXCP_BASE ... SVM_EXIT_LAST_EXCP] = handle_exception,
+	[SVM_EXIT_INTR]			= kvm_handle_irq,
 	[SVM_EXIT_NMI]			= handle_nmi,
-	[SVM_EXIT_SMI]			= handle_nothing,
-	[SVM_EXIT_INIT]			= handle_nothing,
+	[SVM_EXIT_SMI ... SVM_EXIT_INIT] = kvm_handle_nothing,
 	[SVM_EXIT_VINTR]		= handle_irq_window,
-	[SVM_EXIT_RDPMC]		= handle_rdpmc,
+	[SVM_EXIT_RDPMC]		= kvm_handle_gp,	/* there are no counters */
 	[SVM_EXIT_CPUID]		= kvm_handle_cpuid,
 	[SVM_EXIT_RSM]			= kvm_handle_ud,
 	[SVM_EXIT_IRET]			= handle_iret,
@@ -1033,14 +881,9 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SHUTDOWN]		= handle_shutdown,
 	[SVM_EXIT_VMRUN]		= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]		= kvm_handle_hypercall,
-	[SVM_EXIT_VMLOAD]		= kvm_handle_ud,
-	[SVM_EXIT_VMSAVE]		= kvm_handle_ud,
-	[SVM_EXIT_STGI]			= kvm_handle_ud,
-	[SVM_EXIT_CLGI]			= kvm_handle_ud,
-	[SVM_EXIT_SKINIT]		= kvm_handle_ud,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = kvm_handle_ud,
 	[SVM_EXIT_WBINVD]		= kvm_handle_wbinvd,
-	[SVM_EXIT_MONITOR]		= kvm_handle_ud,
-	[SVM_EXIT_MWAIT]		= kvm_handle_ud,
+	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT] = kvm_handle_ud,
 	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,
 	[SVM_EXIT_RDPRU]		= kvm_handle_ud,
 	[SVM_EXIT_INVLPGB]		= kvm_handle_ud,
@@ -1051,33 +894,20 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 /* What was being delivered when the guest left is delivered again. */
 static void requeue_event(struct kvm_vcpu *vcpu)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-	u32 info = svm->vmcb->control.exit_int_info;
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 info = control->exit_int_info;
 	u8 nr = info & SVM_EXITINTINFO_VEC_MASK;
+	bool again;
 
-	svm->vmcb->control.event_inj = 0;
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.nmi.injected = false;
-	if (likely(!(info & SVM_EXITINTINFO_VALID)))
+	control->event_inj = 0;
+	kvm_clear_injected(vcpu);
+	if (likely(!(info & EVENT_VALID)))
 		return;
-	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
-	case SVM_EXITINTINFO_TYPE_NMI:
-		kvm_requeue_nmi(vcpu);
-		break;
-	case SVM_EXITINTINFO_TYPE_INTR:
-		kvm_requeue_irq(vcpu, nr, false);
-		break;
-	case SVM_EXITINTINFO_TYPE_EXEPT:
-		/* INT3 and INTO run again by themselves: RIP is at them. */
-		if (nr != X86_TRAP_BP && nr != X86_TRAP_OF)
-			kvm_requeue_exception(vcpu, nr,
-				info & SVM_EXITINTINFO_VALID_ERR,
-				svm->vmcb->control.exit_int_info_err);
-		break;
-	default:
-		break;	/* INT n: likewise */
-	}
+	/* INT n, INT3 and INTO run again by themselves: RIP is at them. */
+	again = EVENT_TYPE(info) == EVENT_TYPE_HWEXC ?
+		nr == X86_TRAP_BP || nr == X86_TRAP_OF : EVENT_TYPE(info) == EVENT_TYPE_SWINT;
+	if (!again)
+		kvm_requeue_event(vcpu, info, control->exit_int_info_err);
 }
 
 static int svm_handle_exit(struct kvm_vcpu *vcpu)
@@ -1085,19 +915,15 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u32 code = svm->vmcb->control.exit_code;
 
-	svm->next_rip = kvm_caps.nrips ? svm->vmcb->control.next_rip : 0;
+	svm->next_rip = nrips ? svm->vmcb->control.next_rip : 0;
 	if (vcpu->cr8 != (svm->vmcb->control.int_ctl & V_TPR_MASK) && vcpu->lapic)
 		kvm_set_cr8(vcpu, svm->vmcb->control.int_ctl & V_TPR_MASK);
 	requeue_event(vcpu);
 	if (unlikely(svm->iret_seen && kvm_reg_read(vcpu, REG_RIP) != svm->iret_rip))
 		svm->nmi_masked = svm->iret_seen = false;
 
-	if (unlikely(code == (u32)SVM_EXIT_ERR)) {
-		vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-		vcpu->run->fail_entry.hardware_entry_failure_reason = code;
-		vcpu->run->fail_entry.cpu = vcpu->cpu;
-		return 0;
-	}
+	if (unlikely(code == (u32)SVM_EXIT_ERR))
+		return kvm_entry_failed(vcpu, code);
 	if (unlikely(code >= ARRAY_SIZE(handlers) || !handlers[code])) {
 		vcpu->stat[STAT_other]++;
 		return kvm_internal_error(vcpu,
@@ -1131,26 +957,20 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.vcpu_destroy = svm_vcpu_destroy,
 	.vcpu_reset = svm_vcpu_reset,
 	.vcpu_load = svm_vcpu_load,
-	.vcpu_put = svm_vcpu_put,
 	.enter = svm_enter,
 	.handle_exit_irqoff = svm_handle_exit_irqoff,
 	.handle_exit = svm_handle_exit,
 	.flush_tlb = svm_flush_tlb,
-	.cache_reg = svm_cache_reg,
 	.get_rflags = svm_get_rflags,
 	.set_rflags = svm_set_rflags,
 	.get_segment = svm_get_segment,
 	.set_segment = svm_set_segment,
 	.get_cpl = svm_get_cpl,
-	.get_idt = svm_get_idt,
-	.set_idt = svm_set_idt,
-	.get_gdt = svm_get_gdt,
-	.set_gdt = svm_set_gdt,
+	.get_table = svm_get_table,
+	.set_table = svm_set_table,
 	.get_cr3 = svm_get_cr3,
 	.set_cr3 = svm_set_cr3,
-	.set_cr0 = svm_set_cr0,
-	.set_cr4 = svm_set_cr4,
-	.set_efer = svm_set_efer,
+	.set_modes = svm_set_modes,
 	.update_debug = svm_update_debug,
 	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,
@@ -1158,12 +978,8 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.watch_debugregs = svm_watch_debugregs,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
-	.inject_exception = svm_inject_exception,
-	.inject_irq = svm_inject_irq,
-	.inject_nmi = svm_inject_nmi,
+	.inject = svm_inject,
 	.cancel_injection = svm_cancel_injection,
-	.irq_allowed = svm_irq_allowed,
-	.nmi_allowed = svm_nmi_allowed,
 	.request_irq_window = svm_request_irq_window,
 	.request_nmi_window = svm_request_nmi_window,
 	.get_shadow = svm_get_shadow,
@@ -1188,28 +1004,14 @@ static void pass_through(u32 msr)
 		}
 }
 
-static void free_map(void *map, int pages)
-{
-	if (map)
-		free_pages_exact(map, pages * PAGE_SIZE);
-}
-
 static void free_cpus(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
-
-		if (data->hsave)
-			__free_page(data->hsave);
-		if (data->host)
-			__free_page(data->host);
-		data->hsave = data->host = NULL;
-	}
-	free_map(iopm, IOPM_PAGES);
-	free_map(msrpm, MSRPM_PAGES);
-	free_map(msrpm_all, MSRPM_PAGES);
+	for_each_possible_cpu(cpu)
+		free_pages(per_cpu(svm_cpu, cpu).pages, 1);
+	if (iopm)
+		free_pages_exact(iopm, MAP_PAGES * PAGE_SIZE);
 }
 
 static int alloc_cpus(void)
@@ -1222,25 +1024,23 @@ static int alloc_cpus(void)
 	};
 	int cpu, i;
 
-	iopm = alloc_pages_exact(IOPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	msrpm = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	msrpm_all = alloc_pages_exact(MSRPM_PAGES * PAGE_SIZE, GFP_KERNEL);
-	if (!iopm || !msrpm || !msrpm_all)
+	iopm = alloc_pages_exact(MAP_PAGES * PAGE_SIZE, GFP_KERNEL);
+	if (!iopm)
 		return -ENOMEM;
-	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
-	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
-	memset(msrpm_all, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(iopm, 0xff, MAP_PAGES * PAGE_SIZE);
+	msrpm = iopm + IOPM_PAGES * PAGE_SIZE;
+	msrpm_all = msrpm + MSRPM_PAGES * PAGE_SIZE;
 	for (i = 0; i < ARRAY_SIZE(passed); i++)
 		pass_through(passed[i]);
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
-		int node = cpu_to_node(cpu);
+		struct page *page = alloc_pages_node(cpu_to_node(cpu),
+						     GFP_KERNEL | __GFP_ZERO, 1);
 
-		data->hsave = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		data->host = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		if (!data->hsave || !data->host)
+		if (!page)
 			return -ENOMEM;
-		data->host_pa = page_to_phys(data->host);
+		data->pages = (unsigned long)page_address(page);
+		data->host_pa = page_to_phys(page) + PAGE_SIZE;
 	}
 	return 0;
 }
@@ -1267,8 +1067,7 @@ static int __init svm_init(void)
 
 	if (r)
 		return r;
-	kvm_caps.nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
-	nrips = kvm_caps.nrips;
+	nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
 	if (npt)
 		svm_ops.tdp = &npt_format;

@@ -41,14 +41,9 @@ SYM_FUNC_START(svm_run)
 	mov	REG(3)(%rsi), %rbx
 	mov	REG(5)(%rsi), %rbp
 	mov	REG(7)(%rsi), %rdi
-	mov	REG(8)(%rsi), %r8
-	mov	REG(9)(%rsi), %r9
-	mov	REG(10)(%rsi), %r10
-	mov	REG(11)(%rsi), %r11
-	mov	REG(12)(%rsi), %r12
-	mov	REG(13)(%rsi), %r13
-	mov	REG(14)(%rsi), %r14
-	mov	REG(15)(%rsi), %r15
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov	REG(\n)(%rsi), %r\n
+	.endr
 	mov	REG(6)(%rsi), %rsi
 
 #ifdef VM_CLEAR_CPU_BUFFERS
@@ -66,14 +61,9 @@ SYM_FUNC_START(svm_run)
 	mov	%rbx, REG(3)(%rsi)
 	mov	%rbp, REG(5)(%rsi)
 	mov	%rdi, REG(7)(%rsi)
-	mov	%r8, REG(8)(%rsi)
-	mov	%r9, REG(9)(%rsi)
-	mov	%r10, REG(10)(%rsi)
-	mov	%r11, REG(11)(%rsi)
-	mov	%r12, REG(12)(%rsi)
-	mov	%r13, REG(13)(%rsi)
-	mov	%r14, REG(14)(%rsi)
-	mov	%r15, REG(15)(%rsi)
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov	%r\n, REG(\n)(%rsi)
+	.endr
 	pop	%rax
 	mov	%rax, REG(6)(%rsi)
 

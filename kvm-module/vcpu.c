@@ -19,9 +19,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
-#include <linux/cpu.h>
 #include <linux/entry-kvm.h>
-#include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
 #include <linux/ktime.h>
@@ -31,18 +29,16 @@
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/static_call.h>
-#include <linux/uaccess.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
-#include <asm/mce.h>
-#include <asm/tsc.h>
 #include <asm/nospec-branch.h>
 
 #include "kvm.h"
 
+#define DR6_BD		BIT(13)
 #define DR7_GD		BIT(13)
 
 /* The ops of each exit, called directly. */
@@ -85,7 +81,8 @@ static void put_from_cpu(struct kvm_vcpu *vcpu)
 	if (vcpu->tsc_aux_loaded)
 		wrmsrl(MSR_TSC_AUX, __this_cpu_read(kvm_host_tsc_aux));
 	vcpu->tsc_aux_loaded = false;
-	kvm_ops->vcpu_put(vcpu);
+	if (kvm_ops->vcpu_put)
+		kvm_ops->vcpu_put(vcpu);
 	vcpu->cpu = -1;
 }
 
@@ -114,18 +111,16 @@ static struct preempt_ops preempt_ops = {
 
 static void vcpu_load(struct kvm_vcpu *vcpu)
 {
-	preempt_disable();
+	guard(preempt)();
 	preempt_notifier_register(&vcpu->preempt);
 	load_on_cpu(vcpu, smp_processor_id());
-	preempt_enable();
 }
 
 static void vcpu_put(struct kvm_vcpu *vcpu)
 {
-	preempt_disable();
+	guard(preempt)();
 	put_from_cpu(vcpu);
 	preempt_notifier_unregister(&vcpu->preempt);
-	preempt_enable();
 }
 
 void kvm_kick(struct kvm_vcpu *vcpu)
@@ -133,11 +128,10 @@ void kvm_kick(struct kvm_vcpu *vcpu)
 	int cpu = READ_ONCE(vcpu->cpu);
 
 	rcuwait_wake_up(&vcpu->wait);
-	preempt_disable();
+	guard(preempt)();
 	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0 &&
 	    cpu != smp_processor_id())
 		smp_send_reschedule(cpu);
-	preempt_enable();
 }
 
 bool kvm_yield_to(struct kvm_vcpu *vcpu)
@@ -163,8 +157,8 @@ static bool contributory(u8 nr)
 	return nr == X86_TRAP_DE || (nr >= X86_TRAP_TS && nr <= X86_TRAP_GP);
 }
 
-void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
-		       u32 error_code, u64 payload)
+static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
+			    u32 error_code, u64 payload)
 {
 	struct kvm_events *ev = &vcpu->events;
 	bool first = ev->exception.pending || ev->exception.injected;
@@ -191,55 +185,50 @@ void kvm_queue_payload(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
 	ev->exception.payload = payload;
 }
-EXPORT_SYMBOL_GPL(kvm_queue_payload);
 
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
 {
-	kvm_queue_payload(vcpu, nr, false, 0, 0);
+	queue_exception(vcpu, nr, false, 0, 0);
 }
 
 void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 nr, u32 error_code)
 {
-	kvm_queue_payload(vcpu, nr, true, error_code, 0);
+	queue_exception(vcpu, nr, true, error_code, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_queue_exception_e);
 
 void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code)
 {
-	kvm_queue_payload(vcpu, X86_TRAP_PF, true, error_code, cr2);
+	queue_exception(vcpu, X86_TRAP_PF, true, error_code, cr2);
 }
 
-void kvm_requeue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error, u32 err)
+void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
 	struct kvm_events *ev = &vcpu->events;
+	u8 type = EVENT_TYPE(info);
 
 	ev->look = true;
-	ev->exception.injected = true;
-	ev->exception.pending = false;
-	ev->exception.has_payload = false;
-	ev->exception.nr = nr;
-	ev->exception.has_error = has_error;
-	ev->exception.error_code = err;
+	switch (type) {
+	case EVENT_TYPE_NMI:
+		ev->nmi.injected = true;
+		break;
+	case EVENT_TYPE_EXTINT:
+	case EVENT_TYPE_SWINT:
+		ev->irq.injected = true;
+		ev->irq.soft = type == EVENT_TYPE_SWINT;
+		ev->irq.nr = info;
+		break;
+	default:
+		ev->exception.injected = true;
+		ev->exception.pending = false;
+		ev->exception.has_payload = false;
+		ev->exception.nr = info;
+		ev->exception.has_error = info & EVENT_HAS_ERROR;
+		ev->exception.error_code = error_code;
+	}
 }
-EXPORT_SYMBOL_GPL(kvm_requeue_exception);
+EXPORT_SYMBOL_GPL(kvm_requeue_event);
 
-void kvm_requeue_irq(struct kvm_vcpu *vcpu, u8 nr, bool soft)
-{
-	vcpu->events.look = true;
-	vcpu->events.irq.injected = true;
-	vcpu->events.irq.soft = soft;
-	vcpu->events.irq.nr = nr;
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_irq);
-
-void kvm_requeue_nmi(struct kvm_vcpu *vcpu)
-{
-	vcpu->events.look = true;
-	vcpu->events.nmi.injected = true;
-}
-EXPORT_SYMBOL_GPL(kvm_requeue_nmi);
-
-/* What the exception leaves in CR2 or DR6, at the moment of its delivery. */
 void kvm_deliver_payload(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -280,7 +269,21 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 		ev->exception.injected = true;
 	}
 	vcpu->stat[STAT_injected_exception]++;
-	kvm_ops->inject_exception(vcpu);
+	kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_HWEXC << 8 | ev->exception.nr |
+			(ev->exception.has_error ? EVENT_HAS_ERROR : 0),
+			ev->exception.error_code);
+}
+
+static bool irq_allowed(struct kvm_vcpu *vcpu)
+{
+	return kvm_ops->get_rflags(vcpu) & X86_EFLAGS_IF && !kvm_ops->get_shadow(vcpu);
+}
+
+/* Just when VMX's NMI window would exit: else the wait for one has no end. */
+static bool nmi_allowed(struct kvm_vcpu *vcpu)
+{
+	return !kvm_ops->get_nmi_mask(vcpu) &&
+	       !(kvm_ops->get_shadow(vcpu) & KVM_X86_SHADOW_INT_MOV_SS);
 }
 
 static bool extint_pending(struct kvm_vcpu *vcpu)
@@ -313,17 +316,17 @@ static int acknowledge_irq(struct kvm_vcpu *vcpu)
 	return vector;
 }
 
-static void inject_new_interrupt(struct kvm_vcpu *vcpu)
+/* An NMI or an interrupt that goes in now, if there is one. */
+static void take_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 	int vector;
 
-	if (ev->nmi.pending && kvm_ops->nmi_allowed(vcpu)) {
+	if (ev->nmi.pending && nmi_allowed(vcpu)) {
 		ev->nmi.pending--;
 		ev->nmi.injected = true;
 		vcpu->stat[STAT_injected_nmi]++;
-		kvm_ops->inject_nmi(vcpu);
-	} else if (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu)) {
+	} else if (irq_pending(vcpu) && irq_allowed(vcpu)) {
 		vector = acknowledge_irq(vcpu);
 		if (vector < 0)
 			return;
@@ -331,7 +334,6 @@ static void inject_new_interrupt(struct kvm_vcpu *vcpu)
 		ev->irq.injected = true;
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
-		kvm_ops->inject_irq(vcpu);
 		if (vcpu->pv.eoi)
 			kvm_apic_pv_eoi(vcpu);
 	}
@@ -351,18 +353,20 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool exception = ev->exception.injected || ev->exception.pending;
 	/* A debugger steps through the guest's code, not its handlers. */
-	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ;
-	bool irq;
+	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ, irq;
+	u8 blocked;
 
-	if (ev->exception.injected || ev->exception.pending)
+	if (!exception && !ev->nmi.injected && !ev->irq.injected && !held)
+		take_interrupt(vcpu);
+	if (exception)
 		inject_exception(vcpu);
 	else if (ev->nmi.injected)
-		kvm_ops->inject_nmi(vcpu);
+		kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_NMI << 8 | X86_TRAP_NMI, 0);
 	else if (ev->irq.injected)
-		kvm_ops->inject_irq(vcpu);
-	else if (!held && (ev->nmi.pending || irq_pending(vcpu)))
-		inject_new_interrupt(vcpu);
+		kvm_ops->inject(vcpu, EVENT_VALID | ev->irq.nr |
+				(ev->irq.soft ? EVENT_TYPE_SWINT : EVENT_TYPE_EXTINT) << 8, 0);
 
 	if (ev->nmi.pending && !held)
 		kvm_ops->request_nmi_window(vcpu);
@@ -370,9 +374,10 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
 	ev->look = irq || ev->nmi.pending;
-	if (vcpu->lapic && vcpu->tpr_watched != kvm_apic_blocked(vcpu)) {
-		vcpu->tpr_watched = kvm_apic_blocked(vcpu);
-		kvm_ops->watch_tpr(vcpu, vcpu->tpr_watched);
+	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
+	if (vcpu->tpr_watched != blocked) {
+		vcpu->tpr_watched = blocked;
+		kvm_ops->watch_tpr(vcpu, blocked);
 	}
 }
 
@@ -386,7 +391,7 @@ static bool ready_for_irq(struct kvm_vcpu *vcpu)
 	if (vcpu->lapic && !kvm_apic_accepts_extint(vcpu))
 		return false;
 	return !ev->irq.pending && !ev->irq.injected && !ev->exception.pending &&
-	       !ev->exception.injected && kvm_ops->irq_allowed(vcpu);
+	       !ev->exception.injected && irq_allowed(vcpu);
 }
 
 /* ---- exits that are the same on both vendors ------------------------------------------ */
@@ -401,6 +406,15 @@ int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_internal_error);
+
+int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = reason;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_entry_failed);
 
 int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length)
 {
@@ -448,7 +462,7 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 	}
 	/* Something is there to wake it up. */
 	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
-	    (vcpu->events.irq.pending && kvm_ops->irq_allowed(vcpu)))
+	    (vcpu->events.irq.pending && irq_allowed(vcpu)))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -478,10 +492,8 @@ int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 
 	vcpu->stat[STAT_xsetbv]++;
 	if (kvm_ops->get_cpl(vcpu) ||
-	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
+	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value))
+		return kvm_handle_gp(vcpu);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_xsetbv);
@@ -516,6 +528,20 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
+int kvm_handle_nothing(struct kvm_vcpu *vcpu)
+{
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_nothing);
+
+/* It is still pending, and taken as soon as interrupts are on. */
+int kvm_handle_irq(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_irq]++;
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_irq);
+
 int kvm_handle_ud(struct kvm_vcpu *vcpu)
 {
 	kvm_queue_exception(vcpu, X86_TRAP_UD);
@@ -523,13 +549,30 @@ int kvm_handle_ud(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_ud);
 
+int kvm_handle_gp(struct kvm_vcpu *vcpu)
+{
+	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(kvm_handle_gp);
+
+static u64 linear_rip(struct kvm_vcpu *vcpu)
+{
+	u64 rip = kvm_reg_read(vcpu, REG_RIP);
+	struct kvm_segment cs;
+
+	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
+	return kvm_is_long_mode(vcpu) && cs.l ? rip : (u32)(cs.base + rip);
+}
+
 /*
  * A guest that came from the other vendor's processor makes its hypercalls by
  * that one's instruction: give it ours.
  */
-int kvm_handle_undefined(struct kvm_vcpu *vcpu, u64 linear)
+int kvm_handle_undefined(struct kvm_vcpu *vcpu)
 {
-	vcpu->stat[STAT_exception]++;
+	u64 linear = linear_rip(vcpu);
+
 	if (!(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) &&
 	    kvm_code_is(vcpu, linear, kvm_ops->foreign_hypercall, 3) &&
 	    !kvm_patch_code(vcpu, linear, kvm_ops->hypercall, 3))
@@ -548,12 +591,9 @@ EXPORT_SYMBOL_GPL(kvm_handle_triple_fault);
 
 static int debug_exit(struct kvm_vcpu *vcpu, u32 exception, u64 dr6)
 {
-	struct kvm_segment cs;
-
-	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
 	vcpu->run->exit_reason = KVM_EXIT_DEBUG;
 	vcpu->run->debug.arch.exception = exception;
-	vcpu->run->debug.arch.pc = cs.base + kvm_reg_read(vcpu, REG_RIP);
+	vcpu->run->debug.arch.pc = linear_rip(vcpu);
 	vcpu->run->debug.arch.dr6 = dr6 | DR6_FIXED;
 	vcpu->run->debug.arch.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 		vcpu->debug_dr7 : vcpu->dr7;
@@ -567,24 +607,42 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 		kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
-	kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0,
-			  dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+	queue_exception(vcpu, X86_TRAP_DB, false, 0,
+			dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
-
-/* Is this access to a debug register what a debugger waits for? */
-bool kvm_debugger_wants_dr(struct kvm_vcpu *vcpu)
-{
-	return vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD;
-}
-EXPORT_SYMBOL_GPL(kvm_debugger_wants_dr);
 
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu)
 {
 	return debug_exit(vcpu, X86_TRAP_BP, 0);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_breakpoint);
+
+/*
+ * A guest that touches its debug registers mostly touches several: it has them
+ * until it exits for something else. VMX exits before the check of privilege.
+ */
+int kvm_handle_dr(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat[STAT_dr]++;
+	if (!vcpu->guest_debug && !(vcpu->dr7 & DR7_GD)) {
+		vcpu->dr_direct = true;
+		kvm_ops->watch_debugregs(vcpu, false);
+		return 1;
+	}
+	if (kvm_ops->get_cpl(vcpu))
+		return kvm_handle_gp(vcpu);
+	/* Is it what a debugger waits for, or the guest itself? */
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->debug_dr7 & DR7_GD)
+		return kvm_handle_debug(vcpu, DR6_BD);
+	if (vcpu->dr7 & DR7_GD) {
+		queue_exception(vcpu, X86_TRAP_DB, false, 0, DR6_BD);
+		return 1;
+	}
+	return kvm_emulate(vcpu);
+}
+EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
 /* ---- control registers --------------------------------------------------------------------- */
 
@@ -608,14 +666,15 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 		if (value & X86_CR0_PG) {
 			if (!(vcpu->cr4 & X86_CR4_PAE) || cs.l)
 				return 1;
-			kvm_ops->set_efer(vcpu, vcpu->efer | EFER_LMA);
+			vcpu->efer |= EFER_LMA;
 		} else {
 			if (cs.l)
 				return 1;
-			kvm_ops->set_efer(vcpu, vcpu->efer & ~EFER_LMA);
+			vcpu->efer &= ~EFER_LMA;
 		}
 	}
-	kvm_ops->set_cr0(vcpu, value);
+	vcpu->cr0 = value;
+	kvm_ops->set_modes(vcpu);
 	if ((value ^ old) & (X86_CR0_PG | X86_CR0_WP))
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
@@ -648,7 +707,8 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 	if (value & changed & X86_CR4_PCIDE &&
 	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
 		return 1;
-	kvm_ops->set_cr4(vcpu, value);
+	vcpu->cr4 = value;
+	kvm_ops->set_modes(vcpu);
 	if (changed & (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP |
 		       X86_CR4_SMAP | X86_CR4_PCIDE | X86_CR4_PKE))
 		kvm_mmu_guest_flush(vcpu);
@@ -681,7 +741,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 	}
 	if ((value ^ vcpu->efer) & EFER_NX)
 		kvm_mmu_guest_flush(vcpu);
-	kvm_ops->set_efer(vcpu, value);
+	vcpu->efer = value;
+	kvm_ops->set_modes(vcpu);
 	return 0;
 }
 
@@ -699,50 +760,13 @@ int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-u64 kvm_get_dr(struct kvm_vcpu *vcpu, int nr)
-{
-	switch (nr) {
-	case 0 ... 3:
-		return vcpu->dr[array_index_nospec(nr, 4)];
-	case 4:
-	case 6:
-		return vcpu->dr6;
-	default:
-		return vcpu->dr7;
-	}
-}
-EXPORT_SYMBOL_GPL(kvm_get_dr);
-
-int kvm_set_dr(struct kvm_vcpu *vcpu, int nr, u64 value)
-{
-	switch (nr) {
-	case 0 ... 3:
-		vcpu->dr[array_index_nospec(nr, 4)] = value;
-		break;
-	case 4:
-	case 6:
-		if (value >> 32)
-			return 1;
-		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
-		break;
-	default:
-		if (value >> 32)
-			return 1;
-		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
-		break;
-	}
-	kvm_ops->update_debug(vcpu);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kvm_set_dr);
-
 /* ---- one trip into the guest ------------------------------------------------------------------ */
 
 /* SDM vol. 3, 9.4.4: an application processor starts where the message says. */
 static void start_by_sipi(struct kvm_vcpu *vcpu)
 {
 	struct kvm_segment cs;
-	u8 vector = kvm_apic_sipi_vector(vcpu);
+	u8 vector = READ_ONCE(vcpu->sipi_vector);
 
 	kvm_ops->get_segment(vcpu, SEG_CS, &cs);
 	cs.selector = vector << 8;
@@ -800,7 +824,7 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
 	       READ_ONCE(vcpu->pv.unhalted) ||
 	       ev->exception.pending || ev->nmi.pending ||
-	       (irq_pending(vcpu) && kvm_ops->irq_allowed(vcpu));
+	       (irq_pending(vcpu) && irq_allowed(vcpu));
 }
 
 /* Whoever is woken often soon after it halted need not sleep in between. */
@@ -870,20 +894,6 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 	set_debugreg(dr[3], 3);
 	return true;
 }
-
-/*
- * A guest that touches its debug registers mostly touches several: it has them
- * until it exits for something else.
- */
-bool kvm_lend_debugregs(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->guest_debug || vcpu->dr7 & DR7_GD)
-		return false;
-	vcpu->dr_direct = true;
-	kvm_ops->watch_debugregs(vcpu, false);
-	return true;
-}
-EXPORT_SYMBOL_GPL(kvm_lend_debugregs);
 
 static void take_debugregs(struct kvm_vcpu *vcpu)
 {
@@ -958,7 +968,7 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	} else if (ev->irq.injected) {
 		vector = ev->irq.nr;
 	}
-	ev->exception.injected = ev->nmi.injected = ev->irq.injected = false;
+	kvm_clear_injected(vcpu);
 	if (vector < 0)
 		return kvm_emulate(vcpu);
 	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
@@ -1093,9 +1103,10 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	sigset_t saved;
-	int r;
+	int r = 0;
 
-	r = kvm_sync_regs_in(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_dirty_regs) | READ_ONCE(run->kvm_valid_regs)))
+		r = kvm_get_synced_regs(vcpu);
 	if (r)
 		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
@@ -1120,7 +1131,8 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;
-	kvm_sync_regs_out(vcpu);
+	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
+		kvm_put_synced_regs(vcpu);
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -1227,11 +1239,11 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
 	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
 	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
-	kvm_ops->set_gdt(vcpu, &table);
-	kvm_ops->set_idt(vcpu, &table);
-	kvm_ops->set_efer(vcpu, 0);
-	kvm_ops->set_cr0(vcpu, cache | X86_CR0_ET);
-	kvm_ops->set_cr4(vcpu, 0);
+	kvm_ops->set_table(vcpu, SEG_GDTR, &table);
+	kvm_ops->set_table(vcpu, SEG_IDTR, &table);
+	vcpu->efer = vcpu->cr4 = 0;
+	vcpu->cr0 = cache | X86_CR0_ET;
+	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, 0);
 	vcpu->cr2 = vcpu->cr8 = 0;
 	kvm_apic_reset(vcpu);
@@ -1246,8 +1258,10 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
 
+/* Also of one that is half made. */
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {
+	kvm_ops->vcpu_destroy(vcpu);
 	put_pid(rcu_dereference_protected(vcpu->pid, true));	/* no vCPU runs to yield to it */
 	kvm_mmu_free_cache(vcpu);
 	kvm_shadow_destroy_vcpu(vcpu);
@@ -1255,7 +1269,8 @@ static void free_vcpu(struct kvm_vcpu *vcpu)
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	kvm_free_msrs(vcpu);
 	kvfree(vcpu->cpuid);
-	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
+	if (vcpu->run)
+		free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
 	kfree(vcpu);
 }
 
@@ -1277,38 +1292,14 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!vcpu->run)
-		goto free_vcpu;
-	if (!fpu_alloc_guest_fpstate(&vcpu->fpu))
-		goto free_run;
-	r = kvm_init_msrs(vcpu);
-	if (r)
-		goto free_fpu;
-	if (kvm->local_apics) {
+	if (vcpu->run && fpu_alloc_guest_fpstate(&vcpu->fpu))
+		r = kvm_init_msrs(vcpu);
+	if (!r && kvm->local_apics)
 		r = kvm_apic_create(vcpu);
-		if (r)
-			goto free_msrs;
-	}
-	r = kvm_shadow_create_vcpu(vcpu);
-	if (r)
-		goto free_apic;
-	r = kvm_ops->vcpu_create(vcpu);
-	if (r)
-		goto free_shadow;
-	return vcpu;
-
-free_shadow:
-	kvm_shadow_destroy_vcpu(vcpu);
-free_apic:
-	kvm_apic_destroy(vcpu);
-free_msrs:
-	kvm_free_msrs(vcpu);
-free_fpu:
-	fpu_free_guest_fpstate(&vcpu->fpu);
-free_run:
-	free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
-free_vcpu:
-	kfree(vcpu);
+	r = r ?: kvm_shadow_create_vcpu(vcpu) ?: kvm_ops->vcpu_create(vcpu);
+	if (!r)
+		return vcpu;
+	free_vcpu(vcpu);
 	return ERR_PTR(r);
 }
 
@@ -1341,8 +1332,7 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 int kvm_create_vcpu(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu;
-	struct file *file;
-	int fd, r;
+	int r;
 
 	if (id >= KVM_MAX_VCPU_ID)
 		return -EINVAL;
@@ -1354,32 +1344,20 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	kvm_update_cpuid(vcpu);
 	vcpu_put(vcpu);
 
-	fd = r = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		goto destroy;
-	mutex_lock(&kvm->lock);
-	r = add_vcpu(kvm, vcpu);
-	if (r)
-		goto unlock;
-	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR);
-	if (IS_ERR(file)) {
-		r = PTR_ERR(file);
+	scoped_guard(mutex, &kvm->lock) {
+		r = add_vcpu(kvm, vcpu);
+		if (r)
+			break;
+		kvm_get(kvm);
+		r = anon_inode_getfd("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+		if (r >= 0)
+			return r;
+		kvm_put(kvm);
 		kvm->nr_vcpus--;
 		xa_erase(&kvm->vcpus, vcpu->index);
-		goto unlock;
 	}
-	kvm_get(kvm);
-	mutex_unlock(&kvm->lock);
-	fd_install(fd, file);
-	return fd;
-
-unlock:
-	mutex_unlock(&kvm->lock);
-	put_unused_fd(fd);
-destroy:
 	/* A reader of the array may still look at it. */
 	synchronize_rcu();
-	kvm_ops->vcpu_destroy(vcpu);
 	free_vcpu(vcpu);
 	return r;
 }
@@ -1395,7 +1373,6 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 		for (s = 0; s < KVM_NR_STATS; s++)
 			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
-		kvm_ops->vcpu_destroy(vcpu);
 		free_vcpu(vcpu);
 	}
 }

@@ -29,11 +29,9 @@
  *
  * References are to Intel's SDM, volume 3C, of December 2023.
  */
-#include <linux/cpu.h>
-#include <linux/kvm.h>
+#include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
-#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
@@ -70,7 +68,6 @@ module_param_named(vpid, use_vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
 
 #define EXIT_REASON_FAILED_ENTRY	BIT(31)
-#define DR6_GENERAL_DETECT		BIT(13)
 #define DR7_GENERAL_DETECT		BIT(13)
 #define PENDING_DEBUG_BS		BIT(14)
 #define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
@@ -126,7 +123,6 @@ static struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
 static struct {
 	u32 pin, primary, secondary, exit, entry;
 	u32 revision;
-	bool vpid;
 	bool invept_single, invept_all;
 	bool invvpid_single, invvpid_all;
 	u64 eptp_bits;
@@ -460,26 +456,20 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 /* One bit an MSR: read low, read high, write low, write high, 1 KiB each (25.6.9). */
 static void *msr_bitmap, *msr_bitmap_spec;
 
-static void __init msr_bitmap_open(void *bitmap, u32 msr, bool read, bool write)
+static void __init msr_bitmap_open(void *bitmap, u32 msr)
 {
 	u32 bit = (msr >= 0xc0000000 ? 0x2000 : 0) + (msr & 0x1fff);
 
-	if (read)
-		__clear_bit(bit, bitmap);
-	if (write)
-		__clear_bit(bit + 0x4000, bitmap);
+	__clear_bit(bit, bitmap);
+	__clear_bit(bit + 0x4000, bitmap);
 }
 
 static int __init msr_bitmaps_init(void)
 {
 	/* The guest's own in the VMCS, or switched by host_save(). */
 	static const u32 open[] = {
-		MSR_FS_BASE,
-		MSR_GS_BASE,
-		MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS,
-		MSR_IA32_SYSENTER_ESP,
-		MSR_IA32_SYSENTER_EIP,
+		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
 	unsigned int i;
 
@@ -489,41 +479,28 @@ static int __init msr_bitmaps_init(void)
 		return -ENOMEM;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(open); i++)
-		msr_bitmap_open(msr_bitmap, open[i], true, true);
+		msr_bitmap_open(msr_bitmap, open[i]);
 	memcpy(msr_bitmap_spec, msr_bitmap, PAGE_SIZE);
-	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL, true, true);
+	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL);
 	return 0;
 }
 
 /* ---- virtual-processor identifiers ---------------------------------------------- */
 
-static DECLARE_BITMAP(vpids, VMX_NR_VPIDS);
-static DEFINE_SPINLOCK(vpid_lock);
+static DEFINE_IDA(vpids);
 
 /* 0, which is the host's and flushed at every entry, if none is left. */
 static u16 vpid_get(void)
 {
-	unsigned long vpid;
+	int vpid = use_vpid ? ida_alloc_range(&vpids, 1, VMX_NR_VPIDS - 1, GFP_KERNEL) : 0;
 
-	if (!use_vpid)
-		return 0;
-	spin_lock(&vpid_lock);
-	vpid = find_next_zero_bit(vpids, VMX_NR_VPIDS, 1);
-	if (vpid < VMX_NR_VPIDS)
-		__set_bit(vpid, vpids);
-	else
-		vpid = 0;
-	spin_unlock(&vpid_lock);
-	return vpid;
+	return max(vpid, 0);
 }
 
 static void vpid_put(u16 vpid)
 {
-	if (!vpid)
-		return;
-	spin_lock(&vpid_lock);
-	__clear_bit(vpid, vpids);
-	spin_unlock(&vpid_lock);
+	if (vpid)
+		ida_free(&vpids, vpid);
 }
 
 /* ---- a vCPU's life ------------------------------------------------------------------ */
@@ -546,9 +523,18 @@ static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
 /* Fields that never change in the VMCS's life: 25.5 to 25.8. */
 static void vmcs_init(struct vmx_vcpu *vmx)
 {
+	static const u32 zeros[] = {
+		EXCEPTION_BITMAP, PAGE_FAULT_ERROR_CODE_MASK, PAGE_FAULT_ERROR_CODE_MATCH,
+		CR3_TARGET_COUNT, VM_EXIT_MSR_STORE_COUNT, VM_EXIT_MSR_LOAD_COUNT,
+		VM_ENTRY_MSR_LOAD_COUNT, VM_ENTRY_INTR_INFO_FIELD, GUEST_IA32_DEBUGCTL,
+		HOST_DS_SELECTOR, HOST_ES_SELECTOR, HOST_FS_SELECTOR, HOST_GS_SELECTOR,
+	};
 	struct desc_ptr idt;
 	u64 value;
+	int i;
 
+	for (i = 0; i < ARRAY_SIZE(zeros); i++)
+		vmcs_write(zeros[i], 0);
 	vmx->primary = caps.primary & ~CPU_BASED_TPR_SHADOW;
 	if (vmx->vtpr) {
 		vmx->primary |= CPU_BASED_TPR_SHADOW;
@@ -560,13 +546,6 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
 	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
-	vmcs_write(EXCEPTION_BITMAP, 0);
-	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
-	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
-	vmcs_write(CR3_TARGET_COUNT, 0);
-	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
-	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
-	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
 	if (caps.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
 		vmcs_write(PLE_GAP, PLE_GAP_TICKS);
@@ -581,18 +560,12 @@ static void vmcs_init(struct vmx_vcpu *vmx)
 	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
-	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 
 	/* The host, as far as it is the same on every CPU and in every thread. */
 	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
 	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
 	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
 	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
-	vmcs_write(HOST_DS_SELECTOR, 0);
-	vmcs_write(HOST_ES_SELECTOR, 0);
-	vmcs_write(HOST_FS_SELECTOR, 0);
-	vmcs_write(HOST_GS_SELECTOR, 0);
 	store_idt(&idt);
 	vmcs_write(HOST_IDTR_BASE, idt.address);
 	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
@@ -706,10 +679,8 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	if (vcpu->lapic && caps.primary & CPU_BASED_TPR_SHADOW) {
 		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
-		if (!page) {
-			free_page((unsigned long)vmx->vmcs);
+		if (!page)
 			return -ENOMEM;
-		}
 		vmx->vtpr = page + APIC_TASKPRI;
 	}
 	vmx->vpid = vpid_get();
@@ -783,16 +754,15 @@ static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
 	u64 pdptr[4];
-	int i, idx;
+	int i;
 
 	if (!use_ept || !(vcpu->cr0 & X86_CR0_PG) ||
 	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	guard(srcu)(&vcpu->kvm->srcu);
 	if (kvm_read_guest(vcpu->kvm, vmx_get_cr3(vcpu) & 0xffffffe0,
 			   pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	for (i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
@@ -841,37 +811,16 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 	vmcs_write(GUEST_CR4, cr4 | caps.cr4_fixed0);
 	if (caps.entry & VM_ENTRY_LOAD_IA32_EFER)
 		vmcs_write(GUEST_IA32_EFER, efer);
-	if (efer & EFER_LMA)
-		vmcs_set_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
-	else
-		vmcs_clear_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE);
+	vmcs_assign_bits(VM_ENTRY_CONTROLS, VM_ENTRY_IA32E_MODE, efer & EFER_LMA);
 	vmx_update_pdptrs(vcpu);
 	vmx->flush_vpid = true;
 	vmx->state_changed = true;
 }
 
-static void vmx_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
+static void vmx_set_modes(struct kvm_vcpu *vcpu)
 {
-	vmx_load_paging(vcpu, cr3);
-}
-
-static void vmx_set_cr0(struct kvm_vcpu *vcpu, u64 cr0)
-{
-	vmcs_write(CR0_READ_SHADOW, cr0);
-	vcpu->cr0 = cr0;
-	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
-}
-
-static void vmx_set_cr4(struct kvm_vcpu *vcpu, u64 cr4)
-{
-	vmcs_write(CR4_READ_SHADOW, cr4);
-	vcpu->cr4 = cr4;
-	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
-}
-
-static void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
-{
-	vcpu->efer = efer;
+	vmcs_write(CR0_READ_SHADOW, vcpu->cr0);
+	vmcs_write(CR4_READ_SHADOW, vcpu->cr4);
 	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
 }
 
@@ -899,10 +848,8 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	if (rflags & X86_EFLAGS_TF)
-		vmcs_set_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
-	else
-		vmcs_clear_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS,
+			 rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -962,21 +909,18 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
 
-#define VMX_TABLE_OPS(name, NAME)						\
-static void vmx_get_##name(struct kvm_vcpu *vcpu, struct kvm_dtable *dt)	\
-{										\
-	dt->base = vmcs_read(GUEST_##NAME##_BASE);				\
-	dt->limit = vmcs_read(GUEST_##NAME##_LIMIT);				\
-}										\
-										\
-static void vmx_set_##name(struct kvm_vcpu *vcpu, const struct kvm_dtable *dt)	\
-{										\
-	vmcs_write(GUEST_##NAME##_BASE, dt->base);				\
-	vmcs_write(GUEST_##NAME##_LIMIT, dt->limit);				\
+/* The tables' fields go on where the segments' end. */
+static void vmx_get_table(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt)
+{
+	dt->base = vmcs_read(GUEST_ES_BASE + 2 * seg);
+	dt->limit = vmcs_read(GUEST_ES_LIMIT + 2 * seg);
 }
 
-VMX_TABLE_OPS(idt, IDTR)
-VMX_TABLE_OPS(gdt, GDTR)
+static void vmx_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_ES_BASE + 2 * seg, dt->base);
+	vmcs_write(GUEST_ES_LIMIT + 2 * seg, dt->limit);
+}
 
 /*
  * May a segment be as it is (27.3.1.2, not in virtual-8086 mode)? What the
@@ -989,9 +933,10 @@ static bool vmx_segment_valid(int seg, const struct kvm_segment *s,
 {
 	/* The types that each may have, one bit a type. */
 	static const u16 types[NR_SEGS] = {
-		[SEG_ES ... SEG_GS] = 0x88aa,	/* accessed, and readable if code */
+		[SEG_ES] = 0x88aa,	/* accessed, and readable if code */
 		[SEG_CS] = 0xaa00,
 		[SEG_SS] = 0x0088,
+		[SEG_DS ... SEG_GS] = 0x88aa,
 		[SEG_LDTR] = 0x0004,
 		[SEG_TR] = 0x0808,
 	};
@@ -1048,16 +993,6 @@ static bool vmx_must_emulate(struct kvm_vcpu *vcpu)
 
 /* ---- debug registers, TSC, CPUID, MSRs --------------------------------------------------- */
 
-static u64 vmx_effective_dr7(struct kvm_vcpu *vcpu)
-{
-	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-		  vcpu->debug_dr7 : vcpu->dr7;
-
-	/* Accesses exit anyway, so general detect is ours to emulate. */
-	return (dr7 & 0xffff & ~(u64)DR7_GENERAL_DETECT) |
-	       (dr7 & 0xffff0000) | DR7_FIXED_1;
-}
-
 static void vmx_update_debug(struct kvm_vcpu *vcpu)
 {
 	/*
@@ -1066,13 +1001,16 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 */
 	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
 			 BIT(X86_TRAP_UD);	/* VMMCALL becomes VMCALL */
+	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		  vcpu->debug_dr7 : vcpu->dr7;
 
 	if (!use_ept)
 		exceptions |= BIT(X86_TRAP_PF);
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_write(EXCEPTION_BITMAP, exceptions);
-	vmcs_write(GUEST_DR7, vmx_effective_dr7(vcpu));
+	/* Accesses exit anyway, so general detect is ours to emulate. */
+	vmcs_write(GUEST_DR7, (dr7 & ~(u64)DR7_GENERAL_DETECT) | DR7_FIXED_1);
 }
 
 static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
@@ -1100,8 +1038,7 @@ static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 	u32 secondary = caps.secondary;
 
 	/* Off, it is #UD, as INVPCID and XSAVES are for every guest. */
-	if (!kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_RDPID))
+	if (!vcpu->wants_tsc_aux)
 		secondary &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		secondary &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
@@ -1162,17 +1099,12 @@ static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 		*value = vmcs_read(msr_field(index));
 		return 0;
 	}
-	switch (index) {
-	case MSR_KERNEL_GS_BASE:
-		preempt_disable();
+	if (index == MSR_KERNEL_GS_BASE) {
+		guard(preempt)();
 		if (vmx->host_saved)
 			rdmsrl(MSR_KERNEL_GS_BASE, *value);
 		else
 			*value = vmx->kernel_gs_base;
-		preempt_enable();
-		return 0;
-	case MSR_IA32_CR_PAT:
-		*value = vcpu->pat;
 		return 0;
 	}
 	i = user_msr_index(index);
@@ -1192,29 +1124,22 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 					     (u32)value : value);
 		return 0;
 	}
-	switch (index) {
-	case MSR_KERNEL_GS_BASE:
-		preempt_disable();
+	if (index == MSR_KERNEL_GS_BASE) {
+		guard(preempt)();
 		if (vmx->host_saved)
 			wrmsrl(MSR_KERNEL_GS_BASE, value);
 		else
 			vmx->kernel_gs_base = value;
-		preempt_enable();
 		return 0;
-	case MSR_IA32_CR_PAT:
-		vcpu->pat = value;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		/*
-		 * A guest that uses it writes it at every entry to its kernel:
-		 * no more exits for that.
-		 */
-		if (value && !vmx->spec_ctrl_direct &&
-		    kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL)) {
-			vmx->spec_ctrl_direct = true;
-			vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
-		}
-		return 1;	/* the value itself is vcpu->spec_ctrl */
+	}
+	/*
+	 * A guest that uses it writes it at every entry to its kernel: no more exits
+	 * for that. The value itself is vcpu->spec_ctrl.
+	 */
+	if (index == MSR_IA32_SPEC_CTRL && value && !vmx->spec_ctrl_direct &&
+	    kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL)) {
+		vmx->spec_ctrl_direct = true;
+		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
 	i = user_msr_index(index);
 	if (i < 0)
@@ -1245,96 +1170,54 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 /* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------------------------- */
 
 /*
- * The information field of an event. A software event that is repeated keeps
- * its kind and the length of its instruction; one that user space or the
- * emulator made anew has RIP at its one-byte instruction.
+ * A software event that is repeated keeps its kind and the length of its
+ * instruction; one that user space or the emulator made anew has RIP at its
+ * one-byte instruction.
  */
-static u32 vmx_event_info(struct vmx_vcpu *vmx, u8 nr, u32 type, bool soft)
+static void vmx_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 redo = vmx->redo_info;
+	u8 nr = info & INTR_INFO_VECTOR_MASK;
 
 	vmx->redo_info = 0;
-	if (redo && (redo & INTR_INFO_VECTOR_MASK) == nr) {
-		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
-		return redo | INTR_INFO_VALID_MASK;
-	}
-	if (soft)
-		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
-	return nr | type | INTR_INFO_VALID_MASK;
-}
-
-static void vmx_inject_exception(struct kvm_vcpu *vcpu)
-{
-	u8 nr = vcpu->events.exception.nr;
-	bool soft = nr == X86_TRAP_BP || nr == X86_TRAP_OF;
-	u32 info;
-
+	if (EVENT_TYPE(info) == EVENT_TYPE_HWEXC && (nr == X86_TRAP_BP || nr == X86_TRAP_OF))
+		info = nr | INTR_TYPE_SOFT_EXCEPTION | EVENT_VALID;
 	/* A fault in the delivery of a software event is not that event. */
-	if (vcpu->events.exception.has_error)
-		to_vmx(vcpu)->redo_info = 0;
-	info = vmx_event_info(to_vmx(vcpu), nr,
-			      soft ? INTR_TYPE_SOFT_EXCEPTION :
-				     INTR_TYPE_HARD_EXCEPTION, soft);
-
-	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
-	if (vcpu->events.exception.has_error && vcpu->cr0 & X86_CR0_PE) {
-		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
-			   vcpu->events.exception.error_code);
-		info |= INTR_INFO_DELIVER_CODE_MASK;
+	if (redo && (redo & INTR_INFO_VECTOR_MASK) == nr && !(info & EVENT_HAS_ERROR)) {
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx->redo_length);
+		info = redo | EVENT_VALID;
+	} else if (EVENT_TYPE(info) > EVENT_TYPE_HWEXC) {
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, 1);
 	}
+	/* Real mode pushes no error codes, and 27.2.1.3 forbids one. */
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		info &= ~EVENT_HAS_ERROR;
+	if (info & EVENT_HAS_ERROR)
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
-static void vmx_inject_irq(struct kvm_vcpu *vcpu)
+static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
-	bool soft = vcpu->events.irq.soft;
-
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
-		   vmx_event_info(to_vmx(vcpu), vcpu->events.irq.nr,
-				  soft ? INTR_TYPE_SOFT_INTR :
-					 INTR_TYPE_EXT_INTR, soft));
-}
-
-static void vmx_inject_nmi(struct kvm_vcpu *vcpu)
-{
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
-		   NMI_VECTOR | INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK);
+	vmcs_assign_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI, masked);
 }
 
 /* The event in info was not delivered: it is to be injected again. */
 static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 length)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 type = info & INTR_INFO_INTR_TYPE_MASK;
-	u8 nr = info & INTR_INFO_VECTOR_MASK;
 
 	vmx->redo_info = 0;
-	if (!(info & INTR_INFO_VALID_MASK))
+	if (!(info & EVENT_VALID))
 		return;
-	switch (type) {
-	case INTR_TYPE_NMI_INTR:
-		/* Its delivery has blocked NMIs; it could not go in again. */
-		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
-				GUEST_INTR_STATE_NMI);
-		kvm_requeue_nmi(vcpu);
-		break;
-	case INTR_TYPE_SOFT_EXCEPTION:
-	case INTR_TYPE_PRIV_SW_EXCEPTION:
-		vmx->redo_info = nr | type;
+	kvm_requeue_event(vcpu, info, error_code);
+	/* Its delivery has blocked NMIs; it could not go in again. */
+	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+		vmx_set_nmi_mask(vcpu, false);
+	if (EVENT_TYPE(info) > EVENT_TYPE_HWEXC) {
+		vmx->redo_info = info & (INTR_INFO_VECTOR_MASK | INTR_INFO_INTR_TYPE_MASK);
 		vmx->redo_length = length;
-		fallthrough;
-	case INTR_TYPE_HARD_EXCEPTION:
-		kvm_requeue_exception(vcpu, nr,
-				      info & INTR_INFO_DELIVER_CODE_MASK,
-				      error_code);
-		break;
-	case INTR_TYPE_SOFT_INTR:
-		vmx->redo_info = nr | type;
-		vmx->redo_length = length;
-		fallthrough;
-	case INTR_TYPE_EXT_INTR:
-		kvm_requeue_irq(vcpu, nr, type == INTR_TYPE_SOFT_INTR);
-		break;
 	}
 }
 
@@ -1353,9 +1236,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	struct kvm_vcpu *vcpu = &vmx->vcpu;
 
 	vmx->idt_vectoring = vmcs_read(IDT_VECTORING_INFO_FIELD);
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.nmi.injected = false;
+	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
 		vmx_requeue(vcpu, vmx->idt_vectoring,
@@ -1369,21 +1250,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	     (vmx->intr_info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF) ||
 	    (vmx->exit_reason == EXIT_REASON_EPT_VIOLATION &&
 	     vmcs_read(EXIT_QUALIFICATION) & QUALIFICATION_IRET_UNBLOCKS))
-		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
-}
-
-static bool vmx_irq_allowed(struct kvm_vcpu *vcpu)
-{
-	return vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF &&
-	       !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
-}
-
-/* Just when an NMI window would exit: else the wait for one has no end. */
-static bool vmx_nmi_allowed(struct kvm_vcpu *vcpu)
-{
-	return !(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		 (GUEST_INTR_STATE_NMI | GUEST_INTR_STATE_MOV_SS));
+		vmx_set_nmi_mask(vcpu, true);
 }
 
 static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
@@ -1424,15 +1291,6 @@ static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
 	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
-}
-
-static void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	if (masked)
-		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
-	else
-		vmcs_clear_bits(GUEST_INTERRUPTIBILITY_INFO,
-				GUEST_INTR_STATE_NMI);
 }
 
 /* ---- in and out ---------------------------------------------------------------------------- */
@@ -1604,7 +1462,7 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u8 nr = vmx->intr_info & INTR_INFO_VECTOR_MASK;
-	u64 dr6, linear;
+	u64 dr6;
 
 	vcpu->stat[STAT_exception]++;
 	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
@@ -1626,22 +1484,13 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
 	case X86_TRAP_UD:
-		linear = vmcs_read(GUEST_CS_BASE) + kvm_reg_read(vcpu, REG_RIP);
-		return kvm_handle_undefined(vcpu, kvm_is_long_mode(vcpu) ? linear :
-							       (u32)linear);
+		return kvm_handle_undefined(vcpu);
 	case X86_TRAP_AC:
 		return vmx_handle_alignment_check(vcpu);
 	default:
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
 					  vmx->intr_info, vmx->idt_vectoring);
 	}
-}
-
-static int vmx_handle_irq(struct kvm_vcpu *vcpu)
-{
-	/* It is still pending, and taken as soon as interrupts are on. */
-	vcpu->stat[STAT_irq]++;
-	return 1;
 }
 
 static int vmx_handle_window(struct kvm_vcpu *vcpu)
@@ -1698,133 +1547,47 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 				  EXIT_REASON_EPT_MISCONFIG, gpa);
 }
 
-/* The result of a kvm_set_*(): 0, or 1 for #GP(0). */
-static int vmx_finish_set(struct kvm_vcpu *vcpu, int r)
-{
-	if (r) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
-	}
-	return vmx_skip_instruction(vcpu);
-}
-
-static u64 vmx_read_operand(struct kvm_vcpu *vcpu, int reg)
-{
-	u64 value = kvm_reg_read(vcpu, reg);
-
-	/* MOV to CR and DR take 64 bits in 64-bit mode and 32 elsewhere. */
-	if (kvm_is_long_mode(vcpu) &&
-	    vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK)
-		return value;
-	return (u32)value;
-}
-
-static void vmx_write_operand(struct kvm_vcpu *vcpu, int reg, u64 value)
-{
-	if (!kvm_is_long_mode(vcpu) ||
-	    !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
-		value = (u32)value;
-	kvm_reg_write(vcpu, reg, value);
-}
-
-static int vmx_handle_mov_to_cr(struct kvm_vcpu *vcpu, int cr, u64 value)
-{
-	u64 old_cr8 = vcpu->cr8;
-	int r;
-
-	switch (cr) {
-	case 0:
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
-	case 3:
-		return vmx_finish_set(vcpu, kvm_set_cr3(vcpu, value));
-	case 4:
-		return vmx_finish_set(vcpu, kvm_set_cr4(vcpu, value));
-	case 8:
-		r = vmx_finish_set(vcpu, kvm_set_cr8(vcpu, value));
-		/* User space's APIC may have something for a lower priority. */
-		if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
-			vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-			return 0;
-		}
-		return r;
-	default:
-		return kvm_handle_ud(vcpu);
-	}
-}
-
-/* Table 28-3: number, access type, register, LMSW's operand. */
+/* Table 28-3: number, access type, register. */
 static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 {
-	u64 q = vmcs_read(EXIT_QUALIFICATION);
-	int cr = q & 15, reg = q >> 8 & 15;
-	u64 value;
+	u64 q = vmcs_read(EXIT_QUALIFICATION), old_cr8 = vcpu->cr8, value;
+	int r;
 
 	vcpu->stat[STAT_cr]++;
-	switch (q >> 4 & 3) {
+	/* Only MOV to CR is frequent. */
+	if (q >> 4 & 3)
+		return kvm_emulate(vcpu);
+	value = kvm_reg_read(vcpu, q >> 8 & 15);
+	if (!kvm_is_long_mode(vcpu) || !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
+		value = (u32)value;
+	switch (q & 15) {
 	case 0:
-		return vmx_handle_mov_to_cr(vcpu, cr,
-					    vmx_read_operand(vcpu, reg));
-	case 1:
-		/* CR3 reads exit on processors that cannot do without. */
-		value = cr == 8 ? vcpu->cr8 : vmx_get_cr3(vcpu);
-		vmx_write_operand(vcpu, reg, value);
-		return vmx_skip_instruction(vcpu);
-	case 2:
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, vcpu->cr0 &
-							~(u64)X86_CR0_TS));
+		r = kvm_set_cr0(vcpu, value);
+		break;
+	case 3:
+		r = kvm_set_cr3(vcpu, value);
+		break;
+	case 4:
+		r = kvm_set_cr4(vcpu, value);
+		break;
 	default:
-		/* LMSW sets and clears MP, EM, TS, and sets PE. */
-		value = (vcpu->cr0 & ~0xeull) | (q >> 16 & 0xf);
-		return vmx_finish_set(vcpu, kvm_set_cr0(vcpu, value));
+		r = kvm_set_cr8(vcpu, value);
 	}
-}
-
-/* Table 28-4. The exit comes before all checks, that of privilege too (26.1.3). */
-static int vmx_handle_dr(struct kvm_vcpu *vcpu)
-{
-	u64 q = vmcs_read(EXIT_QUALIFICATION);
-	int nr = q & 7, reg = q >> 8 & 15;
-
-	vcpu->stat[STAT_dr]++;
-	if (kvm_lend_debugregs(vcpu))
-		return 1;
-	if ((nr == 4 || nr == 5) && vcpu->cr4 & X86_CR4_DE)
-		return kvm_handle_ud(vcpu);
-	if (vmx_get_cpl(vcpu)) {
-		kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-		return 1;
+	if (r)
+		return kvm_handle_gp(vcpu);
+	r = vmx_skip_instruction(vcpu);
+	/* User space's APIC may have something for a lower priority. */
+	if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
+		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+		return 0;
 	}
-	if (unlikely(kvm_debugger_wants_dr(vcpu)))
-		return kvm_handle_debug(vcpu, DR6_GENERAL_DETECT);
-	if (unlikely(vcpu->dr7 & DR7_GENERAL_DETECT)) {
-		kvm_queue_payload(vcpu, X86_TRAP_DB, false, 0, DR6_GENERAL_DETECT);
-		return 1;
-	}
-	if (q & BIT(4)) {
-		vmx_write_operand(vcpu, reg, kvm_get_dr(vcpu, nr));
-		return vmx_skip_instruction(vcpu);
-	}
-	return vmx_finish_set(vcpu, kvm_set_dr(vcpu, nr,
-					       vmx_read_operand(vcpu, reg)));
+	return r;
 }
 
 static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
 {
 	kvm_mmu_invlpg(vcpu, vmcs_read(EXIT_QUALIFICATION));
 	return vmx_skip_instruction(vcpu);
-}
-
-/* The TPR is ours again (vmx_handle_exit()); something may go in now. */
-static int vmx_handle_tpr(struct kvm_vcpu *vcpu)
-{
-	return 1;
-}
-
-/* The guest sees no counters (CPUID 0xa). */
-static int vmx_handle_rdpmc(struct kvm_vcpu *vcpu)
-{
-	kvm_queue_exception_e(vcpu, X86_TRAP_GP, 0);
-	return 1;
 }
 
 /* VMX leaves the whole of it to software (27.4.2). */
@@ -1840,9 +1603,7 @@ static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 					     vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 	if (vcpu->events.nmi.injected)
 		vmx_set_nmi_mask(vcpu, true);
-	vcpu->events.exception.injected = false;
-	vcpu->events.irq.injected = false;
-	vcpu->events.nmi.injected = false;
+	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	return kvm_emulate_task_switch(vcpu, qualification, qualification >> 30 & 3,
 				       valid && info & VECTORING_INFO_DELIVER_CODE_MASK,
@@ -1851,7 +1612,7 @@ static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]		= vmx_handle_exception,
-	[EXIT_REASON_EXTERNAL_INTERRUPT]	= vmx_handle_irq,
+	[EXIT_REASON_EXTERNAL_INTERRUPT]	= kvm_handle_irq,
 	[EXIT_REASON_TRIPLE_FAULT]		= kvm_handle_triple_fault,
 	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_window,
 	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_window,
@@ -1861,12 +1622,13 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= kvm_handle_pause,
 	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
 	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
-	[EXIT_REASON_RDPMC]			= vmx_handle_rdpmc,
+	[EXIT_REASON_RDPMC]			= kvm_handle_gp,	/* there are no counters */
 	[EXIT_REASON_VMCALL]			= kvm_handle_hypercall,
 	[EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON] = kvm_handle_ud,
-	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= vmx_handle_tpr,
+	/* The TPR is ours again (vmx_handle_exit()); something may go in now. */
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= kvm_handle_nothing,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
-	[EXIT_REASON_DR_ACCESS]			= vmx_handle_dr,
+	[EXIT_REASON_DR_ACCESS]			= kvm_handle_dr,
 	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
 	[EXIT_REASON_MSR_READ]			= kvm_handle_rdmsr,
 	[EXIT_REASON_MSR_WRITE]			= kvm_handle_wrmsr,
@@ -1881,37 +1643,22 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_ENCLS]			= kvm_handle_ud,
 };
 
-/*
- * An entry that the processor refused. Mostly user space set up a state that
- * the architecture does not have.
- */
-static int vmx_report_failed_entry(struct vmx_vcpu *vmx)
-{
-	struct kvm_run *run = vmx->vcpu.run;
-	u64 reason = vmx->exit_reason;
-
-	if (vmx->failed)
-		reason = vmcs_read(VM_INSTRUCTION_ERROR);
-	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	run->fail_entry.hardware_entry_failure_reason = reason;
-	run->fail_entry.cpu = vmx->loaded_cpu;
-	return 0;
-}
-
 static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 reason = vmx->exit_reason;
 
+	/* Refused: mostly user space set up a state that the architecture does not have. */
 	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
-		return vmx_report_failed_entry(vmx);
+		return kvm_entry_failed(vcpu, vmx->failed ? vmcs_read(VM_INSTRUCTION_ERROR) :
+							    reason);
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
 
 	/* The most frequent ones without an indirect call. */
 	switch (reason) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
-		return vmx_handle_irq(vcpu);
+		return kvm_handle_irq(vcpu);
 	case EXIT_REASON_IO_INSTRUCTION:
 		return vmx_handle_io(vcpu);
 	case EXIT_REASON_EPT_VIOLATION:
@@ -1957,15 +1704,11 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
 	.get_cpl = vmx_get_cpl,
-	.get_idt = vmx_get_idt,
-	.set_idt = vmx_set_idt,
-	.get_gdt = vmx_get_gdt,
-	.set_gdt = vmx_set_gdt,
+	.get_table = vmx_get_table,
+	.set_table = vmx_set_table,
 	.get_cr3 = vmx_get_cr3,
-	.set_cr3 = vmx_set_cr3,
-	.set_cr0 = vmx_set_cr0,
-	.set_cr4 = vmx_set_cr4,
-	.set_efer = vmx_set_efer,
+	.set_cr3 = vmx_load_paging,
+	.set_modes = vmx_set_modes,
 	.update_debug = vmx_update_debug,
 	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,
@@ -1973,12 +1716,8 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.watch_debugregs = vmx_watch_debugregs,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
-	.inject_exception = vmx_inject_exception,
-	.inject_irq = vmx_inject_irq,
-	.inject_nmi = vmx_inject_nmi,
+	.inject = vmx_inject,
 	.cancel_injection = vmx_cancel_injection,
-	.irq_allowed = vmx_irq_allowed,
-	.nmi_allowed = vmx_nmi_allowed,
 	.request_irq_window = vmx_request_irq_window,
 	.request_nmi_window = vmx_request_nmi_window,
 	.get_shadow = vmx_get_shadow,
@@ -2028,6 +1767,7 @@ static void vmx_free(void)
 	free_page((unsigned long)msr_bitmap);
 	free_page((unsigned long)msr_bitmap_spec);
 	free_page((unsigned long)identity_table);
+	ida_destroy(&vpids);
 }
 
 static int __init vmx_init(void)

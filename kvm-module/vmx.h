@@ -94,14 +94,11 @@ gone:
 	return;
 }
 
-static __always_inline void vmcs_set_bits(unsigned long field, u32 bits)
+static __always_inline void vmcs_assign_bits(unsigned long field, u32 bits, bool on)
 {
-	vmcs_write(field, vmcs_read(field) | bits);
-}
+	u64 others = vmcs_read(field) & ~(u64)bits;
 
-static __always_inline void vmcs_clear_bits(unsigned long field, u32 bits)
-{
-	vmcs_write(field, vmcs_read(field) & ~(u64)bits);
+	vmcs_write(field, on ? others | bits : others);
 }
 
 /* VMCLEAR, VMPTRLD, VMXON: 0 or -EIO. */

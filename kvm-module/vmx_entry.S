@@ -58,14 +58,9 @@ SYM_FUNC_START(vmx_enter_guest)
 	mov	REG_AT(5, %rax), %rbp
 	mov	REG_AT(6, %rax), %rsi
 	mov	REG_AT(7, %rax), %rdi
-	mov	REG_AT(8, %rax), %r8
-	mov	REG_AT(9, %rax), %r9
-	mov	REG_AT(10, %rax), %r10
-	mov	REG_AT(11, %rax), %r11
-	mov	REG_AT(12, %rax), %r12
-	mov	REG_AT(13, %rax), %r13
-	mov	REG_AT(14, %rax), %r14
-	mov	REG_AT(15, %rax), %r15
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov	REG_AT(\n, %rax), %r\n
+	.endr
 	mov	REG_AT(0, %rax), %rax
 	VM_CLEAR_CPU_BUFFERS
 	/* The unwinder's view of the stack, for vmx_exit_point. */
@@ -95,14 +90,9 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	mov	%rbp, REG_AT(5, %rax)
 	mov	%rsi, REG_AT(6, %rax)
 	mov	%rdi, REG_AT(7, %rax)
-	mov	%r8, REG_AT(8, %rax)
-	mov	%r9, REG_AT(9, %rax)
-	mov	%r10, REG_AT(10, %rax)
-	mov	%r11, REG_AT(11, %rax)
-	mov	%r12, REG_AT(12, %rax)
-	mov	%r13, REG_AT(13, %rax)
-	mov	%r14, REG_AT(14, %rax)
-	mov	%r15, REG_AT(15, %rax)
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	mov	%r\n, REG_AT(\n, %rax)
+	.endr
 	pop	%rdi
 	xor	%ebx, %ebx
 .Lback:
@@ -112,14 +102,9 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%edx, %edx
 	xor	%esi, %esi
 	xor	%ebp, %ebp
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	xor	%r\n\()d, %r\n\()d
+	.endr
 
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
 		X86_FEATURE_RSB_VMEXIT_LITE

@@ -65,23 +65,19 @@ static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f,
 	return f->reserved | GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, 13);
 }
 
-static u32 fault_code(struct kvm_vcpu *vcpu, u32 access, bool present, bool rsvd)
+/* Ends a walk, whose page fault has these bits in its error code and others. */
+static int fault(struct kvm_vcpu *vcpu, struct kvm_walk *w, u32 access, u32 code)
 {
-	u32 code = 0;
-
-	if (present)
-		code |= X86_PF_PROT;
 	if (access & ACCESS_WRITE)
 		code |= X86_PF_WRITE;
 	if (access & ACCESS_USER)
 		code |= X86_PF_USER;
-	if (rsvd)
-		code |= X86_PF_RSVD;
 	if ((access & ACCESS_EXEC) &&
 	    (vcpu->cr4 & X86_CR4_SMEP ||
 	     (vcpu->efer & EFER_NX && vcpu->cr4 & X86_CR4_PAE)))
 		code |= X86_PF_INSTR;
-	return code;
+	w->error_code = code;
+	return 1;
 }
 
 /* Two bits a key in PKRU: "no access" and "no writes" (SDM vol. 3, 4.6.2). */
@@ -172,14 +168,10 @@ again:
 		else if (r)
 			return r;
 		w->entry[level] = e;
-		if (!(e & PT_P)) {
-			w->error_code = fault_code(vcpu, access, false, false);
-			return 1;
-		}
-		if (e & reserved_bits(vcpu, &f, level, e)) {
-			w->error_code = fault_code(vcpu, access, true, true);
-			return 1;
-		}
+		if (!(e & PT_P))
+			return fault(vcpu, w, access, 0);
+		if (e & reserved_bits(vcpu, &f, level, e))
+			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_RSVD);
 		/* The four PDPTEs have neither permissions nor an accessed bit. */
 		if (f.levels != 3 || level != 3) {
 			granted &= granted_by(&f, e);
@@ -199,11 +191,8 @@ again:
 		w->pkey = e >> 59 & 15;
 		key_denies = !key_allows(vcpu, w->pkey, access);
 	}
-	if (key_denies || !allowed(vcpu, access, granted)) {
-		w->error_code = fault_code(vcpu, access, true, false) |
-				(key_denies ? X86_PF_PK : 0);
-		return 1;
-	}
+	if (key_denies || !allowed(vcpu, access, granted))
+		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
 
 	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
 	if (f.entry_size == 4 && level == 2)	/* PSE-36: bits 39:32 in 20:13 */

@@ -14,127 +14,14 @@ guest runs with hardware virtualization: patience is part of the design.
 import os
 import re
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from vm import TOP, Failure, Tap, Vm
+from appliance import ISO, MAIN, SLOW, STICK, Host, create_disk, install_guest, read_token
+from vm import TOP, Failure, Tap
 
-ISO = os.environ.get("ISO", os.path.join(TOP, "build/iso/kvm-live.iso"))
 REPORT = os.path.join(TOP, "build/reports/footprint.tsv")
-MAIN = "What do you want to do"
-BOOT = 600		# seconds from the boot menu to ours at most, on a busy machine
-SLOW = 600		# for whatever starts libvirt or QEMU, and for the guest
 tap = Tap()
 figures = {}
-
-
-CD = ["-drive", "if=ide,index=2,media=cdrom,format=raw,file=" + ISO]
-STICK = ["-device", "qemu-xhci", "-device", "usb-storage,drive=stick",
-         "-drive", "if=none,id=stick,format=raw,readonly=on,file=" + ISO]
-
-
-class Host(Vm):
-    """A machine with the live ISO in its CD drive, or on a stick."""
-
-    def __init__(self, name, cpu, uefi=False, medium=None):
-        super().__init__(["-cpu", cpu, "-smp", "2", "-nic", "user,model=virtio-net-pci"] +
-                         (medium or CD), name, uefi, memory=4096)
-
-    def boot(self):
-        """The boot menu's default, chosen by Enter, and our menu."""
-        self.see("kvm-live, copied to memory", 90)
-        self.send("\r")
-        start = time.time()
-        self.see(MAIN, BOOT)
-        return time.time() - start
-
-    def key(self, keys, pattern, timeout=60):
-        self.send(keys)
-        return self.see(pattern, timeout)
-
-    def field(self, key, title, value, pattern):
-        """Opens an input field by its letter, replaces what is in it."""
-        self.key(key, title)
-        self.key("\x15" + value + "\r", pattern)
-
-    def main(self):
-        """Back to the main menu from wherever."""
-        for _ in range(6):
-            if re.search(MAIN, self.refresh(1)):
-                return
-            self.send("\x1b")
-        self.see(MAIN)
-
-    def shell(self):
-        self.main()
-        self.key("s", r"# *\n")
-        self.child.send("stty -echo; PS1=; PS2=; export PAGER=cat; printf '\\033[?2004l'; clear\r")
-        self.refresh(1)
-
-    def run(self, command, timeout=SLOW):
-        """A command in the shell: what it printed."""
-        self.child.send("echo BEG''IN; { %s\n} 2>&1; echo EN''D\r" % command)
-        try:
-            self.child.expect(r"BEGIN\r*\n(.*?)END\r*\n", timeout)
-        except Exception:
-            raise Failure("no end of: %s\n%s" % (command, self.tail())) from None
-        return self.child.match.group(1).decode("ascii", "replace").replace("\r", "").strip()
-
-    def all_started(self):
-        """Waits in the shell until all that starts after the menu has started."""
-        self.run("until [ -e /run/kvm-live-started ]; do sleep 1; done")
-
-    def leave_shell(self):
-        self.child.send("exit\r")
-        self.see(MAIN)
-
-    def power_off(self):
-        self.main()
-        self.key("p", "Power off")
-        self.send("p")
-        time.sleep(1)
-        if re.search(r"running|[Pp]ower off this host\?|<Power off>", self.refresh(1)):
-            self.send("y")
-        self.wait_end(SLOW)
-
-
-def create_disk(host, name, size, fmt):
-    host.main()
-    host.key("d", "Create a disk", SLOW)
-    host.key("c", "Allocate")
-    host.field("n", "Name of the disk", name, r"Name +" + name)
-    host.field("s", "Size of the disk", size, r"Size +" + size)
-    host.key("f", "Disk format")
-    host.key("1" if fmt == "qcow" else "2", r"Format +%s\b" % fmt)
-    host.key("c", "The disk was created", SLOW)
-    host.send("b")
-    host.see(r"%s\.%s " % (name, fmt))
-    host.main()
-
-
-def install_guest(host, name, disk, token):
-    host.key("i", "Start the installation", SLOW)
-    host.field("n", "Name of the guest", name, r"Name +" + name)
-    host.key("i", "Choose an ISO")
-    row = host.see(r"(\d) +(?:\S*/)?mini-guest\.iso")
-    host.key(row.group(1), r"ISO +\S*mini-guest\.iso")
-    host.key("d", "Disk of the guest")
-    row = host.see(r"(\d) +%s " % re.escape(disk))
-    host.key(row.group(1), r"Disk +existing, " + re.escape(disk))
-    host.field("m", "Memory of the guest", "256", r"Memory +256")
-    host.field("c", "Number of processors", "1", r"CPUs +1\b")
-    host.send("s")
-    # What follows is the guest's console: a stream, not a screen.
-    host.expect("Console of guest " + name, SLOW)
-    host.expect("Token: ", SLOW)
-    host.send(token + "\r")
-    host.expect("Installing, token=" + token, SLOW)
-    host.expect("Installed", SLOW)
-
-
-def read_token(host, token):
-    host.expect("mini-guest: token=" + token, SLOW)
-    host.expect("login: ", SLOW)
 
 
 def main_job(firmware, fmt):
@@ -239,13 +126,13 @@ def no_svm():
 
         def works():
             create_disk(host, "plain", "100M", "qcow2")
-            host.key("i", "which is not usable")
+            host.key("i", "which is not usable", SLOW)
             host.main()
             host.power_off()
 
         if tap.step("without svm: the menu comes up from a USB stick, and Host says why "
                     "and what to do", verdict):
-            tap.step("without svm: the menu works: disk, install sheet, power off", works)
+            tap.step("without svm: the menu works: disk, installation, power off", works)
 
 
 def footprint():

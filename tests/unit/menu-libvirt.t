@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 if os.environ.get("WITH_LIBVIRT") != "1":
@@ -23,31 +22,15 @@ if os.environ.get("WITH_LIBVIRT") != "1":
     os.execv(HERE + "/with-libvirt", ["with-libvirt", sys.executable, __file__, *sys.argv[1:]])
 
 sys.path.insert(0, HERE)
-from menudriver import CTRL_RBRACKET, ENTER, Menu
+import menudriver
+from menudriver import CTRL_C, CTRL_RBRACKET, ENTER, MAIN, SUMMARY, TOP, Menu, check
 
-PROGRAM = os.path.dirname(os.path.dirname(HERE)) + "/build/userland/kvm-menu"
-MAIN = "What do you want to do?"
+PROGRAM = TOP + "/build/userland/kvm-menu"
+os.environ["PATH"] = TOP + "/build/userland:" + os.environ["PATH"]
 ISO = "/var/lib/kvm-live/iso/boot.iso"
 IMAGES = "/var/lib/libvirt/images"
+NVRAM = "/var/lib/libvirt/qemu/nvram"
 DIR = tempfile.mkdtemp(dir="/var/lib/kvm-live")
-tests = failures = 0
-
-
-def check(what):
-    def run(function):
-        global tests, failures
-        tests += 1
-        if len(sys.argv) > 1 and str(tests) not in sys.argv[1:]:
-            return
-        start = time.monotonic()
-        try:
-            function()
-            print(f"ok {tests} - {what} ({time.monotonic() - start:.0f} s)", flush=True)
-        except (AssertionError, OSError, subprocess.CalledProcessError) as e:
-            failures += 1
-            print(f"not ok {tests} - {what}", flush=True)
-            print("# " + str(e).replace("\n", "\n# "), flush=True)
-    return run
 
 
 def sh(command):
@@ -77,32 +60,33 @@ def menu(verdict="no-vt"):
     return m
 
 
-def sheet(m, name, emulate=True):
-    """The install sheet with a name, the ISO, 64 MiB and no network."""
-    m.key("i", "Start the installation")
-    m.key("n", "Name of the guest")
-    m.key(name + ENTER, "Name             " + name)
-    m.key("i", "1  boot.iso", "TESTBOOT")
-    m.key("1", "ISO              " + ISO)
-    m.key("m", "Memory of the guest")
-    m.key("64" + ENTER, "Memory           64 MiB")
-    m.key("t", "Network          none")
+def sheet(m, name, emulate=True, **disk):
+    """The installation's last step with a name, 64 MiB and no network."""
+    m.to_summary(name, "1", network="0", **disk)
+    m.see("ISO              " + ISO, "Network          none")
+    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
     if emulate:
         m.key("a", "Slow emulation")
         m.key("y", "SLOW EMULATION")
 
 
-def choose_guest(m, name):
-    m.key("g", "Choose a guest", name)
-    m.settle()
-    number = re.search(r"(\d)  " + name + " ", m.text()).group(1)
-    m.key(number, f"Guest {name}:")
+def install(m, name, *words):
+    """Starts the installation and leaves its console; ends in the guest's menu."""
+    m.key("s", f"Console of guest {name}", *words)
+    m.key(CTRL_RBRACKET, MAIN)
+    m.choose_guest(name)
 
 
-def delete_guest(m, name, how, then):
-    choose_guest(m, name)
-    m.key("d", f"Delete the guest {name}?")
-    m.key(how, then)
+def answers(m, name, key):
+    """The guest's program echoes a key on its console; back to the guest's menu."""
+    m.key("c", f"Console of guest {name}")
+    m.key(key, f"[{key}]")
+    m.key(CTRL_RBRACKET, f"Guest {name}: running")
+
+
+def content(path):
+    """A sum over what the disk holds."""
+    return sh(f"qemu-img convert -U -O raw {path} {DIR}/raw && sha256sum <{DIR}/raw")
 
 
 build_iso()
@@ -112,18 +96,20 @@ build_iso()
 def _():
     before = os.stat(ISO)
     m = menu()
+    m.key("i", "KVM, which is not usable here", "1  boot.iso", "TESTBOOT")
+    m.key("b", MAIN)
     sheet(m, "one", emulate=False)
     m.key("s", "KVM is not usable", "KVM verdict: no-vt")
-    m.key("b", "Start the installation")
+    m.key("b", SUMMARY)
     m.key("a", "Slow emulation")
     m.key("y", "SLOW EMULATION")
     m.key("s", "may outgrow its place")
-    m.key("n", "Start the installation")
+    m.key("n", SUMMARY)
     m.key("s", "may outgrow its place")
     m.key("y", "Console of guest one", "Ctrl-] returns", "CD-BOOT", "WRITTEN", "DISK-BOOT")
     m.key("k", "[k]")
     m.key(CTRL_RBRACKET, MAIN)
-    choose_guest(m, "one")
+    m.choose_guest("one")
     m.see("running")
     m.key("e", "slow emulation", "VNC: 127.0.0.1:59", IMAGES + "/one.qcow2")
     m.key("b", "Force off")
@@ -142,14 +128,12 @@ def _():
     os.rename(ISO, ISO + ".away")
     try:
         m = menu()
-        choose_guest(m, "one")
-        m.key("s", "was started")
-        m.key("b", "Guest one: running")
+        m.choose_guest("one")
+        m.start_guest("one")
         m.key("c", "Console of guest one")
         m.key("q", "[q]")
         m.key(CTRL_RBRACKET, "Guest one: running")
-        m.key("f", "Cut the power")
-        m.key("y", "Guest one: shut off")
+        m.force_off("one")
     finally:
         os.rename(ISO + ".away", ISO)
 
@@ -157,7 +141,7 @@ def _():
 @check("an ISO that is removed while its guest runs disturbs nobody; one removed before is missed")
 def _():
     m = menu()
-    choose_guest(m, "one")
+    m.choose_guest("one")
     m.key("s", "was started")
     os.rename(ISO, ISO + ".away")
     try:
@@ -165,8 +149,7 @@ def _():
         m.key("c", "Console of guest one")
         m.key("i", "[i]")
         m.key(CTRL_RBRACKET, "Guest one: running")
-        m.key("f", "Cut the power")
-        m.key("y", "Guest one: shut off")
+        m.force_off("one")
         m.key("b", "Choose a guest")
         m.key("b", MAIN)
     finally:
@@ -175,7 +158,7 @@ def _():
     os.rename(ISO, ISO + ".away")
     try:
         m.key("s", "There is no file " + ISO)
-        m.key("b", "Start the installation", "Name             late")
+        m.key("b", SUMMARY, "Name             late")
     finally:
         os.rename(ISO + ".away", ISO)
     assert not os.path.exists(f"{IMAGES}/late.qcow2"), "a disk was made"
@@ -186,7 +169,7 @@ def _():
     os.rename(f"{IMAGES}/one.qcow2", f"{IMAGES}/away")
     try:
         m = menu()
-        choose_guest(m, "one")
+        m.choose_guest("one")
         m.key("s", "did not start", "What to do: A file that the guest needs is missing")
         m.key("b", "Guest one: shut off")
     finally:
@@ -196,9 +179,8 @@ def _():
 @check("a guest pauses when the file system is full, says so, and goes on when there is room")
 def _():
     m = menu()
-    choose_guest(m, "one")
-    m.key("s", "was started")
-    m.key("b", "Guest one: running")
+    m.choose_guest("one")
+    m.start_guest("one")
     m.key("c", "Console of guest one")
     m.key("r", "[r]")           # it is past its firmware, which eats keys
     with open(f"{IMAGES}/filler", "wb") as f:
@@ -213,10 +195,7 @@ def _():
     m.key("b", "Choose a guest", "paused: disk")
     m.key("b", MAIN)
     m.key("d", "Storage pool")
-    m.key("c", "Allocate")
-    m.key("n", "Name of the disk")
-    m.key("nospace" + ENTER, "Name             nospace")
-    m.key("c", "may outgrow")
+    m.create_disk("nospace", "may outgrow")
     m.key("y", "was not created", "What to do: The file system that holds the disks is full")
     m.key("b", "Name             nospace")
     m.key("b", "Storage pool")
@@ -224,22 +203,21 @@ def _():
     m.key("b", MAIN)
     os.unlink(f"{IMAGES}/filler")
     sh(f"mount -o remount,size=512M {IMAGES}")
-    choose_guest(m, "one")
+    m.choose_guest("one")
     m.key("s", "Guest one: running")
-    m.key("f", "Cut the power")
-    m.key("y", "Guest one: shut off")
+    m.force_off("one")
 
 
 @check("a used disk is asked about; the CD boots first once, then the disk")
 def _():
     m = menu()
-    delete_guest(m, "one", "k", "There is no guest yet")
+    m.choose_guest("one")
+    m.delete_guest("one", "k", "There is no guest yet")
     m.key("b", MAIN)
-    sheet(m, "two")
-    m.key("d", "1  one.qcow2")
-    m.key("1", "existing, one.qcow2")
+    sheet(m, "two", disk="one.qcow2")
+    m.see("existing, one.qcow2")
     m.key("s", "The disk is not empty")
-    m.key("n", "Start the installation")
+    m.key("n", SUMMARY)
     m.key("s", "The disk is not empty")
     m.key("y", "Console of guest two", "CD-BOOT", "has closed")
     assert "DISK-BOOT" not in m.text(), m.text()
@@ -247,7 +225,8 @@ def _():
     m.key("y", "Console of guest two", "DISK-BOOT")
     m.key("o", "has closed")
     m.key(ENTER, MAIN)
-    delete_guest(m, "two", "d", "There is no guest yet")
+    m.choose_guest("two")
+    m.delete_guest("two", "d", "There is no guest yet")
     assert not os.path.exists(f"{IMAGES}/one.qcow2"), "the disk is still there"
 
 
@@ -257,12 +236,11 @@ def _():
     sheet(m, "old")
     m.key("d", "New disk: size")
     m.key("f", "Disk format")
-    m.key("1", "qcow")
+    m.key("1", "format     qcow")
+    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M, qcow")
+    m.key("g", SUMMARY)
     m.key("v", "network card")
     m.key("i", "IDE and rtl8139")
-    m.key("d", "New disk: size")
-    m.key("n", "Size of the new disk")
-    m.key("20M" + ENTER, "new, 20M, qcow")
     m.key("s", "Console of guest old", "CD-BOOT", "WRITTEN", "DISK-BOOT")
     m.key(CTRL_RBRACKET, MAIN)
     info = sh(f"qemu-img info -U {IMAGES}/old.qcow")
@@ -271,7 +249,7 @@ def _():
     m.key("p", "1 guest is running: old")
     m.key("n", "Restart this host")
     m.key("b", MAIN)
-    choose_guest(m, "old")
+    m.choose_guest("old")
     m.key("d", "is running")
     m.key("b", "Force off")
     m.key("f", "Cut the power")
@@ -287,13 +265,254 @@ def _():
     m = menu("ready")	# it is not: /dev/kvm is hidden
     sheet(m, "bad", emulate=False)
     m.key("d", "New disk: size")
-    m.key("n", "Size of the new disk")
-    m.key("20M" + ENTER, "new, 20M, qcow2")
+    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M, qcow2")
+    m.key("g", SUMMARY)
     m.key("s", "Install a guest", "What to do: KVM", timeout=90)
     m.key("b", "Clean up", IMAGES + "/bad.qcow2")
-    m.key("y", "Start the installation", "Name             bad")
+    m.key("y", SUMMARY, "Name             bad")
     assert not os.path.exists(f"{IMAGES}/bad.qcow2"), "the disk is still there"
     assert "bad" not in sh("virsh list --all"), "the guest is still there"
+
+
+@check("a guest is paused and goes on; its program stands still meanwhile")
+def _():
+    m = menu()
+    sheet(m, "multi", size="20M")
+    install(m, "multi", "DISK-BOOT")
+    m.key("p", "is paused")
+    m.key("b", "Guest multi: paused")
+    m.key("c", "Console of guest multi")
+    m.key("w")
+    m.pump(1)
+    assert "[w]" not in m.text(), m.text()
+    m.key(CTRL_RBRACKET, "Guest multi: paused")
+    m.key("p", "goes on")
+    m.key("b", "Guest multi: running")
+    answers(m, "multi", "x")
+
+
+@check("a snapshot of a running guest brings its memory back")
+def _():
+    m = menu()
+    m.choose_running("multi")
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("warm")
+    m.see("with memory")
+    m.key("b", "Guest multi: running")
+    m.key("c", "Console of guest multi")
+    m.key("o", "has closed")
+    m.key(ENTER, "Guest multi: shut off")
+    m.key("t", "Make a new snapshot")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest multi back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest multi: running")
+    answers(m, "multi", "y")        # nobody booted it: it goes on where it was
+
+
+@check("a snapshot brings the disk back, and is deleted")
+def _():
+    m = menu()
+    m.choose_off("multi")
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("clean")
+    before = content(f"{IMAGES}/multi.qcow2")
+    m.key("b", "Guest multi: shut off")
+    m.start_guest("multi")
+    m.key("c", "Console of guest multi")
+    m.key("k", "[k]")
+    m.key("d", "F")                  # fills the disk
+    m.see("[k]F")
+    m.key("o", "has closed")
+    m.key(ENTER, "Guest multi: shut off")
+    assert content(f"{IMAGES}/multi.qcow2") != before, "the guest has written nothing"
+    m.key("t", "Make a new snapshot")
+    m.choose_snapshot("clean")
+    m.key("r", "Take the guest multi back")
+    m.key("y", "is as it was at the snapshot clean", "off")
+    m.key("b", "Make a new snapshot")
+    assert content(f"{IMAGES}/multi.qcow2") == before, "the disk is not as it was"
+    for name in ("clean", "warm"):
+        m.choose_snapshot(name)
+        m.key("d", "Delete the snapshot " + name)
+        m.key("y", "is deleted")
+        m.key("b", "Make a new snapshot")
+    assert "warm" not in sh(f"qemu-img snapshot -l {IMAGES}/multi.qcow2"), "it is still in the file"
+
+
+@check("a disk is attached to a running guest and taken away; a CD is changed")
+def _():
+    m = menu()
+    m.choose_running("multi")
+    m.key("h", "The guest is running")
+    m.key("k", "1  vda")
+    m.key("n", "Name             multi-2")
+    m.field("s", "Size of the disk", "5M", "Size             5M")
+    m.key("c", "multi-2.qcow2 as vdb,", "at once and for good")
+    m.key("b", "2  vdb")
+    assert "vdb" in sh("virsh domblklist multi"), "the running guest has it not"
+    m.key("2", "Take the disk vdb", "unmount the disk")
+    m.key("y", "Detach a disk")
+    m.gone("Take the disk vdb")
+    m.key("b", "1  vda")
+    assert "vdb" not in sh("virsh domblklist --inactive multi"), "it is still described"
+    m.key("b", "Settings of the guest")
+    m.key("i", "In the drive: " + ISO)
+    m.key("e", "empty, at once and for good")
+    m.key("b", "In the drive: empty")
+    assert "boot.iso" not in sh("virsh domblklist multi"), "it is still in the drive"
+    m.key("i", "Choose an ISO")
+    m.key("1", "once and for good")
+    m.key("b", "In the drive: " + ISO)
+    assert "boot.iso" in sh("virsh domblklist multi"), "it is not in the drive"
+    m.key("b", "Settings of the guest")
+    m.key("b", "Guest multi: running")
+    m.force_off("multi")
+
+
+@check("a clone has the same disk, and a name, an identity and an address of its own")
+def _():
+    m = menu()
+    m.choose_off("multi")
+    m.key("h", "Settings of the guest")
+    m.key("t", "Network of the guest")
+    m.key("n", "network is: NAT")
+    m.key("b", "Network          NAT")
+    m.key("b", "Guest multi: shut off")
+    m.key("l", "Name of the new guest", "multi-clone")
+    m.key(ENTER, "Clone the guest multi as multi-clone", "multi-clone.qcow2")
+    m.key("y", "The guest multi-clone was made")
+    m.key("b", "Guest multi: shut off")
+    assert content(f"{IMAGES}/multi.qcow2") == content(f"{IMAGES}/multi-clone.qcow2"), "the disks differ"
+    first, second = (sh(f"virsh dumpxml {name}") for name in ("multi", "multi-clone"))
+    for element in ("uuid", "mac address"):
+        value = re.search(f"<{element}.*", first).group(0)
+        assert f"<{element}" in second and value not in second, value
+    m.key("b", "multi-clone")
+    m.key("b", MAIN)
+    m.choose_guest("multi-clone")
+    m.key("h", "Settings of the guest")
+    m.key("t", "Network of the guest")
+    m.key("0", "network is: none")
+    m.key("b", "Network          none")
+    m.key("b", "Guest multi-clone: shut off")
+    m.start_guest("multi-clone")
+    m.key("c", "Console of guest multi-clone")
+    m.key("z", "[z]")
+    m.key(CTRL_RBRACKET, "running")
+    m.force_off("multi-clone")
+    m.delete_guest("multi-clone", "d", "Choose a guest")
+    assert not os.path.exists(f"{IMAGES}/multi-clone.qcow2"), "its disk is still there"
+
+
+@check("a clone that is cancelled leaves nothing behind")
+def _():
+    sh(f"mount -o remount,size=900M {IMAGES} && qemu-img create -q -f qcow2 {IMAGES}/big.qcow2 400M && "
+       f"qemu-io -c 'write -q -P 7 0 350M' {IMAGES}/big.qcow2 && virsh -q pool-refresh default")
+    m = menu()
+    m.choose_off("multi")
+    m.key("h", "Settings of the guest")
+    m.key("k", "1  vda")
+    m.key("a", "big.qcow2")
+    m.settle()
+    m.key(re.search(r"(\d)  big", m.text()).group(1), "big.qcow2 as vdb.")
+    m.key("b", "2  vdb")
+    m.key("b", "Settings of the guest")
+    m.key("b", "Guest multi: shut off")
+    m.key("l", "Name of the new guest")
+    m.key("gone" + ENTER, "Clone the guest multi as gone", "big.qcow2 as gone-2.qcow2")
+    m.key("y", "The disks are being copied", "%", "<Cancel>")
+    m.key(CTRL_C, "It was cancelled")
+    m.key("b", "Guest multi: shut off")
+    assert "gone" not in sh(f"ls {IMAGES}; virsh list --all"), "something is left"
+    m.key("l", "Name of the new guest")
+    m.key("whole" + ENTER, "Clone the guest multi as whole")
+    m.key("y", "The guest whole was made")
+    m.key("b", "Guest multi: shut off")
+    assert content(f"{IMAGES}/big.qcow2") == content(f"{IMAGES}/whole-2.qcow2"), "the disks differ"
+    m.key("b", "Choose a guest")
+    m.key("b", MAIN)
+    for name in ("multi", "whole"):
+        m.choose_guest(name)
+        m.delete_guest(name, "d")
+        m.gone(f"Delete the guest {name}?")
+        m.key("b", MAIN)
+    left = sh(f"ls {IMAGES}")
+    assert not re.search(r"multi\.|whole|big", left), left
+
+
+@check("a guest with UEFI: snapshots and clones hold its variables, deletion takes them")
+def _():
+    m = menu()
+    sheet(m, "efi", size="20M")
+    m.key("f", "What starts the guest")
+    m.key("u", "Firmware         UEFI")
+    m.field("m", "Memory of the guest", "128", "Memory           128 MiB")
+    install(m, "efi")
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("warm")
+    m.key("b", "Guest efi: running")
+    m.force_off("efi")
+    assert "warm" in sh(f"qemu-img snapshot -l {NVRAM}/efi_VARS.qcow2"), "the variables are not in it"
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("cold")
+    assert "cold" in sh(f"qemu-img snapshot -l {NVRAM}/efi_VARS.qcow2"), "the variables are not in it"
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest efi back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest efi: running")
+    m.force_off("efi")
+    m.key("l", "Name of the new guest")
+    m.key("efi2" + ENTER, "efi_VARS.qcow2 as efi2_VARS.qcow2")
+    m.key("y", "The guest efi2 was made")
+    m.key("b", "Guest efi: shut off")
+    sh(f"cmp {NVRAM}/efi_VARS.qcow2 {NVRAM}/efi2_VARS.qcow2")
+    assert "kvm-menu" not in sh("virsh pool-list --all"), "a pool is left"
+    m.key("d", "efi.qcow2", "efi_VARS.qcow2 (UEFI variables)", "2 snapshots")
+    m.key("d", "Choose a guest")
+    m.key("b", MAIN)
+    m.choose_guest("efi2")
+    m.start_guest("efi2")
+    m.force_off("efi2")
+    m.delete_guest("efi2", "d")
+    m.gone("Delete the guest efi2?")
+    assert not os.listdir(NVRAM), "variables are left"
+
+
+@check("a guest with a raw disk is told about external snapshots, and gets them")
+def _():
+    m = menu()
+    sheet(m, "plain")
+    m.key("d", "New disk: size")
+    m.key("f", "Disk format")
+    m.key("r", "format     raw")
+    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M, raw")
+    m.key("g", SUMMARY)
+    install(m, "plain", "DISK-BOOT")
+    m.key("t", "Make a new snapshot")
+    m.key("n", "not in the format qcow2")
+    m.key("y", "Name of the snapshot")
+    m.key("warm" + ENTER, "The snapshot warm was made")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest plain: running")
+    answers(m, "plain", "x")
+    m.key("t", "Make a new snapshot")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest plain back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest plain: running")
+    answers(m, "plain", "y")
+    m.force_off("plain")
+    m.key("l", "Name of the new guest")
+    m.key(ENTER, "is a snapshot's", "snapshots first")
+    m.key("b", "Guest plain: shut off")
+    m.key("d", "plain.raw", "1 snapshot", "plain.warm.memory")
+    m.key("d")
+    m.gone("Delete the guest plain?")
+    assert "plain" not in sh(f"ls {IMAGES}"), sh(f"ls {IMAGES}")
 
 
 def kill_libvirt():
@@ -323,8 +542,8 @@ def _():
     m.key("b", "Name             kept", ISO, "Memory           64 MiB")
     sh("rm -f /run/libvirtd.pid; libvirtd -d")
     m.key("d", "New disk: size")
-    m.key("n", "Size of the new disk")
-    m.key("20M" + ENTER, "new, 20M")
+    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M")
+    m.key("g", SUMMARY)
     m.key("s", "Console of guest kept", "CD-BOOT")
     m.key(CTRL_RBRACKET, MAIN)
     m.key("d", "1  kept.qcow2")
@@ -335,18 +554,16 @@ def _():
     m.key("1", "belongs to the guest kept")
     m.key("b", "1  kept.qcow2")
     m.key("c", "Allocate")
-    m.key("n", "Name of the disk")
-    m.key("dead" + ENTER, "Name             dead")
+    m.field("n", "Name of the disk", "dead", "Name             dead")
     kill_libvirt()
     m.key("c", "libvirt ended in the meantime")
     m.key("b", "Name             dead")
     sh("rm -f /run/libvirtd.pid; libvirtd -d")
     m.key("b", "1  kept.qcow2")
     m.key("b", MAIN)
-    choose_guest(m, "kept")
+    m.choose_guest("kept")
     m.key("f", "Cut the power")
     m.key("y", "shut off")
 
 
-print(f"1..{tests}")
-sys.exit(1 if failures else 0)
+menudriver.finish()

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "dom.h"
 #include "ui.h"
 #include "util.h"
-#include "xml.h"
 
 #define ESCAPE_KEY 0x1d	/* Ctrl-] */
 
@@ -118,14 +118,11 @@ static bool pump(struct console *c)
 
 static char *vnc_text(virDomainPtr dom)
 {
-	char *xml = virDomainGetXMLDesc(dom, 0);
-	char *port = xml ? xml_attr(xml, NULL, "graphics", "port") : NULL;
-	char *text;
+	char *xml = virDomainGetXMLDesc(dom, 0), *vnc = dom_vnc(xml), *text;
 
-	text = port && *port != '-' ?
-		xasprintf("its screen is at VNC 127.0.0.1:%s of this host", port) :
+	text = vnc ? xasprintf("its screen is at VNC %s of this host", vnc) :
 		xstrdup("look at its screen with a VNC viewer");
-	free(port);
+	free(vnc);
 	free(xml);
 	return text;
 }
@@ -191,6 +188,24 @@ static bool converse(virDomainPtr dom, struct console *c, bool resume)
 	return !left;
 }
 
+/* Some guests have a screen only. */
+static void no_console(virDomainPtr dom)
+{
+	char *error = virt_error();
+	char *xml = virDomainGetXMLDesc(dom, 0), *vnc = dom_vnc(xml);
+
+	if (vnc && !strstr(xml, "<console")) {
+		ui_message("Console", "This guest has no text console. Its screen is at VNC %s of this host: point a VNC viewer there, from another machine through an SSH tunnel.",
+			   vnc);
+		free(error);
+	} else {
+		virt_failed("Console", "The console of the guest could not be opened.",
+			    error);
+	}
+	free(vnc);
+	free(xml);
+}
+
 bool console_run(virDomainPtr dom, bool resume)
 {
 	struct console c;
@@ -204,8 +219,7 @@ bool console_run(virDomainPtr dom, bool resume)
 		ended = converse(dom, &c, resume);
 		virStreamAbort(c.stream);
 	} else {
-		virt_failed("Console", "The console of the guest could not be opened.",
-			    virt_error());
+		no_console(dom);
 		if (resume)
 			virDomainResume(dom);
 	}

@@ -168,15 +168,19 @@ char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 bool disk_choose_format(const char **format)
 {
 	struct ui_menu menu = { .title = "Disk format",
-		.text = "Both grow on demand. qcow2 is the usual one and can take snapshots; qcow is the older format, for programs that know no other." };
+		.text = "All grow on demand. qcow2 is the usual one, and snapshots need it; qcow is the older format, for programs that know no other; raw is plain, the fastest, and any program reads it." };
+	static const char *const formats[] = { "qcow2", "qcow", "raw" };
+	static const int keys[] = { '2', '1', 'r' };
 	int choice;
 
-	ui_menu_add(&menu, '2', "qcow2");
-	ui_menu_add(&menu, '1', "qcow");
-	menu.at = strcmp(*format, "qcow2") ? 1 : 0;
+	for (int i = 0; i < (int)ARRAY_SIZE(formats); i++) {
+		ui_menu_add(&menu, keys[i], "%s", formats[i]);
+		if (!strcmp(*format, formats[i]))
+			menu.at = i;
+	}
 	choice = ui_menu(&menu);
 	if (choice >= 0)
-		*format = choice ? "qcow" : "qcow2";
+		*format = formats[choice];
 	ui_menu_clear(&menu);
 	return choice >= 0;
 }
@@ -188,29 +192,22 @@ struct sheet {
 	bool preallocate;
 };
 
-static bool sheet_create(virStoragePoolPtr pool, const struct sheet *s)
+/* The path of the disk, or NULL: the sheet stays. */
+static char *sheet_create(virStoragePoolPtr pool, const struct sheet *s)
 {
 	struct disk_spec spec = { .name = s->name, .format = s->format,
 				  .preallocate = s->preallocate };
 	const char *problem = parse_disk_size(s->size, &spec.size);
-	char *path;
 
 	if (problem) {
 		ui_message("Disk size", "%s", problem);
-		return false;
+		return NULL;
 	}
 	if (virConnectIsAlive(virStoragePoolGetConnect(pool)) != 1) {
 		ui_message("Create a disk", "The service libvirt ended in the meantime. Go back to the list of disks, which connects again.");
-		return false;
+		return NULL;
 	}
-	if (!disk_may_create(pool, &spec))
-		return false;
-	path = disk_create(pool, &spec);
-	if (!path)
-		return false;
-	ui_message("Disk created", "The disk was created: %s", path);
-	free(path);
-	return true;
+	return disk_may_create(pool, &spec) ? disk_create(pool, &spec) : NULL;
 }
 
 static void sheet_rows(struct ui_menu *menu, const struct sheet *s)
@@ -224,45 +221,31 @@ static void sheet_rows(struct ui_menu *menu, const struct sheet *s)
 	ui_menu_add(menu, 'c', "Create the disk");
 }
 
-static void ask_name(char **name)
+static const char *check_name(const char *value, void *data)
 {
-	const char *problem;
-	char *value = xstrdup(*name);
-
-	while (ui_input("Disk name", "Name of the disk: letters, digits, and the characters . _ - (the ending .qcow2 or .qcow is added).", &value)) {
-		problem = name_problem(value);
-		if (!problem) {
-			free(*name);
-			*name = value;
-			return;
-		}
-		ui_message("Disk name", "%s", problem);
-	}
-	free(value);
+	(void)data;
+	return name_problem(value);
 }
 
-static void ask_size(char **size)
+static const char *check_size(const char *value, void *data)
 {
-	const char *problem;
-	char *value = xstrdup(*size);
 	uint64_t bytes;
 
-	while (ui_input("Disk size", "Size of the disk with its unit, for example 4G or 500M.", &value)) {
-		problem = parse_disk_size(value, &bytes);
-		if (!problem) {
-			free(*size);
-			*size = value;
-			return;
-		}
-		ui_message("Disk size", "%s", problem);
-	}
-	free(value);
+	(void)data;
+	return parse_disk_size(value, &bytes);
+}
+
+bool disk_ask_size(char **size)
+{
+	return ui_ask("Disk size", "Size of the disk with its unit, for example 4G or 500M.",
+		      size, check_size, NULL);
 }
 
 static void toggle_allocate(struct sheet *s)
 {
 	if (strcmp(s->format, "qcow2")) {
-		ui_message("Allocate", "Disks of the format qcow always grow on demand. Choose qcow2 to allocate all space now.");
+		ui_message("Allocate", "Disks of the format %s always grow on demand. Choose qcow2 to allocate all space now.",
+			   s->format);
 		return;
 	}
 	s->preallocate = !s->preallocate;
@@ -272,10 +255,11 @@ static void sheet_edit(struct sheet *s, int row)
 {
 	switch (row) {
 	case 0:
-		ask_name(&s->name);
+		ui_ask("Disk name", "Name of the disk: letters, digits, and the characters . _ - (the ending .qcow2, .qcow or .raw is added).",
+		       &s->name, check_name, NULL);
 		break;
 	case 1:
-		ask_size(&s->size);
+		disk_ask_size(&s->size);
 		break;
 	case 2:
 		disk_choose_format(&s->format);
@@ -288,28 +272,75 @@ static void sheet_edit(struct sheet *s, int row)
 	}
 }
 
-static void create_screen(virStoragePoolPtr pool)
+char *disk_make(virStoragePoolPtr pool, const char *name)
 {
-	struct sheet s = { .name = xstrdup(""), .size = xstrdup("4G"),
+	struct sheet s = { .name = xstrdup(name), .size = xstrdup("4G"),
 			   .format = "qcow2" };
 	struct ui_menu menu = { .title = "Create a disk" };
-	char *room = human_size(virt_pool_free(pool));
+	char *room = human_size(virt_pool_free(pool)), *path = NULL;
 	int row;
 
 	menu.text = xasprintf("The disk is made in the storage pool %s, where %s are free.",
 			      options.pool, room);
-	for (;;) {
+	do {
 		sheet_rows(&menu, &s);
 		row = ui_menu(&menu);
-		if (row < 0 || (row == 4 && sheet_create(pool, &s)))
-			break;
-		sheet_edit(&s, row);
-	}
+		if (row == 4)
+			path = sheet_create(pool, &s);
+		else
+			sheet_edit(&s, row);
+	} while (row >= 0 && !path);
 	ui_menu_clear(&menu);
 	free((char *)menu.text);
 	free(room);
 	free(s.name);
 	free(s.size);
+	return path;
+}
+
+static void create_screen(virStoragePoolPtr pool)
+{
+	char *path = disk_make(pool, "");
+
+	if (path)
+		ui_message("Disk created", "The disk was created: %s", path);
+	free(path);
+}
+
+int disk_add_unused(struct ui_menu *menu, virConnectPtr conn,
+		    virStoragePoolPtr pool, char ***paths)
+{
+	virStorageVolPtr *vols = NULL;
+	int n = virStoragePoolListAllVolumes(pool, &vols, 0), kept = 0;
+
+	*paths = xrealloc(NULL, (n < 1 ? 1 : n) * sizeof(char *));
+	for (int i = 0; i < n; i++) {
+		char *path = virStorageVolGetPath(vols[i]);
+		char *format = disk_format(vols[i]);
+		char *user = path ? virt_disk_user(conn, path, NULL) : NULL;
+
+		if (path && !user && !ends_with(path, ".iso") &&
+		    (!strncmp(format, "qcow", 4) || !strcmp(format, "raw"))) {
+			char *text = disk_row(vols[i]);
+
+			ui_menu_add(menu, kept < 9 ? '1' + kept : 0, "%s", text);
+			(*paths)[kept++] = xstrdup(path);
+			free(text);
+		}
+		free(user);
+		free(format);
+		free(path);
+		virStorageVolFree(vols[i]);
+	}
+	free(vols);
+	return kept;
+}
+
+void disk_free_paths(char **paths, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(paths[i]);
+	free(paths);
 }
 
 static void delete_disk(virConnectPtr conn, virStorageVolPtr vol)

@@ -9,9 +9,10 @@
 #include "ui.h"
 #include "virt.h"
 
+/* What a sheet about a new disk asks for. */
 struct disk_spec {
 	const char *name;	/* without ".qcow2" */
-	const char *format;	/* "qcow2" or "qcow" */
+	const char *format;	/* "qcow2", "qcow" or "raw" */
 	uint64_t size;
 	bool preallocate;
 };
@@ -29,8 +30,22 @@ char *disk_format(virStorageVolPtr vol);
 bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec);
 /* Creates it behind a progress window; its path, or NULL after saying why. */
 char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec);
-/* Lets the user choose between the two formats; false: went back. */
+/* Lets the user choose between the formats; false: went back. */
 bool disk_choose_format(const char **format);
+/* Asks for a size; false: went back. */
+bool disk_ask_size(char **size);
+/*
+ * Adds a row for each volume that no guest has, with the keys 1 to 9; returns how
+ * many, and their paths in *paths, for disk_free_paths().
+ */
+int disk_add_unused(struct ui_menu *menu, virConnectPtr conn,
+		    virStoragePoolPtr pool, char ***paths);
+void disk_free_paths(char **paths, int n);
+/*
+ * The sheet that makes a disk, with that name to begin with: the disk's path, or
+ * NULL when the user went back.
+ */
+char *disk_make(virStoragePoolPtr pool, const char *name);
 void disk_screen(void);
 
 #endif

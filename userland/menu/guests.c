@@ -5,8 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clone.h"
 #include "console.h"
+#include "dom.h"
 #include "guests.h"
+#include "remove.h"
+#include "settings.h"
+#include "snapshot.h"
 #include "ui.h"
 #include "util.h"
 #include "virt.h"
@@ -38,30 +43,35 @@ static const char *state_text(virDomainPtr dom)
 	}
 }
 
-static bool is_active(virDomainPtr dom)
+static bool is_paused(virDomainPtr dom)
 {
-	return virDomainIsActive(dom) == 1;
+	int state = 0, reason;
+
+	return !virDomainGetState(dom, &state, &reason, 0) &&
+		state == VIR_DOMAIN_PAUSED;
 }
 
 static void start(virDomainPtr dom)
 {
-	if (is_active(dom)) {
+	if (is_paused(dom)) {
 		if (virDomainResume(dom) < 0)
-			virt_failed("Start", "The guest runs already, and it could not be told to go on.",
+			virt_failed("Start", "The guest could not be told to go on.",
 				    virt_error());
-		return;
-	}
-	if (virDomainCreate(dom) < 0)
+	} else if (virt_active(dom)) {
+		ui_message("Start", "The guest %s is running already.",
+			   virDomainGetName(dom));
+	} else if (virDomainCreate(dom) < 0) {
 		virt_failed("Start", "The guest did not start.", virt_error());
-	else
+	} else {
 		ui_message("Start", "The guest %s was started. Choose Console to see it.",
 			   virDomainGetName(dom));
+	}
 }
 
 /* Says so and returns false when the guest does not run. */
 static bool must_run(virDomainPtr dom, const char *title)
 {
-	if (is_active(dom))
+	if (virt_active(dom))
 		return true;
 	ui_message(title, "The guest %s is not running. Choose Start first.",
 		   virDomainGetName(dom));
@@ -72,6 +82,24 @@ static void console(virDomainPtr dom)
 {
 	if (must_run(dom, "Console"))
 		console_run(dom, false);
+}
+
+static void pause_guest(virDomainPtr dom)
+{
+	if (!must_run(dom, "Pause"))
+		return;
+	if (is_paused(dom)) {
+		if (virDomainResume(dom) < 0)
+			virt_failed("Pause", "The guest could not be told to go on.",
+				    virt_error());
+		else
+			ui_message("Pause", "The guest %s goes on.", virDomainGetName(dom));
+	} else if (virDomainSuspend(dom) < 0) {
+		virt_failed("Pause", "The guest could not be paused.", virt_error());
+	} else {
+		ui_message("Pause", "The guest %s is paused: it keeps its memory, and stands still until it is told to go on.",
+			   virDomainGetName(dom));
+	}
 }
 
 static void shut_down(virDomainPtr dom)
@@ -99,101 +127,14 @@ static void force_off(virDomainPtr dom)
 
 static void reboot(virDomainPtr dom)
 {
-	if (must_run(dom, "Reboot") && virDomainReboot(dom, 0) < 0)
+	if (!must_run(dom, "Reboot"))
+		return;
+	if (virDomainReboot(dom, 0) < 0)
 		virt_failed("Reboot", "The guest could not be asked to reboot.",
 			    virt_error());
-}
-
-/* Calls fn for each disk file of the guest (CDs left out). */
-static void for_each_disk(const char *xml, void (*fn)(const char *file, void *),
-			  void *data)
-{
-	const char *at = xml, *start;
-
-	while (xml && xml_next(&at, "disk", &start)) {
-		char *device = xml_attr(start, at, "disk", "device");
-		char *file = xml_attr(start, at, "source", "file");
-
-		if (file && !(device && strcmp(device, "disk")))
-			fn(file, data);
-		free(device);
-		free(file);
-	}
-}
-
-static void add_line(const char *file, void *data)
-{
-	char **text = data, *longer = xasprintf("%s  %s\n", *text, file);
-
-	free(*text);
-	*text = longer;
-}
-
-static char *disk_lines(const char *xml)
-{
-	char *text = xstrdup("");
-
-	for_each_disk(xml, add_line, &text);
-	return text;
-}
-
-static void delete_disk(const char *file, void *data)
-{
-	virConnectPtr conn = data;
-	char *user = virt_disk_user(conn, file, NULL);
-	virStorageVolPtr vol = virStorageVolLookupByPath(conn, file);
-
-	if (user)
-		ui_message("Delete", "The disk %s stays, because the guest %s has it too.",
-			   file, user);
-	else if (!vol || virStorageVolDelete(vol, 0) < 0)
-		virt_failed("Delete", "The guest is deleted, but not its disk. Choose Disks to try again.",
-			    virt_error());
-	free(user);
-	if (vol)
-		virStorageVolFree(vol);
-}
-
-static bool undefine(virDomainPtr dom)
-{
-	unsigned int flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-		VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-		VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-		VIR_DOMAIN_UNDEFINE_NVRAM;
-
-	return !virDomainUndefineFlags(dom, flags) || !virDomainUndefine(dom);
-}
-
-/* True: the guest is gone. */
-static bool delete_guest(virConnectPtr conn, virDomainPtr dom)
-{
-	struct ui_menu menu = { .title = "Delete the guest" };
-	char *xml, *disks;
-	int choice;
-
-	if (is_active(dom)) {
-		ui_message("Delete", "The guest %s is running. Shut it down or force it off first.",
+	else
+		ui_message("Reboot", "The guest %s was asked to reboot. If it does not listen, choose Force off and Start.",
 			   virDomainGetName(dom));
-		return false;
-	}
-	xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
-	disks = disk_lines(xml);
-	menu.text = xasprintf("Delete the guest %s? Its disks:\n%s",
-			      virDomainGetName(dom), disks);
-	ui_menu_add(&menu, 'k', "Keep the disks, delete the guest only");
-	ui_menu_add(&menu, 'd', "Delete the guest and its disks for good");
-	choice = ui_menu(&menu);
-	if (choice >= 0 && !undefine(dom)) {
-		virt_failed("Delete", "The guest was not deleted.", virt_error());
-		choice = -1;
-	}
-	if (choice == 1)
-		for_each_disk(xml, delete_disk, conn);
-	ui_menu_clear(&menu);
-	free((char *)menu.text);
-	free(disks);
-	free(xml);
-	return choice >= 0;
 }
 
 /* Exits by reason, counted by our module for the guest's process or for all. */
@@ -221,9 +162,9 @@ static char *exits_text(virDomainPtr dom)
 
 static void details(virDomainPtr dom)
 {
-	char *xml = virDomainGetXMLDesc(dom, 0), *disks = disk_lines(xml);
+	char *xml = virDomainGetXMLDesc(dom, 0), *disks = remove_lines(dom);
 	char *type = xml ? xml_attr(xml, NULL, "domain", "type") : NULL;
-	char *port = xml ? xml_attr(xml, NULL, "graphics", "port") : NULL;
+	char *vnc = dom_vnc(xml);
 	char *exits = exits_text(dom), *text;
 	char uuid[VIR_UUID_STRING_BUFLEN] = "";
 	virDomainInfo info;
@@ -231,18 +172,17 @@ static void details(virDomainPtr dom)
 	memset(&info, 0, sizeof(info));
 	virDomainGetInfo(dom, &info);
 	virDomainGetUUIDString(dom, uuid);
-	text = xasprintf("Guest: %s\nState: %s\nType: %s%s\nCPUs: %u\nMemory: %lu MiB\nUUID: %s\nVNC: %s%s\nDisks:\n%s\nExits by reason:\n%s",
+	text = xasprintf("Guest: %s\nState: %s\nType: %s%s\nCPUs: %u\nMemory: %lu MiB\nUUID: %s\nVNC: %s\nFiles:\n%s\nExits by reason:\n%s",
 			 virDomainGetName(dom), state_text(dom),
 			 type ? type : "?",
 			 type && !strcmp(type, "qemu") ? " (slow emulation)" : "",
 			 info.nrVirtCpu, info.maxMem / 1024, uuid,
-			 port && *port != '-' ? "127.0.0.1:" : "",
-			 port && *port != '-' ? port : "not running",
+			 vnc ? vnc : "no screen, or not running",
 			 disks, exits);
 	ui_view("Details", text);
 	free(text);
 	free(exits);
-	free(port);
+	free(vnc);
 	free(type);
 	free(disks);
 	free(xml);
@@ -255,34 +195,64 @@ static int guest_menu(virDomainPtr dom, struct ui_menu *menu)
 	menu->title = "Guest";
 	menu->refresh_ms = REFRESH_MS;
 	do {
-		menu->text = xasprintf("Guest %s: %s", virDomainGetName(dom),
-				       state_text(dom));
+		char *xml = virDomainGetXMLDesc(dom, 0), *vnc = dom_vnc(xml);
+
+		menu->text = xasprintf("Guest %s: %s%s%s", virDomainGetName(dom),
+				       state_text(dom), vnc ? "   screen: VNC " : "",
+				       vnc ? vnc : "");
 		row = ui_menu(menu);
 		free((char *)menu->text);
+		free(vnc);
+		free(xml);
 	} while (row == UI_TIMEOUT);
 	return row;
 }
 
-static void guest_screen(virConnectPtr conn, virDomainPtr dom)
+static void guest_rows(struct ui_menu *menu)
+{
+	ui_menu_add(menu, 's', "Start, or go on when paused");
+	ui_menu_add(menu, 'c', "Console");
+	ui_menu_add(menu, 'p', "Pause, or go on");
+	ui_menu_add(menu, 'u', "Shut down: ask the system in the guest to");
+	ui_menu_add(menu, 'f', "Force off: cut its power");
+	ui_menu_add(menu, 'r', "Reboot");
+	ui_menu_add(menu, 'h', "Settings: name, memory, CPUs, disks, CD, network...");
+	ui_menu_add(menu, 't', "Snapshots: make, revert, delete");
+	ui_menu_add(menu, 'l', "Clone");
+	ui_menu_add(menu, 'e', "Details");
+	ui_menu_add(menu, 'd', "Delete");
+}
+
+/* One action, by its row. False: the guest is gone. */
+static bool guest_act(virConnectPtr conn, virDomainPtr *dom, int row)
 {
 	static void (*const actions[])(virDomainPtr) = {
-		start, console, shut_down, force_off, reboot, details };
+		start, console, pause_guest, shut_down, force_off, reboot };
+
+	if (row < (int)ARRAY_SIZE(actions)) {
+		actions[row](*dom);
+	} else if (row == 6) {
+		settings_screen(conn, dom);
+	} else if (row == 7) {
+		snapshot_screen(*dom);
+	} else if (row == 8) {
+		clone_screen(conn, *dom);
+	} else if (row == 9) {
+		details(*dom);
+	} else {
+		return !remove_screen(conn, *dom);
+	}
+	return true;
+}
+
+static void guest_screen(virConnectPtr conn, virDomainPtr *dom)
+{
 	struct ui_menu menu = { .n = 0 };
 	int row;
 
-	ui_menu_add(&menu, 's', "Start, or go on when paused");
-	ui_menu_add(&menu, 'c', "Console");
-	ui_menu_add(&menu, 'u', "Shut down");
-	ui_menu_add(&menu, 'f', "Force off");
-	ui_menu_add(&menu, 'r', "Reboot");
-	ui_menu_add(&menu, 'e', "Details");
-	ui_menu_add(&menu, 'd', "Delete");
-	while ((row = guest_menu(dom, &menu)) >= 0) {
-		if (row < (int)ARRAY_SIZE(actions))
-			actions[row](dom);
-		else if (delete_guest(conn, dom))
-			break;
-	}
+	guest_rows(&menu);
+	while ((row = guest_menu(*dom, &menu)) >= 0 && guest_act(conn, dom, row))
+		;
 	ui_menu_clear(&menu);
 }
 
@@ -339,7 +309,7 @@ static int list_once(virConnectPtr conn, struct ui_menu *menu)
 		add_row(menu, i, doms[i]);
 	row = ui_menu(menu);
 	if (row >= 0)
-		guest_screen(conn, doms[row]);
+		guest_screen(conn, &doms[row]);
 	free_guests(doms, n);
 	return row;
 }
@@ -347,7 +317,7 @@ static int list_once(virConnectPtr conn, struct ui_menu *menu)
 void guests_screen(void)
 {
 	struct ui_menu menu = { .title = "Guests", .refresh_ms = REFRESH_MS,
-		.text = "Choose a guest to start, stop, see or delete it." };
+		.text = "Choose a guest to start, stop, see, change or delete it." };
 	virConnectPtr conn;
 
 	do {
@@ -366,7 +336,7 @@ int guests_running(char **names)
 	for (int i = 0; i < n; i++) {
 		char *more;
 
-		if (!is_active(doms[i]))
+		if (!virt_active(doms[i]))
 			continue;
 		more = xasprintf("%s%s%s", *names, running++ ? ", " : "",
 				 virDomainGetName(doms[i]));

@@ -17,6 +17,7 @@
 #include "host.h"
 #include "json.h"
 #include "run.h"
+#include "storage.h"
 #include "ui.h"
 #include "util.h"
 #include "virt.h"
@@ -56,17 +57,6 @@ static void without_detect(void)
 	host.evidence = xasprintf("  /dev/kvm: %s\n", usable ? "usable" : "not usable");
 }
 
-/* Where live-boot keeps what survives a restart. */
-static bool persistent(void)
-{
-	char *mounts = read_file("/proc/self/mounts");
-	bool found = mounts && (strstr(mounts, " /run/live/persistence/") ||
-				strstr(mounts, " /usr/lib/live/mount/persistence/"));
-
-	free(mounts);
-	return found;
-}
-
 static char *module_version(void)
 {
 	char *version = read_file("/sys/module/kvm/version");
@@ -74,15 +64,14 @@ static char *module_version(void)
 	return version ? trim(version) : NULL;
 }
 
-static void update_banner(void)
+void host_banner(void)
 {
 	char *version = module_version(), *left;
-	bool lost = !access("/run/live", F_OK) && !persistent();
 
 	left = xasprintf("kvm-live   KVM: %s%s%s", host.verdict,
 			 version ? "   module: kvm-live " : "",
 			 version ? version : "");
-	ui_set_banner(left, lost ? "No persistence: changes and guests will be lost at power-off." : NULL);
+	ui_set_banner(left, storage_warning());
 	free(version);
 	free(left);
 }
@@ -105,7 +94,7 @@ void host_detect(void)
 		without_detect();
 	}
 	free(json);
-	update_banner();
+	host_banner();
 }
 
 bool host_kvm_ready(void)
@@ -251,14 +240,25 @@ void host_screen(void)
 		offer_load();
 }
 
-bool host_has_apic(void)
+/* What /dev/kvm says to the question; otherwise when nobody is there to ask. */
+static bool kvm_has(int capability, bool otherwise)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	bool has;
 
 	if (fd < 0)
-		return true;
-	has = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP) > 0;
+		return otherwise;
+	has = ioctl(fd, KVM_CHECK_EXTENSION, capability) > 0;
 	close(fd);
 	return has;
+}
+
+bool host_has_apic(void)
+{
+	return kvm_has(KVM_CAP_IRQCHIP, true);
+}
+
+bool host_has_smm(void)
+{
+	return kvm_has(KVM_CAP_X86_SMM, false);
 }

@@ -8,6 +8,8 @@
 
 /* Runs kvm-detect again and brings the banner up to date. */
 void host_detect(void);
+/* Brings the rows at the top of every screen up to date. */
+void host_banner(void);
 /* Did the last host_detect() find KVM usable? */
 bool host_kvm_ready(void);
 /* Why not: verdict, explanation and fix in one text, to be freed. */
@@ -22,5 +24,7 @@ void host_screen(void);
  * a KVM that does not; a guest then gets along with the old 8259s, on one CPU.
  */
 bool host_has_apic(void);
+/* Does it emulate the system management mode, which Secure Boot needs? */
+bool host_has_smm(void);
 
 #endif

@@ -2,11 +2,13 @@
 /*
  * install: make a guest and install a system on it from an ISO.
  *
- * One sheet holds all choices, each with a sensible value, so that choosing the
- * ISO is enough. Start checks everything again, makes the disk, defines the
- * guest, starts it paused, and lets it go once its console is connected. When a
- * step fails, what was made before is named, and is removed only if the user
- * says so.
+ * Steps one after the other, each with a sensible value, so that choosing the ISO
+ * and going on is enough; Back leads to the step before. The last step shows all
+ * of it, and every row of it can still be changed. When libosinfo recognises the
+ * ISO, its system's needs are the defaults. Nothing is made until Start: that checks
+ * everything again, makes the disk, defines the guest, starts it paused, and lets
+ * it go once its console is connected. When a step of that fails, what was made
+ * before is named, and is removed only if the user says so.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,28 +17,47 @@
 
 #include "console.h"
 #include "disk.h"
+#include "dom.h"
 #include "host.h"
 #include "install.h"
 #include "iso.h"
+#include "preset.h"
+#include "run.h"
+#include "settings.h"
 #include "ui.h"
 #include "util.h"
 #include "validate.h"
+#include "variables.h"
 #include "virt.h"
 #include "xml.h"
 
 struct sheet {
 	char *name;
+	bool name_typed;
 	char *iso;		/* "" until chosen */
-	char *volume;		/* an existing volume, NULL: a new disk */
+	struct preset preset;	/* of that ISO */
+	char *volume;		/* path of an existing volume, NULL: a new disk */
 	char *size;
 	const char *format;	/* of the new disk */
 	uint64_t memory_mib;
 	unsigned int cpus;
-	bool uefi, network;
+	bool uefi, secure_boot, tpm;
+	bool network;
+	char *bridge;		/* NULL: NAT */
 	enum devices devices;
 	enum virt virt;
-	bool chose_emulation;
 };
+
+/* All that a step works on. */
+struct flow {
+	virConnectPtr conn;
+	virStoragePoolPtr pool;
+	struct sheet s;
+	struct ui_menu summary;
+	bool started;
+};
+
+enum { STEP_BACK = -1, STEP_STAY = 0, STEP_NEXT = 1 };
 
 static const char *const device_names[] = {
 	[DEV_VIRTIO] = "virtio: fast, for Linux and BSD",
@@ -44,26 +65,40 @@ static const char *const device_names[] = {
 	[DEV_IDE] = "IDE and rtl8139: old systems",
 };
 
-/* guest1, guest2, …: the first that no guest and no disk has. */
-static char *free_name(virConnectPtr conn, virStoragePoolPtr pool)
+static bool name_taken(struct flow *f, const char *name)
 {
-	for (int i = 1; ; i++) {
-		char *name = xasprintf("guest%d", i);
-		char *disk2 = disk_volume_name(name, "qcow2");
-		char *disk1 = disk_volume_name(name, "qcow");
-		virDomainPtr dom = virDomainLookupByName(conn, name);
-		virStorageVolPtr vol = virStorageVolLookupByName(pool, disk2);
+	static const char *const formats[] = { "qcow2", "qcow", "raw" };
+	virDomainPtr dom = virDomainLookupByName(f->conn, name);
+	virStorageVolPtr vol = NULL;
 
-		if (!vol)
-			vol = virStorageVolLookupByName(pool, disk1);
-		free(disk2);
-		free(disk1);
-		if (!dom && !vol)
+	for (size_t i = 0; i < ARRAY_SIZE(formats) && !vol; i++) {
+		char *disk = disk_volume_name(name, formats[i]);
+
+		vol = virStorageVolLookupByName(f->pool, disk);
+		free(disk);
+	}
+	if (dom)
+		virDomainFree(dom);
+	if (vol)
+		virStorageVolFree(vol);
+	return dom || vol;
+}
+
+/*
+ * guest1, guest2… or debian13, debian13-2…: the first that no guest and no disk has.
+ */
+static char *free_name(struct flow *f)
+{
+	const char *id = f->s.preset.id;
+
+	for (int i = 1; ; i++) {
+		char *name = !id ? xasprintf("guest%d", i) :
+			i == 1 ? xstrdup(id) : xasprintf("%s-%d", id, i);
+
+		if (id && name_problem(name))
+			id = NULL;
+		else if (!name_taken(f, name))
 			return name;
-		if (dom)
-			virDomainFree(dom);
-		if (vol)
-			virStorageVolFree(vol);
 		free(name);
 	}
 }
@@ -84,26 +119,83 @@ static char *default_size(virStoragePoolPtr pool)
 	return xasprintf("%uG", gib > 8 ? 8 : gib < 1 ? 1 : (unsigned int)gib);
 }
 
-static void sheet_defaults(struct sheet *s, virConnectPtr conn,
-			   virStoragePoolPtr pool)
+static void get_caps(struct flow *f, struct virt_caps *caps)
 {
-	memset(s, 0, sizeof(*s));
-	s->name = free_name(conn, pool);
-	s->iso = xstrdup("");
-	s->size = default_size(pool);
-	s->format = "qcow2";
+	enum virt virt = f->s.virt;
+
+	if (virt == VIRT_TEST)
+		*caps = (struct virt_caps){ .uefi = true };
+	else
+		virt_caps(f->conn, virt == VIRT_KVM && host_kvm_ready() ? "kvm" : "qemu",
+			  caps);
+	if (virt == VIRT_KVM && !host_has_smm())
+		caps->secure_boot = false;
+}
+
+/* Several processors need APICs to talk to each other. */
+static unsigned int max_cpus(struct flow *f)
+{
+	int max = virConnectGetMaxVcpus(f->conn, f->s.virt == VIRT_KVM ? "kvm" : NULL);
+
+	if (f->s.virt == VIRT_KVM && !host_has_apic())
+		return 1;
+	return max > 0 ? max : 64;
+}
+
+static void set_size(struct sheet *s, char *size)
+{
+	free(s->size);
+	s->size = size;
+}
+
+/* What the recognised system needs, as far as this host has it. */
+static void use_preset(struct flow *f)
+{
+	const struct preset *p = &f->s.preset;
+	uint64_t available = host_memory_available_mib() / 128 * 128;
+	unsigned int most = host_cpus() < max_cpus(f) ? host_cpus() : max_cpus(f);
+	struct sheet *s = &f->s;
+	struct virt_caps caps;
+
+	get_caps(f, &caps);
+	if (p->memory_mib)
+		s->memory_mib = p->memory_mib <= available ? p->memory_mib :
+			available < 512 ? 512 : available;
+	if (p->cpus)
+		s->cpus = p->cpus < most ? p->cpus : most;
+	if (p->disk)
+		set_size(s, xasprintf("%lluG", (unsigned long long)((p->disk + GIB - 1) / GIB)));
+	s->devices = p->devices;
+	s->uefi = p->needs_uefi && caps.uefi;
+	s->tpm = p->wants_tpm && caps.tpm;
+	s->secure_boot = p->wants_tpm && s->uefi && caps.secure_boot;
+}
+
+static void use_defaults(struct flow *f)
+{
+	struct sheet *s = &f->s;
+
+	set_size(s, default_size(f->pool));
 	s->memory_mib = default_memory();
 	s->cpus = 1;
-	s->network = true;
-	s->virt = virt_is_test(conn) ? VIRT_TEST : VIRT_KVM;
+	s->devices = DEV_VIRTIO;
+	s->uefi = s->secure_boot = s->tpm = false;
+	if (s->preset.id)
+		use_preset(f);
+	if (!s->name_typed) {
+		free(s->name);
+		s->name = free_name(f);
+	}
 }
 
 static void sheet_free(struct sheet *s)
 {
 	free(s->name);
 	free(s->iso);
+	preset_free(&s->preset);
 	free(s->volume);
 	free(s->size);
+	free(s->bridge);
 }
 
 static const char *acceleration_text(const struct sheet *s)
@@ -114,205 +206,143 @@ static const char *acceleration_text(const struct sheet *s)
 		"KVM, which is not usable here: choose A";
 }
 
-static void sheet_rows(struct ui_menu *menu, const struct sheet *s)
+static const char *firmware_text(const struct sheet *s)
 {
-	ui_menu_clear(menu);
-	ui_menu_add(menu, 'n', "Name             %s", s->name);
-	ui_menu_add(menu, 'i', "ISO              %s", *s->iso ? s->iso : "(choose one)");
-	if (s->volume)
-		ui_menu_add(menu, 'd', "Disk             existing, %s", s->volume);
-	else
-		ui_menu_add(menu, 'd', "Disk             new, %s, %s", s->size,
-			    s->format);
-	ui_menu_add(menu, 'm', "Memory           %llu MiB",
-		    (unsigned long long)s->memory_mib);
-	ui_menu_add(menu, 'c', "CPUs             %u", s->cpus);
-	ui_menu_add(menu, 'f', "Firmware         %s", s->uefi ? "UEFI" : "BIOS");
-	ui_menu_add(menu, 't', "Network          %s", s->network ?
-		    "NAT (the network default)" : "none");
-	ui_menu_add(menu, 'v', "Devices          %s", device_names[s->devices]);
-	ui_menu_add(menu, 'a', "Acceleration     %s", acceleration_text(s));
-	ui_menu_add(menu, 's', "Start the installation");
+	return s->secure_boot ? "UEFI with Secure Boot" : s->uefi ? "UEFI" : "BIOS";
 }
 
-static void edit_name(struct sheet *s)
+static char *network_text(const struct sheet *s)
 {
-	char *value = xstrdup(s->name);
-	const char *problem;
-
-	while (ui_input("Guest name", "Name of the guest: letters, digits, and the characters . _ - (at most 50).", &value)) {
-		problem = name_problem(value);
-		if (!problem) {
-			free(s->name);
-			s->name = value;
-			return;
-		}
-		ui_message("Guest name", "%s", problem);
-	}
-	free(value);
+	if (!s->network)
+		return xstrdup("none");
+	return s->bridge ? xasprintf("bridge %s", s->bridge) :
+		xstrdup("NAT (the network default)");
 }
 
-static void edit_iso(struct sheet *s)
+static char *disk_text(const struct sheet *s)
 {
+	return s->volume ? xasprintf("existing, %s", strrchr(s->volume, '/') + 1) :
+		xasprintf("new, %s, %s", s->size, s->format);
+}
+
+struct isoinfo_job {
+	char *iso, *json;
+};
+
+static void isoinfo_work(void *arg)
+{
+	struct isoinfo_job *job = arg;
+
+	run_read((char *[]){ "kvm-isoinfo", job->iso, NULL }, &job->json);
+}
+
+static void isoinfo_free(void *arg)
+{
+	struct isoinfo_job *job = arg;
+
+	free(job->iso);
+	free(job->json);
+	free(job);
+}
+
+/*
+ * Asks kvm-isoinfo, unless the image starts nothing. Who does not want to wait gets
+ * no presets.
+ */
+static void recognise(struct sheet *s, bool bootable)
+{
+	struct isoinfo_job *job;
+
+	preset_free(&s->preset);
+	if (!bootable)
+		return;
+	job = xrealloc(NULL, sizeof(*job));
+	*job = (struct isoinfo_job){ .iso = xstrdup(s->iso) };
+	if (!ui_busy("ISO image", "Looking up which system this is.", isoinfo_work,
+		     isoinfo_free, job))
+		return;
+	preset_parse(job->json, &s->preset);
+	isoinfo_free(job);
+}
+
+/* True: an image has been chosen, perhaps the same as before. */
+static bool edit_iso(struct flow *f)
+{
+	char *path = iso_choose(f->s.iso), *problem;
 	struct iso_info info;
-	char *path = iso_choose(s->iso), *problem;
+	bool same;
 
 	if (!path)
-		return;
+		return false;
 	problem = iso_problem(path, &info);
 	if (problem) {
 		ui_message("ISO image", "%s", problem);
 		free(problem);
 		free(path);
-		return;
+		return edit_iso(f);
 	}
-	free(s->iso);
-	s->iso = path;
+	same = !strcmp(path, f->s.iso);
+	free(f->s.iso);
+	f->s.iso = path;
+	if (!same) {
+		recognise(&f->s, info.bootable);
+		use_defaults(f);
+	}
+	return true;
 }
 
-/* False: the user went back. */
-static bool edit_size(struct sheet *s)
+static bool edit_name(struct flow *f)
 {
-	char *value = xstrdup(s->size);
-	const char *problem;
-	uint64_t bytes;
+	bool done = settings_ask_name(&f->s.name);
 
-	while (ui_input("Disk size", "Size of the new disk with its unit, for example 4G or 500M.", &value)) {
-		problem = parse_disk_size(value, &bytes);
-		if (!problem) {
-			free(s->size);
-			s->size = value;
-			free(s->volume);
-			s->volume = NULL;
-			return true;
-		}
-		ui_message("Disk size", "%s", problem);
-	}
-	free(value);
-	return false;
+	f->s.name_typed |= done;
+	return done;
 }
 
-/* Rows for the volumes that no guest has; their names in *names. */
-static int add_unused(struct ui_menu *menu, virConnectPtr conn,
-		      virStoragePoolPtr pool, char ***names)
+/* One round of the menu of disks: a step. */
+static int disk_once(struct flow *f, struct ui_menu *menu, char **paths)
 {
-	virStorageVolPtr *vols = NULL;
-	int n = virStoragePoolListAllVolumes(pool, &vols, 0), kept = 0;
-
-	*names = xrealloc(NULL, (n < 1 ? 1 : n) * sizeof(char *));
-	for (int i = 0; i < n; i++) {
-		char *path = virStorageVolGetPath(vols[i]);
-		char *format = disk_format(vols[i]);
-		char *user = path ? virt_disk_user(conn, path, NULL) : NULL;
-
-		if (path && !user && !strncmp(format, "qcow", 4)) {
-			char *text = disk_row(vols[i]);
-
-			ui_menu_add(menu, kept < 9 ? '1' + kept : 0, "%s", text);
-			(*names)[kept++] = xstrdup(virStorageVolGetName(vols[i]));
-			free(text);
-		}
-		free(user);
-		free(format);
-		free(path);
-		virStorageVolFree(vols[i]);
-	}
-	free(vols);
-	return kept;
-}
-
-/* One round of the menu of disks. True: it has been chosen. */
-static bool edit_disk_once(struct sheet *s, struct ui_menu *menu, char **names)
-{
+	struct sheet *s = &f->s;
 	int row = ui_menu(menu);
-	bool chosen = true;
 
+	if (row < 0)
+		return STEP_BACK;
 	if (row == 0)
-		chosen = edit_size(s);
-	if (row == 1)
-		chosen = disk_choose_format(&s->format);
-	if (row >= 1 && chosen) {
-		free(s->volume);
-		s->volume = row == 1 ? NULL : xstrdup(names[row - 2]);
-	}
-	return chosen;
+		return STEP_NEXT;
+	if (row == 1 && !disk_ask_size(&s->size))
+		return STEP_STAY;
+	if (row == 2 && !disk_choose_format(&s->format))
+		return STEP_STAY;
+	free(s->volume);
+	s->volume = row > 2 ? xstrdup(paths[row - 3]) : NULL;
+	return row > 2 ? STEP_NEXT : STEP_STAY;
 }
 
-static void edit_disk(struct sheet *s, virConnectPtr conn,
-		      virStoragePoolPtr pool)
+static int step_disk(struct flow *f)
 {
-	struct ui_menu menu = { .title = "Disk of the guest",
-		.text = "A new disk is made when the installation starts. Disks that no guest has can be used instead." };
-	char **names;
-	int n;
+	struct ui_menu menu = { .title = "Disk of the guest" };
+	char *room = human_size(virt_pool_free(f->pool)), *disk, **paths;
+	int n, step;
 
-	ui_menu_add(&menu, 'n', "New disk: size       %s", s->size);
-	ui_menu_add(&menu, 'f', "New disk: format     %s", s->format);
-	n = add_unused(&menu, conn, pool, &names);
-	while (!edit_disk_once(s, &menu, names))
-		;
+	do {
+		menu.text = xasprintf("%s%s%sA new disk is made when the installation starts; %s are free. Disks that no guest has can be used instead.",
+				      f->s.preset.name ? "Recognised: " : "",
+				      f->s.preset.name ? f->s.preset.name : "",
+				      f->s.preset.name ? ". " : "", room);
+		disk = disk_text(&f->s);
+		ui_menu_clear(&menu);
+		ui_menu_add(&menu, 'g', "Go on with: %s", disk);
+		ui_menu_add(&menu, 'n', "New disk: size       %s", f->s.size);
+		ui_menu_add(&menu, 'f', "New disk: format     %s", f->s.format);
+		n = disk_add_unused(&menu, f->conn, f->pool, &paths);
+		step = disk_once(f, &menu, paths);
+		disk_free_paths(paths, n);
+		free(disk);
+		free((char *)menu.text);
+	} while (step == STEP_STAY);
 	ui_menu_clear(&menu);
-	for (int i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
-}
-
-static const char *memory_problem(uint64_t mib)
-{
-	if (mib > host_memory_mib())
-		return "That is more memory than this host has. Type a smaller number.";
-	return NULL;
-}
-
-static void edit_memory(struct sheet *s)
-{
-	char *value = xasprintf("%llu", (unsigned long long)s->memory_mib);
-	char *text = xasprintf("Memory of the guest in MiB, or with a unit such as 2G. The host has %llu MiB, of which %llu MiB are available.",
-			       (unsigned long long)host_memory_mib(),
-			       (unsigned long long)host_memory_available_mib());
-	const char *problem;
-	uint64_t mib;
-
-	while (ui_input("Memory", text, &value)) {
-		problem = parse_memory(value, &mib);
-		if (!problem)
-			problem = memory_problem(mib);
-		if (!problem) {
-			s->memory_mib = mib;
-			break;
-		}
-		ui_message("Memory", "%s", problem);
-	}
-	free(value);
-	free(text);
-}
-
-/* Several processors need APICs to talk to each other. */
-static unsigned int max_cpus(const struct sheet *s, virConnectPtr conn)
-{
-	int max = virConnectGetMaxVcpus(conn, s->virt == VIRT_KVM ? "kvm" : NULL);
-
-	if (s->virt == VIRT_KVM && !host_has_apic())
-		return 1;
-	return max > 0 ? max : 64;
-}
-
-static void edit_cpus(struct sheet *s, virConnectPtr conn)
-{
-	unsigned int max = max_cpus(s, conn);
-	char *value = xasprintf("%u", s->cpus);
-	char *text = xasprintf("Number of processors of the guest, at most %u. The host has %u.",
-			       max, host_cpus());
-	const char *problem;
-
-	while (ui_input("CPUs", text, &value)) {
-		problem = parse_count(value, max, &s->cpus);
-		if (!problem)
-			break;
-		ui_message("CPUs", "%s", problem);
-	}
-	free(value);
-	free(text);
+	free(room);
+	return step;
 }
 
 static void edit_devices(struct sheet *s)
@@ -327,7 +357,61 @@ static void edit_devices(struct sheet *s)
 	row = ui_menu(&menu);
 	if (row >= 0)
 		s->devices = row;
+	if (s->devices == DEV_IDE)
+		s->secure_boot = false;		/* its machine has none */
 	ui_menu_clear(&menu);
+}
+
+static const char *secure_boot_problem(struct flow *f, const struct virt_caps *caps)
+{
+	if (f->s.devices == DEV_IDE)
+		return "Old systems, with IDE, have no Secure Boot. Choose other devices first.";
+	if (f->s.virt == VIRT_KVM && !host_has_smm())
+		return "Secure Boot needs the system management mode, which the hypervisor of this host does not emulate. Choose UEFI.";
+	if (!caps->secure_boot)
+		return "This host has no firmware with Secure Boot. Install the package ovmf, or choose UEFI.";
+	return NULL;
+}
+
+static void edit_firmware(struct flow *f)
+{
+	struct ui_menu menu = { .title = "Firmware",
+		.text = "What starts the guest. The firmware cannot be changed once a system is installed." };
+	const char *problem = NULL;
+	struct sheet *s = &f->s;
+	struct virt_caps caps;
+	int row;
+
+	ui_menu_add(&menu, 'i', "BIOS: any system but the newest");
+	ui_menu_add(&menu, 'u', "UEFI");
+	ui_menu_add(&menu, 's', "UEFI with Secure Boot: Windows 11");
+	menu.at = s->secure_boot ? 2 : s->uefi;
+	row = ui_menu(&menu);
+	ui_menu_clear(&menu);
+	if (row < 0)
+		return;
+	get_caps(f, &caps);
+	if (row && !caps.uefi)
+		problem = "This host has no UEFI firmware for guests. Install the package ovmf, or choose BIOS.";
+	else if (row == 2)
+		problem = secure_boot_problem(f, &caps);
+	if (problem) {
+		ui_message("Firmware", "%s", problem);
+		return;
+	}
+	s->uefi = row > 0;
+	s->secure_boot = row == 2;
+}
+
+static void toggle_tpm(struct flow *f)
+{
+	struct virt_caps caps;
+
+	get_caps(f, &caps);
+	if (f->s.tpm || caps.tpm)
+		f->s.tpm = !f->s.tpm;
+	else
+		ui_message("TPM", "A TPM is emulated by the program swtpm, which is not on this host. Install the package swtpm-tools, and choose this again.");
 }
 
 static void edit_acceleration(struct sheet *s)
@@ -347,40 +431,92 @@ static void edit_acceleration(struct sheet *s)
 	free(why);
 }
 
-static void sheet_edit(struct sheet *s, int row, virConnectPtr conn,
-		       virStoragePoolPtr pool)
+/* The rows about the machine, in this step and in the summary alike. */
+static void add_machine_rows(struct ui_menu *menu, const struct sheet *s)
+{
+	ui_menu_add(menu, 'm', "Memory           %llu MiB",
+		    (unsigned long long)s->memory_mib);
+	ui_menu_add(menu, 'c', "CPUs             %u", s->cpus);
+	ui_menu_add(menu, 'f', "Firmware         %s", firmware_text(s));
+	ui_menu_add(menu, 'p', "TPM              %s", s->tpm ? "2.0, emulated" : "none");
+	ui_menu_add(menu, 'v', "Devices          %s", device_names[s->devices]);
+	ui_menu_add(menu, 'a', "Acceleration     %s", acceleration_text(s));
+}
+
+static void edit_machine(struct flow *f, int row)
 {
 	switch (row) {
 	case 0:
-		edit_name(s);
+		settings_ask_memory(&f->s.memory_mib);
 		break;
 	case 1:
-		edit_iso(s);
+		settings_ask_cpus(max_cpus(f), &f->s.cpus);
 		break;
 	case 2:
-		edit_disk(s, conn, pool);
+		edit_firmware(f);
 		break;
 	case 3:
-		edit_memory(s);
+		toggle_tpm(f);
 		break;
 	case 4:
-		edit_cpus(s, conn);
+		edit_devices(&f->s);
 		break;
 	case 5:
-		s->uefi = !s->uefi;
-		break;
-	case 6:
-		s->network = !s->network;
-		break;
-	case 7:
-		edit_devices(s);
-		break;
-	case 8:
-		edit_acceleration(s);
+		edit_acceleration(&f->s);
 		break;
 	}
 }
 
+/* What the recognised system wants and does not get here; to be freed. */
+static char *missing_text(const struct sheet *s)
+{
+	const struct preset *p = &s->preset;
+	bool memory = p->memory_mib > s->memory_mib, cpus = p->cpus > s->cpus;
+	bool uefi = p->needs_uefi && !s->uefi, tpm = p->wants_tpm && !s->tpm;
+	bool secure = p->wants_tpm && !s->secure_boot;
+
+	if (!p->name)
+		return xstrdup("This ISO is not known, so look these over.");
+	if (!memory && !cpus && !uefi && !tpm && !secure)
+		return xasprintf("This is what %s needs.", p->name);
+	return xasprintf("%s also wants:%s%s%s%s%s.", p->name,
+			 memory ? " more memory" : "", cpus ? " more CPUs" : "",
+			 uefi ? " UEFI" : "", secure ? " Secure Boot" : "",
+			 tpm ? " a TPM" : "");
+}
+
+static int step_machine(struct flow *f)
+{
+	struct ui_menu menu = { .title = "Machine of the guest" };
+	int row;
+
+	do {
+		ui_menu_clear(&menu);
+		ui_menu_add(&menu, 'g', "Go on");
+		add_machine_rows(&menu, &f->s);
+		menu.text = missing_text(&f->s);
+		row = ui_menu(&menu);
+		free((char *)menu.text);
+		edit_machine(f, row - 1);
+	} while (row > 0);
+	ui_menu_clear(&menu);
+	return row == 0 ? STEP_NEXT : STEP_BACK;
+}
+
+static int step_iso(struct flow *f)
+{
+	return edit_iso(f) ? STEP_NEXT : STEP_BACK;
+}
+
+static int step_name(struct flow *f)
+{
+	return edit_name(f) ? STEP_NEXT : STEP_BACK;
+}
+
+static int step_network(struct flow *f)
+{
+	return settings_ask_network(&f->s.network, &f->s.bridge) ? STEP_NEXT : STEP_BACK;
+}
 static bool name_is_free(virConnectPtr conn, const char *name)
 {
 	virDomainPtr dom = virDomainLookupByName(conn, name);
@@ -420,7 +556,7 @@ static bool acceleration_is_fine(const struct sheet *s)
 	if (s->virt != VIRT_KVM || host_kvm_ready())
 		return true;
 	why = host_verdict_text();
-	ui_message("KVM is not usable", "%s\n\nWhat to do: follow the fix, or choose Acceleration (A) on this sheet for slow emulation.",
+	ui_message("KVM is not usable", "%s\n\nWhat to do: follow the fix, or choose Acceleration (A) for slow emulation.",
 		   why);
 	free(why);
 	return false;
@@ -442,7 +578,7 @@ static bool network_is_fine(struct sheet *s, virConnectPtr conn)
 	char *error;
 	bool answer;
 
-	if (!s->network || s->virt == VIRT_TEST)
+	if (!s->network || s->bridge || s->virt == VIRT_TEST)
 		return true;
 	error = virt_start_network(conn);
 	if (!error)
@@ -483,10 +619,10 @@ static bool volume_is_fine(virConnectPtr conn, virStorageVolPtr vol,
 }
 
 /* Takes the path and format of the volume the user chose. */
-static bool use_volume(virConnectPtr conn, virStoragePoolPtr pool,
-		       const struct sheet *s, struct guest *g, bool *used)
+static bool use_volume(virConnectPtr conn, const struct sheet *s, struct guest *g,
+		       bool *used)
 {
-	virStorageVolPtr vol = virStorageVolLookupByName(pool, s->volume);
+	virStorageVolPtr vol = virStorageVolLookupByPath(conn, s->volume);
 	char *path;
 	bool fine;
 
@@ -514,7 +650,7 @@ static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
 
 	*used = false;
 	if (s->volume)
-		return use_volume(conn, pool, s, g, used);
+		return use_volume(conn, s, g, used);
 	parse_disk_size(s->size, &spec.size);
 	if (!disk_may_create(pool, &spec))
 		return false;
@@ -528,24 +664,27 @@ static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
 struct start_job {
 	virConnectPtr conn;
 	char *xml;
-	struct guest guest;	/* only read when cd_once; its strings stay */
-	bool cd_once, paused;
+	bool uefi;
+	bool cd_once;		/* boots the CD first, this once */
+	bool paused;
 	virDomainPtr dom;
 	bool started;
 	char *error;
 };
 
-/* Starts the guest with another description than the one that is kept. */
+/*
+ * Starts the guest with another description than the one that is kept: it boots
+ * the CD first, and its first reboot ends it.
+ */
 static bool start_once(struct start_job *job, unsigned int flags)
 {
-	char uuid[VIR_UUID_STRING_BUFLEN];
+	char *xml = virt_xml(job->dom);
 	virDomainPtr dom;
-	char *xml;
 
-	if (virDomainGetUUIDString(job->dom, uuid) < 0)
+	if (!xml)
 		return false;
-	job->guest.once = uuid;
-	xml = xml_domain(&job->guest);
+	dom_set_boot(&xml, BOOT_CD);
+	xml_replace(&xml, "on_reboot", "<on_reboot>destroy</on_reboot>");
 	dom = virDomainCreateXML(job->conn, xml, flags);
 	free(xml);
 	if (dom)
@@ -553,12 +692,15 @@ static bool start_once(struct start_job *job, unsigned int flags)
 	return dom;
 }
 
+/* Where the UEFI variables stay raw, the guest runs all the same. */
 static void start_work(void *arg)
 {
 	struct start_job *job = arg;
 	unsigned int flags = job->paused ? VIR_DOMAIN_START_PAUSED : 0;
 
 	job->dom = virDomainDefineXML(job->conn, job->xml);
+	if (job->dom && job->uefi)
+		free(variables_to_qcow2(job->dom));
 	if (job->dom)
 		job->started = job->cd_once ? start_once(job, flags) :
 			!virDomainCreateWithFlags(job->dom, flags);
@@ -571,10 +713,6 @@ static void start_free(struct start_job *job)
 	if (job->dom)
 		virDomainFree(job->dom);
 	virConnectClose(job->conn);
-	free((char *)job->guest.name);
-	free((char *)job->guest.iso);
-	free((char *)job->guest.disk);
-	free((char *)job->guest.format);
 	free(job->xml);
 	free(job->error);
 	free(job);
@@ -597,11 +735,8 @@ static struct start_job *start_job(virConnectPtr conn, const struct guest *g,
 
 	virConnectRef(conn);
 	*job = (struct start_job){ .conn = conn, .xml = xml_domain(g),
-		.guest = *g, .cd_once = cd_once, .paused = g->virt != VIRT_TEST };
-	job->guest.name = xstrdup(g->name);
-	job->guest.iso = xstrdup(g->iso);
-	job->guest.disk = xstrdup(g->disk);
-	job->guest.format = xstrdup(g->format);
+		.uefi = g->uefi, .cd_once = cd_once,
+		.paused = g->virt != VIRT_TEST };
 	return job;
 }
 
@@ -682,74 +817,122 @@ static bool start_guest(virConnectPtr conn, const struct sheet *s,
 }
 
 /*
- * libvirt may have been started anew while the sheet was open: take the new
- * connection. False: there is none, and the sheet stays.
+ * libvirt may have been started anew while a step was open: take the new
+ * connection. False: there is none, and the step stays.
  */
-static bool connect_again(virConnectPtr *conn, virStoragePoolPtr *pool)
+static bool connect_again(struct flow *f)
 {
 	virConnectPtr now = virt();
-	virStoragePoolPtr its = now && now != *conn ? virt_pool(now) : NULL;
+	virStoragePoolPtr its = now && now != f->conn ? virt_pool(now) : NULL;
 
 	if (its) {
-		virStoragePoolFree(*pool);
-		*pool = its;
-		*conn = now;
+		virStoragePoolFree(f->pool);
+		f->pool = its;
+		f->conn = now;
 	}
-	return now && now == *conn;
+	return now && now == f->conn;
 }
 
-/* Checks all, asks where in doubt, and goes. True: leave the sheet. */
-static bool install(virConnectPtr conn, virStoragePoolPtr pool, struct sheet *s)
+/* Checks all, asks where in doubt, and goes. True: leave the flow. */
+static bool install(struct flow *f)
 {
+	struct sheet *s = &f->s;
 	struct guest g = { .name = s->name, .memory_mib = s->memory_mib,
 			   .cpus = s->cpus, .uefi = s->uefi, .virt = s->virt,
+			   .secure_boot = s->secure_boot, .tpm = s->tpm,
 			   .devices = s->devices,
 			   .no_apic = s->virt == VIRT_KVM && !host_has_apic() };
 	bool started, used;
 
-	if (!name_is_free(conn, s->name) || !iso_is_fine(s, &g) ||
+	if (!name_is_free(f->conn, s->name) || !iso_is_fine(s, &g) ||
 	    !acceleration_is_fine(s) || !memory_is_fine(s) ||
-	    !network_is_fine(s, conn) || !make_disk(conn, pool, s, &g, &used))
+	    !network_is_fine(s, f->conn) ||
+	    !make_disk(f->conn, f->pool, s, &g, &used))
 		return false;
 	g.network = s->network;
-	started = start_guest(conn, s, &g, used);
+	g.bridge = s->bridge;
+	started = start_guest(f->conn, s, &g, used);
 	free((char *)g.disk);
 	free((char *)g.format);
 	return started;
 }
 
-/* One round of the sheet. False: leave it. */
-static bool sheet_once(virConnectPtr *conn, virStoragePoolPtr *pool,
-		       struct ui_menu *menu, struct sheet *s)
+static void summary_rows(struct ui_menu *menu, const struct sheet *s)
 {
+	char *network = network_text(s), *disk = disk_text(s);
+
+	ui_menu_clear(menu);
+	ui_menu_add(menu, 's', "Start the installation");
+	ui_menu_add(menu, 'n', "Name             %s", s->name);
+	ui_menu_add(menu, 'i', "ISO              %s", s->iso);
+	ui_menu_add(menu, 'd', "Disk             %s", disk);
+	ui_menu_add(menu, 't', "Network          %s", network);
+	add_machine_rows(menu, s);
+	free(network);
+	free(disk);
+}
+
+static void summary_edit(struct flow *f, int row)
+{
+	switch (row) {
+	case 1:
+		edit_name(f);
+		break;
+	case 2:
+		edit_iso(f);
+		break;
+	case 3:
+		step_disk(f);
+		break;
+	case 4:
+		step_network(f);
+		break;
+	default:
+		edit_machine(f, row - 5);
+	}
+}
+
+/* The last step: all choices, each of which can still be changed. */
+static int step_summary(struct flow *f)
+{
+	struct ui_menu *menu = &f->summary;
 	int row;
 
-	sheet_rows(menu, s);
+	menu->title = "Install a guest from an ISO";
+	menu->text = f->s.preset.name ?
+		xasprintf("%s, as follows. Nothing is made before you start.", f->s.preset.name) :
+		xstrdup("Nothing is made before you start. A letter changes its row.");
+	summary_rows(menu, &f->s);
 	row = ui_menu(menu);
+	free((char *)menu->text);
 	if (row < 0)
-		return false;
-	if (!connect_again(conn, pool))
-		return true;
-	sheet_edit(s, row, *conn, *pool);
-	return row != 9 || !install(*conn, *pool, s);
+		return STEP_BACK;
+	if (!connect_again(f))
+		return STEP_STAY;
+	if (row)
+		summary_edit(f, row);
+	else
+		f->started = install(f);
+	return STEP_STAY;
 }
 
 void install_screen(void)
 {
-	struct ui_menu menu = { .title = "Install a guest from an ISO",
-		.text = "Choose the ISO, change what you like, and start.",
-		.at = 1 };
-	virConnectPtr conn = virt();
-	virStoragePoolPtr pool = conn ? virt_pool(conn) : NULL;
-	struct sheet s;
+	static int (*const steps[])(struct flow *) = { step_iso, step_name,
+		step_disk, step_machine, step_network, step_summary };
+	struct flow f = { .conn = virt(), .s = { .format = "qcow2", .network = true } };
+	int at = 0;
 
-	if (!pool)
+	f.pool = f.conn ? virt_pool(f.conn) : NULL;
+	if (!f.pool)
 		return;
 	host_detect();
-	sheet_defaults(&s, conn, pool);
-	while (sheet_once(&conn, &pool, &menu, &s))
-		;
-	ui_menu_clear(&menu);
-	sheet_free(&s);
-	virStoragePoolFree(pool);
+	f.s.iso = xstrdup("");
+	f.s.virt = virt_is_test(f.conn) ? VIRT_TEST : VIRT_KVM;
+	use_defaults(&f);
+	while (at >= 0 && !f.started)
+		at += steps[at](&f);
+	ui_menu_clear(&f.summary);
+	sheet_free(&f.s);
+	virStoragePoolFree(f.pool);
 }

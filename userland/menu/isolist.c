@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "install.h"
 #include "iso.h"
 #include "ui.h"
@@ -134,10 +135,12 @@ char *iso_choose(const char *current)
 	char *path;
 
 	find(&list);
-	menu.text = list.n ?
-		xasprintf("More images appear here when copied to %s.", options.iso_dir) :
-		xasprintf("No ISO image was found. Copy one to %s, insert a CD, or type a path.",
-			  options.iso_dir);
+	menu.text = xasprintf(list.n ?
+			      "%sMore images appear here when copied to %s." :
+			      "%sNo ISO image was found. Copy one to %s, insert a CD, or type a path.",
+			      host_kvm_ready() ? "" :
+			      "Guests run on KVM, which is not usable here; they can be emulated, slowly. ",
+			      options.iso_dir);
 	path = choose(&menu, &list, current);
 	ui_menu_clear(&menu);
 	free((char *)menu.text);

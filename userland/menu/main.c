@@ -10,16 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "disk.h"
+#include "first.h"
 #include "guests.h"
 #include "host.h"
 #include "install.h"
+#include "library.h"
 #include "run.h"
+#include "storage.h"
 #include "ui.h"
 #include "util.h"
 #include "virt.h"
@@ -89,18 +91,9 @@ static void parse_options(int argc, char **argv)
 
 static void require_terminal(void)
 {
-	struct winsize size = { 0 };
-
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
 		fputs("kvm-menu: a terminal is needed for keyboard and screen; start it without redirection.\n",
 		      stderr);
-		exit(EXIT_TERMINAL);
-	}
-	/* a serial line knows no size, and counts as 80x24 */
-	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	if ((size.ws_row && size.ws_row < 24) || (size.ws_col && size.ws_col < 80)) {
-		fprintf(stderr, "kvm-menu: this terminal has %dx%d characters, 80x24 are needed. Make the window larger and start kvm-menu again.\n",
-			size.ws_col, size.ws_row);
 		exit(EXIT_TERMINAL);
 	}
 	if (!getenv("TERM") || !strcmp(getenv("TERM"), "dumb")) {
@@ -178,27 +171,42 @@ static bool leave(void)
 	return ui_confirm("Leave the menu", "Leave", "Leave the menu? Guests keep running. The command kvm-menu brings it back.");
 }
 
+static bool first_holds(const struct ui_menu *menu)
+{
+	char *now = first_text();
+	bool same = !strcmp(now, menu->text);
+
+	free(now);
+	return same;
+}
+
 static void main_menu(void)
 {
+	/* addresses and the data volume may come late */
 	struct ui_menu menu = { .title = "kvm-live", .back = "Quit",
-		.text = "What do you want to do?" };
+		.refresh_ms = 2000, .holds = first_holds };
 	static void (*const screens[])(void) = {
 		install_screen, guests_screen, disk_screen, host_screen,
-		shell_screen, power_screen };
+		storage_screen, library_screen, shell_screen, power_screen };
 	int row;
 
 	ui_menu_add(&menu, 'i', "Install a guest from an ISO");
 	ui_menu_add(&menu, 'g', "Guests: start, stop, console, delete");
 	ui_menu_add(&menu, 'd', "Disks: create, delete");
 	ui_menu_add(&menu, 'h', "Host: can it run guests, and what has it got");
+	ui_menu_add(&menu, 't', "Storage: where guests are kept, and if they survive");
+	ui_menu_add(&menu, 'l', "ISO library: download, import, delete");
 	ui_menu_add(&menu, 's', "Shell");
 	ui_menu_add(&menu, 'p', "Power off or restart");
 	ui_menu_add(&menu, 'q', "Quit the menu");
 	for (;;) {
+		host_banner();
+		menu.text = first_text();
 		row = ui_menu(&menu);
+		free((char *)menu.text);
 		if (row >= 0 && row < (int)ARRAY_SIZE(screens))
 			screens[row]();
-		else if (leave())
+		else if (row != UI_TIMEOUT && leave())
 			break;
 	}
 	ui_menu_clear(&menu);

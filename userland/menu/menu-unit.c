@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dom.h"
 #include "iso.h"
 #include "json.h"
+#include "preset.h"
 #include "util.h"
 #include "validate.h"
 #include "xml.h"
@@ -162,6 +164,7 @@ static void test_xml_write(void)
 	   "KVM guests get the host's processor");
 	ok(strstr(xml, "firmware='efi'") && strstr(xml, "enabled='no' name='secure-boot'"),
 	   "UEFI without Secure Boot");
+	ok(!strstr(xml, "<tpm") && !strstr(xml, "<smm"), "no TPM, no SMM");
 	ok(strstr(xml, "bus='virtio'/><boot order='1'/>") &&
 	   strstr(xml, "<readonly/><boot order='2'/>"), "the disk boots before the CD");
 	ok(strstr(xml, "relabel='no'"), "a readable ISO keeps its owner");
@@ -181,13 +184,17 @@ static void test_xml_write(void)
 	free(xml);
 	plain.iso = "/dev/sr0";
 	plain.iso_block = true;
-	plain.once = "u-u-i-d";
 	xml = xml_domain(&plain);
 	ok(strstr(xml, "<source dev='/dev/sr0'") && strstr(xml, "type='block'"),
 	   "a CD drive is a block device");
-	ok(strstr(xml, "<readonly/><boot order='1'/>") &&
-	   strstr(xml, "<uuid>u-u-i-d</uuid>") &&
-	   strstr(xml, "<on_reboot>destroy"), "the CD can boot first, once");
+	free(xml);
+	plain.secure_boot = plain.uefi = plain.tpm = plain.network = true;
+	plain.bridge = "br'0";
+	xml = xml_domain(&plain);
+	ok(strstr(xml, "enabled='yes' name='secure-boot'") && strstr(xml, "<smm state='on'/>"),
+	   "Secure Boot brings the system management mode");
+	ok(strstr(xml, "<tpm model='tpm-crb'>"), "a TPM");
+	ok(strstr(xml, "<source bridge='br&apos;0'/>"), "a bridge cannot break out either");
 	free(xml);
 	ok(is(xml_volume("x&y", "qcow", 5, false),
 	      "<volume><name>x&amp;y</name><capacity unit='bytes'>5</capacity><allocation unit='bytes'>0</allocation><target><format type='qcow'/></target></volume>"),
@@ -214,6 +221,220 @@ static void test_xml_read(void)
 	ok(is(xml_attr(xml, NULL, "graphics", "port"), "5901"), "an empty element");
 	at = "<disk type='file'";
 	ok(!xml_next(&at, "disk", &start), "a broken end is no element");
+}
+
+/* As libvirt prints it, shortened. */
+static const char domain[] =
+	"<domain type='kvm'>\n  <name>g</name>\n  <uuid>u-1</uuid>\n"
+	"  <memory unit='KiB'>1048576</memory>\n"
+	"  <currentMemory unit='KiB'>524288</currentMemory>\n"
+	"  <vcpu placement='static' current='1'>2</vcpu>\n"
+	"  <os firmware='efi'>\n    <type machine='pc-q35-10.0'>hvm</type>\n"
+	"    <nvram template='/t' format='qcow2'>/n/g_VARS.qcow2</nvram>\n"
+	"    <bootmenu enable='no'/>\n  </os>\n"
+	"  <cpu mode='host-passthrough'><topology sockets='2'/></cpu>\n"
+	"  <devices>\n    <emulator>/usr/bin/qemu</emulator>\n"
+	"    <disk type='file' device='disk'>\n      <driver name='qemu' type='qcow2'/>\n"
+	"      <source file='/d/g.qcow2'/>\n      <target dev='vda' bus='virtio'/>\n"
+	"      <boot order='1'/>\n    </disk>\n"
+	"    <disk type='block' device='cdrom'>\n      <source dev='/dev/sr0'/>\n"
+	"      <target dev='sda' bus='sata'/>\n      <readonly/>\n"
+	"      <boot order='2'/>\n    </disk>\n"
+	"    <disk type='file' device='disk'>\n      <driver name='qemu' type='raw'/>\n"
+	"      <source file='/d/b&amp;c.raw'/>\n      <target dev='vdb' bus='virtio'/>\n    </disk>\n"
+	"    <interface type='network'>\n      <mac address='52:54:00:00:00:01'/>\n"
+	"      <source network='default'/>\n      <model type='virtio'/>\n    </interface>\n"
+	"    <graphics type='spice' port='5999'/>\n"
+	"    <graphics type='vnc' port='5901' listen='127.0.0.1'/>\n"
+	"  </devices>\n</domain>\n";
+
+static bool has(const char *xml, const char *text)
+{
+	bool found = strstr(xml, text);
+
+	if (!found)
+		printf("# no %s in:\n# %s\n", text, xml);
+	return found;
+}
+
+static void test_dom_read(void)
+{
+	struct dom_disks disks;
+	char *format;
+
+	dom_disks(domain, &disks);
+	ok(disks.n == 3, "three drives");
+	ok(same(disks.at[0].target, "vda") && same(disks.at[0].format, "qcow2") &&
+	   !disks.at[0].readonly && !disks.at[0].block, "the first disk");
+	ok(same(disks.at[1].source, "/dev/sr0") && disks.at[1].block &&
+	   disks.at[1].readonly && dom_cd(&disks) == &disks.at[1], "the CD drive");
+	ok(same(disks.at[2].source, "/d/b&c.raw"), "a path is unescaped");
+	ok(same(dom_disk_bus(&disks), "virtio"), "the bus of its disks");
+	ok(is(dom_free_target(&disks, "virtio"), "vdc"), "the next free target");
+	ok(is(dom_free_target(&disks, "sata"), "sdb"), "the next free target on SATA");
+	dom_disks_free(&disks);
+	dom_disks("<domain/>", &disks);
+	ok(!disks.n && !dom_cd(&disks), "a guest without drives");
+	dom_disks_free(&disks);
+	ok(is(dom_vnc(domain), "127.0.0.1:5901"), "the VNC screen, not the other one");
+	ok(is(dom_vnc("<graphics type='vnc' port='-1'/>"), NULL), "a VNC screen that is off");
+	ok(is(dom_nvram(domain, &format), "/n/g_VARS.qcow2"), "the UEFI variables");
+	ok(is(format, "qcow2"), "their format");
+	ok(is(dom_nvram("<os><nvram template='x'/></os>", &format), NULL), "no UEFI variables yet");
+	free(format);
+}
+
+static void test_dom_numbers(void)
+{
+	char *xml = xstrdup(domain);
+
+	dom_set_memory(&xml, 512);
+	ok(has(xml, "<memory unit='MiB'>512</memory>") && !strstr(xml, "currentMemory"),
+	   "memory is set, without a balloon");
+	dom_set_cpus(&xml, 4);
+	ok(has(xml, "<vcpu>4</vcpu>") && !strstr(xml, "topology"),
+	   "processors are set, without a topology that would not fit");
+	ok(has(xml, "host-passthrough") && has(xml, "<emulator>"), "the rest stays");
+	free(xml);
+}
+
+static void test_dom_boot(void)
+{
+	char *xml = xstrdup(domain);
+
+	ok(dom_boot(xml) == BOOT_DISK, "the disk boots first");
+	dom_set_boot(&xml, BOOT_NETWORK);
+	ok(dom_boot(xml) == BOOT_NETWORK && has(xml, "<boot order='1'/></interface>") &&
+	   has(xml, "<boot order='4'/></disk>") && !strstr(xml, "order='5'"),
+	   "the network boots first, then the others, each with a number of its own");
+	dom_set_boot(&xml, BOOT_CD);
+	ok(dom_boot(xml) == BOOT_CD && has(xml, "<readonly/>"), "the CD boots first");
+	ok(has(xml, "<bootmenu enable='no'/>"), "the boot menu stays");
+	free(xml);
+	xml = xstrdup("<domain><os><boot dev='cdrom'/><boot dev='hd'/></os><devices>"
+		      "<disk device='disk'></disk></devices></domain>");
+	ok(dom_boot(xml) == BOOT_CD, "the old way to say it is read");
+	dom_set_boot(&xml, BOOT_DISK);
+	ok(is(xml, "<domain><os></os><devices><disk device='disk'><boot order='1'/></disk></devices></domain>"),
+	   "the old way makes room for the new one");
+}
+
+static void test_dom_network(void)
+{
+	char *xml = xstrdup(domain), *name;
+
+	ok(dom_network(xml, &name) == NETWORK_NAT && is(name, "default"), "NAT");
+	dom_set_network(&xml, NETWORK_BRIDGE, "br0");
+	ok(dom_network(xml, &name) == NETWORK_BRIDGE && is(name, "br0"), "a bridge");
+	ok(has(xml, "52:54:00:00:00:01") && has(xml, "<model type='virtio'/>") &&
+	   has(xml, "</interface>"), "the card keeps its address and model");
+	dom_set_boot(&xml, BOOT_NETWORK);
+	dom_set_network(&xml, NETWORK_NAT, NULL);
+	ok(dom_boot(xml) == BOOT_NETWORK, "and its place in the boot order");
+	dom_set_network(&xml, NETWORK_NONE, NULL);
+	ok(dom_network(xml, &name) == NETWORK_NONE && !name && !strstr(xml, "<interface"), "no card");
+	dom_set_network(&xml, NETWORK_NAT, NULL);
+	ok(dom_network(xml, &name) == NETWORK_NAT && is(name, "default"), "a card again");
+	free(xml);
+	ok(dom_network("<interface type='direct'><source dev='eth0'/></interface>", &name) ==
+	   NETWORK_OTHER && !name, "a network of another kind");
+}
+
+static void test_dom_disks(void)
+{
+	const struct dom_disk d = { .target = "vdc", .bus = "virtio", .format = "qcow2",
+				    .source = "/d/'x'" };
+	char *xml = xstrdup(domain), *element = dom_disk_xml(&d), *again;
+
+	dom_put_disk(&xml, "vdc", element);
+	again = dom_disk_element(xml, "vdc");
+	ok(same(again, element) && has(again, "/d/&apos;x&apos;"), "a disk is added");
+	free(again);
+	free(element);
+	dom_put_disk(&xml, "vdc", "<disk><target dev='vdc'/></disk>");
+	ok(is(dom_disk_element(xml, "vdc"), "<disk><target dev='vdc'/></disk>"), "a disk is replaced");
+	dom_remove_disk(&xml, "vda");
+	ok(is(dom_disk_element(xml, "vda"), NULL) && has(xml, "vdb"), "one disk is taken away");
+	dom_remove_disk(&xml, "none");
+	ok(has(xml, "'vdb'") && has(xml, "'sda'"), "and no other");
+	free(xml);
+}
+
+static void test_dom_clone(void)
+{
+	const struct dom_copy copies[] = { { "/d/g.qcow2", "/d/h.qcow2" },
+		{ "/d/b&c.raw", "/d/h<2.raw" }, { "/n/g_VARS.qcow2", "/n/h_VARS.qcow2" } };
+	char *xml = dom_clone(domain, "h&", copies, 3);
+
+	ok(has(xml, "<name>h&amp;</name>") && !strstr(xml, "<uuid>") && !strstr(xml, "<mac"),
+	   "a clone has a name, and gets an identity and an address of its own");
+	ok(has(xml, "'/d/h.qcow2'") && has(xml, "'/d/h&lt;2.raw'") && !strstr(xml, "/d/g"),
+	   "its disks are the copies");
+	ok(has(xml, "<nvram format='qcow2'>/n/h_VARS.qcow2</nvram>"), "so are its UEFI variables");
+	ok(has(xml, "'/dev/sr0'"), "the CD is the same");
+	free(xml);
+}
+
+static void test_dom_snapshot(void)
+{
+	const char *why;
+	char *xml = xstrdup(domain);
+
+	ok(dom_snapshot(xml, &why) == SNAPSHOT_EXTERNAL && strstr(why, "not in the format qcow2"),
+	   "a raw disk needs a file beside it");
+	dom_remove_disk(&xml, "vdb");
+	ok(dom_snapshot(xml, &why) == SNAPSHOT_INTERNAL && !why, "qcow2 for all: inside of it");
+	xml_replace(&xml, "nvram", "<nvram>/n/g.fd</nvram>");
+	ok(dom_snapshot(xml, &why) == SNAPSHOT_EXTERNAL && strstr(why, "UEFI variables"),
+	   "raw UEFI variables are left out");
+	dom_remove_disk(&xml, "vda");
+	ok(dom_snapshot(xml, &why) == SNAPSHOT_NONE && strstr(why, "has no disk"), "no disk");
+	dom_put_disk(&xml, "vda", "<disk type='block' device='disk'><source dev='/dev/sdb'/><target dev='vda'/></disk>");
+	ok(dom_snapshot(xml, &why) == SNAPSHOT_NONE && strstr(why, "no file"), "a disk that is a device");
+	free(xml);
+}
+
+/* Text cut anywhere must neither crash nor read beyond its end. */
+static void test_dom_cut(void)
+{
+	for (size_t n = 0; n < strlen(domain); n++) {
+		char *cut = xasprintf("%.*s", (int)n, domain), *text;
+		struct dom_disks disks;
+		const char *why;
+
+		dom_disks(cut, &disks);
+		dom_disks_free(&disks);
+		free(dom_vnc(cut));
+		free(dom_nvram(cut, &text));
+		free(text);
+		dom_network(cut, &text);
+		free(text);
+		dom_snapshot(cut, &why);
+		free(dom_clone(cut, "x", NULL, 0));
+		dom_set_boot(&cut, BOOT_CD);
+		dom_set_network(&cut, NETWORK_NONE, NULL);
+		dom_set_memory(&cut, 1);
+		free(cut);
+	}
+	ok(true, "a description cut at any place is survived");
+}
+
+static void test_preset(void)
+{
+	struct preset p;
+
+	ok(preset_parse("{\"id\": \"win11\", \"name\": \"Windows 11\", \"firmware\": \"efi\", \"devices\": \"sata\", \"memory\": 4294967296, \"cpus\": 2, \"disk\": 68719476736, \"tpm\": 1}", &p),
+	   "a system's needs are read");
+	ok(same(p.id, "win11") && same(p.name, "Windows 11") && p.memory_mib == 4096 &&
+	   p.cpus == 2 && p.disk == 64 * GIB && p.devices == DEV_SATA &&
+	   p.needs_uefi && !p.needs_bios && p.wants_tpm, "all of them");
+	preset_free(&p);
+	ok(preset_parse("{\"id\": \"x\", \"name\": \"X\", \"devices\": \"virtio\", \"memory\": -1, \"cpus\": -1, \"disk\": -1}", &p) &&
+	   !p.memory_mib && !p.cpus && !p.disk && p.devices == DEV_VIRTIO &&
+	   !p.needs_uefi && !p.wants_tpm, "what is not known is nothing");
+	preset_free(&p);
+	ok(!preset_parse("", &p) && !preset_parse("{\"id\": \"x\"}", &p) &&
+	   !preset_parse("kvm-isoinfo: no", &p), "an unknown image");
 }
 
 static void test_json(void)
@@ -388,6 +609,15 @@ int main(int argc, char **argv)
 	test_text();
 	test_xml_write();
 	test_xml_read();
+	test_dom_read();
+	test_dom_numbers();
+	test_dom_boot();
+	test_dom_network();
+	test_dom_disks();
+	test_dom_clone();
+	test_dom_snapshot();
+	test_dom_cut();
+	test_preset();
 	test_json();
 	test_iso();
 	test_udf();

@@ -2,8 +2,11 @@
 /* run: other programs, without a shell in between. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,14 +34,14 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* out: where standard output goes, or -1 for nowhere. */
-static void child(char *const argv[], int out)
+/* Where its standard streams come from and go, or -1 for nowhere. */
+static void child(char *const argv[], int in, int out, int err)
 {
 	int null = open("/dev/null", O_RDWR);
 
-	dup2(null, 0);
+	dup2(in < 0 ? null : in, 0);
 	dup2(out < 0 ? null : out, 1);
-	dup2(null, 2);
+	dup2(err < 0 ? null : err, 2);
 	default_signals();
 	execvp(argv[0], argv);
 	_exit(127);
@@ -51,15 +54,30 @@ int run_quiet(char *const argv[])
 	if (pid < 0)
 		return 127;
 	if (!pid)
-		child(argv, -1);
+		child(argv, -1, -1, -1);
 	return wait_for(pid);
 }
 
-int run_read(char *const argv[], char **output)
+static void read_all(int fd, char *text)
 {
-	int fds[2];
-	ssize_t n;
 	size_t len = 0;
+	ssize_t n;
+
+	while (len < OUTPUT_MAX) {
+		n = read(fd, text + len, OUTPUT_MAX - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	text[len] = '\0';
+}
+
+static int run_pipes(char *const argv[], int in, bool errors, char **output,
+		     volatile pid_t *running)
+{
+	int fds[2], status;
 	pid_t pid;
 
 	*output = xrealloc(NULL, OUTPUT_MAX + 1);
@@ -68,19 +86,41 @@ int run_read(char *const argv[], char **output)
 		return 127;
 	pid = fork();
 	if (!pid)
-		child(argv, fds[1]);
+		child(argv, in, fds[1], errors ? fds[1] : -1);
+	*running = pid;
 	close(fds[1]);
-	while (pid > 0 && len < OUTPUT_MAX) {
-		n = read(fds[0], *output + len, OUTPUT_MAX - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		len += n;
-	}
-	(*output)[len] = '\0';
+	if (pid > 0)
+		read_all(fds[0], *output);
 	close(fds[0]);
-	return pid < 0 ? 127 : wait_for(pid);
+	status = pid < 0 ? 127 : wait_for(pid);
+	*running = 0;
+	return status;
+}
+
+int run_read(char *const argv[], char **output)
+{
+	volatile pid_t pid;
+
+	return run_pipes(argv, -1, false, output, &pid);
+}
+
+int run_feed(char *const argv[], const char *input, char **output,
+	     volatile pid_t *pid)
+{
+	size_t len = input ? strlen(input) : 0;
+	int fds[2], status;
+
+	/* a pipe holds more than any input here, so nobody waits for the other */
+	if (len > PIPE_BUF || pipe2(fds, O_CLOEXEC)) {
+		*output = xstrdup("");
+		return 127;
+	}
+	if (write(fds[1], input ? input : "", len) < 0)
+		len = 0;
+	close(fds[1]);
+	status = run_pipes(argv, fds[0], true, output, pid);
+	close(fds[0]);
+	return status;
 }
 
 int run_terminal(char *const argv[])

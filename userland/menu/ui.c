@@ -5,21 +5,27 @@
  * newt draws through S-Lang. Line drawing is switched to plain ASCII after
  * newtInit(), because frames of other characters break on BMC consoles and
  * serial lines. Windows are placed by hand between the two banner rows at the
- * top and the help row at the bottom. newt itself redraws on a resize and on
- * Ctrl-L.
+ * top and the help row at the bottom. newt itself redraws on Ctrl-L.
+ *
+ * When the terminal changes its size, the screen's function ends its form, lays
+ * the window out anew and runs it again, with what the user had chosen or typed.
+ * On a terminal that is too small a sentence stands in its place meanwhile.
  *
  * When the terminal goes away (the serial line hangs up), newt reports an error
  * from each form; there is nobody left to talk to, so the program ends.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <newt.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <slang.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,12 +33,17 @@
 #include "util.h"
 
 #define CTRL_C		0x03
-#define WIDTH		72	/* inside of every window */
+#define MIN_COLS	80
+#define MIN_ROWS	24
+#define MAX_WIDTH	100	/* inside of a window; longer rows read badly */
 #define FIRST_ROW	2	/* below the banner */
+#define AGAIN		-2	/* from run_form(): lay out and run it again */
 #define HELP		"Up/Down, Tab: move   Enter: choose   letter: choose at once   Esc, B: Back"
 
 static char *banner_left, *banner_warning;
 static int no_keys[2] = { -1, -1 };
+static int resized[2] = { -1, -1 };	/* a byte for each SIGWINCH */
+static void (*newt_winch)(int number);
 
 static void draw_banner(void)
 {
@@ -43,6 +54,22 @@ static void draw_banner(void)
 	snprintf(row, sizeof(row), " %-79s",
 		 banner_warning ? banner_warning : "");
 	newtDrawRootText(0, 1, row);
+}
+
+/* Columns inside of every window on this terminal. */
+static int width(void)
+{
+	int cols, rows;
+
+	newtGetScreenSize(&cols, &rows);
+	cols -= 8;
+	return cols < MIN_COLS - 8 ? MIN_COLS - 8 : cols > MAX_WIDTH ? MAX_WIDTH : cols;
+}
+
+/* A button's column: at is what it would be in the narrowest window. */
+static int column(int at)
+{
+	return at * width() / (MIN_COLS - 8);
 }
 
 void ui_set_banner(const char *left, const char *warning)
@@ -100,21 +127,150 @@ static int init_newt(void)
 	return failed;
 }
 
+/* newt's own handler gets it out of a wait for a key that no form began. */
+static void on_winch(int number)
+{
+	int saved = errno;
+
+	newt_winch(number);
+	if (write(resized[1], "", 1) < 0)
+		errno = saved;		/* it is full: there are enough in it */
+	errno = saved;
+}
+
+/*
+ * newt resets the handler at the end of each form (it lets go of a mouse then). A
+ * resize that was missed in between is seen by the size itself.
+ */
+static void watch_size(void)
+{
+	struct winsize size = { 0 };
+	int cols, rows;
+
+	sigaction(SIGWINCH, &(struct sigaction){ .sa_handler = on_winch }, NULL);
+	newtGetScreenSize(&cols, &rows);
+	/* a serial line knows no size */
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col && size.ws_row &&
+	    (size.ws_col != cols || size.ws_row != rows))
+		on_winch(SIGWINCH);
+}
+
+/* newt looks at the new size, but S-Lang goes on drawing in the old one. */
+static void read_size(void)
+{
+	newtResizeScreen(0);
+	SLsmg_reinit_smg();
+}
+
+static bool too_small(void)
+{
+	int cols, rows;
+
+	newtGetScreenSize(&cols, &rows);
+	return cols < MIN_COLS || rows < MIN_ROWS;
+}
+
+static void say_too_small(void)
+{
+	int cols, rows, w, h;
+	char *text, *flowed;
+
+	newtGetScreenSize(&cols, &rows);
+	text = xasprintf("%dx%d: too small. Enlarge to %dx%d. Ctrl-C: Back",
+			 cols, rows, MIN_COLS, MIN_ROWS);
+	flowed = newtReflowText(text, cols, 0, 0, &w, &h);
+	newtCls();
+	h = 0;
+	for (char *line = strtok(flowed, "\n"); line; line = strtok(NULL, "\n"))
+		newtDrawRootText(0, h++, line);
+	newtRefresh();
+	free(flowed);
+	free(text);
+}
+
+static void hung_up(void)
+{
+	ui_stop();
+	exit(EXIT_TERMINAL);
+}
+
+/* Until the terminal has grown (true), or the user goes back (false). */
+static bool wait_until_large(void)
+{
+	struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 },
+				{ resized[0], POLLIN, 0 } };
+	char keys[64];
+	ssize_t n;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			hung_up();
+		while (read(resized[0], keys, sizeof(keys)) > 0)
+			;
+		read_size();
+		if (!too_small())
+			return true;
+		say_too_small();
+		n = fds[0].revents ? read(STDIN_FILENO, keys, sizeof(keys)) : 1;
+		if (n <= 0 && errno != EINTR)
+			hung_up();
+		if (fds[0].revents && n > 0 &&
+		    (memchr(keys, CTRL_C, n) || memchr(keys, NEWT_KEY_ESCAPE, n)))
+			return false;
+	}
+}
+
+/* The ground of every screen, for the size that the terminal has now. */
+static void draw_ground(void)
+{
+	newtCls();
+	draw_banner();
+	newtRedrawHelpLine();
+	/* what a terminal does with its text on a resize is not known */
+	SLtt_cls();
+	SLsmg_touch_lines(0, SLtt_Screen_Rows);
+}
+
+/*
+ * Takes note of the terminal's size. False: it is too small, and the user has
+ * gone back rather than enlarge it.
+ */
+static bool take_size(void)
+{
+	char drop[64];
+	bool large = true;
+
+	while (read(resized[0], drop, sizeof(drop)) > 0)
+		;
+	watch_size();
+	read_size();
+	if (too_small()) {
+		say_too_small();
+		large = wait_until_large();
+	}
+	draw_ground();
+	return large;
+}
+
 int ui_start(void)
 {
+	struct sigaction newts;
+
 	/* newtInit() would end the program over an unknown terminal */
 	if (SLtt_initialize(NULL) < 0)
 		return -1;
 	if (pipe2(no_keys, O_CLOEXEC))
 		no_keys[0] = -1;
-	if (init_newt())
+	if (pipe2(resized, O_CLOEXEC | O_NONBLOCK) || init_newt())
 		return -1;
+	sigaction(SIGWINCH, NULL, &newts);
+	newt_winch = newts.sa_handler;
 	SLtt_Has_Alt_Charset = 0;
 	SLsmg_reinit_smg();
 	set_colors();
-	newtCls();
 	newtPushHelpLine(HELP);
-	draw_banner();
+	if (!take_size())
+		hung_up();
 	return 0;
 }
 
@@ -131,8 +287,7 @@ void ui_suspend(void)
 void ui_resume(void)
 {
 	newtResume();
-	newtResizeScreen(1);
-	SLsmg_touch_lines(0, SLtt_Screen_Rows);
+	take_size();
 	newtRefresh();
 }
 
@@ -147,7 +302,7 @@ static void open_window_at(int left, int top, int height, const char *title)
 
 	if (no_keys[0] >= 0)
 		SLang_TT_Read_FD = no_keys[0];
-	newtOpenWindow(left, top, WIDTH, height, title);
+	newtOpenWindow(left, top, width(), height, title);
 	SLang_TT_Read_FD = keyboard;
 }
 
@@ -157,7 +312,7 @@ static void open_window(int height, const char *title)
 	int cols, rows, left, top;
 
 	newtGetScreenSize(&cols, &rows);
-	left = (cols - WIDTH) / 2;
+	left = (cols - width()) / 2;
 	top = FIRST_ROW + 1 + (rows - FIRST_ROW - 4 - height) / 2;
 	open_window_at(left < 1 ? 1 : left,
 		       top < FIRST_ROW + 1 ? FIRST_ROW + 1 : top,
@@ -169,7 +324,7 @@ static int max_height(void)
 	int cols, rows;
 
 	newtGetScreenSize(&cols, &rows);
-	return (rows < 24 ? 24 : rows) - FIRST_ROW - 4;
+	return (rows < MIN_ROWS ? MIN_ROWS : rows) - FIRST_ROW - 4;
 }
 
 /* The keys that end the form on the screen. */
@@ -196,6 +351,7 @@ static newtComponent new_form(bool letters)
 	newtComponent form = newtForm(NULL, NULL, 0);
 
 	n_hotkeys = 0;
+	newtFormWatchFd(form, resized[0], NEWT_FD_READ);
 	add_hotkey(form, NEWT_KEY_ESCAPE);
 	add_hotkey(form, CTRL_C);
 	if (letters)
@@ -240,30 +396,44 @@ static int take_kept_key(void)
 	return 0;
 }
 
-/* Runs the form; -1 for the keys that go back, else the hot key or 0. */
+/*
+ * Runs the form; UI_BACK for the keys that go back, AGAIN after a resize, else
+ * the hot key or 0.
+ */
 static int run_form(newtComponent form, struct newtExitStruct *es)
 {
+	watch_size();
 	es->reason = NEWT_EXIT_HOTKEY;
 	es->u.key = take_kept_key();
 	if (!es->u.key)
 		newtFormRun(form, es);
 	keep_buffered_key();
-	if (es->reason == NEWT_EXIT_ERROR) {
-		ui_stop();
-		exit(EXIT_TERMINAL);
-	}
+	if (es->reason == NEWT_EXIT_ERROR)
+		hung_up();
+	if (es->reason == NEWT_EXIT_FDREADY)
+		return AGAIN;
 	if (es->reason != NEWT_EXIT_HOTKEY)
 		return 0;
 	if (es->u.key == NEWT_KEY_ESCAPE || es->u.key == CTRL_C ||
 	    es->u.key == NEWT_KEY_F12 || es->u.key == 'b' || es->u.key == 'B')
-		return -1;
+		return UI_BACK;
 	return es->u.key;
 }
 
-static void close_form(newtComponent form)
+/*
+ * Takes the form away. True: run_form() said AGAIN, and the screen is to be made
+ * anew; *key becomes UI_BACK instead when the user went back on a small terminal.
+ */
+static bool close_form(newtComponent form, int *key)
 {
 	newtFormDestroy(form);
 	newtPopWindowNoRefresh();
+	if (*key != AGAIN)
+		return false;
+	if (take_size())
+		return true;
+	*key = UI_BACK;
+	return false;
 }
 
 /* Adds the text at the top of the window; returns the rows it takes. */
@@ -271,14 +441,14 @@ static int reflow(const char *text, char **out)
 {
 	int w, h;
 
-	*out = newtReflowText((char *)text, WIDTH - 4, 0, 0, &w, &h);
+	*out = newtReflowText((char *)text, width() - 4, 0, 0, &w, &h);
 	return h;
 }
 
 static void add_text(newtComponent form, const char *flowed, int height,
 		     int flags)
 {
-	newtComponent box = newtTextbox(2, 1, WIDTH - 4, height, flags);
+	newtComponent box = newtTextbox(2, 1, width() - 4, height, flags);
 
 	newtTextboxSetText(box, flowed);
 	newtFormAddComponent(form, box);
@@ -314,12 +484,12 @@ static newtComponent menu_list(struct ui_menu *menu, newtComponent form,
 	newtComponent list = newtListbox(2, top, height, NEWT_FLAG_RETURNEXIT |
 					 (menu->n > height ? NEWT_FLAG_SCROLL : 0));
 
-	newtListboxSetWidth(list, WIDTH - 4);
+	newtListboxSetWidth(list, width() - 4);
 	for (int i = 0; i < menu->n; i++) {
-		char row[WIDTH];
+		char row[MAX_WIDTH];
 		int key = menu->items[i].key;
 
-		snprintf(row, WIDTH - 6, "%c  %s",
+		snprintf(row, width() - 6, "%c  %s",
 			 key >= 'a' && key <= 'z' ? key - 'a' + 'A' : key ? key : ' ',
 			 menu->items[i].text);
 		ascii_only(row);
@@ -344,16 +514,26 @@ static int menu_by_key(const struct ui_menu *menu, int key)
 	return UI_BACK;
 }
 
-static int menu_answer(struct ui_menu *menu, newtComponent form,
-		       newtComponent list, newtComponent back)
+static int run_menu(const struct ui_menu *menu, newtComponent form,
+		    struct newtExitStruct *es)
 {
-	struct newtExitStruct es;
-	int key = run_form(form, &es);
+	int key;
+
+	do {
+		key = run_form(form, es);
+	} while (!key && es->reason == NEWT_EXIT_TIMER && menu->holds && menu->holds(menu));
+	return key;
+}
+
+static int menu_answer(struct ui_menu *menu, int key,
+		       const struct newtExitStruct *es, newtComponent list,
+		       newtComponent back)
+{
 	long at = (long)newtListboxGetCurrent(list) - 1;
 
 	menu->at = at < 0 ? 0 : (int)at;
 	if (key < 0)
-		return UI_BACK;
+		return key;
 	if (key) {
 		int i = menu_by_key(menu, key);
 
@@ -361,42 +541,61 @@ static int menu_answer(struct ui_menu *menu, newtComponent form,
 			menu->at = i;
 		return i;
 	}
-	if (es.reason == NEWT_EXIT_TIMER)
+	if (es->reason == NEWT_EXIT_TIMER)
 		return UI_TIMEOUT;
-	if (es.u.co == back || at < 0)
+	if (es->u.co == back || at < 0)
 		return UI_BACK;
 	return (int)at;
 }
 
-int ui_menu(struct ui_menu *menu)
+/* Shows the menu once. True: the terminal's size changed, so show it again. */
+static bool menu_once(struct ui_menu *menu, int *answer)
 {
+	struct newtExitStruct es;
 	newtComponent form, list, select, back;
-	int height, text_height = 0, answer;
+	int height, text_height = 0, key, margin = 4;
 	char *flowed = NULL;
+	bool again;
 
 	if (menu->text)
 		text_height = reflow(menu->text, &flowed) + 1;
-	height = max_height() - text_height - 4;
+	if (menu->n > max_height() - text_height - margin)
+		margin--;		/* without the empty row at the end */
+	height = max_height() - text_height - margin;
 	if (height > menu->n)
 		height = menu->n;
 	if (height < 1)
 		height = 1;
-	open_window(text_height + height + 4, menu->title);
+	open_window(text_height + height + margin, menu->title);
 	form = new_form(true);
 	if (flowed)
 		add_text(form, flowed, text_height - 1, 0);
 	list = menu_list(menu, form, text_height + 1, height);
-	select = newtCompactButton(18, text_height + height + 2, "Select");
-	back = newtCompactButton(42, text_height + height + 2,
+	select = newtCompactButton(column(18), text_height + height + 2, "Select");
+	back = newtCompactButton(column(42), text_height + height + 2,
 				 menu->back ? menu->back : "Back");
 	newtFormAddComponents(form, select, back, NULL);
 	if (menu->refresh_ms)
 		newtFormSetTimer(form, menu->refresh_ms);
-	answer = menu_answer(menu, form, list, back);
-	close_form(form);
+	key = run_menu(menu, form, &es);
+	*answer = menu_answer(menu, key, &es, list, back);
+	again = close_form(form, &key);
 	free(flowed);
+	if (!again && key == UI_BACK)
+		*answer = UI_BACK;
+	return again;
+}
+
+int ui_menu(struct ui_menu *menu)
+{
+	int answer;
+
+	while (menu_once(menu, &answer))
+		;
 	return answer;
 }
+
+static int hide_input;		/* NEWT_FLAG_PASSWORD for the next input field */
 
 /* The first printable key replaces the value that was there. */
 static int input_filter(newtComponent entry, void *data, int ch, int cursor)
@@ -412,33 +611,80 @@ static int input_filter(newtComponent entry, void *data, int ch, int cursor)
 	return ch;
 }
 
-bool ui_input(const char *title, const char *text, char **value)
+struct input {
+	char *typed;
+	bool touched, done;
+};
+
+static bool input_once(const char *title, const char *text, struct input *in)
 {
 	newtComponent form, entry, ok, back;
 	struct newtExitStruct es;
-	bool touched = false, done;
 	char *flowed;
 	int h = reflow(text, &flowed);
 	int key;
+	bool again;
 
 	open_window(h + 6, title);
 	form = new_form(false);
 	add_text(form, flowed, h, 0);
-	entry = newtEntry(2, h + 2, *value, WIDTH - 4, NULL,
-			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT);
-	newtEntrySet(entry, *value, 1);
-	newtEntrySetFilter(entry, input_filter, &touched);
-	ok = newtCompactButton(20, h + 4, "OK");
-	back = newtCompactButton(42, h + 4, "Back");
+	entry = newtEntry(2, h + 2, in->typed, width() - 4, NULL,
+			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | hide_input);
+	newtEntrySet(entry, in->typed, 1);
+	newtEntrySetFilter(entry, input_filter, &in->touched);
+	ok = newtCompactButton(column(20), h + 4, "OK");
+	back = newtCompactButton(column(42), h + 4, "Back");
 	newtFormAddComponents(form, entry, ok, back, NULL);
 	key = run_form(form, &es);
-	done = key == 0 && es.u.co != back;
-	if (done) {
-		free(*value);
-		*value = trim(xstrdup(newtEntryGetValue(entry)));
-	}
-	close_form(form);
+	in->done = key == 0 && es.u.co != back;
+	free(in->typed);
+	in->typed = xstrdup(newtEntryGetValue(entry));
+	again = close_form(form, &key);
 	free(flowed);
+	return again;
+}
+
+bool ui_input(const char *title, const char *text, char **value)
+{
+	struct input in = { .typed = xstrdup(*value) };
+
+	while (input_once(title, text, &in))
+		;
+	if (in.done) {
+		free(*value);
+		*value = trim(in.typed);
+	} else {
+		free(in.typed);
+	}
+	return in.done;
+}
+
+bool ui_ask(const char *title, const char *text, char **value,
+	    const char *(*check)(const char *value, void *data), void *data)
+{
+	char *typed = xstrdup(*value);
+	const char *problem;
+
+	while (ui_input(title, text, &typed)) {
+		problem = check(typed, data);
+		if (!problem) {
+			free(*value);
+			*value = typed;
+			return true;
+		}
+		ui_message(title, "%s", problem);
+	}
+	free(typed);
+	return false;
+}
+
+bool ui_password(const char *title, const char *text, char **value)
+{
+	bool done;
+
+	hide_input = NEWT_FLAG_PASSWORD;
+	done = ui_input(title, text, value);
+	hide_input = 0;
 	return done;
 }
 
@@ -447,15 +693,14 @@ static void add_more_hint(newtComponent form, int row)
 	newtFormAddComponent(form, newtLabel(2, row, "Up/Down: more"));
 }
 
-/* A window with the text and one or two buttons; true for the first one. */
-static bool ask(const char *title, const char *text, const char *yes,
-		const char *no)
+static bool ask_once(const char *title, const char *text, const char *yes,
+		     const char *no, bool *answer)
 {
 	newtComponent form, first = NULL, last;
 	struct newtExitStruct es;
 	char *flowed;
 	int h = reflow(text, &flowed), max = max_height() - 4, key;
-	bool answer, scroll = h > max;
+	bool scroll = h > max, again;
 
 	if (scroll)
 		h = max;
@@ -463,22 +708,33 @@ static bool ask(const char *title, const char *text, const char *yes,
 	form = new_form(true);
 	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
 	if (yes) {
-		first = newtCompactButton(17, h + 2, yes);
+		first = newtCompactButton(column(17), h + 2, yes);
 		add_letter(form, 'y');
 	} else if (scroll) {
 		add_hotkey(form, '\r');
 	}
 	add_letter(form, 'n');
-	last = newtCompactButton(yes ? 50 : 31, h + 2, no);
+	last = newtCompactButton(column(yes ? 50 : 31), h + 2, no);
 	newtFormAddComponent(form, last);
 	if (first)
 		newtFormAddComponent(form, first);
 	if (scroll)
 		add_more_hint(form, h + 2);
 	key = run_form(form, &es);
-	answer = key == 'y' || key == 'Y' || (key == 0 && first && es.u.co == first);
-	close_form(form);
+	*answer = key == 'y' || key == 'Y' || (key == 0 && first && es.u.co == first);
+	again = close_form(form, &key);
 	free(flowed);
+	return again;
+}
+
+/* A window with the text and one or two buttons; true for the first one. */
+static bool ask(const char *title, const char *text, const char *yes,
+		const char *no)
+{
+	bool answer;
+
+	while (ask_once(title, text, yes, no, &answer))
+		;
 	return answer;
 }
 
@@ -510,13 +766,13 @@ bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
 	return answer;
 }
 
-void ui_view(const char *title, const char *text)
+static bool view_once(const char *title, const char *text)
 {
 	newtComponent form, back;
 	struct newtExitStruct es;
-	char *clean = ascii_only(xstrdup(text)), *flowed;
-	int h = reflow(clean, &flowed), max = max_height() - 4;
-	bool scroll = h > max;
+	char *flowed;
+	int h = reflow(text, &flowed), max = max_height() - 4, key;
+	bool scroll = h > max, again;
 
 	if (scroll)
 		h = max;
@@ -524,13 +780,22 @@ void ui_view(const char *title, const char *text)
 	form = new_form(true);
 	add_hotkey(form, '\r');
 	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
-	back = newtCompactButton(31, h + 2, "Back");
+	back = newtCompactButton(column(31), h + 2, "Back");
 	newtFormAddComponent(form, back);
 	if (scroll)
 		add_more_hint(form, h + 2);
-	run_form(form, &es);
-	close_form(form);
+	key = run_form(form, &es);
+	again = close_form(form, &key);
 	free(flowed);
+	return again;
+}
+
+void ui_view(const char *title, const char *text)
+{
+	char *clean = ascii_only(xstrdup(text));
+
+	while (view_once(title, clean))
+		;
 	free(clean);
 }
 
@@ -542,6 +807,7 @@ struct busy {
 	void (*work)(void *arg);
 	void (*discard)(void *arg);
 	void *arg;
+	struct ui_progress *progress;	/* NULL: nobody knows how much is left */
 	pthread_mutex_t lock;	/* guards done and left */
 	bool done, left;
 };
@@ -584,65 +850,127 @@ static void busy_sleep(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 25000000 }, NULL);
 }
 
-/* The work has no known end, so a mark runs to and fro and the seconds count. */
-static void busy_tick(newtComponent bar, newtComponent label, int tick)
+/*
+ * The bar: how much is done or, when nobody knows, a mark that runs to and fro;
+ * below it the seconds that went by.
+ */
+static void busy_tick(newtComponent bar, newtComponent label,
+		      const struct ui_progress *p, int tick)
 {
-	char text[WIDTH - 3], elapsed[64];
-	int span = WIDTH - 10, at = tick % (2 * span);
+	unsigned long long total = p ? p->total : 0, done = p ? p->done : 0;
+	char text[MAX_WIDTH], elapsed[64];
+	int n = width() - 5, span = n - 5, at = tick % (2 * span);
 
-	memset(text, '.', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	memcpy(text + (at < span ? at : 2 * span - at), "=====", 5);
+	memset(text, '.', n);
+	text[n] = '\0';
+	if (total) {
+		done = done > total ? total : done;
+		memset(text, '=', done * n / total);
+		snprintf(elapsed, sizeof(elapsed), "%3u%%   %d seconds",
+			 (unsigned int)(done * 100 / total), tick / 4);
+	} else {
+		memcpy(text + (at < span ? at : 2 * span - at), "=====", 5);
+		snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 4);
+	}
 	newtLabelSetText(bar, text);
-	snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 4);
 	newtLabelSetText(label, elapsed);
 }
 
-/* Until the work is done or the user leaves. */
-static void busy_show(struct busy *b, const char *title, const char *text)
+/*
+ * Until the work is done or the user leaves. True: the terminal's size changed.
+ */
+static bool busy_once(struct busy *b, const char *title, const char *text,
+		      const char *button, int *tick, int *key)
 {
 	newtComponent form, bar, label, leave;
 	struct newtExitStruct es = { .reason = NEWT_EXIT_TIMER };
 	char *flowed;
-	int h = reflow(text, &flowed), key = 0;
+	int h = reflow(text, &flowed);
+	bool again;
 
 	open_window(h + 8, title);
 	form = new_form(true);
 	add_text(form, flowed, h, 0);
 	bar = newtLabel(2, h + 2, "");
 	label = newtLabel(2, h + 4, "");
-	leave = newtCompactButton(21, h + 6, "Back, without waiting");
-	newtFormAddComponents(form, bar, label, leave, NULL);
+	newtFormAddComponents(form, bar, label, NULL);
+	leave = newtCompactButton((width() - (int)strlen(button) - 2) / 2, h + 6,
+				  button);
+	newtFormAddComponent(form, leave);
 	newtFormSetTimer(form, 250);
-	for (int tick = 0; key >= 0 && es.reason == NEWT_EXIT_TIMER &&
-	     !busy_done(b); tick++) {
-		busy_tick(bar, label, tick);
-		key = run_form(form, &es);
+	for (*key = 0; *key == 0 && es.reason == NEWT_EXIT_TIMER && !busy_done(b);
+	     ++*tick) {
+		busy_tick(bar, label, b->progress, *tick);
+		*key = run_form(form, &es);
 	}
-	close_form(form);
+	if (*key == 0 && es.reason != NEWT_EXIT_TIMER)
+		*key = UI_BACK;		/* the button */
+	again = close_form(form, key);
 	free(flowed);
+	return again;
+}
+
+/* True: the user left. */
+static bool busy_show(struct busy *b, const char *title, const char *text,
+		      const char *button, int *tick)
+{
+	int key;
+
+	while (busy_once(b, title, text, button, tick, &key))
+		;
+	return key == UI_BACK;
+}
+
+static struct busy *busy_start(void (*work)(void *arg), void (*discard)(void *arg),
+			       void *arg, struct ui_progress *progress)
+{
+	struct busy *b = xrealloc(NULL, sizeof(*b));
+	pthread_t thread;
+
+	*b = (struct busy){ .work = work, .discard = discard, .arg = arg,
+			    .progress = progress };
+	pthread_mutex_init(&b->lock, NULL);
+	if (!pthread_create(&thread, NULL, busy_thread, b)) {
+		pthread_detach(thread);
+		return b;
+	}
+	work(arg);
+	b->done = true;
+	return b;
 }
 
 bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
 	     void (*discard)(void *arg), void *arg)
 {
-	struct busy *b = xrealloc(NULL, sizeof(*b));
-	pthread_t thread;
+	struct busy *b = busy_start(work, discard, arg, NULL);
+	int tick = 0;
 
-	*b = (struct busy){ .work = work, .discard = discard, .arg = arg };
-	pthread_mutex_init(&b->lock, NULL);
-	if (pthread_create(&thread, NULL, busy_thread, b)) {
-		work(arg);
-		free(b);
-		return true;
-	}
-	pthread_detach(thread);
-	for (int i = 0; i < 16 && !busy_done(b); i++)
+	for (int i = 0; i < 40 && !busy_done(b); i++)	/* a second */
 		busy_sleep();
 	if (!busy_done(b))
-		busy_show(b, title, text);
+		busy_show(b, title, text, "Back, without waiting", &tick);
 	if (!busy_set(b, &b->left, &b->done))
 		return false;
 	free(b);
 	return true;
+}
+
+void ui_work(const char *title, const char *text, void (*work)(void *arg),
+	     void (*cancel)(void *arg), void *arg, struct ui_progress *progress)
+{
+	struct busy *b = busy_start(work, NULL, arg, progress);
+	int tick = 0;
+
+	while (!busy_done(b)) {
+		if (!busy_show(b, title, text, progress->cancel ?
+			       "Being cancelled" : "Cancel", &tick))
+			continue;
+		if (!progress->cancel) {
+			progress->cancel = true;
+			if (cancel)
+				cancel(arg);
+		}
+	}
+	busy_set(b, &b->left, &b->done);
+	free(b);
 }

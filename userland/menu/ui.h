@@ -4,12 +4,13 @@
  *
  * Every screen is a menu, a sheet of settings (a menu whose rows show values),
  * one input field, a message, a question, a text to read, or a wait. All of
- * them fit 80x24, are drawn in ASCII, and go back on Esc, Ctrl-C, F12 and their
- * Back button. A row with a letter or digit is chosen at once by that key.
+ * them fit 80x24, are drawn in ASCII, are laid out anew when the terminal changes
+ * its size, and go back on Esc, Ctrl-C, F12 and their Back button. A row with a letter or digit is chosen at once by that key.
  */
 #ifndef KVM_MENU_UI_H
 #define KVM_MENU_UI_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 enum {
@@ -30,6 +31,8 @@ struct ui_menu {
 	int n;
 	int at;			/* row of the cursor, kept between calls */
 	int refresh_ms;		/* 0: wait for ever */
+	/* After refresh_ms: does the menu still say what is so? NULL: no. */
+	bool (*holds)(const struct ui_menu *menu);
 };
 
 int ui_start(void);
@@ -45,6 +48,15 @@ void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
 void ui_menu_clear(struct ui_menu *menu);
 
 bool ui_input(const char *title, const char *text, char **value);
+/* The same for what nobody else should read: stars are shown for it. */
+bool ui_password(const char *title, const char *text, char **value);
+/*
+ * ui_input() until check() finds no fault: it returns a sentence, which is shown, or
+ * NULL. What was typed stays in the field. False: the user went back, and *value
+ * is as it was.
+ */
+bool ui_ask(const char *title, const char *text, char **value,
+	    const char *(*check)(const char *value, void *data), void *data);
 void ui_message(const char *title, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
@@ -58,5 +70,19 @@ void ui_view(const char *title, const char *text);
  */
 bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
 	     void (*discard)(void *arg), void *arg);
+
+/* Shared between work and the screen that shows it. */
+struct ui_progress {
+	atomic_ullong done, total;	/* total 0: not known */
+	atomic_bool cancel;		/* the user wants it to stop */
+};
+
+/*
+ * The same with a bar, for work that can be cancelled: Cancel sets
+ * progress->cancel, which work() looks at, and calls cancel(arg) once (may be
+ * NULL). Returns when work() has ended, so arg stays the caller's.
+ */
+void ui_work(const char *title, const char *text, void (*work)(void *arg),
+	     void (*cancel)(void *arg), void *arg, struct ui_progress *progress);
 
 #endif

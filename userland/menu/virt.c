@@ -76,6 +76,9 @@ static const struct { const char *says, *advice; } advices[] = {
 	{ "kvm", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
 	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
 	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
+	{ "swtpm", "The TPM is emulated by the program swtpm: install the package swtpm-tools, or choose no TPM." },
+	{ "locked", "The guest holds the disc in its drive. Unmount it in the guest, then eject it here." },
+	{ "cannot rename domain with snapshots", "Delete its snapshots first." },
 	{ "medium found", "There is no disc in the guest's CD drive. Insert the one it was installed from, or another." },
 	{ "socket is closed", "The service libvirt ended in the meantime. Go back and choose this again." },
 	{ "End of file while reading", "The service libvirt ended in the meantime. Go back and choose this again." },
@@ -274,6 +277,19 @@ virStoragePoolPtr virt_pool(virConnectPtr conn)
 	return pool;
 }
 
+void virt_refresh(virConnectPtr conn)
+{
+	virStoragePoolPtr *pools = NULL;
+	int n = virConnectListAllStoragePools(conn, &pools,
+					      VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE);
+
+	for (int i = 0; i < n; i++) {
+		virStoragePoolRefresh(pools[i], 0);
+		virStoragePoolFree(pools[i]);
+	}
+	free(pools);
+}
+
 uint64_t virt_pool_free(virStoragePoolPtr pool)
 {
 	virStoragePoolInfo info;
@@ -314,6 +330,71 @@ char *virt_disk_user(virConnectPtr conn, const char *path, const char *except)
 	if (n >= 0)
 		free(doms);
 	return user;
+}
+
+bool virt_active(virDomainPtr dom)
+{
+	return virDomainIsActive(dom) == 1;
+}
+
+char *virt_xml(virDomainPtr dom)
+{
+	char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE |
+					VIR_DOMAIN_XML_SECURE);
+
+	/* a connection for reading only does not hand out passwords */
+	return xml ? xml : virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
+}
+
+bool virt_redefine(virDomainPtr dom, const char *title, const char *xml)
+{
+	virDomainPtr again = virDomainDefineXML(virDomainGetConnect(dom), xml);
+
+	if (again)
+		virDomainFree(again);
+	else
+		virt_failed(title, "The guest stays as it is: libvirt did not take the change.",
+			    virt_error());
+	return again;
+}
+
+void virt_changed(virDomainPtr dom, const char *title, const char *what)
+{
+	ui_message(title, virt_active(dom) ?
+		   "%s, from the next start on. The guest is running: shut it down and start it again for this." :
+		   "%s.", what);
+}
+
+/* Does the element of that name in xml list the value? */
+static bool lists(const char *xml, const char *element, const char *name,
+		  const char *value)
+{
+	const char *at = xml, *start;
+	char *wanted = xasprintf("<value>%s</value>", value);
+	bool found = false;
+
+	while (!found && xml && xml_next(&at, element, &start)) {
+		char *its = xml_attr(start, at, element, "name");
+		const char *p = strstr(start, wanted);
+
+		found = its && !strcmp(its, name) && p && p < at;
+		free(its);
+	}
+	free(wanted);
+	return found;
+}
+
+void virt_caps(virConnectPtr conn, const char *type, struct virt_caps *caps)
+{
+	char *xml = virConnectGetDomainCapabilities(conn, NULL, "x86_64", "q35",
+						    type, 0);
+
+	*caps = (struct virt_caps){
+		.uefi = lists(xml, "enum", "firmware", "efi"),
+		.secure_boot = lists(xml, "enum", "secure", "yes"),
+		.tpm = lists(xml, "enum", "backendModel", "emulator"),
+	};
+	free(xml);
 }
 
 char *virt_start_network(virConnectPtr conn)

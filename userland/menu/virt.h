@@ -34,10 +34,27 @@ char *virt_error(void);
 void virt_failed(const char *title, const char *what, char *error);
 /* The storage pool, active and refreshed; says so and returns NULL if none. */
 virStoragePoolPtr virt_pool(virConnectPtr conn);
+/* Lets all pools look for files that were made without them, as by snapshots. */
+void virt_refresh(virConnectPtr conn);
 /* Bytes that are free in the pool, 0 when unknown. */
 uint64_t virt_pool_free(virStoragePoolPtr pool);
 /* The name of a guest that has the file in its definition, to be freed. */
 char *virt_disk_user(virConnectPtr conn, const char *path, const char *except);
+/* The description that the guest starts with next, to be freed; or NULL. */
+char *virt_xml(virDomainPtr dom);
+/* Replaces it; says why and returns false when libvirt does not take it. */
+bool virt_redefine(virDomainPtr dom, const char *title, const char *xml);
+/* Confirms a change: what is so now, or for a running guest from when on. */
+void virt_changed(virDomainPtr dom, const char *title, const char *what);
+bool virt_active(virDomainPtr dom);
+
+/* What libvirt and QEMU can give a new guest here. */
+struct virt_caps {
+	bool uefi, secure_boot, tpm;
+};
+
+/* type: "kvm" or "qemu". */
+void virt_caps(virConnectPtr conn, const char *type, struct virt_caps *caps);
 /* Makes the network "default" active; an error text to be freed, or NULL. */
 char *virt_start_network(virConnectPtr conn);
 

@@ -2,8 +2,9 @@
 /*
  * xml: the descriptions that libvirt takes and gives.
  *
- * The reader is no general XML parser: it reads what libvirt itself printed,
- * where attributes are in single quotes and elements are spelled one way.
+ * The reader and editor is no general XML parser: it knows what libvirt itself
+ * prints, where attributes are in single quotes and elements are spelled one way.
+ * An edit cuts a whole element out of the text and puts another there.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,35 +125,77 @@ static char *xml_disk(const struct guest *g)
 {
 	return xml_text("<disk type='file' device='disk'>"
 			"<driver name='qemu' type='%s'/><source file='%s'/>"
-			"<target dev='%s' bus='%s'/><boot order='%u'/></disk>",
+			"<target dev='%s' bus='%s'/><boot order='1'/></disk>",
 			g->format, g->disk, kinds[g->devices].disk_dev,
-			kinds[g->devices].disk, g->once ? 2u : 1u);
+			kinds[g->devices].disk);
+}
+
+char *xml_cdrom(const struct xml_cd *cd)
+{
+	const char *keep = "<seclabel model='dac' relabel='no'/>";
+	char *source = xstrdup(""), *boot = xstrdup(""), *text;
+
+	if (cd->path) {
+		free(source);
+		source = xml_text("<source %r='%s' startupPolicy='optional'>%r</source>",
+				  cd->block ? "dev" : "file", cd->path,
+				  cd->relabel ? "" : keep);
+	}
+	if (cd->order) {
+		free(boot);
+		boot = xml_text("<boot order='%u'/>", cd->order);
+	}
+	text = xml_text("<disk type='%r' device='cdrom'>"
+			"<driver name='qemu' type='raw'/>%r"
+			"<target dev='%s' bus='%s'/><readonly/>%r</disk>",
+			cd->path && cd->block ? "block" : "file", source,
+			cd->target, cd->bus, boot);
+	free(source);
+	free(boot);
+	return text;
 }
 
 static char *xml_cd(const struct guest *g)
 {
-	const char *keep = "<seclabel model='dac' relabel='no'/>";
+	const struct xml_cd cd = { .path = g->iso, .block = g->iso_block,
+		.relabel = g->iso_relabel || g->virt == VIRT_TEST,
+		.target = kinds[g->devices].cd_dev, .bus = kinds[g->devices].cd,
+		.order = 2 };
 
-	if (!g->iso)
-		return xstrdup("");
-	return xml_text("<disk type='%r' device='cdrom'>"
-			"<driver name='qemu' type='raw'/>"
-			"<source %r='%s' startupPolicy='optional'>%r</source>"
-			"<target dev='%s' bus='%s'/><readonly/>"
-			"<boot order='%u'/></disk>",
-			g->iso_block ? "block" : "file",
-			g->iso_block ? "dev" : "file", g->iso,
-			g->iso_relabel || g->virt == VIRT_TEST ? "" : keep,
-			kinds[g->devices].cd_dev, kinds[g->devices].cd,
-			g->once ? 1u : 2u);
+	return g->iso ? xml_cdrom(&cd) : xstrdup("");
+}
+
+char *xml_interface(const char *bridge, const char *mac, const char *model)
+{
+	char *address = mac ? xml_text("<mac address='%s'/>", mac) : xstrdup("");
+	char *text = xml_text("<interface type='%r'>%r<source %r='%s'/><model type='%s'/></interface>",
+			      bridge ? "bridge" : "network", address,
+			      bridge ? "bridge" : "network",
+			      bridge ? bridge : "default", model);
+
+	free(address);
+	return text;
 }
 
 static char *xml_network(const struct guest *g)
 {
-	if (!g->network)
-		return xstrdup("");
-	return xml_text("<interface type='network'><source network='default'/>"
-			"<model type='%s'/></interface>", kinds[g->devices].nic);
+	return g->network ? xml_interface(g->bridge, NULL, kinds[g->devices].nic) :
+		xstrdup("");
+}
+
+/*
+ * Slots for what is attached while the guest runs: libvirt gives it as many as it
+ * has devices to begin with (disk, network card, random numbers, balloon, USB). An
+ * old machine has enough.
+ */
+static const char *slots(const struct guest *g)
+{
+#define SLOT "<controller type='pci' model='pcie-root-port'/>"
+	if (g->virt == VIRT_TEST || g->devices == DEV_IDE)
+		return "";
+	return "<controller type='pci' index='0' model='pcie-root'/>"
+	       SLOT SLOT SLOT SLOT SLOT SLOT SLOT SLOT;
+#undef SLOT
 }
 
 static char *xml_devices(const struct guest *g)
@@ -167,22 +210,30 @@ static char *xml_devices(const struct guest *g)
 			"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
 			"<video><model type='vga'/></video>"
 			"<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
-			"</devices>", disk, cd, network);
+			"%r%r</devices>", disk, cd, network, slots(g), g->tpm ?
+			"<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>" : "");
 	free(disk);
 	free(cd);
 	free(network);
 	return text;
 }
 
-/* Secure Boot needs system management mode, which our hypervisor leaves out. */
 static char *xml_os(const struct guest *g)
 {
+	const char *secure = g->secure_boot ?
+		"<feature enabled='yes' name='secure-boot'/>"
+		"<feature enabled='yes' name='enrolled-keys'/>" :
+		"<feature enabled='no' name='secure-boot'/>";
+	char *firmware, *text;
+
 	if (g->virt == VIRT_TEST)
 		return xstrdup("<os><type>hvm</type></os>");
-	return xml_text("<os%r><type arch='x86_64' machine='%s'>hvm</type>%r</os>",
+	firmware = g->uefi ? xml_text("<firmware>%r</firmware>", secure) : xstrdup("");
+	text = xml_text("<os%r><type arch='x86_64' machine='%s'>hvm</type>%r</os>",
 			g->uefi ? " firmware='efi'" : "",
-			kinds[g->devices].machine,
-			g->uefi ? "<firmware><feature enabled='no' name='secure-boot'/></firmware>" : "");
+			kinds[g->devices].machine, firmware);
+	free(firmware);
+	return text;
 }
 
 char *xml_domain(const struct guest *g)
@@ -193,22 +244,21 @@ char *xml_domain(const struct guest *g)
 		"<cpu mode='maximum'/>", "" };
 	const char *processor = cpu[g->virt];
 	char *os = xml_os(g), *devices = xml_devices(g), *text;
-	char *uuid = g->once ? xml_text("<uuid>%s</uuid>", g->once) : xstrdup("");
 
 	if (g->no_apic && g->virt == VIRT_KVM)
 		processor = "<cpu mode='host-passthrough' migratable='on'>"
 			    "<feature policy='disable' name='apic'/></cpu>";
-	text = xml_text("<domain type='%r'><name>%s</name>%r"
+	text = xml_text("<domain type='%r'><name>%s</name>"
 			"<memory unit='MiB'>%U</memory><vcpu>%u</vcpu>%r"
-			"<features><acpi/>%r</features>%r"
+			"<features><acpi/>%r%r</features>%r"
 			"<clock offset='utc'><timer name='hpet' present='no'/></clock>"
 			"<on_poweroff>destroy</on_poweroff>"
-			"<on_reboot>%r</on_reboot><on_crash>destroy</on_crash>"
-			"%r</domain>", type[g->virt], g->name, uuid,
+			"<on_reboot>restart</on_reboot><on_crash>destroy</on_crash>"
+			"%r</domain>", type[g->virt], g->name,
 			g->memory_mib, g->cpus, os,
-			g->no_apic ? "" : "<apic/>", processor,
-			g->once ? "destroy" : "restart", devices);
-	free(uuid);
+			g->no_apic ? "" : "<apic/>",
+			g->secure_boot ? "<smm state='on'/>" : "", processor,
+			devices);
 	free(os);
 	free(devices);
 	return text;
@@ -308,4 +358,59 @@ char *xml_attr(const char *start, const char *end, const char *element,
 		p = value + 2 + n;
 	}
 	return NULL;
+}
+
+char *xml_content(const char *start, const char *end, const char *element)
+{
+	const char *p = find_element(start, element), *stop;
+
+	stop = p && (!end || p < end) ? tag_end(p) : NULL;
+	if (!stop || stop[-1] == '/')
+		return NULL;
+	return trim(unescape(stop + 1, strcspn(stop + 1, "<")));
+}
+
+void xml_splice(char **xml, const char *start, const char *end, const char *text)
+{
+	char *edited = xasprintf("%.*s%s%s", (int)(start - *xml), *xml, text, end);
+
+	free(*xml);
+	*xml = edited;
+}
+
+bool xml_replace(char **xml, const char *element, const char *text)
+{
+	const char *at = *xml, *start;
+
+	if (!xml_next(&at, element, &start))
+		return false;
+	xml_splice(xml, start, at, text);
+	return true;
+}
+
+bool xml_append(char **xml, const char *element, const char *text)
+{
+	char *close = xasprintf("</%s>", element);
+	const char *at = strstr(*xml, close);
+
+	if (at)
+		xml_splice(xml, at, at, text);
+	free(close);
+	return at;
+}
+
+void xml_edit_each(char **xml, const char *element,
+		   void (*edit)(char **part, void *data), void *data)
+{
+	const char *at = *xml, *start;
+
+	while (xml_next(&at, element, &start)) {
+		size_t from = start - *xml;
+		char *part = xasprintf("%.*s", (int)(at - start), start);
+
+		edit(&part, data);
+		xml_splice(xml, start, at, part);
+		at = *xml + from + strlen(part);
+		free(part);
+	}
 }

@@ -200,8 +200,23 @@ class Clock:
     def __init__(self, guest, path):
         self.port = guest.connect(path)
         self.port.settimeout(20)
-        self.file = self.port.makefile("rb")
+        self.got = b""
         self.asked = 0
+
+    def answer(self, mark):
+        """What stands behind the mark in a line; None: no such line came."""
+        while True:
+            line, newline, rest = self.got.partition(b"\n")
+            if newline:
+                self.got = rest
+                words = line.split()
+                if len(words) == 2 and words[0] == mark:
+                    return int(words[1])
+                continue
+            try:
+                self.got += self.port.recv(4096)
+            except TimeoutError:
+                return None
 
     def offset(self, questions=40):
         best = None
@@ -210,13 +225,10 @@ class Clock:
             mark = b"q%d" % self.asked
             t0 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
             self.port.sendall(mark + b"\n")
-            while True:
-                words = self.file.readline().split()
-                if len(words) == 2 and words[0] == mark:
-                    break
+            told = self.answer(mark)
             t1 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-            if best is None or t1 - t0 < best[2]:
-                best = ((t0 + t1) // 2, int(words[1]) - (t0 + t1) // 2, t1 - t0)
+            if told and (best is None or t1 - t0 < best[2]):
+                best = ((t0 + t1) // 2, told - (t0 + t1) // 2, t1 - t0)
             time.sleep(0.02)
         return best
 
@@ -230,9 +242,10 @@ def stress():
         guest = Guest("stress", "-chardev", f"socket,id=clock,path={port},server=on,wait=off",
                       "-serial", "chardev:clock", accel=f"kvm,kernel-irqchip={irqchip}",
                       smp=smp, cpu=cpu, memory=768)
-        started = guest.wait_for(r"work stress on (\d+) processors, clock (\S+)", 300)
+        started = guest.wait_for(r"work stress on (\d+) processors, clock (\S+)\n", 300)
+        ready = started and guest.wait_for("work ready\n", 100)
         name = f"kernel-irqchip={irqchip}"
-        if ok(started and int(started[1]) == smp, f"{name}: the guest has {smp} processors"):
+        if ok(ready and int(started[1]) == smp, f"{name}: the guest has {smp} processors"):
             note(started[0])
             console = guest.connect(guest.name + ".console")
             clock = Clock(guest, port)

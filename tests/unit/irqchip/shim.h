@@ -41,6 +41,7 @@ typedef __s64 s64;
 #define container_of(p, t, m) ((t *)((char *)(p) - offsetof(t, m)))
 #define likely(x)	(x)
 #define unlikely(x)	(x)
+#define fallthrough	__attribute__((__fallthrough__))
 #define __user
 #define __rcu
 #define __releases(x)
@@ -91,6 +92,29 @@ void lock_order(const raw_spinlock_t *lock);	/* the test's opinion */
 	((f) = 0, lock_order(l), assert(!(l)->held), (l)->held = true, (void)locks_held++)
 #define raw_spin_unlock_irqrestore(l, f) \
 	((void)(f), assert((l)->held), (l)->held = false, (void)locks_held--)
+
+static inline raw_spinlock_t *guard_lock(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	(void)flags;
+	return lock;
+}
+
+static inline void guard_unlock(raw_spinlock_t **lock)
+{
+	raw_spin_unlock_irqrestore(*lock, 0);
+}
+
+/* Of linux/cleanup.h: held to the end of the block; the one kind that is used. */
+#define GUARD_NAME(line)	guard_of_line_##line
+#define GUARD(line) \
+	__attribute__((cleanup(guard_unlock), unused)) raw_spinlock_t *GUARD_NAME(line) = guard_lock
+#define guard(kind)	GUARD(__LINE__)
+#define scoped_guard(kind, lock) \
+	for (raw_spinlock_t *scope __attribute__((cleanup(guard_unlock))) = guard_lock(lock), \
+	     *once = scope; once; once = NULL)
 
 /* ---- time ---------------------------------------------------------------- */
 

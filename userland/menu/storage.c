@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * storage: where guests are kept, and whether they survive a restart.
+ *
+ * On the live system that is the data volume's matter. kvm-live-data(8) finds,
+ * makes, unlocks and uses it; the menu asks the questions. That program writes its
+ * state to a small file, which is read here each time that a screen is drawn, so
+ * that a volume which is found late or goes away shows at once. A machine with
+ * kvm-live installed keeps everything on its own disks.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "job.h"
+#include "json.h"
+#include "storage.h"
+#include "ui.h"
+#include "util.h"
+#include "virt.h"
+
+#define PROGRAM		"kvm-live-data"
+#define IMAGES		"/var/lib/libvirt/images"
+#define REFRESH_MS	2000
+
+struct storage {
+	bool live;		/* the live system, else an installed one */
+	char *state;		/* as kvm-live-data status has it */
+	char *message;
+	uint64_t size, free;	/* of the file system that guests are on; 0: unknown */
+};
+
+/* Where /run is; tests have one of their own. */
+static char *run_path(const char *name)
+{
+	const char *root = getenv("KVM_LIVE_DATA_ROOT");
+
+	return xasprintf("%s/run/%s", root ? root : "", name);
+}
+
+static bool run_exists(const char *name)
+{
+	char *path = run_path(name);
+	bool exists = !access(path, F_OK);
+
+	free(path);
+	return exists;
+}
+
+static void set_state(struct storage *s, const char *state, const char *message)
+{
+	free(s->state);
+	free(s->message);
+	s->state = xstrdup(state);
+	s->message = xstrdup(message);
+}
+
+static void read_space(struct storage *s, const char *path, bool *read_only)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs))
+		return;
+	s->size = (uint64_t)fs.f_blocks * fs.f_frsize;
+	s->free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	*read_only = fs.f_flag & ST_RDONLY;
+}
+
+/* The file says what was true when it was written; the volume may have gone. */
+static void check_in_use(struct storage *s, const char *json)
+{
+	char *device = json_string(json_get(json, "device"));
+	char *at = json_string(json_get(json, "mountpoint"));
+	bool read_only = false;
+
+	read_space(s, at ? at : IMAGES, &read_only);
+	if (device && access(device, F_OK))
+		set_state(s, "gone", "The data volume has gone away: attach it again and restart. What changes meanwhile will be lost.");
+	else if (read_only)
+		set_state(s, "broken", "The data volume had an error and takes no more changes. Save what you need and restart: it is checked then.");
+	free(device);
+	free(at);
+}
+
+static void storage_read(struct storage *s)
+{
+	char *path = run_path("kvm-live/data.json"), *json;
+	bool read_only;
+
+	*s = (struct storage){ .live = run_exists("live") };
+	if (!s->live) {
+		read_space(s, IMAGES, &read_only);
+		free(path);
+		return;
+	}
+	json = read_file(path);
+	free(path);
+	s->state = json ? json_string(json_get(json, "state")) : NULL;
+	s->message = json ? json_string(json_get(json, "message")) : NULL;
+	if (!s->state || !s->message) {
+		if (run_exists("kvm-live-started"))
+			set_state(s, "none", "There is no data volume.");
+		else
+			set_state(s, "searching", "The data volume is being looked for.");
+	} else if (!strcmp(s->state, "in-use")) {
+		check_in_use(s, json);
+	}
+	free(json);
+}
+
+static void storage_forget(struct storage *s)
+{
+	free(s->state);
+	free(s->message);
+}
+
+static bool is(const struct storage *s, const char *state)
+{
+	return s->state && !strcmp(s->state, state);
+}
+
+static bool survives(const struct storage *s)
+{
+	return !s->live || is(s, "in-use");
+}
+
+const char *storage_warning(void)
+{
+	static const struct { const char *state, *warning; } warnings[] = {
+		{ "none", "No data volume: changes and guests will be lost at power-off (see Storage)." },
+		{ "searching", "The data volume is being looked for." },
+		{ "locked", "The data volume is locked: changes and guests will be lost (see Storage)." },
+		{ "gone", "The data volume has gone: changes and guests will be lost (see Storage)." },
+	};
+	const char *warning = "The data volume is not used: changes and guests will be lost (see Storage).";
+	struct storage s;
+
+	storage_read(&s);
+	if (survives(&s))
+		warning = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(warnings); i++)
+		if (is(&s, warnings[i].state))
+			warning = warnings[i].warning;
+	storage_forget(&s);
+	return warning;
+}
+
+char *storage_summary(void)
+{
+	struct storage s;
+	char *size, *text;
+
+	storage_read(&s);
+	size = human_size(s.free);
+	if (!s.live)
+		text = xasprintf("Guests are on this machine and survive a restart: %s free.", size);
+	else if (survives(&s))
+		text = xasprintf("Guests are on the data volume and survive a restart: %s free.", size);
+	else if (is(&s, "searching"))
+		text = xstrdup(s.message);
+	else
+		text = xstrdup("Guests are in memory: nothing survives a restart.");
+	free(size);
+	storage_forget(&s);
+	return text;
+}
+
+/* Whatever came of it, the rows at the top are to say so. */
+static void show(struct job *job, const char *title, const char *text)
+{
+	job_show(job, title, text);
+	host_banner();
+}
+
+/* A place for a volume, as "kvm-live-data list" has it. */
+struct target {
+	char *kind, *name, *model, *content;
+	uint64_t size;
+};
+
+static void target_read(struct target *t, const char *json)
+{
+	char *size = json_string(json_get(json, "size"));
+
+	t->kind = json_string(json_get(json, "kind"));
+	t->name = json_string(json_get(json, "target"));
+	t->model = json_string(json_get(json, "model"));
+	t->content = json_string(json_get(json, "content"));
+	t->size = size ? strtoull(size, NULL, 10) : 0;
+	free(size);
+}
+
+static void target_forget(struct target *t)
+{
+	free(t->kind);
+	free(t->name);
+	free(t->model);
+	free(t->content);
+}
+
+static void add_target(struct ui_menu *menu, const struct target *t)
+{
+	char *size = human_size(t->size);
+
+	ui_menu_add(menu, menu->n < 9 ? '1' + menu->n : 0, "%-15.20s %9s  %.13s: %.36s",
+		    t->name, size, t->model, t->content);
+	free(size);
+}
+
+/* Lets the user choose a place; false: went back, or there is none. */
+static bool choose_target(const char *title, const char *text, const char *with,
+			  bool *luks, struct target *chosen)
+{
+	struct ui_menu menu = { .title = title, .text = text };
+	struct target *targets = NULL;
+	struct job *job = job_new(PROGRAM, "list");
+	char *word;
+	int row = UI_BACK;
+
+	job_add(job, "--json");
+	if (!ui_busy(title, "The disks are being looked at.", job_work, job_free, job))
+		return false;
+	word = json_string(json_get(job->output, "luks"));
+	*luks = word && !strcmp(word, "yes");
+	free(word);
+	for (const char *j = json_first(json_get(job->output, "targets")); j;
+	     j = json_after(j)) {
+		targets = xrealloc(targets, (menu.n + 1) * sizeof(*targets));
+		target_read(&targets[menu.n], j);
+		if (with && !strstr(targets[menu.n].content, with))
+			target_forget(&targets[menu.n]);
+		else
+			add_target(&menu, &targets[menu.n]);
+	}
+	job_free(job);
+	if (menu.n)
+		row = ui_menu(&menu);
+	else
+		ui_message(title, "There is no disk that could be used: none that is neither in use, nor mounted, nor the medium that this system started from, and has 256 MiB. Attach one and choose this again.");
+	for (int i = 0; i < menu.n; i++)
+		if (i == row)
+			*chosen = targets[i];
+		else
+			target_forget(&targets[i]);
+	free(targets);
+	ui_menu_clear(&menu);
+	return row >= 0;
+}
+
+/* Twice the same, or NULL when the user went back. */
+static char *new_passphrase(void)
+{
+	const char *title = "Passphrase";
+	char *first, *again;
+
+	for (;;) {
+		first = xstrdup("");
+		again = xstrdup("");
+		if (!ui_password(title, "Passphrase of the data volume. Without it nobody can read the volume, you included. It is asked for after each start.", &first) ||
+		    (*first && !ui_password(title, "The same passphrase once more.", &again)))
+			break;
+		if (!*first) {
+			ui_message(title, "The passphrase is empty. Type one, or go back and choose no encryption.");
+		} else if (strcmp(first, again)) {
+			ui_message(title, "The two passphrases differ. Type them again.");
+		} else {
+			free(again);
+			return first;
+		}
+		free(first);
+		free(again);
+	}
+	free(first);
+	free(again);
+	return NULL;
+}
+
+/* False: went back. Else *passphrase is NULL for no encryption. */
+static bool choose_encryption(bool possible, char **passphrase)
+{
+	struct ui_menu menu = { .title = "Encryption",
+		.text = "An encrypted volume is unlocked here, with its passphrase, after each start. One that is not is used by itself." };
+	int row;
+
+	*passphrase = NULL;
+	if (!possible)
+		return true;
+	ui_menu_add(&menu, 'n', "Not encrypted");
+	ui_menu_add(&menu, 'e', "Encrypted (LUKS)");
+	row = ui_menu(&menu);
+	ui_menu_clear(&menu);
+	if (row == 1)
+		*passphrase = new_passphrase();
+	return row == 0 || *passphrase;
+}
+
+static bool last_question(const struct target *t)
+{
+	char *size = human_size(t->size);
+	bool gap = !strcmp(t->kind, "free"), sure;
+
+	sure = ui_confirm("Make a data volume", gap ? "Make it" : "Erase it",
+			  gap ? "A partition of %2$s is made in the free space of %1$s (%3$s). What is on the disk stays: %4$s.\n\nMake it?" :
+			  "%s, of %s (%s), becomes the data volume.\nOn it: %s.\n\nAll that is on it will be lost. Erase it and make the volume?",
+			  gap ? t->name + strlen("free:") : t->name, size, t->model, t->content);
+	free(size);
+	return sure;
+}
+
+static void make_volume(void)
+{
+	const char *title = "Make a data volume";
+	struct target target = { NULL };
+	char *passphrase;
+	struct job *job;
+	bool luks;
+
+	if (!choose_target(title, "Where? Guests made so far move there. Disks that are in use and the medium of this system are not among them.",
+			   NULL, &luks, &target))
+		return;
+	if (choose_encryption(luks, &passphrase) && last_question(&target)) {
+		job = job_new(PROGRAM, "create");
+		job_add(job, target.name);
+		job_add(job, "--yes");
+		job_add(job, "--use");
+		if (passphrase)
+			job_add(job, "--luks");
+		job->input = passphrase ? xasprintf("%s\n", passphrase) : NULL;
+		show(job, title, "The data volume is being made, and what is in memory moves there. Leave the machine on.");
+	}
+	free(passphrase);
+	target_forget(&target);
+}
+
+static void unlock_volume(void)
+{
+	char *passphrase = xstrdup("");
+	struct job *job;
+
+	if (ui_password("Unlock", "Passphrase of the data volume. Guests made so far move there.", &passphrase)) {
+		job = job_new(PROGRAM, "open");
+		job->input = xasprintf("%s\n", passphrase);
+		show(job, "Unlock", "The data volume is being unlocked. Deriving the key takes some seconds.");
+	}
+	explicit_bzero(passphrase, strlen(passphrase));
+	free(passphrase);
+}
+
+static void use_volume(void)
+{
+	show(job_new(PROGRAM, "use"), "Use the data volume", "The data volume is being checked, and what is in memory moves there.");
+}
+
+static void use_one(void)
+{
+	struct target target;
+	struct job *job;
+	bool luks;
+
+	if (!choose_target("Use a data volume", "Which one?", "\"KVM-LIVE-DATA\"", &luks, &target))
+		return;
+	job = job_new(PROGRAM, "use");
+	job_add(job, target.name);
+	show(job, "Use a data volume", "The data volume is being checked, and what is in memory moves there.");
+	target_forget(&target);
+}
+
+/* What can be done in a state. */
+static const struct {
+	const char *state;
+	int key;
+	const char *text;
+	void (*run)(void);
+} actions[] = {
+	{ "locked", 'u', "Unlock the data volume", unlock_volume },
+	{ "found", 'u', "Use the data volume now", use_volume },
+	{ "full", 'u', "Use the data volume, now that it has room", use_volume },
+	{ "broken", 'u', "Use the data volume, now that it is repaired", use_volume },
+	{ "several", 'u', "Use one of the data volumes", use_one },
+	{ "none", 'm', "Make a data volume, to keep guests and settings", make_volume },
+	{ "locked", 'm', "Make a new data volume in its place", make_volume },
+	{ "broken", 'm', "Make a new data volume in its place", make_volume },
+	{ "full", 'm', "Make a new data volume in its place", make_volume },
+	{ "newer", 'm', "Make a new data volume in its place", make_volume },
+};
+
+static char *screen_text(const struct storage *s)
+{
+	char *free_size = human_size(s->free), *size = human_size(s->size), *text;
+
+	if (!s->live)
+		text = xasprintf("Guests and settings are kept on this machine's own disks and survive a restart. In " IMAGES ", %s of %s are free.",
+				 free_size, size);
+	else if (survives(s))
+		text = xasprintf("%s They survive a restart. %s of %s are free.",
+				 s->message, free_size, size);
+	else if (is(s, "searching"))
+		text = xstrdup(s->message);
+	else
+		text = xasprintf("%s\n\nGuests and settings are kept in memory: they will be lost when this machine is switched off or restarted.",
+				 s->message);
+	free(free_size);
+	free(size);
+	return text;
+}
+
+static bool screen_holds(const struct ui_menu *menu)
+{
+	struct storage s;
+	char *now;
+	bool same;
+
+	storage_read(&s);
+	now = screen_text(&s);
+	same = !strcmp(now, menu->text);
+	free(now);
+	storage_forget(&s);
+	return same;
+}
+
+/* One round. False: the user goes back. */
+static bool screen_once(struct ui_menu *menu)
+{
+	void (*run[ARRAY_SIZE(actions)])(void);
+	struct storage s;
+	int row;
+
+	storage_read(&s);
+	host_banner();
+	ui_menu_clear(menu);
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (is(&s, actions[i].state)) {
+			run[menu->n] = actions[i].run;
+			ui_menu_add(menu, actions[i].key, "%s", actions[i].text);
+		}
+	menu->text = screen_text(&s);
+	storage_forget(&s);
+	row = ui_menu(menu);
+	free((char *)menu->text);
+	if (row >= 0)
+		run[row]();
+	return row != UI_BACK;
+}
+
+void storage_screen(void)
+{
+	struct ui_menu menu = { .title = "Storage", .refresh_ms = REFRESH_MS,
+		.holds = screen_holds };
+
+	while (screen_once(&menu))
+		;
+	ui_menu_clear(&menu);
+}
