@@ -214,9 +214,12 @@ class Clock:
                     return int(words[1])
                 continue
             try:
-                self.got += self.port.recv(4096)
+                more = self.port.recv(4096)
             except TimeoutError:
                 return None
+            if not more:
+                return None
+            self.got += more
 
     def offset(self, questions=40):
         best = None
@@ -224,10 +227,13 @@ class Clock:
             self.asked += 1
             mark = b"q%d" % self.asked
             t0 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-            self.port.sendall(mark + b"\n")
-            told = self.answer(mark)
+            try:
+                self.port.sendall(mark + b"\n")
+                told = self.answer(mark)
+            except OSError:	# QEMU has ended
+                return best
             t1 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-            if told and (best is None or t1 - t0 < best[2]):
+            if told is not None and (best is None or t1 - t0 < best[2]):
                 best = ((t0 + t1) // 2, told - (t0 + t1) // 2, t1 - t0)
             time.sleep(0.02)
         return best
@@ -253,8 +259,14 @@ def stress():
             console.sendall(b"go\n")
             done = guest.wait_for(r"work done (\d+)", 1500)
             last = clock.offset()
-            console.sendall(b"stop\n")
+            if done:
+                console.sendall(b"stop\n")
             ok(done and done[1] == "0", f"{name}: stress-ng --cpu 4 --vm 2 --timeout 60 ends well")
+            if not (done and first and last):
+                note(guest.text()[-3000:])
+                ok(False, f"{name}: the guest did not last (QEMU: {guest.qemu.poll()})")
+                guest.end()
+                continue
             seconds = (last[0] - first[0]) / 1e9
             ppm = (last[1] - first[1]) / seconds / 1e3
             doubt = (first[2] + last[2]) / 2 / seconds / 1e3
