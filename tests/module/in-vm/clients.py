@@ -257,7 +257,7 @@ def stress():
             clock = Clock(guest, port)
             first = clock.offset()
             console.sendall(b"go\n")
-            done = guest.wait_for(r"work done (\d+)", 1500)
+            done = guest.wait_for(r"work done (\d+)", 400)
             last = clock.offset()
             if done:
                 console.sendall(b"stop\n")
