@@ -5,15 +5,7 @@ set -e
 cd "$(dirname "$0")/../.."
 out=build/tests/unit/walk
 rm -rf $out
-# The kernel's headers are empty files, but for those user space has, too.
-sed -n 's/^#include <\(.*\)>.*/\1/p' kvm-module/kvm.h kvm-module/walk.c |
-while read -r header; do
-	case $header in
-	linux/types.h|linux/kvm.h|asm/processor-flags.h) continue ;;
-	esac
-	mkdir -p "$out/include/${header%/*}"
-	: > "$out/include/$header"
-done
+tests/unit/empty-headers $out/include kvm-module/kvm.h kvm-module/walk.c
 cat >$out/include/asm/trap_pf.h <<'END'
 #define X86_PF_PROT	0x01
 #define X86_PF_WRITE	0x02
