@@ -595,8 +595,6 @@ int ui_menu(struct ui_menu *menu)
 	return answer;
 }
 
-static int hide_input;		/* NEWT_FLAG_PASSWORD for the next input field */
-
 /* The first printable key replaces the value that was there. */
 static int input_filter(newtComponent entry, void *data, int ch, int cursor)
 {
@@ -613,6 +611,7 @@ static int input_filter(newtComponent entry, void *data, int ch, int cursor)
 
 struct input {
 	char *typed;
+	int flags;		/* more of newt's for the field */
 	bool touched, done;
 };
 
@@ -629,7 +628,7 @@ static bool input_once(const char *title, const char *text, struct input *in)
 	form = new_form(false);
 	add_text(form, flowed, h, 0);
 	entry = newtEntry(2, h + 2, in->typed, width() - 4, NULL,
-			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | hide_input);
+			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | in->flags);
 	newtEntrySet(entry, in->typed, 1);
 	newtEntrySetFilter(entry, input_filter, &in->touched);
 	ok = newtCompactButton(column(20), h + 4, "OK");
@@ -644,9 +643,9 @@ static bool input_once(const char *title, const char *text, struct input *in)
 	return again;
 }
 
-bool ui_input(const char *title, const char *text, char **value)
+static bool input(const char *title, const char *text, char **value, int flags)
 {
-	struct input in = { .typed = xstrdup(*value) };
+	struct input in = { .typed = xstrdup(*value), .flags = flags };
 
 	while (input_once(title, text, &in))
 		;
@@ -657,6 +656,16 @@ bool ui_input(const char *title, const char *text, char **value)
 		free(in.typed);
 	}
 	return in.done;
+}
+
+bool ui_input(const char *title, const char *text, char **value)
+{
+	return input(title, text, value, 0);
+}
+
+bool ui_password(const char *title, const char *text, char **value)
+{
+	return input(title, text, value, NEWT_FLAG_PASSWORD);
 }
 
 bool ui_ask(const char *title, const char *text, char **value,
@@ -676,16 +685,6 @@ bool ui_ask(const char *title, const char *text, char **value,
 	}
 	free(typed);
 	return false;
-}
-
-bool ui_password(const char *title, const char *text, char **value)
-{
-	bool done;
-
-	hide_input = NEWT_FLAG_PASSWORD;
-	done = ui_input(title, text, value);
-	hide_input = 0;
-	return done;
 }
 
 static void add_more_hint(newtComponent form, int row)
