@@ -15,14 +15,13 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from menudriver import ENTER, Menu
+import menudriver
+from menudriver import ENTER, TOP, Menu
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = TOP + "/userland/menu/kvm-live-iso"
 WORK = tempfile.mkdtemp(prefix="live-iso-")
 WWW, LIBRARY, BIN = WORK + "/www", WORK + "/iso", WORK + "/bin"
 DATA = os.urandom(300000)
-tests = failures = 0
 
 CURL = r'''#!/usr/bin/python3
 import os, sys, urllib.error, urllib.request
@@ -55,19 +54,14 @@ with open(out, "ab" if at else "wb") as f:
 
 
 def check(what):
+    """menudriver's, with an empty library and a well-behaved server for each test."""
     def run(function):
-        global tests, failures
-        tests += 1
-        shutil.rmtree(LIBRARY, ignore_errors=True)
-        os.mkdir(LIBRARY)
-        Server.ranges, Server.delay, Server.served = True, 0, []
-        try:
-            function()
-            print(f"ok {tests} - {what}", flush=True)
-        except (AssertionError, OSError) as e:
-            failures += 1
-            print(f"not ok {tests} - {what}", flush=True)
-            print("# " + str(e).replace("\n", "\n# "), flush=True)
+        def fresh():
+            shutil.rmtree(LIBRARY, ignore_errors=True)
+            os.mkdir(LIBRARY)
+            Server.ranges, Server.delay, Server.served = True, 0, []
+            return function()
+        return menudriver.check(what)(fresh)
     return run
 
 
@@ -316,5 +310,4 @@ def _():
 
 
 shutil.rmtree(WORK, ignore_errors=True)
-print(f"1..{tests}")
-sys.exit(failures != 0)
+menudriver.finish()

@@ -9,28 +9,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from menudriver import ENTER, ESC, Menu
+from menudriver import ENTER, ESC, MAIN, TOP, Menu, check, finish
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = TOP + "/build/userland/kvm-menu"
-MAIN = "What do you want to do?"
 WORK = tempfile.mkdtemp(prefix="menu-storage-")
 LOST = "changes and guests will be lost"
-tests = failures = 0
-
-
-def check(what):
-    def run(function):
-        global tests, failures
-        tests += 1
-        try:
-            function()
-            print(f"ok {tests} - {what}", flush=True)
-        except (AssertionError, OSError) as e:
-            failures += 1
-            print(f"not ok {tests} - {what}", flush=True)
-            print("# " + str(e).replace("\n", "\n# "), flush=True)
-    return run
 
 
 def script(path, text):
@@ -284,5 +267,4 @@ def _():
 
 
 shutil.rmtree(WORK, ignore_errors=True)
-print(f"1..{tests}")
-sys.exit(failures != 0)
+finish()
