@@ -402,7 +402,7 @@ static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 	list_add_tail_rcu(&irqfd->link, &kvm->irqfds);
 	/* What was signalled before we listened counts, too. */
 	if (vfs_poll(fd_file(f), &irqfd->poll) & EPOLLIN)
-		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true);
+		set_gsi(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true, !irqfd->resample);
 	retain_and_null_ptr(irqfd);
 	return 0;
 }

@@ -754,7 +754,10 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
 	left = *(const u32 *)(s->regs + APIC_TMCCT);
-	start_timer(apic);
+	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
+		start_deadline(apic);
+	else
+		start_timer(apic);
 	if (left && hrtimer_active(&apic->timer))
 		hrtimer_start(&apic->timer,
 			      ns_to_ktime((u64)left * divisor(apic)),

@@ -175,11 +175,11 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) ||
 	    kvm_read_guest(vcpu->kvm, gpa, &st, sizeof(st)))
 		return;
-	vcpu->pv.preempted = false;
 	/* Another vCPU leaves word here that this one's TLB must be flushed. */
 	old = st.preempted;
 	while (old && kvm_cmpxchg_guest(vcpu->kvm, preempted, &old, &running, 1) == 1)
 		;
+	vcpu->pv.preempted = false;
 	if (old & KVM_VCPU_FLUSH_TLB)
 		kvm_request(vcpu, REQ_TLB_FLUSH);
 	if (delay == vcpu->pv.run_delay)
@@ -195,8 +195,11 @@ void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 {
 	u8 preempted = KVM_VCPU_PREEMPTED;
 
-	/* Shadow paging would want mmu_lock, which is not to be had here. */
-	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) || !kvm_ops->tdp)
+	/*
+	 * Shadow paging would want mmu_lock, which is not to be had here. Once told,
+	 * the byte may hold another vCPU's word by now.
+	 */
+	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) || !kvm_ops->tdp || vcpu->pv.preempted)
 		return;
 	vcpu->pv.preempted = true;
 	guard(srcu)(&vcpu->kvm->srcu);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What QEMU's users do with a guest that works: savevm and loadvm, live migration
+"""What QEMU's users do with a guest that works: restarts, savevm and loadvm, live migration
 between two QEMU processes, a load on four processors with a clock that stays right.
 Runs in the build root inside the emulated machine (in-vm/clients); prints TAP.
 
@@ -35,7 +35,7 @@ class Guest:
     number = 0
 
     def __init__(self, work, *options, accel="kvm", smp=2, memory=192, machine="q35",
-                 cpu="host"):
+                 cpu="host", reboots=False):
         Guest.number += 1
         self.name = f"/tmp/guest{Guest.number}"
         self.log = self.name + ".log"
@@ -44,11 +44,12 @@ class Guest:
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-machine", machine,
              "-smp", str(smp), "-m", str(memory), "-nodefaults", "-no-user-config",
-             "-display", "none", "-no-reboot", "-kernel", KERNEL, "-initrd", "/tmp/work.cpio",
+             "-display", "none", "-kernel", KERNEL, "-initrd", "/tmp/work.cpio",
              "-append", f"console=ttyS0 quiet panic=-1 work={work}",
              "-chardev", f"socket,id=console,path={self.name}.console,server=on,wait=off,logfile={self.log}",
              "-serial", "chardev:console",
-             "-qmp", f"unix:{qmp},server=on,wait=off", *options],
+             "-qmp", f"unix:{qmp},server=on,wait=off",
+             *([] if reboots else ["-no-reboot"]), *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         self.monitor = self.connect(qmp)
         if self.monitor:
@@ -193,6 +194,25 @@ def migrate():
     guest.end()
 
 
+def restart():
+    """A guest that restarts the machine as soon as it is up, again and again."""
+    for machine in "pc", "q35":
+        guest = Guest("restart", machine=machine, reboots=True)
+        times, start, limit = 0, 0, 200
+        while times < 30:
+            if not guest.wait_for("work ready", limit, start):
+                break
+            times += 1
+            start = guest.size()
+            limit = 90
+        ok(times == 30, f"restart on {machine}: up {times} times of 30")
+        if times < 30:
+            note(guest.text()[-1500:])
+            for what in "info status", "info registers -a", "info pic", "info lapic":
+                note(guest.command("human-monitor-command", **{"command-line": what}))
+        guest.end()
+
+
 class Clock:
     """The guest's clock against ours, over its second serial port: of many questions
     the one that was answered fastest tells best."""
@@ -282,5 +302,5 @@ def stress():
 
 
 for what in sys.argv[1:]:
-    {"savevm": savevm, "migrate": migrate, "stress": stress}[what]()
+    {"savevm": savevm, "migrate": migrate, "restart": restart, "stress": stress}[what]()
 print(f"1..{count}")
