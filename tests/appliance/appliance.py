@@ -73,6 +73,21 @@ class Host(Vm):
         self.child.send("exit\r")
         self.see(MAIN)
 
+    def make_volume(self, encryption):
+        self.main()
+        self.key("t", "M  Make a data volume")
+        row = self.key("m", r"(\d)  /dev/vda +4 GiB", SLOW)
+        self.key(row.group(1), "Not encrypted")
+        if encryption:
+            self.key("e", "Passphrase of the data volume")
+            self.key("secret\r", "once more")
+            self.key("secret\r", "All that is on it will be lost")
+        else:
+            self.key("n", "All that is on it will be lost")
+        self.key("y", "Guests and settings are kept on the data volume /dev/vda1", SLOW)
+        self.key("\r", "They survive a restart")
+        self.main()
+
     def power_off(self):
         self.main()
         self.key("p", "Restart this host")

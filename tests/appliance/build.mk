@@ -10,4 +10,9 @@ check-appliance: iso
 check-images: mini-guest
 	tests/prove tests/appliance/mini-guest.t
 
-.PHONY: check-images
+# Fifty power cuts; an hour.
+check-long: check-power-cut
+check-power-cut: iso
+	tests/prove -v tests/appliance/power-cut.t
+
+.PHONY: check-images check-power-cut
