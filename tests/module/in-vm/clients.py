@@ -301,6 +301,140 @@ def stress():
         guest.end()
 
 
+DOMAIN = """<domain type='kvm'>
+<name>guest</name><memory unit='MiB'>256</memory>
+<vcpu current='1'>2</vcpu>
+<os><type machine='q35'>hvm</type><kernel>%s</kernel><initrd>/tmp/work.cpio</initrd>
+<cmdline>console=ttyS0 quiet panic=-1 work=libvirt</cmdline></os>
+<features><acpi/><apic/></features><cpu mode='host-passthrough'/>
+<on_reboot>destroy</on_reboot>
+<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+<disk type='file'><driver name='qemu' type='qcow2'/><source file='/tmp/guest.qcow2'/>
+<target dev='vda' bus='virtio'/></disk>
+<memballoon model='virtio'/>
+<serial type='file'><source path='/tmp/guest.log' append='on'/></serial></devices></domain>
+""" % KERNEL
+
+
+class Libvirt:
+    """A libvirtd of its own (in-vm/libvirtd), and the guest of DOMAIN in it."""
+
+    def __init__(self, name):
+        self.uri = f"qemu+unix:///system?socket=/tmp/{name}/libvirt-sock"
+        self.errors = open(f"/tmp/{name}.err", "w+")
+        self.daemon = subprocess.Popen(["/src/tests/module/in-vm/libvirtd", name],
+                                       stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors)
+        for _ in range(600):
+            if self.virsh("-q version")[0] == 0:
+                return
+            time.sleep(0.2)
+        self.errors.seek(0)
+        raise RuntimeError("libvirtd does not answer: " + self.errors.read())
+
+    def virsh(self, command, limit=300):
+        done = subprocess.run(["virsh", "-c", self.uri, *command.split()], timeout=limit,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout
+
+    def do(self, command, name):
+        """Result of one command of virsh."""
+        start = time.time()
+        status, text = self.virsh(command)
+        ok(status == 0, f"libvirt: {name} ({time.time() - start:.1f} s)")
+        if status:
+            note(text)
+        return status == 0
+
+    def state(self):
+        return self.virsh("domstate guest")[1].strip()
+
+    def end(self):
+        self.virsh("destroy guest")
+        self.daemon.terminate()
+        self.daemon.wait()
+
+
+class Console:
+    """What the guest of DOMAIN writes, to whichever QEMU it is in."""
+    path = "/tmp/guest.log"
+
+    def size(self):
+        return os.path.getsize(self.path) if os.path.exists(self.path) else 0
+
+    def wait_for(self, pattern, limit=120, start=0):
+        end = time.time() + limit
+        while True:
+            text = ""
+            if os.path.exists(self.path):
+                with open(self.path, "rb") as f:
+                    f.seek(start)
+                    text = f.read().replace(b"\r", b"").decode(errors="replace")
+            found = re.search(pattern, text)
+            if found or time.time() > end or "BROKEN" in text:
+                if not found:
+                    note(text[-1500:])
+                return found
+
+    def writes(self, start=None):
+        """How often its memory was written when it was next found good."""
+        found = self.wait_for(r"chain (\d+) good", start=self.size() if start is None else start)
+        return int(found[1]) if found else None
+
+
+def libvirt():
+    """A guest's life as libvirt leads it, and its move to another libvirtd."""
+    valid = subprocess.run(["virt-host-validate", "qemu"], stdout=subprocess.PIPE, text=True).stdout
+    note(valid)
+    for what in "hardware virtualization", "/dev/kvm exists", "/dev/kvm is accessible":
+        ok(re.search(rf"Checking (?:if device |for ){what} +: PASS", valid), f"virt-host-validate: {what}")
+    here, console = Libvirt("here"), Console()
+    caps = here.virsh("domcapabilities --virttype kvm")[1]
+    ok("<domain>kvm</domain>" in caps and "<mode name='host-passthrough' supported='yes'>" in caps,
+       "libvirt: domain capabilities tell of KVM")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "/tmp/guest.qcow2", "1G"], check=True)
+    with open("/tmp/guest.xml", "w") as f:
+        f.write(DOMAIN)
+    works = here.do("define /tmp/guest.xml", "define") and here.do("start guest", "start")
+    before = works and console.writes(0)
+    if not ok(before, "libvirt: the guest works"):
+        here.end()
+        return
+    if here.do("managedsave guest", "managed save"):
+        ok(here.state() == "shut off", "libvirt: the guest is off")
+        size = console.size()
+        here.do("start guest", "start from the managed save")
+        after = console.writes(size)
+        ok(after and after > before, f"libvirt: it goes on where it was ({before} writes, {after})")
+    if here.do("snapshot-create-as guest one", "snapshot with memory"):
+        then = console.writes()
+        later = console.writes()
+        here.do("snapshot-revert guest one", "revert")
+        back = console.writes()
+        ok(then and later and back and back < later and here.state() == "running",
+           f"libvirt: it is back where it was ({later} writes, then {back})")
+    full = console.wait_for(r"memory (\d+) kB", start=console.size())
+    if here.do("setmem guest 160M --live", "balloon: 160 of 256 MiB"):
+        small = console.wait_for(r"memory (?:1[0-4]|[0-9])\d{4} kB", start=console.size())
+        ok(full and small, "libvirt: the guest has less memory (%s kB before)" % (full and full[1]))
+        here.do("setmem guest 256M --live", "balloon: all of it")
+        ok(full and console.wait_for(r"memory %s kB" % full[1], start=console.size()),
+           "libvirt: the guest has it again")
+    if here.do("setvcpus guest 2 --live", "a second vCPU is plugged in"):
+        ok(console.wait_for("cpus 2,", start=console.size()), "libvirt: the guest uses two processors")
+    there = Libvirt("there")
+    before = console.writes()
+    if here.do("migrate guest --live --p2p --persistent --undefinesource --desturi "
+               f"{there.uri} --migrateuri unix:///tmp/migration", "peer-to-peer migration"):
+        after = console.writes()
+        ok(after and after > before and there.state() == "running",
+           f"libvirt: the guest runs on there ({before} writes, {after})")
+        ok(console.wait_for("cpus 2,", start=console.size()), "libvirt: with two processors")
+    there.end()
+    here.end()
+
+
 for what in sys.argv[1:]:
-    {"savevm": savevm, "migrate": migrate, "restart": restart, "stress": stress}[what]()
+    {"savevm": savevm, "migrate": migrate, "restart": restart, "stress": stress,
+     "libvirt": libvirt}[what]()
 print(f"1..{count}")
