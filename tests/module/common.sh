@@ -91,13 +91,9 @@ real_guests() { # NAME…
 clients() { # WHAT…
 	mkdir -p "$logs/guests"
 	stress=$top/build/images/real-guests/stress
-	mkdir -p "$logs/guests/modules"
-	for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-		virtio_balloon; do
-		xz -dc /lib/modules/*/kernel/drivers/virtio/$m.ko.xz >"$logs/guests/modules/$m.ko"
-	done
+	xz -dc /lib/modules/*/kernel/drivers/virtio/virtio_balloon.ko.xz >"$logs/virtio_balloon.ko"
 	guest_initramfs "$logs/work.cpio" /bin/busybox "$here/in-vm/work-init" "$stress"/* \
-		"$logs/guests/modules" "$top/build/tests/tools/guest-work:bin/"
+		"$logs/virtio_balloon.ko" "$top/build/tests/tools/guest-work:bin/"
 	echo "--share-root --file $logs/work.cpio --file $here/in-vm/clients"
 	for what in "$@"; do
 		printf '#!/bin/sh\nexec /vm/files/clients %s\n' "$what" >"$logs/guests/$what"
