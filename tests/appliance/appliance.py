@@ -134,5 +134,15 @@ def install_guest(host, name, disk, token):
 
 
 def read_token(host, token):
-    host.expect("mini-guest: token=" + token, SLOW)
-    host.expect("login: ", SLOW)
+    """On the guest's console. When nothing comes: what its QEMU says of it."""
+    try:
+        host.expect("mini-guest: token=" + token, SLOW)
+        host.expect("login: ", SLOW)
+    except Failure as failure:
+        host.send("\x1d")
+        host.shell()
+        for command in ("info status", "info registers", "info lapic", "info pic"):
+            print("# %s\n# %s" % (command, host.run(
+                "virsh -c qemu:///system qemu-monitor-command $(virsh -c qemu:///system list --name) "
+                "--hmp '%s'" % command).replace("\n", "\n# ")), flush=True)
+        raise failure

@@ -45,7 +45,7 @@ class Guest:
             ["qemu-system-x86_64", "-accel", accel, "-cpu", cpu, "-machine", machine,
              "-smp", str(smp), "-m", str(memory), "-nodefaults", "-no-user-config",
              "-display", "none", "-kernel", KERNEL, "-initrd", "/tmp/work.cpio",
-             "-append", f"console=ttyS0 quiet panic=-1 work={work}",
+             "-append", f"console=ttyS0 quiet panic=-1 nokaslr work={work}",
              "-chardev", f"socket,id=console,path={self.name}.console,server=on,wait=off,logfile={self.log}",
              "-serial", "chardev:console",
              "-qmp", f"unix:{qmp},server=on,wait=off",
@@ -93,6 +93,14 @@ class Guest:
         except OSError:
             return ""
 
+    def type(self, line):
+        """On the console. Its socket is closed at once: who has it open and does not
+        read stops the guest, whose every character takes a buffer of its own."""
+        console = self.connect(self.name + ".console")
+        console.sendall(line.encode() + b"\n")
+        time.sleep(1)
+        console.close()
+
     def size(self):
         return os.path.getsize(self.log)
 
@@ -112,6 +120,14 @@ class Guest:
             note(self.text(start)[-2000:])
             return None
         return int(re.findall(r"chain (\d+) good", self.text(start))[-1])
+
+    def tell(self):
+        """What the guest's processors and controllers are at."""
+        cpus = self.command("query-cpus-fast") if self.qemu.poll() is None else []
+        for line in ["info status", "info registers -a", "info pic", "info irq"] + [
+                f"info lapic {cpu['cpu-index']}" for cpu in cpus]:
+            if cpus:
+                note(line + "\n" + self.command("human-monitor-command", **{"command-line": line}))
 
     def end(self):
         if self.qemu.poll() is None:
@@ -208,8 +224,7 @@ def restart():
         ok(times == 30, f"restart on {machine}: up {times} times of 30")
         if times < 30:
             note(guest.text()[-1500:])
-            for what in "info status", "info registers -a", "info pic", "info lapic":
-                note(guest.command("human-monitor-command", **{"command-line": what}))
+            guest.tell()
         guest.end()
 
 
@@ -273,17 +288,17 @@ def stress():
         name = f"kernel-irqchip={irqchip}"
         if ok(ready and int(started[1]) == smp, f"{name}: the guest has {smp} processors"):
             note(started[0])
-            console = guest.connect(guest.name + ".console")
             clock = Clock(guest, port)
             first = clock.offset()
-            console.sendall(b"go\n")
+            guest.type("go")
             done = guest.wait_for(r"work done (\d+)", 400)
             last = clock.offset()
             if done:
-                console.sendall(b"stop\n")
+                guest.type("stop")
             ok(done and done[1] == "0", f"{name}: stress-ng --cpu 4 --vm 2 --timeout 60 ends well")
             if not (done and first and last):
                 note(guest.text()[-3000:])
+                guest.tell()
                 ok(False, f"{name}: the guest did not last (QEMU: {guest.qemu.poll()})")
                 guest.end()
                 continue
