@@ -256,7 +256,7 @@ class Clock:
                 return None
             self.got += more
 
-    def offset(self, questions=40):
+    def offset(self, questions=150):
         best = None
         for _ in range(questions):
             self.asked += 1
@@ -401,7 +401,7 @@ def libvirt():
     """A guest's life as libvirt leads it, and its move to another libvirtd."""
     valid = subprocess.run(["virt-host-validate", "qemu"], stdout=subprocess.PIPE, text=True).stdout
     note(valid)
-    for what in "hardware virtualization", "/dev/kvm exists", "/dev/kvm is accessible":
+    for what in "hardware virtualization", "'/dev/kvm' exists", "'/dev/kvm' is accessible":
         ok(re.search(rf"Checking (?:if device |for ){what} +: PASS", valid), f"virt-host-validate: {what}")
     here, console = Libvirt("here"), Console()
     caps = here.virsh("domcapabilities --virttype kvm")[1]
