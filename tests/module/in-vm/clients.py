@@ -339,12 +339,13 @@ class Libvirt:
         self.errors = open(f"/tmp/{name}.err", "w+")
         self.daemon = subprocess.Popen(["/src/tests/module/in-vm/libvirtd", name],
                                        stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors)
-        for _ in range(600):
+        end = time.time() + 180
+        while time.time() < end and self.daemon.poll() is None:
             if self.virsh("-q version")[0] == 0:
                 return
-            time.sleep(0.2)
+            time.sleep(1)
         self.errors.seek(0)
-        raise RuntimeError("libvirtd does not answer: " + self.errors.read())
+        raise RuntimeError(f"libvirtd does not answer: {self.errors.read()}\n{self.virsh('version')[1]}")
 
     def virsh(self, command, limit=300):
         done = subprocess.run(["virsh", "-c", self.uri, *command.split()], timeout=limit,
