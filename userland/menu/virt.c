@@ -77,6 +77,13 @@ static const struct { const char *says, *advice; } advices[] = {
 	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
 	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
 	{ "swtpm", "The TPM is emulated by the program swtpm: install the package swtpm-tools, or choose no TPM." },
+	{ "missing backend for pool type", "This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical." },
+	{ "showmount", "Install the package nfs-common, or check that the server is on and lets this host in." },
+	{ "mount.nfs", "Check that the server is on, exports this folder to this host, and speaks NFS version 4." },
+	{ "/bin/mount", "Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here." },
+	{ "iscsiadm", "Check that the server is on and lets this host in without a password; the package open-iscsi is needed here." },
+	{ "vgchange", "There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs" },
+	{ "storage is still active", "A guest or a program uses it. Shut the guest down first." },
 	{ "locked", "The guest holds the disc in its drive. Unmount it in the guest, then eject it here." },
 	{ "cannot rename domain with snapshots", "Delete its snapshots first." },
 	{ "medium found", "There is no disc in the guest's CD drive. Insert the one it was installed from, or another." },
@@ -290,6 +297,24 @@ void virt_refresh(virConnectPtr conn)
 	free(pools);
 }
 
+char *virt_pool_type(virStoragePoolPtr pool)
+{
+	char *xml = virStoragePoolGetXMLDesc(pool, 0);
+	char *type = xml ? xml_attr(xml, NULL, "pool", "type") : NULL;
+
+	free(xml);
+	return type ? type : xstrdup("");
+}
+
+bool virt_pool_is_lvm(virStoragePoolPtr pool)
+{
+	char *type = virt_pool_type(pool);
+	bool is = !strcmp(type, "logical");
+
+	free(type);
+	return is;
+}
+
 uint64_t virt_pool_free(virStoragePoolPtr pool)
 {
 	virStoragePoolInfo info;
@@ -306,6 +331,8 @@ static bool domain_uses(virDomainPtr dom, const char *path)
 	while (xml && !uses && xml_next(&at, "disk", &start)) {
 		char *file = xml_attr(start, at, "source", "file");
 
+		if (!file)
+			file = xml_attr(start, at, "source", "dev");
 		uses = file && !strcmp(file, path);
 		free(file);
 	}
