@@ -23,7 +23,7 @@ if os.environ.get("WITH_LIBVIRT") != "1":
 
 sys.path.insert(0, HERE)
 import menudriver
-from menudriver import CTRL_C, CTRL_RBRACKET, ENTER, MAIN, SUMMARY, TOP, Menu, check
+from menudriver import CTRL_C, CTRL_RBRACKET, ENTER, ESC, MAIN, SUMMARY, TOP, Menu, check
 
 PROGRAM = TOP + "/build/userland/kvm-menu"
 os.environ["PATH"] = TOP + "/build/userland:" + TOP + "/userland/menu:" + os.environ["PATH"]
@@ -289,6 +289,96 @@ def _():
     m.delete_guest("deb1", "d", "Choose a guest")
     m.key("b", MAIN)
     os.unlink("/var/lib/kvm-live/iso/debian.iso")
+
+
+def to_server(m, server):
+    """From the main menu to what the NFS server has."""
+    m.key("t", "Storage pools")
+    m.key("p", "Where disks of guests can be")
+    m.key("a", "What kind?")
+    m.key("n", "Name or address of the server")
+    m.key(server + ENTER, "NFS: a folder of a file server", "Type it")
+
+
+@check("a pool that cannot be opened is not kept, and the reason and a way out are shown")
+def _():
+    m = menu()
+    to_server(m, "nowhere.invalid")
+    m.see("could not be found out", "Reason:")
+    m.key("t", "Folder that the server exports")
+    m.key("/guests" + ENTER, "Name of the pool")
+    m.key("nas1" + ENTER, "could not be opened", "What to do: Check that the server is on")
+    m.key("b", "Name of the pool", "nas1")
+    m.key(ESC, "Type it")
+    for screen in ("Name or address of the server", "What kind?"):
+        m.key(ESC, screen)
+    if os.path.exists("/usr/lib/x86_64-linux-gnu/libvirt/storage-backend/libvirt_storage_backend_logical.so"):
+        print("# libvirt has LVM here, so that it lacks it is not tested")
+    else:
+        m.key("l", "could not be found out")
+        m.key("t", "Name of the volume group")
+        m.key("vg0" + ENTER, "Name of the pool", "nas1")
+        m.key("vg0" + ENTER, "lacks libvirt's part", "libvirt-daemon-driver-storage")
+    assert sh("virsh pool-list --all --name").split() == ["default"]
+
+
+@check("a guest's disk is in a pool on NFS (a stand-in for the server), which is then removed")
+def _():
+    sh(f"""mkdir -p {DIR}/sbin/up {DIR}/sbin/work
+        mount -t overlay -o lowerdir=/usr/sbin,upperdir={DIR}/sbin/up,workdir={DIR}/sbin/work none /usr/sbin""")
+    for name, script in (("mount.nfs", 'exec mount -i -t tmpfs -o mode=711 "$1" "$2"'),
+                         ("showmount", "echo '/guests *'")):
+        with open(f"/usr/sbin/{name}", "w") as f:
+            f.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(f"/usr/sbin/{name}", 0o755)
+    m = menu()
+    to_server(m, "nas.lan")
+    m.see("1  /guests")
+    m.key("1", "Name of the pool", "nfs")
+    m.key("nas1" + ENTER, "The pool nas1 is open")
+    assert "nas.lan:/guests /var/lib/libvirt/pools/nas1" in sh("cat /proc/mounts")
+    assert "yes" in sh("virsh pool-info nas1 | grep Autostart")
+    m.key("b", "2  nas1")
+    m.key("b", "Storage pools")
+    m.key("b", MAIN)
+    m.key("i", "1  boot.iso")
+    m.key("1", "Name of the guest")
+    m.key("far" + ENTER, "Disk of the guest")
+    m.field("n", "Size of the disk", "10M", "Go on with: new, 10M")
+    m.key("p", "Where is the disk to be?")
+    m.key("2", "pool       nas1")
+    m.key("g", "Machine of the guest")
+    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
+    m.key("a", "Slow emulation")
+    m.key("y", "SLOW EMULATION")
+    m.key("g", "Network of the guest")
+    m.key("0", SUMMARY)
+    m.key("s", "Console of guest far", "CD-BOOT", "DISK-BOOT")
+    m.key(CTRL_RBRACKET, MAIN)
+    assert os.listdir("/var/lib/libvirt/pools/nas1") == ["far.qcow2"]
+    m.key("t", "Storage pools")
+    m.key("p", "2  nas1")
+    m.key("2", "server nas.lan")
+    m.key("c", "The pool nas1 answers", "Disks in it: 1.")
+    m.key("b", "Check that it answers")
+    m.key("r", "The guest far has a disk in the pool nas1")
+    m.key("b", "Check that it answers")
+    m.key("b", "2  nas1")
+    m.key("b", "Storage pools")
+    m.key("b", MAIN)
+    m.choose_guest("far")
+    m.force_off("far")
+    m.delete_guest("far", "d", "Guests")
+    m.gone("far")
+    m.key("b", MAIN)
+    m.key("t", "Storage pools")
+    m.key("p", "2  nas1")
+    m.key("2", "server nas.lan")
+    m.key("r", "Close the pool nas1")
+    m.key("y", "Where disks of guests can be")
+    m.gone("nas1")
+    assert "nas1" not in sh("cat /proc/mounts; virsh pool-list --all")
+    sh("umount /usr/sbin")
 
 
 @check("an ISO that is removed while its guest runs disturbs nobody; one removed before is missed")

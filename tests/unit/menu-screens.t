@@ -541,7 +541,7 @@ def _():
     m.key(CTRL_U + "nas1" + ENTER, "The pool nas1 is open")
     m.key("b", "2  nas1", "free of")
     m.key("2", "NFS: a folder of a file server, server nas.lan", "In /var/lib/libvirt/pools/nas1")
-    m.key("c", "The pool nas1 answers", "0 disks")
+    m.key("c", "The pool nas1 answers", "Disks in it: 0.")
     m.key("b", "Check that it answers")
     m.key("r", "Close the pool nas1")
     m.key("y", "Where disks of guests can be")

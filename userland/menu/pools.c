@@ -312,7 +312,7 @@ static void check_pool(virConnectPtr conn, virStoragePoolPtr pool)
 	if (job->error)
 		virt_failed("Check", text, xstrdup(job->error));
 	else
-		ui_message("Check", "The pool %s answers: %s, %d disks.", name, text,
+		ui_message("Check", "The pool %s answers: %s. Disks in it: %d.", name, text,
 			   virStoragePoolNumOfVolumes(pool));
 	free(text);
 	job_free_all(job);

@@ -65,6 +65,13 @@ char *virt_error(void)
 
 /* What to do about it, by what libvirt or QEMU says. */
 static const struct { const char *says, *advice; } advices[] = {
+	{ "missing backend for pool type", "This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical." },
+	{ "showmount", "Install the package nfs-common, or check that the server is on and lets this host in." },
+	{ "mount.nfs", "Check that the server is on, exports this folder to this host, and speaks NFS version 4." },
+	{ "/bin/mount", "Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here." },
+	{ "iscsiadm", "Check that the server is on and lets this host in without a password; the package open-iscsi is needed here." },
+	{ "vgchange", "There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs" },
+	{ "storage is still active", "A guest or a program uses it. Shut the guest down first." },
 	{ "No space left", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed, or make the new disk smaller." },
 	{ "Disk quota exceeded", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed." },
 	{ "write\" lock", "The disk is in use by another guest. Shut that one down first." },
@@ -77,13 +84,6 @@ static const struct { const char *says, *advice; } advices[] = {
 	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
 	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
 	{ "swtpm", "The TPM is emulated by the program swtpm: install the package swtpm-tools, or choose no TPM." },
-	{ "missing backend for pool type", "This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical." },
-	{ "showmount", "Install the package nfs-common, or check that the server is on and lets this host in." },
-	{ "mount.nfs", "Check that the server is on, exports this folder to this host, and speaks NFS version 4." },
-	{ "/bin/mount", "Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here." },
-	{ "iscsiadm", "Check that the server is on and lets this host in without a password; the package open-iscsi is needed here." },
-	{ "vgchange", "There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs" },
-	{ "storage is still active", "A guest or a program uses it. Shut the guest down first." },
 	{ "locked", "The guest holds the disc in its drive. Unmount it in the guest, then eject it here." },
 	{ "cannot rename domain with snapshots", "Delete its snapshots first." },
 	{ "medium found", "There is no disc in the guest's CD drive. Insert the one it was installed from, or another." },
