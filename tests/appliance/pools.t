@@ -113,8 +113,10 @@ def refuse(host, key, typed, word):
     host.key(typed + "\r", "Name of the pool")
     host.key("\r", "could not be opened, and is not kept", SLOW)
     host.see(word)
-    host.send("b")
-    host.main()
+    host.key("b", "Name of the pool")
+    for screen in ("Type it", "Name or address of the server", "What kind",
+                   "Where disks of guests can be"):
+        host.key("\x1b", screen)
 
 
 with Machine() as host:
@@ -124,7 +126,7 @@ with Machine() as host:
         tap.step("a guest is installed on a logical volume", lambda: install(host)) and \
             tap.step("the volume goes with the guest; the pool is removed", lambda: remove(host))
     if ok:
-        tap.step("an NFS server that is none", lambda: refuse(host, "n", "/x", "exports this folder"))
+        tap.step("an NFS server that is none", lambda: refuse(host, "n", "/x", "speaks NFS"))
         tap.step("an iSCSI server that is none", lambda: refuse(
-            host, "i", "iqn.2026-01.org.example:x", "lets this host in"))
+            host, "i", "iqn.2026-01.org.example:x", "without a password"))
 tap.finish()

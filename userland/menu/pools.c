@@ -4,7 +4,8 @@
  *
  * libvirt mounts, logs in and activates, and asks servers what they offer. A pool is
  * kept only if it could be opened, and is opened at each start of the host from then
- * on. An NFS server that is away is not waited for (retry=0).
+ * on. An NFS server that is away is not waited for (retry=0), and NFS is version 4,
+ * which needs no services on this host that listen on the network.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static const struct kind {
 	{ 'n', "netfs", "NFS: a folder of a file server", true, "dir", "path",
 	  "Folder that the server exports, for example /srv/guests.",
 	  "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>%s</name>"
-	  "<source><host name='%s'/><dir path='%s'/><format type='nfs'/></source>"
+	  "<source><host name='%s'/><dir path='%s'/><format type='nfs'/><protocol ver='4'/></source>"
 	  "<target><path>" MOUNTS "/%s</path></target>"
 	  "<fs:mount_opts><fs:option name='retry=0'/></fs:mount_opts></pool>" },
 	{ 'i', "iscsi", "iSCSI: disks of a storage server", true, "device", "path",
@@ -60,6 +61,7 @@ struct pool_job {
 	virStoragePoolPtr pool;
 	const struct kind *kind;
 	char *xml;		/* of the pool, or what is asked for its sources */
+	char *server;		/* that was asked */
 	char *found, *error;
 };
 
@@ -71,6 +73,7 @@ static void job_free_all(void *arg)
 		virStoragePoolFree(job->pool);
 	virConnectClose(job->conn);
 	free(job->xml);
+	free(job->server);
 	free(job->found);
 	free(job->error);
 	free(job);
@@ -180,7 +183,37 @@ struct new_pool {
 	virConnectPtr conn;
 	const struct kind *kind;
 	char *server, *source, *name;
+	struct pool_job *asked;	/* what there is, so that Back does not ask again */
 };
+
+static bool was_asked(const struct new_pool *p)
+{
+	return p->asked && p->asked->kind == p->kind &&
+		(!p->kind->server || !strcmp(p->asked->server, p->server));
+}
+
+static void forget_asked(struct new_pool *p)
+{
+	if (p->asked)
+		job_free_all(p->asked);
+	p->asked = NULL;
+}
+
+/* False: the user did not wait. */
+static bool ask_sources(struct new_pool *p)
+{
+	const struct kind *k = p->kind;
+	struct pool_job *job = pool_job(p->conn, k, k->server ?
+		xml_text("<source><host name='%s'/></source>", p->server) : NULL);
+
+	forget_asked(p);
+	job->server = xstrdup(p->server);
+	if (ui_busy(k->text, k->server ? "The server is being asked what it offers." :
+		    "This host's volume groups are being looked for.", find_work,
+		    job_free_all, job))
+		p->asked = job;
+	return p->asked;
+}
 
 /* Its steps; false: the user went back. */
 static bool step_kind(struct new_pool *p)
@@ -209,19 +242,15 @@ static bool step_source(struct new_pool *p)
 {
 	const struct kind *k = p->kind;
 	struct ui_menu menu = { .title = k->text, .at = 1 };
-	struct pool_job *job = pool_job(p->conn, k, k->server ?
-		xml_text("<source><host name='%s'/></source>", p->server) : NULL);
 	int row;
 
-	if (!ui_busy(k->text, k->server ? "The server is being asked what it offers." :
-		     "This host's volume groups are being looked for.", find_work,
-		     job_free_all, job))
+	if (!was_asked(p) && !ask_sources(p))
 		return false;
-	menu.text = job->error ?
-		xasprintf("What there is could not be found out, so type it.\n\nReason: %s", job->error) :
+	menu.text = p->asked->error ?
+		xasprintf("What there is could not be found out, so type it.\n\nReason: %s", p->asked->error) :
 		xstrdup("Choose one, or type another.");
 	ui_menu_add(&menu, 't', "Type it");
-	add_sources(&menu, k, job->found);
+	add_sources(&menu, k, p->asked->found);
 	if (menu.n == 1)
 		menu.at = 0;
 	do {
@@ -233,7 +262,6 @@ static bool step_source(struct new_pool *p)
 	}
 	ui_menu_clear(&menu);
 	free((char *)menu.text);
-	job_free_all(job);
 	return row >= 0;
 }
 
@@ -284,6 +312,7 @@ static void add_pool(virConnectPtr conn)
 	for (int at = 0; at >= 0 && at < (int)ARRAY_SIZE(steps); at += forward ? 1 : -1)
 		if (steps[at] != step_server || p.kind->server)
 			forward = steps[at](&p);
+	forget_asked(&p);
 	free(p.name);
 	free(p.source);
 	free(p.server);
