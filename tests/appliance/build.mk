@@ -15,4 +15,9 @@ check-long: check-power-cut
 check-power-cut: iso
 	tests/prove -v tests/appliance/power-cut.t
 
-.PHONY: check-images check-power-cut
+# Disks in an LVM volume group; ten minutes.
+check-long: check-pools
+check-pools: iso
+	tests/prove -v tests/appliance/pools.t
+
+.PHONY: check-images check-power-cut check-pools

@@ -121,7 +121,7 @@ def plain():
             host.key("l", "D  Download")
             host.key("d", "Address of the ISO")
             host.key("http://10.0.2.2:%d/some.iso\r" % web.server_port, "SHA-256")
-            host.key(hashlib.sha256(DISC).hexdigest() + "\r", "The ISO some.iso is in the library", SLOW)
+            host.key(hashlib.sha256(DISC).hexdigest() + "\r", "The image some.iso is in the library", SLOW)
             host.key("\r", r"\d  some\.iso")
             host.main()
             web.shutdown()

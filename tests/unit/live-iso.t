@@ -145,7 +145,7 @@ SUM = hashlib.sha256(DATA).hexdigest()
 
 @check("an ISO is downloaded, with and without a checksum")
 def _():
-    iso("get", URL + "/a.iso", SUM.upper(), says="The ISO a.iso is in the library")
+    iso("get", URL + "/a.iso", SUM.upper(), says="The image a.iso is in the library")
     assert library() == ["a.iso"] and content("a.iso") == DATA
     assert os.stat(LIBRARY + "/a.iso").st_mode & 0o777 == 0o644
     os.rename(LIBRARY + "/a.iso", LIBRARY + "/b.iso")
@@ -184,10 +184,10 @@ def _():
 @check("what is there stays; wrong addresses and names are answered")
 def _():
     put(LIBRARY + "/a.iso", b"mine")
-    iso("get", URL + "/a.iso", status=1, says="there is an ISO a.iso already")
+    iso("get", URL + "/a.iso", status=1, says="there is an image a.iso already")
     assert content("a.iso") == b"mine"
     iso("get", URL + "/none.iso", status=1, says="404")
-    iso("get", URL + "/a.txt", status=1, says="does not end in .iso")
+    iso("get", URL + "/a.txt", status=1, says="does not end in .iso, .qcow2")
     iso("get", URL + "/a%20b.iso", status=1, says="characters")
     iso("get", "a.iso", status=1, says="no address")
     iso("get", "http://127.0.0.1:1/b.iso", status=1, says="could not be downloaded")
@@ -235,7 +235,7 @@ def _():
         assert f"{loop}\t{64 << 20}\text4\tSTICK" in iso("sticks")
         assert iso("find", loop) == "300000\timages/My disc.iso\n"
         before = hashlib.md5(open(loop, "rb").read()).digest()
-        iso("import", loop, "images/My disc.iso", says="The ISO My_disc.iso is in")
+        iso("import", loop, "images/My disc.iso", says="The image My_disc.iso is in")
         assert content("My_disc.iso") == DATA and library() == ["My_disc.iso"]
         st = os.stat(LIBRARY + "/My_disc.iso")
         assert (st.st_uid, st.st_mode & 0o777) == (0, 0o644), st
@@ -255,8 +255,19 @@ def menu():
               "default-pool", "--iso-dir", LIBRARY], env={"PATH": environ()["PATH"], "KVM_LIVE_ISO_DIR": LIBRARY,
                                           "KVM_LIVE_ISO_STICKS": "loop"})
     m.see("What do you want to do?")
-    m.key("l", "Download an ISO")
+    m.key("l", "Download an image")
     return m
+
+
+@check("cloud images come into the library as well")
+def _():
+    for name in ("c.qcow2", "c.img", "c.raw"):
+        os.symlink("a.iso", f"{WWW}/{name}")
+        iso("get", f"{URL}/{name}", SUM, says=f"The image {name} is in the library")
+        assert content(name) == DATA
+        os.unlink(f"{WWW}/{name}")
+    m = menu()
+    m.see("1  c.qcow2", "2  c.img", "3  c.raw")
 
 
 @check("the menu downloads with a bar, can be left meanwhile, and lists and deletes")
@@ -268,9 +279,9 @@ def _():
     m.key(SUM + ENTER, "a.iso: ", "of 292.9 KiB", "====", " %")
     m.key("b", "What do you want to do?")
     m.key("l", "S  Stop the transfer")
-    m.see("The ISO a.iso is in the library.")
+    m.see("The image a.iso is in the library.")
     m.key(ENTER, "1  a.iso", "292.9 KiB", "D  Download")
-    m.key("1", "Delete the ISO a.iso?")
+    m.key("1", "Delete the image a.iso?")
     m.key("y")
     m.gone("a.iso")
     assert library() == []

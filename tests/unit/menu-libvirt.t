@@ -23,10 +23,10 @@ if os.environ.get("WITH_LIBVIRT") != "1":
 
 sys.path.insert(0, HERE)
 import menudriver
-from menudriver import CTRL_C, CTRL_RBRACKET, ENTER, MAIN, SUMMARY, TOP, Menu, check
+from menudriver import CTRL_C, CTRL_RBRACKET, ENTER, ESC, MAIN, SUMMARY, TOP, Menu, check
 
 PROGRAM = TOP + "/build/userland/kvm-menu"
-os.environ["PATH"] = TOP + "/build/userland:" + os.environ["PATH"]
+os.environ["PATH"] = TOP + "/build/userland:" + TOP + "/userland/menu:" + os.environ["PATH"]
 ISO = "/var/lib/kvm-live/iso/boot.iso"
 IMAGES = "/var/lib/libvirt/images"
 NVRAM = "/var/lib/libvirt/qemu/nvram"
@@ -136,6 +136,249 @@ def _():
         m.force_off("one")
     finally:
         os.rename(ISO + ".away", ISO)
+
+
+CLOUD = "/var/lib/kvm-live/iso/cloud.qcow2"
+
+
+def to_login(m, name, image="2"):
+    """From the main menu to the step about the login of a cloud image."""
+    m.key("i", "2  cloud.qcow2", "disk of 8 MiB")
+    m.key(image, "Name of the guest")
+    m.key(name + ENTER, "Login of the new system")
+
+
+def to_cloud_summary(m):
+    """From the step about the login on, with 10 MiB and no network."""
+    m.key("g", "Disk of the guest")
+    m.field("n", "Size of the disk", "10M", "Go on with: new, 10M, qcow2, a copy")
+    m.key("g", "Machine of the guest")
+    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
+    m.key("a", "Slow emulation")
+    m.key("y", "SLOW EMULATION")
+    m.key("g", "Network of the guest")
+    m.key("0", "Start the guest")
+
+
+@check("a cloud image becomes a guest: the disk is a copy that is larger, the seed has the login")
+def _():
+    sh(f"""cd {DIR} && head -c 1024 iso/boot.img | tail -c 512 >raw && truncate -s 8M raw &&
+        qemu-img convert -c -O qcow2 raw {CLOUD}""")
+    before = sh(f"sha256sum {CLOUD}; stat -c '%u %a' {CLOUD}")
+    m = menu()
+    to_login(m, "cloud1")
+    m.field("p", "Password for the new system", "a-Good.one", "once more")
+    m.key("a-Good.one" + ENTER, "Password         set")
+    m.field("k", "Public SSH key", "ssh-ed25519 " + "A" * 68 + " it's me", "SSH key          ssh-ed25519")
+    to_cloud_summary(m)
+    m.key("s", "Console of guest cloud1", "DISK-BOOT")
+    m.key("k", "[k]")
+    m.key(CTRL_RBRACKET, MAIN)
+    seed = f"{IMAGES}/cloud1-seed.iso"
+    assert os.stat(seed).st_mode & 0o077 == 0, "others may read the seed"
+    assert sh(f"blkid -o value -s LABEL {seed}") == "cidata\n"
+    sh(f"xorriso -osirrox on -indev {seed} -extract / {DIR}/seed 2>/dev/null")
+    data = sh(f"cat {DIR}/seed/user-data")
+    want = ("#cloud-config", "hostname: cloud1", "user: admin", "ssh_pwauth: true",
+            "  - 'ssh-ed25519 " + "A" * 68 + " it''s me'")
+    assert all(w in data.split("\n") for w in want), data
+    salt, sum_ = re.search(r"^password: '\$6\$([^$]+)\$(.*)'$", data, re.M).groups()
+    assert sh(f"openssl passwd -6 -salt '{salt}' a-Good.one").strip() == f"$6${salt}${sum_}"
+    assert re.search("^instance-id: [0-9a-f-]{36}$", sh(f"cat {DIR}/seed/meta-data"), re.M)
+    assert '"virtual-size": 10485760' in sh(f"qemu-img info -U --output=json {IMAGES}/cloud1.qcow2")
+    assert "backing" not in sh(f"qemu-img info -U {IMAGES}/cloud1.qcow2")
+    assert sh(f"sha256sum {CLOUD}; stat -c '%u %a' {CLOUD}") == before, "the image was changed"
+    m.choose_guest("cloud1")
+    m.force_off("cloud1")
+    m.key("d", "Delete the guest cloud1?", seed, "cloud1.qcow2")
+    m.key("d", "Guests")
+    m.gone("cloud1")
+    assert not os.path.exists(seed) and not os.path.exists(f"{IMAGES}/cloud1.qcow2")
+
+
+@check("a cloud image that is cut, or whose copy cannot be made, leaves nothing behind")
+def _():
+    before = sorted(os.listdir(IMAGES))
+    m = menu()
+    to_login(m, "cloud2")
+    m.key("g", "Nobody could log in")
+    m.key("b", "Login of the new system")
+    m.field("p", "Password for the new system", "a-Good.one", "once more")
+    m.key("a-Good.one" + ENTER, "Password         set")
+    to_cloud_summary(m)
+    sh(f"""cd {DIR} && mv {CLOUD} whole && head -c 2M /dev/urandom >>raw && qemu-img convert -O qcow2 raw cut &&
+        head -c 1M cut >{CLOUD}""")
+    m.key("s", "is damaged, or was cut", "Get it again.")
+    m.key("b", "Start the guest")
+    sh(f"mv {DIR}/whole {CLOUD}; touch {IMAGES}/cloud2-seed.iso")
+    m.key("s", "There is a file", "cloud2-seed.iso already")
+    m.key("b", "Start the guest")
+    os.unlink(f"{IMAGES}/cloud2-seed.iso")
+    assert sorted(os.listdir(IMAGES)) == before, os.listdir(IMAGES)
+    os.unlink(CLOUD)
+
+
+INIT = r"""#!/bin/busybox sh
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t devtmpfs none /dev
+exec >/dev/ttyS0 2>&1
+for f in /lib/*.ko; do /bin/busybox insmod "$f"; done
+echo INSTALLER RUNS
+/bin/busybox grep -o "debconf/priority=critical.*" /proc/cmdline
+/bin/busybox grep -o "get_hostname string.*\\|root-password password.*\\|disk string.*" /preseed.cfg
+/bin/busybox cat /boot.img >/dev/vda && echo INSTALLED
+/bin/busybox sync
+/bin/busybox sleep 1
+/bin/busybox reboot -f
+"""
+
+
+def debian_iso(path):
+    """An ISO that libosinfo takes for Debian's; its installer is this machine's kernel and
+    busybox, which show the answers that they got and make the disk bootable."""
+    with open(f"{DIR}/init", "w") as f:
+        f.write(INIT)
+    sh(f"""cd {DIR} && mkdir -p deb/install.amd root/bin root/proc root/dev root/lib
+        version=$(basename $(ls -d /boot/vmlinuz-*-amd64 | grep -v -e rt -e kvm-live | tail -n 1))
+        version=${{version#vmlinuz-}}
+        cp /boot/vmlinuz-$version deb/install.amd/vmlinuz
+        n=10
+        for f in $(modprobe -S $version -a --show-depends virtio_pci virtio_blk | awk '/^insmod/ {{ print $2 }}'); do
+            n=$((n + 1))
+            case $f in *.xz) xz -dc $f ;; *) cat $f ;; esac >root/lib/$n.ko
+        done
+        cp init root/ && chmod +x root/init && cp /bin/busybox root/bin/
+        head -c 1024 iso/boot.img | tail -c 512 >root/boot.img
+        (cd root && find . | cpio -o -H newc --quiet) | gzip -1 >deb/install.amd/initrd.gz
+        cp iso/boot.img deb/
+        xorriso -as mkisofs -quiet -V 'Debian 12.5.0 amd64 n' -b boot.img -no-emul-boot \
+            -boot-load-size 4 -o {path} deb 2>/dev/null""")
+
+
+@check("an unattended installer gets its answers, and the guest then starts from its disk")
+def _():
+    debian_iso("/var/lib/kvm-live/iso/debian.iso")
+    os.makedirs("/var/lib/libvirt/boot", exist_ok=True)
+    m = menu()
+    m.key("i", "2  debian.iso")
+    m.key("2", "Name of the guest", "debian12")
+    m.key("deb1" + ENTER, "Who answers the installer?")
+    m.key("u", "The installer of Debian 12")
+    m.field("p", "Password for the new system", "a-Good.one", "once more")
+    m.key("a-Good.one" + ENTER, "Password         set")
+    m.key("g", "Disk of the guest")
+    m.field("n", "Size of the disk", "10M", "Go on with: new, 10M")
+    m.key("g", "Machine of the guest")
+    m.field("m", "Memory of the guest", "256", "Memory           256 MiB")
+    m.key("a", "Slow emulation")
+    m.key("y", "SLOW EMULATION")
+    m.key("g", "Network of the guest")
+    m.key("0", SUMMARY, "Installer        unattended")
+    m.key("s", "Console of guest deb1")
+    m.see("INSTALLED", timeout=240)
+    m.see("INSTALLER RUNS", "debconf/priority=critical", "console=ttyS0", "get_hostname string deb1",
+          "root-password password a-Good.one", "disk string /dev/vda")
+    assert os.listdir("/var/lib/libvirt/boot") == [], "the answers are still there"
+    m.see("has closed", timeout=60)
+    m.key(ENTER, "The guest deb1 has stopped")
+    m.key("y", "Console of guest deb1", "DISK-BOOT")
+    assert "CD-BOOT" not in m.text(), "the installer did not make the disk bootable"
+    m.key(CTRL_RBRACKET, MAIN)
+    m.choose_guest("deb1")
+    m.force_off("deb1")
+    m.delete_guest("deb1", "d", "Choose a guest")
+    m.key("b", MAIN)
+    os.unlink("/var/lib/kvm-live/iso/debian.iso")
+
+
+def to_server(m, server):
+    """From the main menu to what the NFS server has."""
+    m.key("t", "Storage pools")
+    m.key("p", "Where disks of guests can be")
+    m.key("a", "What kind?")
+    m.key("n", "Name or address of the server")
+    m.key(server + ENTER, "NFS: a folder of a file server", "Type it")
+
+
+@check("a pool that cannot be opened is not kept, and the reason and a way out are shown")
+def _():
+    m = menu()
+    to_server(m, "nowhere.invalid")
+    m.see("could not be found out", "Reason:")
+    m.key("t", "Folder that the server exports")
+    m.key("/guests" + ENTER, "Name of the pool")
+    m.key("nas1" + ENTER, "could not be opened", "What to do: Check that the server is on")
+    m.key("b", "Name of the pool", "nas1")
+    m.key(ESC, "Type it")
+    for screen in ("Name or address of the server", "What kind?"):
+        m.key(ESC, screen)
+    if os.path.exists("/usr/lib/x86_64-linux-gnu/libvirt/storage-backend/libvirt_storage_backend_logical.so"):
+        print("# libvirt has LVM here, so that it lacks it is not tested")
+    else:
+        m.key("l", "could not be found out")
+        m.key("t", "Name of the volume group")
+        m.key("vg0" + ENTER, "Name of the pool", "nas1")
+        m.key("vg0" + ENTER, "lacks libvirt's part", "libvirt-daemon-driver-storage")
+    assert not {"nas1", "vg0"} & set(sh("virsh pool-list --all --name").split())
+
+
+@check("a guest's disk is in a pool on NFS (a stand-in for the server), which is then removed")
+def _():
+    sh(f"""mkdir -p {DIR}/sbin/up {DIR}/sbin/work
+        mount -t overlay -o lowerdir=/usr/sbin,upperdir={DIR}/sbin/up,workdir={DIR}/sbin/work none /usr/sbin""")
+    for name, script in (("mount.nfs", 'exec mount -i -t tmpfs -o mode=711 "$1" "$2"'),
+                         ("showmount", "echo '/guests *'")):
+        with open(f"/usr/sbin/{name}", "w") as f:
+            f.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(f"/usr/sbin/{name}", 0o755)
+    m = menu()
+    to_server(m, "nas.lan")
+    m.see("1  /guests")
+    m.key("1", "Name of the pool", "nfs")
+    m.key("nas1" + ENTER, "The pool nas1 is open")
+    assert "nas.lan:/guests /var/lib/libvirt/pools/nas1" in sh("cat /proc/mounts")
+    assert "yes" in sh("virsh pool-info nas1 | grep Autostart")
+    m.key("b", "2  nas1")
+    m.key("b", "Storage pools")
+    m.key("b", MAIN)
+    m.key("i", "1  boot.iso")
+    m.key("1", "Name of the guest")
+    m.key("far" + ENTER, "Disk of the guest")
+    m.field("n", "Size of the disk", "10M", "Go on with: new, 10M")
+    m.key("p", "Where is the disk to be?")
+    m.key("2", "pool       nas1")
+    m.key("g", "Machine of the guest")
+    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
+    m.key("a", "Slow emulation")
+    m.key("y", "SLOW EMULATION")
+    m.key("g", "Network of the guest")
+    m.key("0", SUMMARY)
+    m.key("s", "Console of guest far", "CD-BOOT", "DISK-BOOT")
+    m.key(CTRL_RBRACKET, MAIN)
+    assert os.listdir("/var/lib/libvirt/pools/nas1") == ["far.qcow2"]
+    m.key("t", "Storage pools")
+    m.key("p", "2  nas1")
+    m.key("2", "server nas.lan")
+    m.key("c", "The pool nas1 answers", "Disks in it: 1.")
+    m.key("b", "Check that it answers")
+    m.key("r", "The guest far has a disk in the pool nas1")
+    m.key("b", "Check that it answers")
+    m.key("b", "2  nas1")
+    m.key("b", "Storage pools")
+    m.key("b", MAIN)
+    m.choose_guest("far")
+    m.force_off("far")
+    m.delete_guest("far", "d", "Guests")
+    m.gone("far")
+    m.key("b", MAIN)
+    m.key("t", "Storage pools")
+    m.key("p", "2  nas1")
+    m.key("2", "server nas.lan")
+    m.key("r", "Close the pool nas1")
+    m.key("y", "Where disks of guests can be")
+    m.gone("nas1")
+    assert "nas1" not in sh("cat /proc/mounts; virsh pool-list --all")
+    sh("umount /usr/sbin")
 
 
 @check("an ISO that is removed while its guest runs disturbs nobody; one removed before is missed")

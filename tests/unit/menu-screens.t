@@ -9,12 +9,13 @@ import concurrent.futures
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import menudriver
-from menudriver import CTRL_C, CTRL_L, ENTER, ESC, MAIN, SUMMARY, TAB, Menu, check
+from menudriver import CTRL_C, CTRL_L, CTRL_U, ENTER, ESC, MAIN, SUMMARY, TAB, Menu, check
 
 PROGRAM = menudriver.sanitized()
 DIR = tempfile.mkdtemp()
@@ -56,14 +57,30 @@ FIRMWARE_OFF = detect("firmware-off", '"Enable SVM Mode in the firmware setup."'
 iso("good.iso")
 iso("cut.iso", 300)
 iso("drivers.iso", boot=False)
+iso("zdebian.iso", label=b"Debian 12.5.0 amd64 n")
 iso("windows.iso", label=b"CCCOMA_X64FRE_EN-US_DV9", publisher=b"MICROSOFT CORPORATION")
+
+
+def qcow2(name, size=3 << 30, backing=0, crypt=0, features=0):
+    """The header of a disk image, which is what the menu reads."""
+    d = b"QFI\xfb" + b"".join(n.to_bytes(b, "big") for n, b in (
+        (3, 4), (backing, 8), (0, 4), (16, 4), (size, 8), (crypt, 4), (1, 4), (0, 8), (0, 8), (0, 4),
+        (0, 4), (0, 8), (features, 8)))
+    with open(f"{DIR}/{name}", "wb") as f:
+        f.write(d.ljust(65536, b"\0"))
+
+
+CLOUD = "debian-12-generic-amd64.qcow2"
+subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"{DIR}/{CLOUD}", "3G"], check=True)
+qcow2("layer.qcow2", backing=512)
 with open(f"{DIR}/letter.iso", "w") as f:
     f.write("Dear reader\n" * 10000)
 
 
 def menu(term="xterm", extra=(), verdict=READY, **kw):
     m = Menu([PROGRAM, "--connect", "test:///default", "--pool", "default-pool",
-              "--iso-dir", DIR, "--detect", verdict, *extra], term=term, **kw)
+              "--iso-dir", DIR, "--detect", verdict, *extra], term=term,
+             **{"env": {"HOME": DIR}, **kw})
     m.see(MAIN)
     return m
 
@@ -89,7 +106,15 @@ SCREENS = [
     ("dcs", ["Size of the disk"]),
     ("dcf", ["All grow on demand"]),
     ("t", ["this machine's own disks"]),
-    ("l", ["ISO images are kept in", "Download an ISO"]),
+    ("tp", ["Where disks of guests can be", "default-pool"]),
+    ("tpa", ["What kind?"]),
+    ("tpan", ["Name or address of the server"]),
+    ("tpal", ["Choose one, or type another", "testvg1"]),
+    ("tpalt", ["Name of the volume group"]),
+    ("tpal1", ["Name of the pool on this host"]),
+    ("tp1", ["Check that it answers"]),
+    ("tp1r", ["the one that this menu keeps disks in"]),
+    ("l", ["Images are kept in", "Download an image"]),
     ("ld", ["Address of the ISO"]),
     ("i", ["Choose an ISO", "good.iso", "TRUNCATED", "NOT USABLE"]),
     ("it", ["Full path of the ISO"]),
@@ -98,6 +123,7 @@ SCREENS = [
     ("i3\r", ["Disk of the guest", "Go on with: new"]),
     ("i3\rn", ["Size of the disk"]),
     ("i3\rf", ["All grow on demand"]),
+    ("i3\rp", ["Where is the disk to be?", "default-pool"]),
     ("i3\rg", ["Machine of the guest", "is not known", "Acceleration"]),
     ("i3\rgm", ["Memory of the guest"]),
     ("i3\rgc", ["Number of processors"]),
@@ -107,6 +133,19 @@ SCREENS = [
     ("i3\rgg", ["Network of the guest", "NAT"]),
     ("i3\rggt", ["Name of the bridge"]),
     ("i3\rggn", [SUMMARY, "Firmware", "Nothing is made before"]),
+    ("i6", ["Name of the guest"]),
+    ("i6\r", ["Who answers the installer?"]),
+    ("i6\ru", ["asks nothing", "root has this password"]),
+    ("i6\rup", ["Password for the new system"]),
+    ("i6\ruh", ["Name of the new system in its network"]),
+    ("i7", ["Name of the guest"]),
+    ("i7\r", ["Login of the new system", "SSH key"]),
+    ("i7\rg", ["Nobody could log in"]),
+    ("i7\ru", ["Name of the user"]),
+    ("i7\rp", ["Password for the new system"]),
+    ("i7\rh", ["Name of the new system in its network"]),
+    ("i7\rk", ["Public SSH key"]),
+    ("i8", ["only a part of a disk image"]),
     ("g", ["Choose a guest", "running"]),
     ("g1", ["Settings: name", "Guest test: running", "Clone"]),
     ("g1f", ["Cut the power of the guest test"]),
@@ -256,7 +295,7 @@ def _():
     m = menu()
     m.key("i", "Choose an ISO")
     for path, words in ((f"{DIR}/none.iso", "There is no file"), (f"{DIR}/cut.iso", "truncated"),
-                        (f"{DIR}/letter.iso", "not an ISO image"), (DIR, "is a folder"),
+                        (f"{DIR}/letter.iso", "neither an ISO image nor"), (DIR, "is a folder"),
                         ("x.iso", "not a full path"), ("/dev/null", "neither a file")):
         m.choose_iso(path, words)
         m.key("b", "Choose an ISO", "good.iso")
@@ -311,6 +350,97 @@ def _():
     m.key("3", "Name of the guest", "mine")
     m.key(ENTER, "Disk of the guest")
     m.key("g", "This ISO is not known", "Firmware         BIOS", "virtio: fast")
+
+
+@check("an installer that libosinfo can answer is installed unattended, if that is chosen")
+def _():
+    m = menu()
+    m.key("i", "6  zdebian.iso")
+    m.key("6", "Name of the guest", "debian12")
+    m.key("deb1" + ENTER, "Who answers the installer?")
+    m.key("h", "Disk of the guest")
+    m.key("b", "Who answers the installer?")
+    m.key("u", "The installer of Debian 12 then asks nothing", "Host name        deb1")
+    m.key("g", "Nobody could log in")
+    m.key("b", "asks nothing")
+    m.field("p", "Password for the new system", "zq7-secret", "once more")
+    m.key("zq7-secret" + ENTER, "Password         set")
+    m.key("b", "Who answers the installer?")
+    m.key("u", "asks nothing")
+    m.key("g", "Disk of the guest")
+    m.key("g", "Machine of the guest")
+    m.key("g", "Network of the guest")
+    m.key("0", SUMMARY, "Installer        unattended")
+    m.key("l", "Who answers the installer?")
+    m.key("h", SUMMARY, "Installer        asks you")
+    m.key("l", "Who answers the installer?")
+    m.key("u", "asks nothing")
+    m.key("g", SUMMARY, "Installer        unattended")
+    m.key("i", "Choose an ISO")
+    m.key("3", SUMMARY)
+    assert "unattended" not in m.text(), m.text()
+    m.key("i", "Choose an ISO")
+    m.key("5", SUMMARY)
+    assert "Installer " not in m.text(), m.text()       # Windows wants a product key
+
+
+KEY = "ssh-ed25519 " + "A" * 68 + " me@home"
+
+
+@check("a cloud image asks for a login, presets its system, and its summary shows it all")
+def _():
+    m = menu()
+    m.key("i", "7  " + CLOUD, "disk of 3 GiB")
+    m.key("7", "Name of the guest", "debian12")
+    m.key("web_1." + ENTER, "Login of the new system", "Host name        web-1", "User             admin")
+    m.key("u", "Name of the user")
+    m.key("Joe" + ENTER, "begins with a lower case letter")
+    m.key("b", "Name of the user")
+    m.key(CTRL_U + "root" + ENTER, "ordinary one")
+    m.key("b", "Name of the user")
+    m.key(CTRL_U + "joe" + ENTER, "User             joe")
+    m.field("h", "in its network", "-x", "ends with none of these")
+    m.key("b", "in its network")
+    m.key(CTRL_U + "web7" + ENTER, "Host name        web7")
+    m.field("k", "Public SSH key", "ssh-rsa no", "not a public SSH key")
+    m.key("b", "Public SSH key")
+    m.key(CTRL_U + KEY + ENTER, "SSH key          ssh-ed25519 AAAA")
+    m.field("p", "Password for the new system", "short", "too short")
+    m.key("b", "Password for the new system")
+    m.key("zq7 secret" + ENTER, "no spaces")
+    m.key("b", "Password for the new system")
+    m.key("zq7-secret" + ENTER, "once more")
+    m.key("zq7-secre" + ENTER, "differ")
+    m.key("b", "Password for the new system")
+    m.key("zq7-secret" + ENTER, "once more")
+    m.key("zq7-secret" + ENTER, "Password         set")
+    m.key("g", "Recognised: Debian 12", "a copy of the image", "the system grows into it")
+    m.key("b", "Login of the new system", "User             joe")
+    m.key("b", "Name of the guest")
+    m.key(ENTER, "Login of the new system", "Password         set")
+    m.key("g", "Disk of the guest")
+    m.field("n", "Size of the disk", "2G", "Go on with: new, 2G")
+    m.key("g", "This is what Debian 12 needs", "virtio: fast")
+    m.key("g", "Network of the guest")
+    m.key("0", "Start the guest", "Cloud image      " + DIR[:20], "Login            joe, with a password and an SSH key")
+    m.key("s", "The disk on the image has 3 GiB")
+    m.key("b", "Start the guest")
+    m.key("d", "New disk: size")
+    m.field("n", "Size of the disk", "3G", "Go on with: new, 3G")
+    m.key("g", "Start the guest")
+    m.key("s", "could not be filled from the image")     # the test driver makes no files
+    m.key("b", "Start the guest")
+    m.key("l", "Login of the new system")
+    m.key("b", "Start the guest")
+    m.key("b", "Network of the guest")
+    for screen in ("Machine of the guest", "Disk of the guest", "Login of the new system"):
+        m.key("b", screen)
+    assert b"zq7" not in m.raw, "the password was shown"
+    m.key("b", "Name of the guest")
+    m.key(ESC, "Choose an ISO")
+    m.key("b", MAIN)
+    m.key("d", "Storage pool")
+    assert "web_1" not in m.text(), m.text()
 
 
 @check("without kvm-isoinfo nothing is preset, and all goes on")
@@ -390,6 +520,77 @@ def off_guest(m, name):
     m.key("b", MAIN)
     m.choose_guest(name)
     m.force_off(name)
+
+
+@check("a pool is added, holds a guest's disk, is checked and removed; what is in use stays")
+def _():
+    m = menu()
+    m.key("t", "Storage pools")
+    m.key("p", "Where disks of guests can be")
+    m.key("a", "What kind?")
+    m.key("n", "Name or address of the server")
+    m.key("a b" + ENTER, "only letters, digits")
+    m.key("b", "Name or address of the server")
+    m.key(CTRL_U + "nas.lan" + ENTER, "Choose one, or type another", "1  /testshare")
+    m.key("t", "Folder that the server exports")
+    m.key("guests" + ENTER, "begins with /")
+    m.key("b", "Folder that the server exports")
+    m.key(CTRL_U + "/guests" + ENTER, "Name of the pool on this host", "nfs")
+    m.key("default-pool" + ENTER, "a pool of that name already")
+    m.key("b", "Name of the pool on this host")
+    m.key(CTRL_U + "nas1" + ENTER, "The pool nas1 is open")
+    m.key("b", "2  nas1", "free of")
+    m.key("2", "NFS: a folder of a file server, server nas.lan", "In /var/lib/libvirt/pools/nas1")
+    m.key("c", "The pool nas1 answers", "Disks in it: 0.")
+    m.key("b", "Check that it answers")
+    m.key("r", "Close the pool nas1")
+    m.key("y", "Where disks of guests can be")
+    m.gone("nas1")
+    m.key("a", "What kind?")
+    m.key("l", "2  testvg2")
+    m.key("2", "Name of the pool on this host", "testvg2")
+    m.key(ENTER, "The pool testvg2 is open")
+    m.key("b", "2  testvg2")
+    m.key("b", "Storage pools")
+    m.key("b", MAIN)
+    m.key("i", "Choose an ISO")
+    m.key("3", "Name of the guest")
+    m.key("lvm1" + ENTER, "Disk of the guest", "pool       default-pool")
+    m.key("p", "Where is the disk to be?")
+    m.key("2", "pool       testvg2", "Go on with: new, 8G, raw")
+    m.key("f", "a logical volume, and raw")
+    m.key("b", "Disk of the guest")
+    m.key("g", "Machine of the guest")
+    m.key("g", "Network of the guest")
+    m.key("0", SUMMARY)
+    m.key("s", "console of the guest could not be opened")
+    m.key("b", MAIN)
+    m.choose_guest("lvm1")
+    m.key("e", "/dev/testvg2/lvm1.raw")
+    m.key("b", "Guest lvm1")
+    m.force_off("lvm1")
+    m.key("b", "Choose a guest")
+    m.key("b", MAIN)
+    m.key("t", "Storage pools")
+    m.key("p", "2  testvg2")
+    m.key("2", "In /dev/testvg2")
+    m.key("r", "The guest lvm1 has a disk in the pool testvg2")
+    m.key("b", "In /dev/testvg2")
+    for _ in range(2):
+        m.key("b")
+        m.settle()
+    m.key("b", MAIN)
+    m.choose_guest("lvm1")
+    m.delete_guest("lvm1", "", "/dev/testvg2/lvm1.raw")
+    m.key("d", "Choose a guest")
+    m.gone("lvm1")
+    m.key("b", MAIN)
+    m.key("t", "Storage pools")
+    m.key("p", "2  testvg2")
+    m.key("2", "In /dev/testvg2")
+    m.key("r", "Close the pool")
+    m.key("y", "Where disks of guests can be")
+    m.gone("testvg2")
 
 
 @check("a guest is paused and goes on")

@@ -221,7 +221,8 @@ static bool take_disk(struct clone_job *job, const struct dom_disk *d)
 	char *format;
 
 	if (!vol) {
-		ui_message("Clone", "The disk %s (%s) is in no storage pool, so it cannot be copied here.",
+		ui_message("Clone", d->block ? "The disk %s (%s) is a device, and only disks that are files are copied here." :
+			   "The disk %s (%s) is in no storage pool, so it cannot be copied here.",
 			   d->target, d->source ? d->source : "no file");
 		return false;
 	}

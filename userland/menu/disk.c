@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* disk: volumes of the storage pool: list, create, delete. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "disk.h"
+#include "run.h"
 #include "util.h"
 #include "validate.h"
 #include "xml.h"
@@ -22,8 +24,13 @@ char *disk_format(virStorageVolPtr vol)
 {
 	char *xml = virStorageVolGetXMLDesc(vol, 0);
 	char *format = xml ? xml_attr(xml, NULL, "format", "type") : NULL;
+	virStorageVolInfo info;
 
 	free(xml);
+	if (!virStorageVolGetInfo(vol, &info) && info.type == VIR_STORAGE_VOL_BLOCK) {
+		free(format);
+		return xstrdup("raw");
+	}
 	return format ? format : xstrdup("unknown");
 }
 
@@ -65,11 +72,11 @@ static bool has_room(virStoragePoolPtr pool, const struct disk_spec *spec)
 	want = human_size(spec->size);
 	if (spec->preallocate)
 		ui_message("The disk does not fit", "A disk of %s with all its space allocated does not fit: %s are free in the pool %s. Make it smaller, delete another disk, or let it grow on demand.",
-			   want, have, options.pool);
+			   want, have, virStoragePoolGetName(pool));
 	else
 		answer = ui_confirm("The disk may outgrow its place", "Create it",
 				    "The disk may grow to %s, but only %s are free in the pool %s. It starts small; when the space runs out, the guest is paused until there is room again. Create it all the same?",
-				    want, have, options.pool);
+				    want, have, virStoragePoolGetName(pool));
 	free(have);
 	free(want);
 	return answer;
@@ -89,7 +96,7 @@ bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 	taken = exists(pool, volume);
 	if (taken)
 		ui_message("The disk exists already", "There is a disk %s in the pool %s already, and it stays as it is. Choose another name, or delete that disk first.",
-			   volume, options.pool);
+			   volume, virStoragePoolGetName(pool));
 	free(volume);
 	return !taken && has_room(pool, spec);
 }
@@ -135,7 +142,7 @@ static struct create_job *create_job(virStoragePoolPtr pool, const char *name,
 
 	virStoragePoolRef(pool);
 	*job = (struct create_job){ .pool = pool, .preallocate = preallocate,
-		.xml = xml_volume(name, spec->format, spec->size, preallocate) };
+		.xml = xml_volume(name, spec->format, spec->size, spec->preallocate) };
 	return job;
 }
 
@@ -163,6 +170,71 @@ char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 	free(text);
 	free(name);
 	return path;
+}
+
+struct fill_job {
+	char *argv[13];
+	struct ui_progress progress;
+	volatile pid_t pid;
+	char *output;
+	int status;
+	bool damaged;
+};
+
+/* qemu-img says "(12.34/100%)". */
+static void fill_seen(const char *piece, void *data)
+{
+	const char *at = strrchr(piece, '(');
+	struct fill_job *job = data;
+
+	if (at && strstr(at, "/100%"))
+		job->progress.done = (unsigned long long)(strtod(at + 1, NULL) * 100);
+}
+
+static void fill_work(void *arg)
+{
+	struct fill_job *job = arg;
+	const char *format = job->argv[5];
+	int check = strcmp(format, "qcow2") ? 0 :
+		run_quiet((char *[]){ "qemu-img", "check", "-q", "-f", "qcow2", job->argv[8], NULL });
+
+	/* 3: only that it is larger than need be. A copy would not see that it is cut. */
+	job->damaged = check == 1 || check == 2;
+	if (job->damaged || job->progress.cancel) {
+		job->status = 1;
+		return;
+	}
+	job->status = run_watch(job->argv, fill_seen, job, &job->output, &job->pid);
+}
+
+static void fill_cancel(void *arg)
+{
+	struct fill_job *job = arg;
+
+	if (job->pid > 0)
+		kill(job->pid, SIGTERM);
+}
+
+bool disk_fill(const char *disk, const char *format, const char *image,
+	       const char *image_format)
+{
+	struct fill_job job = { .progress.total = 10000, .argv = {
+		"qemu-img", "convert", "-p", "-n", "-f", (char *)image_format, "-O",
+		(char *)format, (char *)image, (char *)disk } };
+	char *said;
+
+	ui_work("Create a disk", "The disk is being filled from the image.", fill_work,
+		fill_cancel, &job, &job.progress);
+	if (job.damaged) {
+		ui_message("Create a disk", "The image %s is damaged, or was cut short when it was downloaded or copied. Get it again.",
+			   image);
+	} else if (job.status && !job.progress.cancel) {
+		said = strstr(job.output, "qemu-img: ");
+		virt_failed("Create a disk", "The disk could not be filled from the image.",
+			    xstrdup(said ? trim(said) : "the program qemu-img could not be run"));
+	}
+	free(job.output);
+	return !job.status && !job.progress.cancel;
 }
 
 bool disk_choose_format(const char **format)

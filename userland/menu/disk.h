@@ -30,6 +30,12 @@ char *disk_format(virStorageVolPtr vol);
 bool disk_may_create(virStoragePoolPtr pool, const struct disk_spec *spec);
 /* Creates it behind a progress window; its path, or NULL after saying why. */
 char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec);
+/*
+ * Fills a new disk from an image ("qcow2" or "raw") that is no larger, behind a
+ * bar. False: cancelled, or it failed, which has been said; the disk is of no use.
+ */
+bool disk_fill(const char *disk, const char *format, const char *image,
+	       const char *image_format);
 /* Lets the user choose between the formats; false: went back. */
 bool disk_choose_format(const char **format);
 /* Asks for a size; false: went back. */

@@ -334,7 +334,7 @@ static void change_disc(virDomainPtr dom, struct xml_cd *disc, const char *done)
 
 static void insert(virDomainPtr dom)
 {
-	char *path = iso_choose(""), *problem, *done;
+	char *path = iso_choose("", false), *problem, *done;
 	struct xml_cd disc = { .path = path };
 	struct iso_info info;
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * install: make a guest and install a system on it from an ISO.
+ * install: make a guest, from an ISO that installs a system or from a cloud image.
  *
  * Steps one after the other, each with a sensible value, so that choosing the ISO
  * and going on is enough; Back leads to the step before. The last step shows all
  * of it, and every row of it can still be changed. When libosinfo recognises the
- * ISO, its system's needs are the defaults. Nothing is made until Start: that checks
+ * ISO, its system's needs are the defaults. A cloud image is a disk with a system on
+ * it, which asks for a login in a step of its own. The guest's disk is a copy of it,
+ * not a layer on top: so the image can be replaced or deleted, and the guest's disk
+ * be any format, moved and cloned like others. Nothing is made until Start: that checks
  * everything again, makes the disk, defines the guest, starts it paused, and lets
  * it go once its console is connected. When a step of that fails, what was made
  * before is named, and is removed only if the user says so.
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "console.h"
 #include "disk.h"
@@ -21,8 +25,10 @@
 #include "host.h"
 #include "install.h"
 #include "iso.h"
+#include "pools.h"
 #include "preset.h"
 #include "run.h"
+#include "seed.h"
 #include "settings.h"
 #include "ui.h"
 #include "util.h"
@@ -35,7 +41,11 @@ struct sheet {
 	char *name;
 	bool name_typed;
 	char *iso;		/* "" until chosen */
-	struct preset preset;	/* of that ISO */
+	const char *cloud;	/* it is a disk image of that format; NULL: an ISO */
+	uint64_t cloud_size;	/* of that disk */
+	struct login login;	/* for a cloud image, or */
+	bool unattended;	/* the installer asks nothing */
+	struct preset preset;	/* of that ISO or image */
 	char *volume;		/* path of an existing volume, NULL: a new disk */
 	char *size;
 	const char *format;	/* of the new disk */
@@ -54,6 +64,7 @@ struct flow {
 	virStoragePoolPtr pool;
 	struct sheet s;
 	struct ui_menu summary;
+	bool forward;		/* the last step went on, else back */
 	bool started;
 };
 
@@ -67,12 +78,13 @@ static const char *const device_names[] = {
 
 static bool name_taken(struct flow *f, const char *name)
 {
-	static const char *const formats[] = { "qcow2", "qcow", "raw" };
+	static const char *const formats[] = { "qcow2", "qcow", "raw", NULL };
 	virDomainPtr dom = virDomainLookupByName(f->conn, name);
 	virStorageVolPtr vol = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(formats) && !vol; i++) {
-		char *disk = disk_volume_name(name, formats[i]);
+		char *disk = formats[i] ? disk_volume_name(name, formats[i]) :
+			xasprintf("%s-seed.iso", name);
 
 		vol = virStorageVolLookupByName(f->pool, disk);
 		free(disk);
@@ -171,6 +183,15 @@ static void use_preset(struct flow *f)
 	s->secure_boot = p->wants_tpm && s->uefi && caps.secure_boot;
 }
 
+/* Room for the disk in the cloud image, and for what the guest adds to it. */
+static void fit_cloud(struct sheet *s)
+{
+	uint64_t size;
+
+	if (s->cloud && (parse_disk_size(s->size, &size) || size < s->cloud_size))
+		set_size(s, xasprintf("%lluG", (unsigned long long)(s->cloud_size / GIB + 4)));
+}
+
 static void use_defaults(struct flow *f)
 {
 	struct sheet *s = &f->s;
@@ -182,6 +203,7 @@ static void use_defaults(struct flow *f)
 	s->uefi = s->secure_boot = s->tpm = false;
 	if (s->preset.id)
 		use_preset(f);
+	fit_cloud(s);
 	if (!s->name_typed) {
 		free(s->name);
 		s->name = free_name(f);
@@ -192,6 +214,7 @@ static void sheet_free(struct sheet *s)
 {
 	free(s->name);
 	free(s->iso);
+	seed_free(&s->login);
 	preset_free(&s->preset);
 	free(s->volume);
 	free(s->size);
@@ -222,7 +245,8 @@ static char *network_text(const struct sheet *s)
 static char *disk_text(const struct sheet *s)
 {
 	return s->volume ? xasprintf("existing, %s", strrchr(s->volume, '/') + 1) :
-		xasprintf("new, %s, %s", s->size, s->format);
+		xasprintf("new, %s, %s%s", s->size, s->format,
+			  s->cloud ? ", a copy of the image" : "");
 }
 
 struct isoinfo_job {
@@ -268,13 +292,13 @@ static void recognise(struct sheet *s, bool bootable)
 /* True: an image has been chosen, perhaps the same as before. */
 static bool edit_iso(struct flow *f)
 {
-	char *path = iso_choose(f->s.iso), *problem;
+	char *path = iso_choose(f->s.iso, true), *problem;
 	struct iso_info info;
 	bool same;
 
 	if (!path)
 		return false;
-	problem = iso_problem(path, &info);
+	problem = image_problem(path, &info);
 	if (problem) {
 		ui_message("ISO image", "%s", problem);
 		free(problem);
@@ -285,7 +309,14 @@ static bool edit_iso(struct flow *f)
 	free(f->s.iso);
 	f->s.iso = path;
 	if (!same) {
-		recognise(&f->s, info.bootable);
+		f->s.cloud = info.disk;
+		f->s.cloud_size = info.volume_size;
+		if (info.disk) {
+			free(f->s.volume);
+			f->s.volume = NULL;
+		}
+		recognise(&f->s, info.bootable || info.disk);
+		f->s.unattended = false;
 		use_defaults(f);
 	}
 	return true;
@@ -299,6 +330,37 @@ static bool edit_name(struct flow *f)
 	return done;
 }
 
+static bool choose_format(struct flow *f)
+{
+	if (!virt_pool_is_lvm(f->pool))
+		return disk_choose_format(&f->s.format);
+	ui_message("Disk format", "A disk in a volume group is a logical volume, and raw.");
+	return false;
+}
+
+static bool choose_pool(struct flow *f)
+{
+	if (!pools_choose(f->conn, &f->pool))
+		return false;
+	if (virt_pool_is_lvm(f->pool))
+		f->s.format = "raw";
+	return true;
+}
+
+/* The disks of an iSCSI target are made on its server. */
+static bool disk_is_chosen(struct flow *f)
+{
+	char *type = virt_pool_type(f->pool);
+	bool fine = f->s.volume || strncmp(type, "iscsi", 5);
+
+	free(type);
+	if (!fine)
+		ui_message("Disk of the guest", f->s.cloud ?
+			   "The disks in this pool are made on its server, so none can be made from a cloud image. Choose another pool with P." :
+			   "The disks in this pool are made on its server: choose one of those in the list, or another pool with P.");
+	return fine;
+}
+
 /* One round of the menu of disks: a step. */
 static int disk_once(struct flow *f, struct ui_menu *menu, char **paths)
 {
@@ -308,40 +370,46 @@ static int disk_once(struct flow *f, struct ui_menu *menu, char **paths)
 	if (row < 0)
 		return STEP_BACK;
 	if (row == 0)
-		return STEP_NEXT;
+		return disk_is_chosen(f) ? STEP_NEXT : STEP_STAY;
 	if (row == 1 && !disk_ask_size(&s->size))
 		return STEP_STAY;
-	if (row == 2 && !disk_choose_format(&s->format))
+	if (row == 2 && !choose_format(f))
+		return STEP_STAY;
+	if (row == 3 && !choose_pool(f))
 		return STEP_STAY;
 	free(s->volume);
-	s->volume = row > 2 ? xstrdup(paths[row - 3]) : NULL;
-	return row > 2 ? STEP_NEXT : STEP_STAY;
+	s->volume = row > 3 ? xstrdup(paths[row - 4]) : NULL;
+	return row > 3 ? STEP_NEXT : STEP_STAY;
 }
 
 static int step_disk(struct flow *f)
 {
 	struct ui_menu menu = { .title = "Disk of the guest" };
-	char *room = human_size(virt_pool_free(f->pool)), *disk, **paths;
+	char *room, *disk, **paths = NULL;
 	int n, step;
 
 	do {
-		menu.text = xasprintf("%s%s%sA new disk is made when the installation starts; %s are free. Disks that no guest has can be used instead.",
+		room = human_size(virt_pool_free(f->pool));
+		menu.text = xasprintf("%s%s%sA new disk is made when the installation starts; %s are free. %s",
 				      f->s.preset.name ? "Recognised: " : "",
 				      f->s.preset.name ? f->s.preset.name : "",
-				      f->s.preset.name ? ". " : "", room);
+				      f->s.preset.name ? ". " : "", room, f->s.cloud ?
+				      "It is a copy of the cloud image, and may be larger: the system grows into it." :
+				      "Disks that no guest has can be used instead.");
 		disk = disk_text(&f->s);
 		ui_menu_clear(&menu);
 		ui_menu_add(&menu, 'g', "Go on with: %s", disk);
 		ui_menu_add(&menu, 'n', "New disk: size       %s", f->s.size);
 		ui_menu_add(&menu, 'f', "New disk: format     %s", f->s.format);
-		n = disk_add_unused(&menu, f->conn, f->pool, &paths);
+		ui_menu_add(&menu, 'p', "New disk: pool       %s", virStoragePoolGetName(f->pool));
+		n = f->s.cloud ? 0 : disk_add_unused(&menu, f->conn, f->pool, &paths);
 		step = disk_once(f, &menu, paths);
 		disk_free_paths(paths, n);
 		free(disk);
+		free(room);
 		free((char *)menu.text);
 	} while (step == STEP_STAY);
 	ui_menu_clear(&menu);
-	free(room);
 	return step;
 }
 
@@ -443,25 +511,25 @@ static void add_machine_rows(struct ui_menu *menu, const struct sheet *s)
 	ui_menu_add(menu, 'a', "Acceleration     %s", acceleration_text(s));
 }
 
-static void edit_machine(struct flow *f, int row)
+static void edit_machine(struct flow *f, int key)
 {
-	switch (row) {
-	case 0:
+	switch (key) {
+	case 'm':
 		settings_ask_memory(&f->s.memory_mib);
 		break;
-	case 1:
+	case 'c':
 		settings_ask_cpus(max_cpus(f), &f->s.cpus);
 		break;
-	case 2:
+	case 'f':
 		edit_firmware(f);
 		break;
-	case 3:
+	case 'p':
 		toggle_tpm(f);
 		break;
-	case 4:
+	case 'v':
 		edit_devices(&f->s);
 		break;
-	case 5:
+	case 'a':
 		edit_acceleration(&f->s);
 		break;
 	}
@@ -476,7 +544,8 @@ static char *missing_text(const struct sheet *s)
 	bool secure = p->wants_tpm && !s->secure_boot;
 
 	if (!p->name)
-		return xstrdup("This ISO is not known, so look these over.");
+		return xasprintf("This %s is not known, so look these over.",
+				 s->cloud ? "image" : "ISO");
 	if (!memory && !cpus && !uefi && !tpm && !secure)
 		return xasprintf("This is what %s needs.", p->name);
 	return xasprintf("%s also wants:%s%s%s%s%s.", p->name,
@@ -497,7 +566,8 @@ static int step_machine(struct flow *f)
 		menu.text = missing_text(&f->s);
 		row = ui_menu(&menu);
 		free((char *)menu.text);
-		edit_machine(f, row - 1);
+		if (row > 0)
+			edit_machine(f, menu.items[row].key);
 	} while (row > 0);
 	ui_menu_clear(&menu);
 	return row == 0 ? STEP_NEXT : STEP_BACK;
@@ -506,6 +576,57 @@ static int step_machine(struct flow *f)
 static int step_iso(struct flow *f)
 {
 	return edit_iso(f) ? STEP_NEXT : STEP_BACK;
+}
+
+static void use_host(struct sheet *s)
+{
+	if (s->login.host_typed)
+		return;
+	free(s->login.host);
+	s->login.host = login_host(s->name);
+}
+
+static int ask_unattended(struct sheet *s)
+{
+	char *text = xasprintf("The installer of %s then asks nothing: it erases the guest's disk and uses all of it, for a small system in English with an SSH server, and gets packages from the Internet where it needs them. root has this password; other users are made later.",
+			       s->preset.name);
+
+	s->unattended = seed_ask(&s->login, "Unattended installation", text, true);
+	free(text);
+	return s->unattended ? STEP_NEXT : STEP_STAY;
+}
+
+static int step_installer(struct sheet *s)
+{
+	struct ui_menu menu = { .title = "Who answers the installer?", .at = s->unattended,
+		.text = "libosinfo knows the answers to this installer's questions." };
+	int row;
+
+	ui_menu_add(&menu, 'h', "By hand: the installer asks you");
+	ui_menu_add(&menu, 'u', "Unattended: password and host name are asked here");
+	row = ui_menu(&menu);
+	ui_menu_clear(&menu);
+	if (row == 1)
+		return ask_unattended(s);
+	if (row == 0)
+		s->unattended = false;
+	return row < 0 ? STEP_BACK : STEP_NEXT;
+}
+
+/* Only a cloud image and an installer that can be answered have this step. */
+static int step_login(struct flow *f)
+{
+	struct login *l = &f->s.login;
+
+	use_host(&f->s);
+	if (!f->s.cloud && f->s.preset.unattended)
+		return step_installer(&f->s);
+	if (!f->s.cloud)
+		return f->forward ? STEP_NEXT : STEP_BACK;
+	return seed_ask(l, "Login of the new system", f->s.preset.no_cloud_init ?
+			"This image has no cloud-init, so this user will not be made: log in as its maker says (often root, without a password), or choose another image." :
+			"The system on a cloud image has no login yet. cloud-init in it makes this user at the first start, who may become root with sudo.",
+			false) ? STEP_NEXT : STEP_BACK;
 }
 
 static int step_name(struct flow *f)
@@ -517,6 +638,7 @@ static int step_network(struct flow *f)
 {
 	return settings_ask_network(&f->s.network, &f->s.bridge) ? STEP_NEXT : STEP_BACK;
 }
+
 static bool name_is_free(virConnectPtr conn, const char *name)
 {
 	virDomainPtr dom = virDomainLookupByName(conn, name);
@@ -529,11 +651,31 @@ static bool name_is_free(virConnectPtr conn, const char *name)
 	return false;
 }
 
+/* It may have been replaced since it was chosen. */
+static bool cloud_is_fine(struct sheet *s, const struct iso_info *info)
+{
+	char *need = human_size(info->volume_size);
+	uint64_t size;
+	bool fits = !parse_disk_size(s->size, &size) && size >= info->volume_size;
+
+	s->cloud = info->disk;
+	s->cloud_size = info->volume_size;
+	if (!s->cloud)
+		ui_message("Cloud image", "%s is an ISO image now. Choose it once more with I.", s->iso);
+	else if (!fits)
+		ui_message("Disk size", "The disk on the image has %s, so the guest's disk cannot be smaller. Choose another size with D.",
+			   need);
+	free(need);
+	return s->cloud && fits;
+}
+
 static bool iso_is_fine(struct sheet *s, struct guest *g)
 {
 	struct iso_info info;
-	char *problem = iso_problem(s->iso, &info);
+	char *problem = s->cloud ? image_problem(s->iso, &info) : iso_problem(s->iso, &info);
 
+	if (!problem && s->cloud)
+		return cloud_is_fine(s, &info);
 	if (!problem)
 		problem = iso_reach_problem(s->iso, &g->iso_relabel);
 	if (problem) {
@@ -592,6 +734,15 @@ static bool network_is_fine(struct sheet *s, virConnectPtr conn)
 	return answer;
 }
 
+static bool unattended_is_fine(const struct sheet *s)
+{
+	if (s->unattended && s->secure_boot)
+		ui_message("Unattended", "With Secure Boot only the firmware may start the installer. Choose UEFI or BIOS with F, or install by hand.");
+	else
+		return true;
+	return false;
+}
+
 /*
  * May the chosen volume be used, and is it blank? A disk that holds something
  * might boot, so the CD has to come first once.
@@ -646,7 +797,8 @@ static bool use_volume(virConnectPtr conn, const struct sheet *s, struct guest *
 static bool make_disk(virConnectPtr conn, virStoragePoolPtr pool,
 		      const struct sheet *s, struct guest *g, bool *used)
 {
-	struct disk_spec spec = { .name = s->name, .format = s->format };
+	struct disk_spec spec = { .name = s->name, .format = s->format,
+				  .preallocate = virt_pool_is_lvm(pool) };
 
 	*used = false;
 	if (s->volume)
@@ -666,6 +818,8 @@ struct start_job {
 	char *xml;
 	bool uefi;
 	bool cd_once;		/* boots the CD first, this once */
+	char *boot;		/* or the kernel and initrd in that folder; and */
+	char *line;		/* with that command line */
 	bool paused;
 	virDomainPtr dom;
 	bool started;
@@ -678,12 +832,18 @@ struct start_job {
  */
 static bool start_once(struct start_job *job, unsigned int flags)
 {
-	char *xml = virt_xml(job->dom);
+	char *xml = virt_xml(job->dom), *kernel;
 	virDomainPtr dom;
 
 	if (!xml)
 		return false;
 	dom_set_boot(&xml, BOOT_CD);
+	if (job->boot) {
+		kernel = xml_text("<kernel>%s/linux</kernel><initrd>%s/initrd</initrd><cmdline>%s</cmdline>",
+				  job->boot, job->boot, job->line);
+		xml_append(&xml, "os", kernel);
+		free(kernel);
+	}
 	xml_replace(&xml, "on_reboot", "<on_reboot>destroy</on_reboot>");
 	dom = virDomainCreateXML(job->conn, xml, flags);
 	free(xml);
@@ -706,10 +866,13 @@ static void start_work(void *arg)
 			!virDomainCreateWithFlags(job->dom, flags);
 	if (!job->started)
 		job->error = virt_error();
+	seed_forget(job->boot);		/* QEMU has read it; a password is in it */
+	job->boot = NULL;
 }
 
 static void start_free(struct start_job *job)
 {
+	free(job->line);
 	if (job->dom)
 		virDomainFree(job->dom);
 	virConnectClose(job->conn);
@@ -729,13 +892,13 @@ static void start_discard(void *arg)
 }
 
 static struct start_job *start_job(virConnectPtr conn, const struct guest *g,
-				   bool cd_once)
+				   bool cd_once, char *boot, char *line)
 {
 	struct start_job *job = xrealloc(NULL, sizeof(*job));
 
 	virConnectRef(conn);
 	*job = (struct start_job){ .conn = conn, .xml = xml_domain(g),
-		.uefi = g->uefi, .cd_once = cd_once,
+		.uefi = g->uefi, .cd_once = cd_once, .boot = boot, .line = line,
 		.paused = g->virt != VIRT_TEST };
 	return job;
 }
@@ -757,6 +920,8 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 {
 	bool new_disk = !s->volume;
 
+	if (s->cloud)
+		unlink(g->iso);
 	if (!job->dom && !new_disk)
 		return;
 	if (!ui_confirm("Clean up", "Remove them",
@@ -789,11 +954,11 @@ static void offer_disk_start(virDomainPtr dom)
 		console_run(dom, true);
 }
 
-/* True: the guest was started, or is still being started. */
+/* True: the guest was started, or is still being started. Takes boot and line. */
 static bool start_guest(virConnectPtr conn, const struct sheet *s,
-			const struct guest *g, bool cd_once)
+			const struct guest *g, bool cd_once, char *boot, char *line)
 {
-	struct start_job *job = start_job(conn, g, cd_once);
+	struct start_job *job = start_job(conn, g, cd_once, boot, line);
 	bool started;
 
 	if (!ui_busy("Install a guest", "The guest is being started.", start_work,
@@ -823,7 +988,12 @@ static bool start_guest(virConnectPtr conn, const struct sheet *s,
 static bool connect_again(struct flow *f)
 {
 	virConnectPtr now = virt();
-	virStoragePoolPtr its = now && now != f->conn ? virt_pool(now) : NULL;
+	virStoragePoolPtr its = NULL;
+
+	if (now && now != f->conn) {
+		its = virStoragePoolLookupByName(now, virStoragePoolGetName(f->pool));
+		its = its ? its : virt_pool(now);
+	}
 
 	if (its) {
 		virStoragePoolFree(f->pool);
@@ -831,6 +1001,34 @@ static bool connect_again(struct flow *f)
 		f->conn = now;
 	}
 	return now && now == f->conn;
+}
+
+/* The copy of a cloud image, and the CD with the login. */
+static bool fill_disk(struct flow *f, struct guest *g)
+{
+	struct sheet *s = &f->s;
+
+	g->iso_relabel = true;		/* nobody else may read it */
+	if (disk_fill(g->disk, g->format, s->iso, s->cloud))
+		g->iso = seed_write(f->pool, s->name, &s->login);
+	if (!g->iso)
+		delete_volume(f->conn, g->disk);
+	return g->iso;
+}
+
+/* What the new system is told: on a CD, or in the installer's initrd. */
+static bool prepare(struct flow *f, struct guest *g, char **boot, char **line)
+{
+	struct sheet *s = &f->s;
+
+	if (s->cloud)
+		return fill_disk(f, g);
+	if (!s->unattended)
+		return true;
+	*boot = seed_installer(s->iso, xml_disk_device(s->devices), &s->login, line);
+	if (!*boot && !s->volume)
+		delete_volume(f->conn, g->disk);
+	return *boot;
 }
 
 /* Checks all, asks where in doubt, and goes. True: leave the flow. */
@@ -843,15 +1041,22 @@ static bool install(struct flow *f)
 			   .devices = s->devices,
 			   .no_apic = s->virt == VIRT_KVM && !host_has_apic() };
 	bool started, used;
+	char *boot = NULL, *line = NULL;
 
+	use_host(s);
+	if (s->cloud && !*s->login.password && !*s->login.key && step_login(f) != STEP_NEXT)
+		return false;
 	if (!name_is_free(f->conn, s->name) || !iso_is_fine(s, &g) ||
 	    !acceleration_is_fine(s) || !memory_is_fine(s) ||
-	    !network_is_fine(s, f->conn) ||
+	    !network_is_fine(s, f->conn) || !unattended_is_fine(s) ||
 	    !make_disk(f->conn, f->pool, s, &g, &used))
 		return false;
 	g.network = s->network;
 	g.bridge = s->bridge;
-	started = start_guest(f->conn, s, &g, used);
+	started = prepare(f, &g, &boot, &line) &&
+		start_guest(f->conn, s, &g, used || boot, boot, line);
+	if (s->cloud)
+		free((char *)g.iso);
 	free((char *)g.disk);
 	free((char *)g.format);
 	return started;
@@ -859,36 +1064,47 @@ static bool install(struct flow *f)
 
 static void summary_rows(struct ui_menu *menu, const struct sheet *s)
 {
-	char *network = network_text(s), *disk = disk_text(s);
+	char *network = network_text(s), *disk = disk_text(s), *login = seed_text(&s->login);
 
 	ui_menu_clear(menu);
-	ui_menu_add(menu, 's', "Start the installation");
+	ui_menu_add(menu, 's', s->cloud ? "Start the guest" : "Start the installation");
 	ui_menu_add(menu, 'n', "Name             %s", s->name);
-	ui_menu_add(menu, 'i', "ISO              %s", s->iso);
+	ui_menu_add(menu, 'i', "%-16s %s", s->cloud ? "Cloud image" : "ISO", s->iso);
+	if (s->cloud)
+		ui_menu_add(menu, 'l', "Login            %s", login);
+	else if (s->preset.unattended)
+		ui_menu_add(menu, 'l', "Installer        %s", s->unattended ?
+			    "unattended" : "asks you");
 	ui_menu_add(menu, 'd', "Disk             %s", disk);
 	ui_menu_add(menu, 't', "Network          %s", network);
 	add_machine_rows(menu, s);
+	free(login);
 	free(network);
 	free(disk);
 }
 
 static void summary_edit(struct flow *f, int row)
 {
-	switch (row) {
-	case 1:
+	int key = f->summary.items[row].key;
+
+	switch (key) {
+	case 'n':
 		edit_name(f);
 		break;
-	case 2:
+	case 'i':
 		edit_iso(f);
 		break;
-	case 3:
+	case 'l':
+		step_login(f);
+		break;
+	case 'd':
 		step_disk(f);
 		break;
-	case 4:
+	case 't':
 		step_network(f);
 		break;
 	default:
-		edit_machine(f, row - 5);
+		edit_machine(f, key);
 	}
 }
 
@@ -898,7 +1114,7 @@ static int step_summary(struct flow *f)
 	struct ui_menu *menu = &f->summary;
 	int row;
 
-	menu->title = "Install a guest from an ISO";
+	menu->title = f->s.cloud ? "A guest from a cloud image" : "Install a guest from an ISO";
 	menu->text = f->s.preset.name ?
 		xasprintf("%s, as follows. Nothing is made before you start.", f->s.preset.name) :
 		xstrdup("Nothing is made before you start. A letter changes its row.");
@@ -918,20 +1134,24 @@ static int step_summary(struct flow *f)
 
 void install_screen(void)
 {
-	static int (*const steps[])(struct flow *) = { step_iso, step_name,
+	static int (*const steps[])(struct flow *) = { step_iso, step_name, step_login,
 		step_disk, step_machine, step_network, step_summary };
 	struct flow f = { .conn = virt(), .s = { .format = "qcow2", .network = true } };
-	int at = 0;
+	int at = 0, step;
 
 	f.pool = f.conn ? virt_pool(f.conn) : NULL;
 	if (!f.pool)
 		return;
 	host_detect();
 	f.s.iso = xstrdup("");
+	seed_defaults(&f.s.login);
 	f.s.virt = virt_is_test(f.conn) ? VIRT_TEST : VIRT_KVM;
 	use_defaults(&f);
-	while (at >= 0 && !f.started)
-		at += steps[at](&f);
+	while (at >= 0 && !f.started) {
+		step = steps[at](&f);
+		f.forward = step != STEP_BACK;
+		at += step;
+	}
 	ui_menu_clear(&f.summary);
 	sheet_free(&f.s);
 	virStoragePoolFree(f.pool);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * iso: is this file a whole, bootable CD or DVD image?
+ * iso: is this file a whole, bootable CD or DVD image, or a disk to start from?
  *
  * An ISO 9660 image has volume descriptors of 2048 bytes from sector 16 on, each
  * with the mark "CD001". The primary one (type 1) says how long the volume is:
@@ -9,6 +9,11 @@
  * El Torito 1.0 figure 7.) Installers of Windows keep their files in a UDF volume
  * beside an ISO 9660 one of a few sectors; its anchor in sector 256 leads to the
  * partition, whose end the file must reach. (ECMA-167 3/10.2 and 3/10.5.)
+ *
+ * Disks come as qcow2 (QEMU's docs/interop/qcow2.rst) or raw, with the mark of a
+ * boot sector. What they are is read here and told to QEMU, which so never guesses:
+ * a raw disk could otherwise pose as a qcow2 one that lies on top of any file of
+ * this host.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -151,14 +156,72 @@ static void read_udf(int fd, struct iso_info *info)
 	}
 }
 
-static char *content_problem(int fd, const char *path, struct iso_info *info)
+static uint64_t be(const unsigned char *p, int bytes)
+{
+	uint64_t n = 0;
+
+	while (bytes--)
+		n = n << 8 | *p++;
+	return n;
+}
+
+static char *qcow2_problem(const unsigned char *d, const char *path)
+{
+	uint64_t version = be(d + 4, 4);
+
+	if (version != 2 && version != 3)
+		return xasprintf("%s is a disk image of a version that is not known. Convert it with qemu-img to qcow2.",
+				 path);
+	if (be(d + 8, 8) || (version == 3 && be(d + 72, 8) & 4))
+		return xasprintf("%s is only a part of a disk image: the rest is in another file. Get the whole image.",
+				 path);
+	return be(d + 32, 4) ? xasprintf("%s is an encrypted disk image. Decrypt it with qemu-img first.",
+					 path) : NULL;
+}
+
+/* Sets info->disk, if it is one. */
+static char *read_disk(int fd, const char *path, struct iso_info *info)
+{
+	static const struct { const char *magic; int n; } packed[] = {
+		{ "\x1f\x8b", 2 }, { "\xfd" "7zXZ", 5 }, { "BZh", 3 }, { "PK\3\4", 4 },
+		{ "\x28\xb5\x2f\xfd", 4 } };
+	unsigned char d[512];
+
+	if (pread(fd, d, sizeof(d), 0) != sizeof(d))
+		return NULL;
+	if (!memcmp(d, "QFI\xfb", 4)) {
+		info->disk = "qcow2";
+		info->volume_size = be(d + 24, 8);
+		return qcow2_problem(d, path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(packed); i++)
+		if (!memcmp(d, packed[i].magic, packed[i].n))
+			return xasprintf("%s is compressed. Unpack it first, in a shell (gunzip, unxz, bunzip2, unzstd), and choose what comes out.",
+					 path);
+	if (d[510] == 0x55 && d[511] == 0xaa && !info->block) {
+		info->disk = "raw";
+		info->volume_size = info->size;
+	}
+	return NULL;
+}
+
+static char *content_problem(int fd, const char *path, struct iso_info *info,
+			     bool disks)
 {
 	bool primary = read_descriptors(fd, info);
+	char *problem;
 
 	if (!primary && errno)
 		return open_problem(path, errno);
 	if (primary)
 		read_udf(fd, info);
+	if (!primary && disks) {
+		problem = read_disk(fd, path, info);
+		if (problem || info->disk)
+			return problem;
+		return xasprintf("%s is neither an ISO image nor a disk image (qcow2 or raw) with a boot sector. If it came by download, download it again.",
+				 path);
+	}
 	if (!primary)
 		return xasprintf("%s is not an ISO image: it has no ISO 9660 volume descriptor. Choose the .iso file of an installer; if it came by download, download it again.",
 				 path);
@@ -185,7 +248,7 @@ static bool path_is_text(const char *path)
 	return true;
 }
 
-char *iso_problem(const char *path, struct iso_info *info)
+static char *find_problem(const char *path, struct iso_info *info, bool disks)
 {
 	char *problem;
 	int fd;
@@ -204,9 +267,19 @@ char *iso_problem(const char *path, struct iso_info *info)
 		return open_problem(path, errno);
 	problem = size_of(fd, path, info);
 	if (!problem)
-		problem = content_problem(fd, path, info);
+		problem = content_problem(fd, path, info, disks);
 	close(fd);
 	return problem;
+}
+
+char *iso_problem(const char *path, struct iso_info *info)
+{
+	return find_problem(path, info, false);
+}
+
+char *image_problem(const char *path, struct iso_info *info)
+{
+	return find_problem(path, info, true);
 }
 
 /* In a child that took on the user's identity: may it read, enter…? */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* iso: is this file a whole, bootable CD or DVD image? */
+/* iso: is this file a whole, bootable CD or DVD image, or a disk to start from? */
 #ifndef KVM_MENU_ISO_H
 #define KVM_MENU_ISO_H
 
@@ -12,13 +12,22 @@ struct iso_info {
 	char label[33];
 	bool block;		/* a device, such as /dev/sr0 */
 	bool bootable;		/* has an El Torito boot record */
+	const char *disk;	/* it is a disk image: "qcow2" or "raw"; NULL: an ISO */
 };
+
+/* What such files are called, for glob() with GLOB_BRACE. */
+#define IMAGE_NAMES "*.{[iI][sS][oO],qcow2,img,raw}"
 
 /*
  * Returns NULL when path is a readable, complete ISO 9660 image; else a sentence
  * that says what is wrong and what to do, to be freed.
  */
 char *iso_problem(const char *path, struct iso_info *info);
+/*
+ * The same, and images of a disk with a system on it (cloud images) are fine as
+ * well: info->disk and info->volume_size, the size of that disk.
+ */
+char *image_problem(const char *path, struct iso_info *info);
 
 /*
  * Can the user that guests run as reach the file? NULL: yes. Else a sentence, to

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * isolist: which ISO images are there to choose from?
+ * isolist: which ISO images, and images of disks, are there to choose from?
  *
  * Looked for in the folder for ISO images, on the live medium, among the
  * storage pool's volumes and in the optical drives.
@@ -36,7 +36,7 @@ static void add_glob(struct list *list, const char *dir, const char *pattern)
 	char *full = xasprintf("%s/%s", dir, pattern);
 	glob_t found;
 
-	if (!glob(full, 0, NULL, &found)) {
+	if (!glob(full, GLOB_BRACE, NULL, &found)) {
 		for (size_t i = 0; i < found.gl_pathc; i++)
 			add(list, found.gl_pathv[i]);
 		globfree(&found);
@@ -65,14 +65,16 @@ static void add_volumes(struct list *list)
 		virStoragePoolFree(pool);
 }
 
-static void find(struct list *list)
+static void find(struct list *list, bool disks)
 {
 	static const char *const medium[] = {
 		"/run/live/medium/iso", "/usr/lib/live/mount/medium/iso" };
 
-	add_glob(list, options.iso_dir, "*.[iI][sS][oO]");
+	const char *names = disks ? IMAGE_NAMES : "*.[iI][sS][oO]";
+
+	add_glob(list, options.iso_dir, names);
 	for (size_t i = 0; i < ARRAY_SIZE(medium); i++)
-		add_glob(list, medium[i], "*.[iI][sS][oO]");
+		add_glob(list, medium[i], names);
 	add_volumes(list);
 	add_glob(list, "/dev", "sr[0-9]*");
 }
@@ -82,14 +84,16 @@ static char *row(const char *path)
 {
 	const char *base = strrchr(path, '/');
 	struct iso_info info;
-	char *problem = iso_problem(path, &info);
-	char *size = human_size(info.size), *text;
+	char *problem = image_problem(path, &info);
+	char *size = human_size(info.size), *disk = human_size(info.volume_size), *text;
 
 	base = info.block || !base ? path : base + 1;
-	text = xasprintf("%-30.30s %9s  %.20s", base, size,
-			 !problem ? info.label :
+	text = xasprintf("%-30.30s %9s  %s%.20s", base, size,
+			 !problem && info.disk ? "disk of " : "",
+			 !problem ? info.disk ? disk : info.label :
 			 strstr(problem, "truncated") ? "TRUNCATED" :
 			 strstr(problem, "no disc") ? "(no disc)" : "NOT USABLE");
+	free(disk);
 	free(problem);
 	free(size);
 	return text;
@@ -99,7 +103,7 @@ static char *type_path(const char *current)
 {
 	char *path = xstrdup(current);
 
-	if (ui_input("ISO image", "Full path of the ISO image or the CD drive, for example /dev/sr0.", &path))
+	if (ui_input("ISO image", "Full path of the ISO image, the disk image or the CD drive, for example /dev/sr0.", &path))
 		return path;
 	free(path);
 	return NULL;
@@ -128,16 +132,17 @@ static char *choose(struct ui_menu *menu, struct list *list,
 	return at < 0 ? NULL : xstrdup(list->paths[at - 1]);
 }
 
-char *iso_choose(const char *current)
+char *iso_choose(const char *current, bool disks)
 {
-	struct ui_menu menu = { .title = "Choose an ISO", .at = 1 };
+	struct ui_menu menu = { .at = 1, .title = disks ?
+		"Choose an ISO or a cloud image" : "Choose an ISO" };
 	struct list list = { NULL, 0 };
 	char *path;
 
-	find(&list);
+	find(&list, disks);
 	menu.text = xasprintf(list.n ?
 			      "%sMore images appear here when copied to %s." :
-			      "%sNo ISO image was found. Copy one to %s, insert a CD, or type a path.",
+			      "%sNo image was found. Copy one to %s, insert a CD, or type a path.",
 			      host_kvm_ready() ? "" :
 			      "Guests run on KVM, which is not usable here; they can be emulated, slowly. ",
 			      options.iso_dir);

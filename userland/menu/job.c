@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* job: a run of one of our programs, in a thread of its own behind a window. */
 #include <ctype.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,25 @@ void job_work(void *arg)
 	struct job *job = arg;
 
 	job->status = run_feed(job->argv, job->input, &job->output, &job->pid);
+}
+
+static void job_cancel(void *arg)
+{
+	struct job *job = arg;
+
+	if (job->pid > 0)
+		kill(job->pid, SIGTERM);
+}
+
+void job_wait(struct job *job, const char *title, const char *text)
+{
+	struct ui_progress progress = { 0 };
+
+	ui_work(title, text, job_work, job_cancel, job, &progress);
+	if (progress.cancel && job->status) {
+		free(job->output);
+		job->output = xstrdup("it was cancelled.");
+	}
 }
 
 const char *job_said(struct job *job)

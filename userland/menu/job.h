@@ -19,6 +19,8 @@ void job_add(struct job *job, const char *word);
 void job_free(void *job);
 /* For ui_busy() and pthread_create(). */
 void job_work(void *job);
+/* Runs it behind a window to its end; Cancel ends it. */
+void job_wait(struct job *job, const char *title, const char *text);
 /* The last sentence in its output, without the program's name in front. */
 const char *job_said(struct job *job);
 /* Runs it behind a window and shows that sentence; frees the job. */

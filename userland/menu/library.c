@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * library: the ISO images that guests are installed from.
+ * library: the ISO and cloud images that guests are made from.
  *
  * kvm-live-iso(8) downloads, checks and copies; it is asked here, and how far it is
- * shows from the size of the file that it writes (NAME.iso.part, beside NAME.iso.part.size,
- * which holds what the size will be). A transfer goes on while other screens are
+ * shows from the size of the file that it writes (NAME.part, beside NAME.part.size, which
+ * holds what the size will be). A transfer goes on while other screens are
  * shown; there is one at a time.
  */
 #include <glob.h>
@@ -18,6 +18,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "iso.h"
 #include "job.h"
 #include "library.h"
 #include "ui.h"
@@ -115,9 +116,9 @@ static char *room_text(void)
 	char *room, *text;
 
 	if (statvfs(options.iso_dir, &fs))
-		return xasprintf("ISO images are kept in %s.", options.iso_dir);
+		return xasprintf("Images are kept in %s.", options.iso_dir);
 	room = human_size((uint64_t)fs.f_bavail * fs.f_frsize);
-	text = xasprintf("ISO images are kept in %s, where %s are free. %s", options.iso_dir,
+	text = xasprintf("Images are kept in %s, where %s are free. %s", options.iso_dir,
 			 room, "Choose one to delete it.");
 	free(room);
 	return text;
@@ -128,8 +129,8 @@ static void download(void)
 	char *url = xstrdup(""), *sum = xstrdup("");
 	struct job *job;
 
-	if (ui_input("Download an ISO", "Address of the ISO, for example https://example.org/some.iso. A download that was cut short goes on where it stopped.", &url) &&
-	    ui_input("Download an ISO", "Its SHA-256 or SHA-512, as the site that offers it says. Empty: it is not checked.", &sum)) {
+	if (ui_input("Download an image", "Address of the ISO or cloud image (.iso, .qcow2, .img, .raw), for example https://example.org/some.iso. A download that was cut short goes on where it stopped.", &url) &&
+	    ui_input("Download an image", "Its SHA-256 or SHA-512, as the site that offers it says. Empty: it is not checked.", &sum)) {
 		job = job_new(PROGRAM, "get");
 		job_add(job, url);
 		if (*sum)
@@ -186,7 +187,7 @@ static void import(void)
 	if (device) {
 		job = job_new(PROGRAM, "find");
 		job_add(job, device);
-		path = choose_row("Import from a USB stick", "There is no ISO image (.iso) on this stick.", job, 1);
+		path = choose_row("Import from a USB stick", "There is no image (.iso, .qcow2, .img, .raw) on this stick.", job, 1);
 	}
 	if (path) {
 		job = job_new(PROGRAM, "import");
@@ -204,10 +205,10 @@ static void delete_iso(const char *path)
 	virConnectPtr conn = virt_quiet();
 	char *user = conn ? virt_disk_user(conn, path, NULL) : NULL;
 
-	if (ui_confirm("Delete an ISO", "Delete it", "Delete the ISO %s?%s%s%s", name,
+	if (ui_confirm("Delete an image", "Delete it", "Delete the image %s?%s%s%s", name,
 		       user ? "\nIt is in the CD drive of the guest " : "", user ? user : "",
 		       user ? "." : "") && unlink(path))
-		ui_message("Delete an ISO", "%s could not be deleted.", path);
+		ui_message("Delete an image", "%s could not be deleted.", path);
 	free(user);
 }
 
@@ -237,7 +238,7 @@ static bool screen_holds(const struct ui_menu *menu)
 /* One round. False: the user goes back. */
 static bool screen_once(struct ui_menu *menu)
 {
-	char *pattern = xasprintf("%s/*.[iI][sS][oO]", options.iso_dir);
+	char *pattern = xasprintf("%s/" IMAGE_NAMES, options.iso_dir);
 	glob_t found = { 0 };
 	bool busy = transfer.job;
 	int row;
@@ -246,10 +247,10 @@ static bool screen_once(struct ui_menu *menu)
 	if (busy) {
 		ui_menu_add(menu, 's', "Stop the transfer");
 	} else {
-		ui_menu_add(menu, 'd', "Download an ISO");
-		ui_menu_add(menu, 'i', "Import an ISO from a USB stick");
+		ui_menu_add(menu, 'd', "Download an image");
+		ui_menu_add(menu, 'i', "Import an image from a USB stick");
 	}
-	glob(pattern, 0, NULL, &found);
+	glob(pattern, GLOB_BRACE, NULL, &found);
 	free(pattern);
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		char *size = human_size(file_size(found.gl_pathv[i]));

@@ -190,7 +190,7 @@ static void main_menu(void)
 		storage_screen, library_screen, shell_screen, power_screen };
 	int row;
 
-	ui_menu_add(&menu, 'i', "Install a guest from an ISO");
+	ui_menu_add(&menu, 'i', "Install a guest from an ISO or a cloud image");
 	ui_menu_add(&menu, 'g', "Guests: start, stop, console, delete");
 	ui_menu_add(&menu, 'd', "Disks: create, delete");
 	ui_menu_add(&menu, 'h', "Host: can it run guests, and what has it got");

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cloud.h"
 #include "dom.h"
 #include "iso.h"
 #include "json.h"
@@ -558,6 +559,8 @@ static void test_iso(void)
 	ok(says(iso_problem("/dev/null", &info), "neither a file"), "a device that is no disk is refused");
 	ok(says(iso_problem("/tmp/a\tb.iso", &info), "Rename"), "a control character is refused");
 	ok(says(iso_problem("/tmp/\xe4.iso", &info), "Rename"), "a path that is no UTF-8 is refused");
+	ok(says(image_problem(tiny, &info), "neither an ISO"), "what is no disk image either is refused");
+	ok(!image_problem(whole, &info) && !info.disk, "an ISO is no disk image");
 	ok(says(iso_problem("/tmp/\xc3\xa4 none.iso", &info), "There is no file"), "UTF-8 is fine");
 	free(whole);
 	free(data);
@@ -565,6 +568,86 @@ static void test_iso(void)
 	free(tiny);
 	free(empty);
 	free(gone);
+}
+
+/* A file that begins with those bytes, of that length. */
+static char *disk_image(const char *name, const void *head, size_t n, off_t length)
+{
+	char *path = xasprintf("%s/%s", test_dir, name);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+	if (write(fd, head, n) != (ssize_t)n || ftruncate(fd, length))
+		perror(path);
+	close(fd);
+	return path;
+}
+
+static void test_disk_images(void)
+{
+	unsigned char boot[512] = { [510] = 0x55, [511] = 0xaa }, head[112] = "QFI\xfb";
+	struct { const char *what; int at; unsigned char value; const char *word; } bad[] = {
+		{ "a layer on another", 15, 1, "only a part" },
+		{ "one with its data elsewhere", 79, 4, "only a part" },
+		{ "an encrypted one", 35, 2, "encrypted" },
+		{ "one of another version", 7, 9, "version" } };
+	char *path = disk_image("raw.img", boot, sizeof(boot), MIB + 5);
+	struct iso_info info;
+
+	ok(!image_problem(path, &info) && same(info.disk, "raw") &&
+	   info.volume_size == MIB + 5, "a raw disk is accepted");
+	ok(says(iso_problem(path, &info), "not an ISO image"), "but not as an ISO");
+	free(path);
+	head[7] = 3;
+	head[27] = 2;
+	path = disk_image("d.qcow2", head, sizeof(head), 65536);
+	ok(!image_problem(path, &info) && same(info.disk, "qcow2") &&
+	   info.volume_size == 2ull << 32, "a qcow2 disk is accepted, and its size is read");
+	free(path);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		unsigned char d[sizeof(head)];
+
+		memcpy(d, head, sizeof(d));
+		d[bad[i].at] = bad[i].value;
+		path = disk_image("bad.qcow2", d, sizeof(d), 65536);
+		ok(says(image_problem(path, &info), bad[i].word), "%s is refused", bad[i].what);
+		free(path);
+	}
+	path = disk_image("a.img.xz", "\xfd" "7zXZ", 6, 65536);
+	ok(says(image_problem(path, &info), "Unpack"), "a compressed one is to be unpacked");
+	free(path);
+}
+
+static void test_login(void)
+{
+	static const char *const good_users[] = { "joe", "a", "web-1_x" };
+	static const char *const bad_users[] = { "", "Joe", "1a", "root", "a b", "a:b", "j\xc3\xb6", "-a",
+		"abcdefghijklmnopqrstuvwxyzabcdefg" };
+	static const char *const bad_passwords[] = { "", "short", "with space1", "quote'quote", "doll$ar12",
+		"new\nline12", "back\\slash" };
+	struct login l = { .user = "joe", .host = "h1", .password = "", .key = "" };
+	char *key = xasprintf("ssh-ed25519 %040d me: it's", 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(good_users); i++)
+		ok(!login_user_problem(good_users[i]), "the user %s is accepted", good_users[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad_users); i++)
+		ok(login_user_problem(bad_users[i]), "odd user %zu is refused", i);
+	for (size_t i = 0; i < ARRAY_SIZE(bad_passwords); i++)
+		ok(login_password_problem(bad_passwords[i]), "odd password %zu is refused", i);
+	ok(!login_password_problem("Good-enough.1"), "a password is accepted");
+	ok(!login_host_problem("web-1") && login_host_problem("a.b") && login_host_problem("") &&
+	   login_host_problem("-a") && login_host_problem("a-"), "host names");
+	ok(!login_key_problem(key) && !login_key_problem("") && login_key_problem("ssh-rsa AAAA") &&
+	   login_key_problem("-----BEGIN OPENSSH PRIVATE KEY-----"), "SSH keys");
+	ok(is(login_host("web_1.x"), "web-1-x") && is(login_host("a..."), "a"),
+	   "a host name comes from the guest's");
+	ok(is(cloud_user_data(&l, "$6$x$y"), "#cloud-config\nhostname: h1\nuser: joe\nssh_pwauth: true\n"
+	      "password: '$6$x$y'\nchpasswd:\n  expire: false\n"), "user-data with a password");
+	l.key = key;
+	key = xasprintf("#cloud-config\nhostname: h1\nuser: joe\nssh_pwauth: false\n"
+			"ssh_authorized_keys:\n  - 'ssh-ed25519 %040d me: it''s'\n", 0);
+	ok(is(cloud_user_data(&l, ""), key), "user-data with a key, which cannot break out");
+	free(l.key);
+	free(key);
 }
 
 static void test_udf(void)
@@ -620,6 +703,8 @@ int main(int argc, char **argv)
 	test_preset();
 	test_json();
 	test_iso();
+	test_disk_images();
+	test_login();
 	test_udf();
 	test_reach();
 	printf("1..%d\n", tests);

@@ -43,6 +43,8 @@ bool preset_parse(const char *json, struct preset *p)
 		is(json, "devices", "ide") ? DEV_IDE : DEV_SATA;
 	p->needs_uefi = is(json, "firmware", "efi");
 	p->needs_bios = is(json, "firmware", "bios");
+	p->no_cloud_init = is(json, "cloud_init", "0");
+	p->unattended = number(json, "unattended");
 	p->wants_tpm = number(json, "tpm");
 	return true;
 }

@@ -15,6 +15,8 @@ struct preset {
 	unsigned int cpus;
 	enum devices devices;
 	bool needs_uefi, needs_bios;
+	bool no_cloud_init;	/* a disk image without it */
+	bool unattended;	/* there are answers for its installer */
 	bool wants_tpm;		/* and Secure Boot */
 };
 

@@ -2,7 +2,7 @@
 /*
  * remove: delete a guest, with what belongs to it or without its disks.
  *
- * To a guest belong the files of its disks (with those below them, where external
+ * To a guest belong the files of its disks and of the CD with its login (seed.c) (with those below them, where external
  * snapshots have put one file on another), the memory that such snapshots saved,
  * the UEFI variables, and what libvirt itself keeps: snapshots and a saved state.
  */
@@ -52,6 +52,20 @@ static char *below(virConnectPtr conn, const char *path)
 /* A chain of files cannot be longer than this in practice. */
 #define MAX_CHAIN 100
 
+/* Is the device a volume of an LVM pool, as the menu makes them? */
+static bool is_logical(virDomainPtr dom, const char *path)
+{
+	virStorageVolPtr vol = virStorageVolLookupByPath(virDomainGetConnect(dom), path);
+	virStoragePoolPtr pool = vol ? virStoragePoolLookupByVolume(vol) : NULL;
+	bool is = pool && virt_pool_is_lvm(pool);
+
+	if (pool)
+		virStoragePoolFree(pool);
+	if (vol)
+		virStorageVolFree(vol);
+	return is;
+}
+
 static void add_disks(struct files *f, virDomainPtr dom)
 {
 	char *xml = virt_xml(dom), *path;
@@ -61,7 +75,8 @@ static void add_disks(struct files *f, virDomainPtr dom)
 	for (int i = 0; i < disks.n; i++) {
 		const struct dom_disk *d = &disks.at[i];
 
-		if (strcmp(d->device, "disk") || !d->source || d->block)
+		if (!d->source || (d->block && !is_logical(dom, d->source)) || (strcmp(d->device, "disk") &&
+					       !ends_with(d->source, "-seed.iso")))
 			continue;
 		path = xstrdup(d->source);
 		for (int n = 0; path && n < MAX_CHAIN; n++) {

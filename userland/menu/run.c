@@ -58,7 +58,8 @@ int run_quiet(char *const argv[])
 	return wait_for(pid);
 }
 
-static void read_all(int fd, char *text)
+static void read_all(int fd, char *text, void (*seen)(const char *piece, void *data),
+		     void *data)
 {
 	size_t len = 0;
 	ssize_t n;
@@ -69,13 +70,17 @@ static void read_all(int fd, char *text)
 			continue;
 		if (n <= 0)
 			break;
+		text[len + n] = '\0';
+		if (seen)
+			seen(text + len, data);
 		len += n;
 	}
 	text[len] = '\0';
 }
 
-static int run_pipes(char *const argv[], int in, bool errors, char **output,
-		     volatile pid_t *running)
+static int run_pipes(char *const argv[], int in, bool errors,
+		     void (*seen)(const char *piece, void *data), void *data,
+		     char **output, volatile pid_t *running)
 {
 	int fds[2], status;
 	pid_t pid;
@@ -90,7 +95,7 @@ static int run_pipes(char *const argv[], int in, bool errors, char **output,
 	*running = pid;
 	close(fds[1]);
 	if (pid > 0)
-		read_all(fds[0], *output);
+		read_all(fds[0], *output, seen, data);
 	close(fds[0]);
 	status = pid < 0 ? 127 : wait_for(pid);
 	*running = 0;
@@ -101,7 +106,13 @@ int run_read(char *const argv[], char **output)
 {
 	volatile pid_t pid;
 
-	return run_pipes(argv, -1, false, output, &pid);
+	return run_pipes(argv, -1, false, NULL, NULL, output, &pid);
+}
+
+int run_watch(char *const argv[], void (*seen)(const char *piece, void *data),
+	      void *data, char **output, volatile pid_t *pid)
+{
+	return run_pipes(argv, -1, true, seen, data, output, pid);
 }
 
 int run_feed(char *const argv[], const char *input, char **output,
@@ -118,7 +129,7 @@ int run_feed(char *const argv[], const char *input, char **output,
 	if (write(fds[1], input ? input : "", len) < 0)
 		len = 0;
 	close(fds[1]);
-	status = run_pipes(argv, fds[0], true, output, pid);
+	status = run_pipes(argv, fds[0], true, NULL, NULL, output, pid);
 	close(fds[0]);
 	return status;
 }

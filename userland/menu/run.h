@@ -15,6 +15,9 @@ int run_read(char *const argv[], char **output);
  */
 int run_feed(char *const argv[], const char *input, char **output,
 	     volatile pid_t *pid);
+/* The same, and hands each piece of it to seen() as it comes. */
+int run_watch(char *const argv[], void (*seen)(const char *piece, void *data),
+	      void *data, char **output, volatile pid_t *pid);
 /* The same on our terminal, with signals as in a fresh session. */
 int run_terminal(char *const argv[]);
 

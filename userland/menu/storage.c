@@ -17,6 +17,7 @@
 #include "host.h"
 #include "job.h"
 #include "json.h"
+#include "pools.h"
 #include "storage.h"
 #include "ui.h"
 #include "util.h"
@@ -250,32 +251,10 @@ static bool choose_target(const char *title, const char *text, const char *with,
 	return row >= 0;
 }
 
-/* Twice the same, or NULL when the user went back. */
-static char *new_passphrase(void)
+static const char *check_passphrase(const char *value)
 {
-	const char *title = "Passphrase";
-	char *first, *again;
-
-	for (;;) {
-		first = xstrdup("");
-		again = xstrdup("");
-		if (!ui_password(title, "Passphrase of the data volume. Without it nobody can read the volume, you included. It is asked for after each start.", &first) ||
-		    (*first && !ui_password(title, "The same passphrase once more.", &again)))
-			break;
-		if (!*first) {
-			ui_message(title, "The passphrase is empty. Type one, or go back and choose no encryption.");
-		} else if (strcmp(first, again)) {
-			ui_message(title, "The two passphrases differ. Type them again.");
-		} else {
-			free(again);
-			return first;
-		}
-		free(first);
-		free(again);
-	}
-	free(first);
-	free(again);
-	return NULL;
+	return *value ? NULL :
+		"The passphrase is empty. Type one, or go back and choose no encryption.";
 }
 
 /* False: went back. Else *passphrase is NULL for no encryption. */
@@ -293,7 +272,8 @@ static bool choose_encryption(bool possible, char **passphrase)
 	row = ui_menu(&menu);
 	ui_menu_clear(&menu);
 	if (row == 1)
-		*passphrase = new_passphrase();
+		*passphrase = ui_new_password("Passphrase", "Passphrase of the data volume. Without it nobody can read the volume, you included. It is asked for after each start.",
+					      check_passphrase);
 	return row == 0 || *passphrase;
 }
 
@@ -424,7 +404,7 @@ static bool screen_holds(const struct ui_menu *menu)
 /* One round. False: the user goes back. */
 static bool screen_once(struct ui_menu *menu)
 {
-	void (*run[ARRAY_SIZE(actions)])(void);
+	void (*run[ARRAY_SIZE(actions) + 1])(void);
 	struct storage s;
 	int row;
 
@@ -436,6 +416,8 @@ static bool screen_once(struct ui_menu *menu)
 			run[menu->n] = actions[i].run;
 			ui_menu_add(menu, actions[i].key, "%s", actions[i].text);
 		}
+	run[menu->n] = pools_screen;
+	ui_menu_add(menu, 'p', "Storage pools: NFS, iSCSI, LVM");
 	menu->text = screen_text(&s);
 	storage_forget(&s);
 	row = ui_menu(menu);

@@ -668,6 +668,35 @@ bool ui_password(const char *title, const char *text, char **value)
 	return input(title, text, value, NEWT_FLAG_PASSWORD);
 }
 
+char *ui_new_password(const char *title, const char *text,
+		      const char *(*check)(const char *value))
+{
+	const char *problem;
+	char *first, *again;
+	bool typed;
+
+	for (;;) {
+		first = xstrdup("");
+		again = xstrdup("");
+		typed = ui_password(title, text, &first);
+		problem = typed ? check(first) : NULL;
+		if (typed && !problem) {
+			typed = ui_password(title, "The same once more.", &again);
+			if (typed && strcmp(first, again))
+				problem = "The two differ. Type them again.";
+		}
+		explicit_bzero(again, strlen(again));
+		free(again);
+		if (typed && !problem)
+			return first;
+		explicit_bzero(first, strlen(first));
+		free(first);
+		if (!typed)
+			return NULL;
+		ui_message(title, "%s", problem);
+	}
+}
+
 bool ui_ask(const char *title, const char *text, char **value,
 	    const char *(*check)(const char *value, void *data), void *data)
 {

@@ -51,6 +51,12 @@ bool ui_input(const char *title, const char *text, char **value);
 /* The same for what nobody else should read: stars are shown for it. */
 bool ui_password(const char *title, const char *text, char **value);
 /*
+ * A new one, typed twice: NULL when the user went back. check() finds faults, as for
+ * ui_ask().
+ */
+char *ui_new_password(const char *title, const char *text,
+		      const char *(*check)(const char *value));
+/*
  * ui_input() until check() finds no fault: it returns a sentence, which is shown, or
  * NULL. What was typed stays in the field. False: the user went back, and *value
  * is as it was.

@@ -65,6 +65,13 @@ char *virt_error(void)
 
 /* What to do about it, by what libvirt or QEMU says. */
 static const struct { const char *says, *advice; } advices[] = {
+	{ "missing backend for pool type", "This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical." },
+	{ "showmount", "Install the package nfs-common, or check that the server is on and lets this host in." },
+	{ "mount.nfs", "Check that the server is on, exports this folder to this host, and speaks NFS version 4." },
+	{ "/bin/mount", "Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here." },
+	{ "iscsiadm", "Check that the server is on and lets this host in without a password; the package open-iscsi is needed here." },
+	{ "vgchange", "There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs" },
+	{ "storage is still active", "A guest or a program uses it. Shut the guest down first." },
 	{ "No space left", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed, or make the new disk smaller." },
 	{ "Disk quota exceeded", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed." },
 	{ "write\" lock", "The disk is in use by another guest. Shut that one down first." },
@@ -290,6 +297,24 @@ void virt_refresh(virConnectPtr conn)
 	free(pools);
 }
 
+char *virt_pool_type(virStoragePoolPtr pool)
+{
+	char *xml = virStoragePoolGetXMLDesc(pool, 0);
+	char *type = xml ? xml_attr(xml, NULL, "pool", "type") : NULL;
+
+	free(xml);
+	return type ? type : xstrdup("");
+}
+
+bool virt_pool_is_lvm(virStoragePoolPtr pool)
+{
+	char *type = virt_pool_type(pool);
+	bool is = !strcmp(type, "logical");
+
+	free(type);
+	return is;
+}
+
 uint64_t virt_pool_free(virStoragePoolPtr pool)
 {
 	virStoragePoolInfo info;
@@ -306,6 +331,8 @@ static bool domain_uses(virDomainPtr dom, const char *path)
 	while (xml && !uses && xml_next(&at, "disk", &start)) {
 		char *file = xml_attr(start, at, "source", "file");
 
+		if (!file)
+			file = xml_attr(start, at, "source", "dev");
 		uses = file && !strcmp(file, path);
 		free(file);
 	}

@@ -36,6 +36,10 @@ void virt_failed(const char *title, const char *what, char *error);
 virStoragePoolPtr virt_pool(virConnectPtr conn);
 /* Lets all pools look for files that were made without them, as by snapshots. */
 void virt_refresh(virConnectPtr conn);
+/* "dir", "netfs", "logical"…, to be freed. */
+char *virt_pool_type(virStoragePoolPtr pool);
+/* Disks in it are made with all their space, and have no format but raw. */
+bool virt_pool_is_lvm(virStoragePoolPtr pool);
 /* Bytes that are free in the pool, 0 when unknown. */
 uint64_t virt_pool_free(virStoragePoolPtr pool);
 /* The name of a guest that has the file in its definition, to be freed. */

@@ -115,6 +115,11 @@ static const struct {
 	[DEV_IDE] = { "pc", "ide", "hda", "ide", "hdc", "rtl8139" },
 };
 
+const char *xml_disk_device(enum devices devices)
+{
+	return devices == DEV_VIRTIO ? "/dev/vda" : "/dev/sda";
+}
+
 /*
  * The disk boots before the CD: while it is blank the firmware finds nothing on
  * it and goes on to the CD, and when the installer restarts the guest, the disk
@@ -123,10 +128,13 @@ static const struct {
  */
 static char *xml_disk(const struct guest *g)
 {
-	return xml_text("<disk type='file' device='disk'>"
-			"<driver name='qemu' type='%s'/><source file='%s'/>"
+	bool block = !strncmp(g->disk, "/dev/", 5);
+
+	return xml_text("<disk type='%r' device='disk'>"
+			"<driver name='qemu' type='%s'/><source %r='%s'/>"
 			"<target dev='%s' bus='%s'/><boot order='1'/></disk>",
-			g->format, g->disk, kinds[g->devices].disk_dev,
+			block ? "block" : "file", g->format, block ? "dev" : "file",
+			g->disk, kinds[g->devices].disk_dev,
 			kinds[g->devices].disk);
 }
 

@@ -18,7 +18,7 @@ struct guest {
 	const char *iso;	/* NULL: no CD */
 	bool iso_block;
 	bool iso_relabel;	/* lend the file to the guest's user */
-	const char *disk;	/* path of the volume */
+	const char *disk;	/* path of the volume; below /dev/: a device */
 	const char *format;	/* "qcow2", "qcow" or "raw" */
 	uint64_t memory_mib;
 	unsigned int cpus;
@@ -31,6 +31,8 @@ struct guest {
 };
 
 char *xml_domain(const struct guest *g);
+/* What that disk is called in a Linux guest: "/dev/vda". */
+const char *xml_disk_device(enum devices devices);
 char *xml_volume(const char *name, const char *format, uint64_t capacity,
 		 bool preallocate);
 char *xml_pool(const char *name, const char *path);
