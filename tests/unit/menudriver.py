@@ -48,15 +48,15 @@ def check(what):
         Tap.tests += 1
         if len(sys.argv) > 1 and str(Tap.tests) not in sys.argv[1:]:
             return
-        start, typed, result, keys = time.monotonic(), Menu.typed, "ok", None
+        start, typed, result, keys = time.monotonic(), Menu.typed, "pass", None
         try:
             keys = function()
         except (AssertionError, OSError, subprocess.CalledProcessError) as e:
             Tap.failures += 1
-            result = "failed"
+            result = "fail"
             print("# " + str(e).replace("\n", "\n# "), flush=True)
         seconds = time.monotonic() - start
-        print(f"{'' if result == 'ok' else 'not '}ok {Tap.tests} - {what} ({seconds:.0f} s)",
+        print(f"{'' if result == 'pass' else 'not '}ok {Tap.tests} - {what} ({seconds:.0f} s)",
               flush=True)
         name = os.path.basename(sys.argv[0]).removesuffix(".t")
         note_flow(f"{name}: {what}", keys or Menu.typed - typed, result, seconds)
