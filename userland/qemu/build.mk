@@ -6,11 +6,13 @@
 #
 # How it is built, and what is left out: userland/qemu/README.md.
 
-QEMU_VERSION = $(shell apt-cache showsrc --only-source qemu | sed -n 's/^Version: //p' | sort -rV | head -n 1)
-
+# The newest that the build root's APT knows. A fresh root's knows none yet.
 qemu:
-	@scripts/cached qemu userland/qemu/build userland/qemu/patches userland/qemu/debian \
-		-- userland/qemu/build "$(QEMU_VERSION)"
+	@newest() { apt-cache showsrc --only-source qemu 2>/dev/null | \
+		sed -n 's/^Version: //p' | sort -rV | head -n 1; }; \
+	[ -n "$$(newest)" ] || apt-get -q update >&2; \
+	scripts/cached qemu userland/qemu/build userland/qemu/patches userland/qemu/debian \
+		-- userland/qemu/build "$$(newest)"
 
 check-qemu: qemu userland mini-guest module
 	tests/prove $(if $(V),-v) tests/unit/qemu.t tests/packages/qemu.t tests/module/long/svm-kvm-command.t
