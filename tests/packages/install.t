@@ -23,6 +23,9 @@ headers=$(basename "$(ls -d "$root"/lib/modules/*/build | head -n 1 | xargs dirn
 kernel=$(ls build/repo/linux-image-*.deb | sed 's|.*/linux-image-\(.*\)_[^_]*_amd64.deb|\1|')
 ours="libkvm0 libkvm-dev kvm-tools kvm-menu kvm-live kvm-live-image-config kvm-module-dkms kvm-qemu"
 
+check "lintian finds neither errors nor warnings" \
+	sh -c 'lintian --allow-root --fail-on error,warning $(ls build/repo/*.deb | grep -v /linux-)'
+
 # The repository as it was a build ago: our packages under a lower version.
 older() {	# older DEB DIRECTORY
 	local tree=$root.older version
