@@ -38,7 +38,7 @@ older() {	# older DEB DIRECTORY
 	*)	sed -i "s/${version//./\\.}/0.0.1/g" "$tree"/DEBIAN/* "$tree"/usr/src/*/dkms.conf 2>/dev/null
 		[ ! -d "$tree/usr/src" ] || mv "$tree"/usr/src/kvm-module-* "$tree/usr/src/kvm-module-0.0.1" ;;
 	esac
-	dpkg-deb -q --root-owner-group -Znone -b "$tree" "$2/"
+	dpkg-deb --root-owner-group -Znone -b "$tree" "$2/" >/dev/null
 	rm -rf "$tree"
 }
 clone=$root/clone
@@ -46,7 +46,7 @@ mkdir -p "$root.debs" "$clone/build"
 for p in $ours; do
 	older "$(ls build/repo/"$p"_*.deb)" "$root.debs"
 done
-check "a repository is made of an older build" debian/build-repo "$root.debs" "$clone/build/repo"
+check "a repository is made of an older build" debian/build-repo "$root.debs" "$clone/build/repo" || finish
 
 # APT trusts the repository for its signature
 update_from() {	# DIRECTORY KEY: apt-get update with this repository alone
@@ -54,19 +54,20 @@ update_from() {	# DIRECTORY KEY: apt-get update with this repository alone
 	sh_root "apt-get -q -o Dir::Etc::SourceList=/tmp/one.list -o Dir::Etc::SourceParts=- \
 		-o Dir::State::Lists=/tmp/lists -o APT::Update::Error-Mode=any update"
 }
-refused() {
+refused() {	# DIRECTORY KEY WORDS: it fails and says so
+	local said
 	rm -rf "$root/tmp/lists" && mkdir "$root/tmp/lists"
-	! update_from "$@"
+	! said=$(update_from "$1" "$2" 2>&1) && grep -qiE "$3" <<<"$said" || { echo "$said"; false; }
 }
 rm -rf "$root/tmp/lists" && mkdir "$root/tmp/lists"
 check "APT takes the repository with its key" update_from /clone/build/repo /clone/build/repo/kvm-live.asc
-check "but not with another key" refused /clone/build/repo /usr/share/keyrings/debian-archive-keyring.gpg
+check "but not with another key" refused /clone/build/repo /usr/share/keyrings/debian-archive-keyring.gpg 'not signed|missing key'
 cp -r "$clone/build/repo" "$root/tmp/changed"
 sed -i 's/^Origin: kvm-live/Origin: kvm-1ive/' "$root/tmp/changed/InRelease"
-check "nor when what is signed was changed" refused /tmp/changed /clone/build/repo/kvm-live.asc
+check "nor when what is signed was changed" refused /tmp/changed /clone/build/repo/kvm-live.asc 'not signed|bad signature'
 cp "$clone/build/repo/InRelease" "$root/tmp/changed/"
 for f in "$root"/tmp/changed/Packages*; do echo | gzip >"$f"; done
-check "nor when the list of packages was changed" refused /tmp/changed /clone/build/repo/kvm-live.asc
+check "nor when the list of packages was changed" refused /tmp/changed /clone/build/repo/kvm-live.asc 'mismatch|unexpected size'
 check "the secret key is not in the repository" \
 	sh -c '! grep -rl "PRIVATE KEY" "$1"' sh "$clone/build/repo" --include='*.asc' --include='*.sources'
 
@@ -75,14 +76,14 @@ readme=$(awk '/^    sudo make repo/ { on = 1; next } on && !/^    / { exit } on'
 	grep -v 'sudo kvm-menu' | sed 's/#.*//; s/\bsudo //g')
 check "the README has commands for the repository" test -n "$readme"
 asked=$(sh_root "cd /clone; $(echo "$readme" | grep -v 'apt install')
-	apt-get -s install kvm-live" 2>&1)
+	apt-get -s -o APT::Install-Recommends=true install kvm-live" 2>&1)
 would() { grep -q "^Inst $1 " <<<"$asked"; }
 check "they bring our QEMU and the module to a machine that has none" \
 	eval 'would kvm-qemu && would kvm-module-dkms || { echo "$asked"; false; }'
 check "and not Debian's QEMU" eval '! would qemu-system-x86 && ! would qemu-utils'
 rm -rf "$root/srv/kvm-live"
 check "they install an older build" sh_root "cd /clone; apt() { $apt \"\$@\"; }; $readme
-	$apt install ${ours/kvm-live-image-config/} virt-install apparmor $(sed -n 's/^Depends: //p' debian/tests/control | tr '\n,' '  ')"
+	$apt install ${ours/kvm-live-image-config/} virt-install apparmor $(sed -n 's/^Depends: //p' debian/tests/control | tr '\n,' '  ')" || finish
 
 # The upgrade, with a guest and settings there
 cp build/images/mini-guest.iso "$root/var/lib/kvm-live/iso/"
@@ -96,15 +97,17 @@ sh_root 'qemu-img create -q -f qcow2 /var/lib/libvirt/images/kept.qcow2 64M
 		<target dev="vda" bus="virtio"/></disk></devices></domain>
 	END
 	chmod 600 /etc/libvirt/qemu/kept.xml
-	sed -i "s/<range start=.[0-9.]*/<range start=\"192.168.124.100/" /etc/libvirt/qemu/networks/default.xml
+	sed -i "s/\(<range start=.[0-9]*\.[0-9]*\.[0-9]*\.\)2\b/\1100/" /etc/libvirt/qemu/networks/default.xml
+	grep -q "range start=.*\.100" /etc/libvirt/qemu/networks/default.xml
 	echo "# by the administrator" >>/etc/libvirt/qemu.conf'
+ok $? "a guest and settings are made"
 state() {
 	(cd "$root" && find etc/libvirt var/lib/libvirt/images var/lib/kvm-live \
 		! -name libvirt-is-set-up ! -type d | sort | xargs stat -c '%n %Y %s %a %N')
 }
 before=$(state)
-rm -rf "$root/srv/kvm-live"
-cp -r build/repo "$root/srv/kvm-live"
+# APT takes no list that is dated before the one it has: made again, as make repo does.
+check "the repository is made again" debian/build-repo build/debs "$root/srv/kvm-live"
 check "apt upgrade brings the new build" sh_root "apt-get -q update && $apt upgrade"
 [ "$before" = "$(state)" ]; ok $? "guests, disks, ISOs, networks and settings are as they were"
 [ "$failed" = 0 ] || diff <(echo "$before") <(state) | sed 's/^/# /'
