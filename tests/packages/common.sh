@@ -57,6 +57,9 @@ plain_debian() {
 	tar -C "$root" -xf "$base"
 	cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null
 	mkdir -p "$KVM_LIVE_CACHE/apt-archives/partial"
+	# One APT at a time may fetch packages there: another checkout's test waits.
+	exec 8>"$KVM_LIVE_CACHE/apt-archives.lock"
+	flock 8
 	mount --bind "$KVM_LIVE_CACHE/apt-archives" "$root/var/cache/apt/archives"
 	mount -t proc proc "$root/proc"
 	sh_root 'apt-get -q update' >/dev/null 2>&1
