@@ -22,6 +22,7 @@ make check-long       the slow proofs that CI leaves out
 make bench            instructions of each exit, ours and stock: build/reports/bench.tsv
 make iso              the live image: build/iso/kvm-live.iso
 make debs             the Debian packages: build/debs/
+make repo             the same as a signed APT repository: build/repo/
 make kernel           the patched kernel's packages: build/kernel/
 make module           the hypervisor module against Debian's stock kernel
 make userland         libkvm, kvmctl, kvm-detect, kvm-menu
@@ -72,6 +73,6 @@ include live-config/build.mk
 include tests/build.mk
 
 .PHONY: all shell run check check-unit check-module check-appliance check-long check-packages \
-	bench iso debs kernel module userland images qemu
+	bench iso debs repo kernel module userland images qemu
 
 endif

@@ -4,7 +4,7 @@
 #            come from a package repository made of build/debs
 # make run   boots it in this terminal
 
-LIVE_INPUTS := live-config/auto live-config/config live-config/build
+LIVE_INPUTS := live-config/auto live-config/config live-config/build debian/build-repo
 
 iso: debs mini-guest
 	@scripts/cached iso $(LIVE_INPUTS) build/debs \

@@ -9,7 +9,7 @@ include tests/bench/build.mk
 # minutes and is for check-long.
 LONG_UNIT_TESTS := tests/unit/menu-libvirt.t
 
-check-unit: userland
+check-unit: userland qemu
 	tests/prove $(filter-out $(LONG_UNIT_TESTS),$(wildcard tests/unit/*.t))
 
 check-long: check-unit-long

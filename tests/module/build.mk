@@ -51,7 +51,7 @@ report-matrix:
 		build/reports/matrix.tsv
 
 check-long: check-module-long
-check-module-long: module module-tests kernel-debug real-guests kvm-selftests
+check-module-long: module module-tests kernel-debug real-guests kvm-selftests qemu mini-guest
 	tests/prove $(if $(V),-v) tests/module/long; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 

@@ -8,45 +8,13 @@ set -u
 cd "$(dirname "$0")/../.."
 : "${KVM_LIVE_CACHE:?run this inside the build root: make check-qemu}"
 debs=$(ls build/qemu/*.deb 2>/dev/null) || { echo "1..0 # SKIP build/qemu has no packages: make qemu"; exit 0; }
-base=$KVM_LIVE_CACHE/plain-debian-13.tar
-[ -e "$base" ] || { echo "1..0 # SKIP no plain Debian 13 in the cache: tests/packages/install.t makes it"; exit 0; }
+. tests/packages/common.sh
 
-n=0
-failed=0
-# Run a command; on failure show its output.
-check() {	# check NAME COMMAND…
-	local name=$1 out rc
-	shift
-	n=$((n + 1))
-	out=$("$@" 2>&1) && rc=0 || rc=$?
-	if [ $rc = 0 ]; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		printf '%s\n' "$out" | tail -n 30 | sed 's/^/# /'
-		failed=1
-	fi
-}
-
-root=$(mktemp -d /var/tmp/kvm-live-qemu.XXXXXX)
-trap 'for m in var/cache/apt/archives proc sys; do umount -q -R "$root/$m"; done; rm -rf --one-file-system "$root"' EXIT
-tar -C "$root" -xf "$base"
-cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null
-mkdir -p "$KVM_LIVE_CACHE/apt-archives/partial" "$root/debs"
-mount --bind "$KVM_LIVE_CACHE/apt-archives" "$root/var/cache/apt/archives"
-mount -t proc proc "$root/proc"
+plain_debian
 mount --rbind /sys "$root/sys"
+mkdir "$root/debs"
 cp $debs "$root/debs/"
 
-sh_root() {
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-		DEBIAN_FRONTEND=noninteractive chroot "$root" sh -euc "$1"
-}
-apt="apt-get -qy -o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true"
-installed() { sh_root "dpkg-query -W -f '\${db:Status-Abbrev}' $1 | grep -q '^ii'"; }
-absent() { ! installed "$1"; }
-
-sh_root 'apt-get -q update' >/dev/null 2>&1
 check "Debian's QEMU with libvirt and virt-install are there" \
 	sh_root "$apt install qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-clients virt-install"
 check "apt installs ours in one step" sh_root "$apt install /debs/kvm-qemu_*.deb"
@@ -109,5 +77,4 @@ check "also when a guest names /usr/bin/kvm as its emulator" with_libvirt \
 check "Debian's QEMU comes back by apt" sh_root "$apt install qemu-system-x86 qemu-utils"
 check "and ours is gone" absent kvm-qemu
 check "libvirt stays" installed libvirt-daemon-driver-qemu
-echo "1..$n"
-exit $failed
+finish

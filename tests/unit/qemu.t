@@ -37,17 +37,8 @@ if not DEBS:
     print("1..0 # SKIP build/qemu has no packages: make qemu")
     sys.exit(0)
 if "--without-kvm" not in sys.argv:
-    # The same for everybody: no /dev/kvm, in a mount namespace of our own.
-    os.execvp("unshare", ["unshare", "--mount", "--net", "--propagation", "unchanged", "sh", "-euc", """
-        ip link set lo up
-        dev=$(mktemp -d)
-        for d in null zero full random urandom tty; do
-            : >$dev/$d; mount --bind /dev/$d $dev/$d; done
-        mkdir $dev/shm $dev/pts; mount -t tmpfs shm $dev/shm
-        mount -t devpts -o newinstance,ptmxmode=666 pts $dev/pts; ln -s pts/ptmx $dev/ptmx
-        ln -s /proc/self/fd $dev/fd
-        mount --rbind $dev /dev
-        exec "$@" """, "sh", sys.executable, __file__, "--without-kvm"])
+    os.execv(TOP + "/tests/without-kvm",
+             ["without-kvm", sys.executable, os.path.abspath(__file__), "--without-kvm"])
 
 work = tempfile.mkdtemp(prefix="kvm-qemu-")
 root = work + "/root"
