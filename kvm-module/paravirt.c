@@ -342,8 +342,8 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return 0;
 	case MSR_KVM_PV_EOI_EN:
 		/* A word of 4 bytes, of which the first bit is used. */
-		if (!vcpu->lapic || value & 2)
-			return value != 0;
+		if (value & 2)
+			return 1;
 		kvm_pv_eoi_taken(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;

@@ -334,7 +334,7 @@ static void take_interrupt(struct kvm_vcpu *vcpu)
 		ev->irq.injected = true;
 		ev->irq.soft = false;
 		vcpu->stat[STAT_injected_irq]++;
-		if (vcpu->pv.eoi)
+		if (vcpu->pv.eoi && vcpu->lapic)
 			kvm_apic_pv_eoi(vcpu);
 	}
 }

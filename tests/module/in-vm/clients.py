@@ -236,17 +236,19 @@ class Clock:
         self.port = guest.connect(path)
         self.port.settimeout(20)
         self.got = b""
+        self.since = None	# when the first byte of got came
         self.asked = 0
 
     def answer(self, mark):
-        """What stands behind the mark in a line; None: no such line came."""
+        """When the line with the mark began to come, and what stands behind the mark;
+        None: no such line came."""
         while True:
             line, newline, rest = self.got.partition(b"\n")
             if newline:
-                self.got = rest
+                self.got, came, self.since = rest, self.since, None
                 words = line.split()
                 if len(words) == 2 and words[0] == mark:
-                    return int(words[1])
+                    return came, int(words[1])
                 continue
             try:
                 more = self.port.recv(4096)
@@ -254,6 +256,7 @@ class Clock:
                 return None
             if not more:
                 return None
+            self.since = self.since or time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
             self.got += more
 
     def offset(self, questions=150):
@@ -267,8 +270,8 @@ class Clock:
                 told = self.answer(mark)
             except OSError:	# QEMU has ended
                 return best
-            t1 = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-            if told is not None and (best is None or t1 - t0 < best[2]):
+            if told and told[0] and (best is None or told[0] - t0 < best[2]):
+                t1, told = told
                 best = ((t0 + t1) // 2, told - (t0 + t1) // 2, t1 - t0)
             time.sleep(0.02)
         return best
@@ -310,7 +313,10 @@ def stress():
             guest.wait_for("work end", 60)
             text = guest.text()
             note(text[-3000:])
-            ok("work end" in text and "dmesg: " not in text, f"{name}: the guest's kernel complains of nothing")
+            # Without an APIC a kernel has much to say on timers and tables, but no trace.
+            bad = "dmesg: " if smp > 1 else "Call Trace|BUG:|WARNING:|unchecked"
+            ok("work end" in text and not re.search(bad, text),
+               f"{name}: the guest's kernel complains of nothing")
         else:
             note(guest.text()[-2000:])
         guest.end()
