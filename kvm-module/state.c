@@ -124,6 +124,24 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 	return true;
 }
 
+/* Do these mean another place, or other rights, for a memory access? */
+static bool moves_access(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
+{
+	struct kvm_segment old;
+	int i;
+
+	for (i = SEG_ES; i <= SEG_GS; i++) {
+		const struct kvm_segment *new = sregs_segment(s, i);
+
+		kvm_ops->get_segment(vcpu, i, &old);
+		if (new->base != old.base || new->limit != old.limit ||
+		    new->selector != old.selector || new->dpl != old.dpl)
+			return true;
+	}
+	return s->cr0 != vcpu->cr0 || s->cr4 != vcpu->cr4 || s->efer != vcpu->efer ||
+	       s->cr3 != kvm_ops->get_cr3(vcpu);
+}
+
 static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
@@ -131,7 +149,7 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
-	vcpu->io.stale = true;
+	vcpu->io.stale |= moves_access(vcpu, s);
 	kvm_ops->set_table(vcpu, SEG_GDTR, &s->gdt);
 	kvm_ops->set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
