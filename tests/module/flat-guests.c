@@ -23,13 +23,26 @@ static uint64_t pattern(struct vm *vm, uint64_t where, int size)
 	return (0x80 | (where & 0x7f)) * 0x0101010101010101ULL;
 }
 
-static void test_pio(void)
+/* What any user space may do between two KVM_RUN. */
+static void write_back_hook(struct vm *vm, int n)
+{
+	struct kvm_regs r;
+	struct kvm_sregs s;
+
+	vm_stop_now = vm_acts[n - 1].what == HLT;
+	if (ioctl(vm->vcpu, KVM_GET_REGS, &r) || ioctl(vm->vcpu, KVM_GET_SREGS, &s) ||
+	    ioctl(vm->vcpu, KVM_SET_SREGS, &s) || ioctl(vm->vcpu, KVM_SET_REGS, &r))
+		bail_out("registers cannot be written back: %s", strerror(errno));
+}
+
+static void test_real_pio(void (*hook)(struct vm *vm, int n), const char *name)
 {
 	struct vm vm;
 	bool good = true;
 	int i;
 
 	VM_START(&vm, 16, real_pio);
+	vm.hook = hook;
 	vm.supply = pattern;
 	memcpy(vm.mem + DATA16, "ABCDEFG", 7);
 	vm_expect(&vm, ACTS(
@@ -59,12 +72,22 @@ static void test_pio(void)
 		{ OUT, V, 2, DATA16 + 1 },
 		{ OUT, V, 2, DATA16 + 0x107 },
 		END_HLT),
-		"port I/O in real mode: all widths, both forms, strings both ways");
+		name);
 	for (i = 0; i < 7; i++)
 		good &= vm.mem[DATA16 + 0x100 + i] == 0xc0;
 	ok(good && !vm.mem[DATA16 + 0x107],
 	   "string input is in guest memory, and not one byte more");
 	vm_destroy(&vm);
+}
+
+static void test_pio(void)
+{
+	struct vm vm;
+	bool good;
+	int i;
+
+	test_real_pio(NULL, "port I/O in real mode: all widths, both forms, strings both ways");
+	test_real_pio(write_back_hook, "the same when user space writes all registers back as they were");
 
 	VM_START(&vm, 32, prot_pio);
 	vm.supply = pattern;
