@@ -20,7 +20,8 @@
 #include "load.h"
 
 #define HOLE_START	0xa0000u
-#define HOLE_END	0x100000u
+#define HOLE_END	0xc0000u
+#define HIGH		0x100000u	/* what guests are told of begins here again */
 #define ELF_SEGMENTS	64u	/* so that a hostile file ends soon */
 
 __attribute__((format(printf, 2, 3)))
@@ -103,7 +104,7 @@ static int put_initrd(struct load *l, uint64_t kernel_end, uint64_t limit,
 	if (kernel_end > end || l->initrd_bytes > end - kernel_end)
 		goto too_large;
 	*gpa = (end - l->initrd_bytes) & ~0xfffULL;
-	if (*gpa < kernel_end || *gpa < HOLE_END)
+	if (*gpa < kernel_end || *gpa < HIGH)
 		goto too_large;
 	memcpy(l->memory + *gpa, l->initrd, l->initrd_bytes);
 	return 0;
@@ -335,7 +336,7 @@ static int load_multiboot(struct load *l)
 	if (put_cmdline(l, LOAD_CMDLINE_MAX - 1) < 0)
 		return -1;
 	info.mem_lower = HOLE_START / 1024;
-	info.mem_upper = (l->memory_bytes - HOLE_END) / 1024;
+	info.mem_upper = (l->memory_bytes - HIGH) / 1024;
 	info.cmdline = LOAD_CMDLINE;
 	info.boot_loader_name = LOAD_INFO + offsetof(struct multiboot_info, name);
 	memcpy(info.name, "kvmctl", 7);
@@ -344,8 +345,8 @@ static int load_multiboot(struct load *l)
 	info.mmap[0].size = info.mmap[1].size = sizeof(info.mmap[0]) - 4;
 	info.mmap[0].type = info.mmap[1].type = 1;
 	info.mmap[0].len = HOLE_START;
-	info.mmap[1].addr = HOLE_END;
-	info.mmap[1].len = l->memory_bytes - HOLE_END;
+	info.mmap[1].addr = HIGH;
+	info.mmap[1].len = l->memory_bytes - HIGH;
 	if (l->initrd) {
 		if (put_initrd(l, end, l->memory_bytes, &module) < 0)
 			return -1;
@@ -493,7 +494,7 @@ static int load_linux(struct load *l)
 	params.e820_entries = 2;
 	params.e820_table[0] = (struct boot_e820_entry){ 0, HOLE_START, 1 };
 	params.e820_table[1] = (struct boot_e820_entry){
-		HOLE_END, l->memory_bytes - HOLE_END, 1 };
+		HIGH, l->memory_bytes - HIGH, 1 };
 	memcpy(l->memory + LOAD_PARAMS, &params, sizeof(params));
 	mp_table(l);
 	l->entry = LINUX_LOAD;

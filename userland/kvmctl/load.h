@@ -19,8 +19,8 @@ enum load_format {
 };
 
 /*
- * Guest-physical memory is one mapping: from 0 to 640 KiB and from 768 KiB (in
- * practice: 1 MiB) to its end. Below LOAD_LOWEST is what kvmctl tells the guest
+ * Guest-physical memory is one mapping: from 0 to 640 KiB and from 768 KiB
+ * to its end. Below LOAD_LOWEST is what kvmctl tells the guest
  * and what the processor needs to start; a kernel cannot be loaded there.
  */
 #define LOAD_LOWEST	0x20000u

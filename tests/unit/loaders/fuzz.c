@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	}
 	if (load_kernel(&l) == 0) {
 		assert(l.entry >= LOAD_LOWEST && l.entry < l.memory_bytes);
-		assert(l.entry < 0xa0000 || l.entry >= 0x100000);
+		assert(l.entry < 0xa0000 || l.entry >= 0xc0000);
 		assert(l.bits == 32 || l.bits == 64);
 		assert(!l.error[0]);
 	} else {
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	}
 	untouched(memory, 0, LOAD_INFO);
 	untouched(memory, LOAD_CMDLINE + LOAD_CMDLINE_MAX, LOAD_LOWEST);
-	untouched(memory, 0xa0000, LOAD_MP_TABLE);
+	untouched(memory, 0xa0000, 0xc0000);
 	free(file);
 	return 0;
 }
