@@ -67,13 +67,6 @@ flat_tests() {
 
 # What in-vm/kvmctl runs, as options of run-vm.
 flat_files() {
-	# Debian's kernel as kvmctl's guest: under Bochs it would take minutes.
-	case $0 in *svm-flat.t)
-		mkdir -p "$logs"
-		guest_initramfs "$logs/linux.cpio" /bin/busybox "$top/build/tests/tools/linux-init"
-		for f in /boot/vmlinuz-*; do echo "--file $f:vm/files/linux"; done
-		echo "--file $logs/linux.cpio" ;;
-	esac
 	for f in "$top"/build/tests/tools/* "$top"/build/images/guests/rom-*.bin \
 		"$top"/build/images/guests/prot-*.bin; do
 		echo "--file $f"
