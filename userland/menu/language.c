@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * language: in which language the menu speaks. See language.h.
+ *
+ * A system need not have a locale of that language: the locale C.UTF-8, which each
+ * has, and the variable LANGUAGE are enough for gettext. In English the program stays
+ * in the locale C, and sends nothing but ASCII.
+ *
+ * The advice of virt.c goes by what libvirt and the C library say in English, so their
+ * own translations are put out of reach.
+ */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "language.h"
+#include "util.h"
+
+#ifndef LOCALEDIR
+#define LOCALEDIR "/usr/share/locale"
+#endif
+#define OTHER	"zh_CN"		/* what language_switch() goes to */
+
+const char *translated(const char *text)
+{
+	return text && *text ? gettext(text) : text;
+}
+
+/* The first of the environment's variables that says something, or "". */
+static const char *environment(const char *const names[])
+{
+	const char *value = "";
+
+	for (; *names && !*value; names++)
+		value = getenv(*names) ? getenv(*names) : "";
+	return value;
+}
+
+bool language_possible(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG", NULL };
+	const char *locale = environment(names), *term = getenv("TERM");
+
+	/* the kernel's own console has 512 glyphs at most */
+	return term && strcmp(term, "linux") &&
+		(strcasestr(locale, ".utf-8") || strcasestr(locale, ".utf8"));
+}
+
+bool language_is_foreign(void)
+{
+	return *gettext("");
+}
+
+/* False: there is no translation, so it is English. */
+static bool set(const char *language)
+{
+	setlocale(LC_ALL, "C.UTF-8");
+	setenv("LANGUAGE", language, 1);
+	textdomain("kvm-menu");		/* makes gettext look at LANGUAGE again */
+	if (language_is_foreign())
+		return true;
+	setlocale(LC_ALL, "C");
+	return false;
+}
+
+bool language_start(const char *wanted)
+{
+	static const char *const names[] = { "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG",
+					     NULL };
+	const char *dir = getenv("TEXTDOMAINDIR");
+	bool known, linux_console = getenv("TERM") && !strcmp(getenv("TERM"), "linux");
+	char *language;
+
+	bindtextdomain("kvm-menu", dir ? dir : LOCALEDIR);
+	bindtextdomain("libvirt", "/nonexistent");
+	bindtextdomain("libc", "/nonexistent");
+	if (linux_console || (!wanted && !language_possible()))
+		return true;
+	language = xstrdup(wanted ? wanted : environment(names));
+	language[strcspn(language, ":")] = '\0';	/* of a list the first */
+	known = set(language) || !wanted || !strncmp(language, "en", 2);
+	free(language);
+	return known;
+}
+
+void language_switch(void)
+{
+	set(language_is_foreign() ? "en" : OTHER);
+}
