@@ -2,9 +2,11 @@
 /*
  * language: in which language the menu speaks. See language.h.
  *
- * A system need not have a locale of that language: the locale C.UTF-8, which each
- * has, and the variable LANGUAGE are enough for gettext. In English the program stays
- * in the locale C, and sends nothing but ASCII.
+ * A system need not have a locale of that language, only C.UTF-8, which each has. But
+ * in that one the C library, from version 2.41 on, translates nothing. So beside the
+ * translations there is a link to it with another name (any.utf8), in which gettext
+ * goes by the variable LANGUAGE. In English the program stays in the locale C, and
+ * sends nothing but ASCII.
  *
  * The advice of virt.c goes by what libvirt and the C library say in English, so their
  * own translations are put out of reach.
@@ -17,9 +19,19 @@
 #include "util.h"
 
 #ifndef LOCALEDIR
-#define LOCALEDIR "/usr/share/locale"
+#define LOCALEDIR "/usr/share/kvm-menu/locale"
 #endif
 #define OTHER	"zh_CN"		/* what language_switch() goes to */
+
+static bool foreign;
+
+/* Where translations are; the variable is gettext(1)'s. */
+static const char *directory(void)
+{
+	const char *dir = getenv("TEXTDOMAINDIR");
+
+	return dir ? dir : LOCALEDIR;
+}
 
 const char *translated(const char *text)
 {
@@ -48,30 +60,46 @@ bool language_possible(void)
 
 bool language_is_foreign(void)
 {
-	return *gettext("");
+	return foreign;
+}
+
+void language_locale(void)
+{
+	char *old = getenv("LOCPATH");
+
+	old = old ? xstrdup(old) : NULL;
+	setlocale(LC_ALL, foreign ? "C.UTF-8" : "C");
+	setenv("LOCPATH", directory(), 1);
+	if (foreign && !setlocale(LC_MESSAGES, "any.UTF-8"))
+		foreign = false;
+	if (old)
+		setenv("LOCPATH", old, 1);
+	else
+		unsetenv("LOCPATH");
+	free(old);
 }
 
 /* False: there is no translation, so it is English. */
 static bool set(const char *language)
 {
-	setlocale(LC_ALL, "C.UTF-8");
 	setenv("LANGUAGE", language, 1);
+	foreign = true;
+	language_locale();
 	textdomain("kvm-menu");		/* makes gettext look at LANGUAGE again */
-	if (language_is_foreign())
-		return true;
-	setlocale(LC_ALL, "C");
-	return false;
+	foreign = foreign && *gettext("");
+	if (!foreign)
+		language_locale();
+	return foreign;
 }
 
 bool language_start(const char *wanted)
 {
 	static const char *const names[] = { "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG",
 					     NULL };
-	const char *dir = getenv("TEXTDOMAINDIR");
 	bool known, linux_console = getenv("TERM") && !strcmp(getenv("TERM"), "linux");
 	char *language;
 
-	bindtextdomain("kvm-menu", dir ? dir : LOCALEDIR);
+	bindtextdomain("kvm-menu", directory());
 	bindtextdomain("libvirt", "/nonexistent");
 	bindtextdomain("libc", "/nonexistent");
 	if (linux_console || (!wanted && !language_possible()))

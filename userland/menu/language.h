@@ -27,6 +27,8 @@ bool language_possible(void);
 bool language_start(const char *wanted);
 /* Is a translation shown, and so the screen in UTF-8? */
 bool language_is_foreign(void);
+/* Takes the locale for it, once more after what has taken another. */
+void language_locale(void);
 /* From English to the other language or back; the screen is drawn anew by ui_start(). */
 void language_switch(void);
 

@@ -273,7 +273,7 @@ static char *wrap(const char *text, int width)
 			last = c;
 			if (at <= width)
 				continue;
-			end = end ? end : from;
+			end = end ? end : from > line ? from : from + n;
 		} else {
 			end = from;
 		}
@@ -385,6 +385,7 @@ int ui_start(void)
 		no_keys[0] = -1;
 	if ((resized[0] < 0 && pipe2(resized, O_CLOEXEC | O_NONBLOCK)) || init_newt())
 		return -1;
+	language_locale();
 	sigaction(SIGWINCH, NULL, &newts);
 	newt_winch = newts.sa_handler;
 	SLtt_Has_Alt_Charset = 0;
