@@ -226,11 +226,19 @@ static void watch_size(void)
 		on_winch(SIGWINCH);
 }
 
+/* S-Lang chooses the characters of frames here: ASCII, also where it draws UTF-8. */
+static void reinit(void)
+{
+	SLsmg_utf8_enable(0);
+	SLsmg_reinit_smg();
+	SLsmg_utf8_enable(language_is_foreign());
+}
+
 /* newt looks at the new size, but S-Lang goes on drawing in the old one. */
 static void read_size(void)
 {
 	newtResizeScreen(0);
-	SLsmg_reinit_smg();
+	reinit();
 }
 
 static bool too_small(void)
@@ -389,7 +397,7 @@ int ui_start(void)
 	sigaction(SIGWINCH, NULL, &newts);
 	newt_winch = newts.sa_handler;
 	SLtt_Has_Alt_Charset = 0;
-	SLsmg_reinit_smg();
+	reinit();
 	set_colors();
 	newtPushHelpLine(translated(HELP));
 	if (!take_size())
