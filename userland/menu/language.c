@@ -79,16 +79,25 @@ void language_locale(void)
 	free(old);
 }
 
-/* False: there is no translation, so it is English. */
+/* False: there is no translation, so it is English, and the shell's LANGUAGE stays. */
 static bool set(const char *language)
 {
+	char *old = getenv("LANGUAGE");
+
+	old = old ? xstrdup(old) : NULL;
 	setenv("LANGUAGE", language, 1);
 	foreign = true;
 	language_locale();
 	textdomain("kvm-menu");		/* makes gettext look at LANGUAGE again */
 	foreign = foreign && *gettext("");
-	if (!foreign)
+	if (!foreign) {
 		language_locale();
+		if (old)
+			setenv("LANGUAGE", old, 1);
+		else
+			unsetenv("LANGUAGE");
+	}
+	free(old);
 	return foreign;
 }
 

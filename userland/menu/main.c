@@ -141,9 +141,9 @@ static void shell_screen(void)
 
 static void power(const char *title, const char *verb, const char *yes)
 {
-	char *names;
 	const char *warning = ui_warning() ? translated(ui_warning()) : "";
 	const char *gap = *warning ? "\n\n" : "";
+	char *names;
 	int n = guests_running(&names);
 	bool sure;
 
