@@ -14,6 +14,7 @@
 #include "clone.h"
 #include "disk.h"
 #include "dom.h"
+#include "language.h"
 #include "ui.h"
 #include "util.h"
 #include "validate.h"
@@ -221,9 +222,9 @@ static bool take_disk(struct clone_job *job, const struct dom_disk *d)
 	char *format;
 
 	if (!vol) {
-		ui_message("Clone", d->block ? "The disk %s (%s) is a device, and only disks that are files are copied here." :
-			   "The disk %s (%s) is in no storage pool, so it cannot be copied here.",
-			   d->target, d->source ? d->source : "no file");
+		ui_message("Clone", d->block ? N_("The disk %s (%s) is a device, and only disks that are files are copied here.") :
+			   N_("The disk %s (%s) is in no storage pool, so it cannot be copied here."),
+			   d->target, d->source ? d->source : _("no file"));
 		return false;
 	}
 	if (has_backing(vol)) {
@@ -303,7 +304,7 @@ static bool confirm(const struct clone_job *job, virDomainPtr dom)
 	bool sure;
 
 	for (int i = 0; i < job->n; i++) {
-		more = xasprintf("%s  %s as %s\n", lines,
+		more = xasprintf(_("%s  %s as %s\n"), lines,
 				 virStorageVolGetName(job->copies[i].from),
 				 job->copies[i].name);
 		free(lines);
@@ -325,7 +326,7 @@ static void report(struct clone_job *job)
 		ui_message("Clone", "It was cancelled, and what had been copied is removed.");
 	else
 		virt_failed("Clone", "The guest was not cloned; what had been copied is removed.",
-			    xstrdup(job->error ? job->error : "no reason was given"));
+			    xstrdup(job->error ? job->error : _("no reason was given")));
 }
 
 static void clone_as(virConnectPtr conn, virDomainPtr dom, const char *name)
@@ -364,7 +365,7 @@ static const char *check_name(const char *value, void *data)
 	if (!dom)
 		return NULL;
 	virDomainFree(dom);
-	return "There is a guest of that name already. Type another name.";
+	return _("There is a guest of that name already. Type another name.");
 }
 
 /* NAME-clone, NAME-clone2…: the first that no guest has. */

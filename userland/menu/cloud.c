@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cloud.h"
+#include "language.h"
 #include "util.h"
 
 /* Do all characters of s belong to set? */
@@ -20,32 +21,32 @@ static bool made_of(const char *s, const char *set)
 const char *login_user_problem(const char *user)
 {
 	if (!*user || !strchr(LOWER, *user) || !made_of(user, LOWER DIGITS "_-"))
-		return "A user's name begins with a lower case letter and goes on with such letters, digits, _ and -. Type it again.";
+		return _("A user's name begins with a lower case letter and goes on with such letters, digits, _ and -. Type it again.");
 	if (strlen(user) > 32)
-		return "The name is too long. Use at most 32 characters.";
+		return _("The name is too long. Use at most 32 characters.");
 	return strcmp(user, "root") ? NULL :
-		"The user is an ordinary one, who becomes root with sudo. Type another name.";
+		_("The user is an ordinary one, who becomes root with sudo. Type another name.");
 }
 
 const char *login_host_problem(const char *host)
 {
 	if (!*host || *host == '-' || !made_of(host, LOWER UPPER DIGITS "-") ||
 	    host[strlen(host) - 1] == '-')
-		return "A host name is made of letters, digits and hyphens, and begins and ends with none of these. Type for example web1.";
-	return strlen(host) > 63 ? "The host name is too long. Use at most 63 characters." : NULL;
+		return _("A host name is made of letters, digits and hyphens, and begins and ends with none of these. Type for example web1.");
+	return strlen(host) > 63 ? _("The host name is too long. Use at most 63 characters.") : NULL;
 }
 
 /* It goes through the installers' own languages, so what they would act on is out. */
 const char *login_password_problem(const char *password)
 {
 	if (!*password)
-		return "The password is empty. Type one, or go back.";
+		return _("The password is empty. Type one, or go back.");
 	if (strlen(password) < 8)
-		return "The password is too short. Use at least 8 characters.";
+		return _("The password is too short. Use at least 8 characters.");
 	if (strlen(password) > 64)
-		return "The password is too long. Use at most 64 characters.";
+		return _("The password is too long. Use at most 64 characters.");
 	return made_of(password, LOWER UPPER DIGITS ".,:;_+-*/=@%!?~^()[]{}") ? NULL :
-		"The password may hold letters A-Z a-z, digits, and . , : ; _ + - * / = @ % ! ? ~ ^ and brackets (no spaces, quotes, $ & # < > | \\). Type another.";
+		_("The password may hold letters A-Z a-z, digits, and . , : ; _ + - * / = @ % ! ? ~ ^ and brackets (no spaces, quotes, $ & # < > | \\). Type another.");
 }
 
 const char *login_key_problem(const char *key)
@@ -57,11 +58,11 @@ const char *login_key_problem(const char *key)
 	body = key[kind] ? strspn(key + kind + 1, LOWER UPPER DIGITS "+/=") : 0;
 	for (const char *p = key; *p; p++)
 		if (!isprint((unsigned char)*p))
-			return "The key has characters that are not ASCII. Type it as it is in the .pub file.";
+			return _("The key has characters that are not ASCII. Type it as it is in the .pub file.");
 	if (body < 40 || (strncmp(key, "ssh-", 4) && strncmp(key, "ecdsa-", 6) &&
 			  strncmp(key, "sk-", 3)))
-		return "That is not a public SSH key. It is one line, as in the file id_ed25519.pub, such as: ssh-ed25519 AAAAC3Nz... me@home";
-	return strlen(key) <= 2000 ? NULL : "The key is too long. Use one of at most 2000 characters.";
+		return _("That is not a public SSH key. It is one line, as in the file id_ed25519.pub, such as: ssh-ed25519 AAAAC3Nz... me@home");
+	return strlen(key) <= 2000 ? NULL : _("The key is too long. Use one of at most 2000 characters.");
 }
 
 char *login_host(const char *guest)

@@ -19,6 +19,7 @@
 
 #include "console.h"
 #include "dom.h"
+#include "language.h"
 #include "ui.h"
 #include "util.h"
 
@@ -45,8 +46,13 @@ static void write_all(const char *s, size_t n)
 	}
 }
 
+/* The terminal is raw: a line ends with both characters. */
 static void say(const char *s)
 {
+	for (size_t n; (n = strcspn(s, "\n")), s[n]; s += n + 1) {
+		write_all(s, n);
+		write_all("\r\n", 2);
+	}
 	write_all(s, strlen(s));
 }
 
@@ -120,8 +126,8 @@ static char *vnc_text(virDomainPtr dom)
 {
 	char *xml = virDomainGetXMLDesc(dom, 0), *vnc = dom_vnc(xml), *text;
 
-	text = vnc ? xasprintf("its screen is at VNC %s of this host", vnc) :
-		xstrdup("look at its screen with a VNC viewer");
+	text = vnc ? xasprintf(_("its screen is at VNC %s of this host"), vnc) :
+		xstrdup(_("look at its screen with a VNC viewer"));
 	free(vnc);
 	free(xml);
 	return text;
@@ -131,11 +137,11 @@ static void greet(virDomainPtr dom)
 {
 	char *vnc = vnc_text(dom), *text;
 
-	text = xasprintf("\033[2J\033[H"
-			 "*** Console of guest %s. Ctrl-] returns to the menu; the guest runs on.\r\n"
-			 "*** Nothing appears? Press Enter. Still nothing: this guest may not use a\r\n"
-			 "*** serial console; boot it with console=ttyS0, or\r\n"
-			 "*** %s.\r\n\r\n", virDomainGetName(dom), vnc);
+	text = xasprintf(_("*** Console of guest %s. Ctrl-] returns to the menu; the guest runs on.\n"
+			   "*** Nothing appears? Press Enter. Still nothing: this guest may not use a\n"
+			   "*** serial console; boot it with console=ttyS0, or\n"
+			   "*** %s.\n\n"), virDomainGetName(dom), vnc);
+	say("\033[2J\033[H");
 	say(text);
 	free(text);
 	free(vnc);
@@ -157,7 +163,7 @@ static void wait_for_enter(void)
 {
 	char c = 0;
 
-	say("\r\n*** The guest's console has closed: it was shut down. Press Enter.\r\n");
+	say(_("\n*** The guest's console has closed: it was shut down. Press Enter.\n"));
 	while (c != '\r' && c != '\n' && c != ESCAPE_KEY && c != 3)
 		if (read(STDIN_FILENO, &c, 1) == 0)
 			return;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "language.h"
 #include "run.h"
 #include "util.h"
 #include "validate.h"
@@ -31,7 +32,7 @@ char *disk_format(virStorageVolPtr vol)
 		free(format);
 		return xstrdup("raw");
 	}
-	return format ? format : xstrdup("unknown");
+	return format ? format : xstrdup(_("unknown"));
 }
 
 char *disk_row(virStorageVolPtr vol)
@@ -43,7 +44,7 @@ char *disk_row(virStorageVolPtr vol)
 		memset(&info, 0, sizeof(info));
 	size = human_size(info.capacity);
 	used = human_size(info.allocation);
-	row = xasprintf("%-26.26s %-6.6s %9s, uses %s", virStorageVolGetName(vol),
+	row = xasprintf(_("%s %-6.6s %9s, uses %s"), ui_column(virStorageVolGetName(vol), 26),
 			format, size, used);
 	free(format);
 	free(size);
@@ -150,7 +151,7 @@ char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 {
 	char *name = disk_volume_name(spec->name, spec->format);
 	struct create_job *job = create_job(pool, name, spec);
-	char *text = xasprintf("The disk %s is being made.", name), *path = NULL;
+	char *text = xasprintf(_("The disk %s is being made."), name), *path = NULL;
 
 	if (!ui_busy("Create a disk", text, create_work, create_discard, job)) {
 		ui_message("Create a disk", "The disk %s is still being made. It appears under Disks when it is done.",
@@ -158,7 +159,7 @@ char *disk_create(virStoragePoolPtr pool, const struct disk_spec *spec)
 		job = NULL;
 	} else if (job->error) {
 		free(text);
-		text = xasprintf("The disk %s was not created.", name);
+		text = xasprintf(_("The disk %s was not created."), name);
 		virt_failed("Create a disk", text, job->error);
 		job->error = NULL;
 	} else {
@@ -231,7 +232,7 @@ bool disk_fill(const char *disk, const char *format, const char *image,
 	} else if (job.status && !job.progress.cancel) {
 		said = strstr(job.output, "qemu-img: ");
 		virt_failed("Create a disk", "The disk could not be filled from the image.",
-			    xstrdup(said ? trim(said) : "the program qemu-img could not be run"));
+			    xstrdup(said ? trim(said) : _("the program qemu-img could not be run")));
 	}
 	free(job.output);
 	return !job.status && !job.progress.cancel;
@@ -239,8 +240,8 @@ bool disk_fill(const char *disk, const char *format, const char *image,
 
 bool disk_choose_format(const char **format)
 {
-	struct ui_menu menu = { .title = "Disk format",
-		.text = "All grow on demand. qcow2 is the usual one, and snapshots need it; qcow is the older format, for programs that know no other; raw is plain, the fastest, and any program reads it." };
+	struct ui_menu menu = { .title = N_("Disk format"),
+		.text = N_("All grow on demand. qcow2 is the usual one, and snapshots need it; qcow is the older format, for programs that know no other; raw is plain, the fastest, and any program reads it.") };
 	static const char *const formats[] = { "qcow2", "qcow", "raw" };
 	static const int keys[] = { '2', '1', 'r' };
 	int choice;
@@ -285,11 +286,11 @@ static char *sheet_create(virStoragePoolPtr pool, const struct sheet *s)
 static void sheet_rows(struct ui_menu *menu, const struct sheet *s)
 {
 	ui_menu_clear(menu);
-	ui_menu_add(menu, 'n', "Name             %s", *s->name ? s->name : "(type one)");
+	ui_menu_add(menu, 'n', "Name             %s", *s->name ? s->name : _("(type one)"));
 	ui_menu_add(menu, 's', "Size             %s", s->size);
 	ui_menu_add(menu, 'f', "Format           %s", s->format);
 	ui_menu_add(menu, 'a', "Allocate         %s", s->preallocate ?
-		    "all space now" : "on demand");
+		    _("all space now") : _("on demand"));
 	ui_menu_add(menu, 'c', "Create the disk");
 }
 
@@ -348,11 +349,11 @@ char *disk_make(virStoragePoolPtr pool, const char *name)
 {
 	struct sheet s = { .name = xstrdup(name), .size = xstrdup("4G"),
 			   .format = "qcow2" };
-	struct ui_menu menu = { .title = "Create a disk" };
+	struct ui_menu menu = { .title = N_("Create a disk") };
 	char *room = human_size(virt_pool_free(pool)), *path = NULL;
 	int row;
 
-	menu.text = xasprintf("The disk is made in the storage pool %s, where %s are free.",
+	menu.text = xasprintf(_("The disk is made in the storage pool %s, where %s are free."),
 			      options.pool, room);
 	do {
 		sheet_rows(&menu, &s);
@@ -472,7 +473,7 @@ static bool list_once(virConnectPtr conn, virStoragePoolPtr pool,
 
 void disk_screen(void)
 {
-	struct ui_menu menu = { .title = "Disks" };
+	struct ui_menu menu = { .title = N_("Disks") };
 	bool more;
 
 	do {
@@ -483,7 +484,7 @@ void disk_screen(void)
 		if (!pool)
 			break;
 		room = human_size(virt_pool_free(pool));
-		menu.text = xasprintf("Storage pool %s: %s free. Choose a disk to delete it.",
+		menu.text = xasprintf(_("Storage pool %s: %s free. Choose a disk to delete it."),
 				      options.pool, room);
 		more = list_once(conn, pool, &menu);
 		free(room);

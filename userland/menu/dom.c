@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dom.h"
+#include "language.h"
 #include "util.h"
 #include "xml.h"
 
@@ -423,7 +424,7 @@ enum dom_snapshot dom_snapshot(const char *xml, const char **why)
 		if (strcmp(d->device, "disk") || d->readonly)
 			continue;
 		if (!d->source || d->block)
-			*why = "This guest has a disk that is no file, and libvirt makes no snapshots of it.";
+			*why = _("This guest has a disk that is no file, and libvirt makes no snapshots of it.");
 		else if (strcmp(d->format, "qcow2"))
 			outside++;
 		else
@@ -433,13 +434,13 @@ enum dom_snapshot dom_snapshot(const char *xml, const char **why)
 	free(nvram);
 	free(format);
 	if (!*why && !inside && !outside)
-		*why = "This guest has no disk, so there is nothing to make a snapshot of.";
+		*why = _("This guest has no disk, so there is nothing to make a snapshot of.");
 	if (*why)
 		return SNAPSHOT_NONE;
 	if (!outside && !raw_nvram)
 		return SNAPSHOT_INTERNAL;
 	*why = raw_nvram ?
-		"The UEFI variables of this guest are in a raw file, which libvirt leaves out of a snapshot. Make it while the guest is off: then they are converted first." :
-		"A disk of this guest is not in the format qcow2, so what is written from now on goes to a new file beside it.";
+		_("The UEFI variables of this guest are in a raw file, which libvirt leaves out of a snapshot. Make it while the guest is off: then they are converted first.") :
+		_("A disk of this guest is not in the format qcow2, so what is written from now on goes to a new file beside it.");
 	return SNAPSHOT_EXTERNAL;
 }

@@ -16,6 +16,7 @@
 #include "drives.h"
 #include "install.h"
 #include "iso.h"
+#include "language.h"
 #include "ui.h"
 #include "util.h"
 #include "xml.h"
@@ -40,9 +41,10 @@ char *drives_text(const char *xml)
 			first = disks.at[i].source;
 	}
 	if (n > 1)
-		text = xasprintf("%s and %d more", first ? first : "one", n - 1);
+		text = xasprintf(ngettext("%s and %d more", "%s and %d more", n - 1), first ? first : _("one"),
+				 n - 1);
 	else
-		text = xstrdup(!n ? "none" : first ? first : "one");
+		text = xstrdup(!n ? _("none") : first ? first : _("one"));
 	dom_disks_free(&disks);
 	return text;
 }
@@ -55,7 +57,7 @@ char *drives_cd_text(const char *xml)
 
 	dom_disks(xml, &disks);
 	cd = dom_cd(&disks);
-	text = xstrdup(!cd ? "no drive" : cd->source ? cd->source : "empty");
+	text = xstrdup(!cd ? _("no drive") : cd->source ? cd->source : _("empty"));
 	dom_disks_free(&disks);
 	return text;
 }
@@ -69,7 +71,7 @@ static void tell(virDomainPtr dom, const char *title, const char *done, bool fai
 		ui_message(title, "%s, from the next start on. The running guest could not take it now: %s",
 			   done, error);
 	else
-		ui_message(title, virt_active(dom) ? "%s, at once and for good." : "%s.",
+		ui_message(title, virt_active(dom) ? N_("%s, at once and for good.") : N_("%s."),
 			   done);
 	free(error);
 }
@@ -84,7 +86,7 @@ static void add_disk(virDomainPtr dom, const struct dom_disk *d)
 		if (virt_active(dom))
 			failed = virDomainAttachDeviceFlags(dom, element,
 							    VIR_DOMAIN_AFFECT_LIVE) < 0;
-		done = xasprintf("The guest has the disk %s as %s", d->source, d->target);
+		done = xasprintf(_("The guest has the disk %s as %s"), d->source, d->target);
 		tell(dom, "Disks of the guest", done, failed);
 		free(done);
 	}
@@ -123,8 +125,8 @@ static void attach(virConnectPtr conn, virDomainPtr dom, const char *path)
 
 static void attach_screen(virConnectPtr conn, virDomainPtr dom)
 {
-	struct ui_menu menu = { .title = "Attach a disk",
-		.text = "Disks of the storage pool that no guest has." };
+	struct ui_menu menu = { .title = N_("Attach a disk"),
+		.text = N_("Disks of the storage pool that no guest has.") };
 	virStoragePoolPtr pool = virt_pool(conn);
 	char **paths = NULL;
 	int n, row = UI_BACK;
@@ -195,7 +197,7 @@ static void detach_live(virDomainPtr dom, const struct dom_disk *d)
 {
 	char *xml = virDomainGetXMLDesc(dom, 0);
 	char *element = xml ? dom_disk_element(xml, d->target) : NULL;
-	char *done = xasprintf("The guest has the disk %s no more", d->target);
+	char *done = xasprintf(_("The guest has the disk %s no more"), d->target);
 	bool failed = element &&
 		virDomainDetachDeviceFlags(dom, element, VIR_DOMAIN_AFFECT_LIVE) < 0;
 
@@ -214,9 +216,9 @@ static void detach(virDomainPtr dom, const struct dom_disk *d)
 	char *xml;
 
 	if (!ui_confirm("Detach a disk", "Detach it", "Take the disk %s (%s) away from the guest %s? The disk itself stays, and can be attached again.%s",
-			d->target, d->source ? d->source : "no file",
+			d->target, d->source ? d->source : _("no file"),
 			virDomainGetName(dom), virt_active(dom) ?
-			" The guest is running: unmount the disk in it first." : ""))
+			_(" The guest is running: unmount the disk in it first.") : ""))
 		return;
 	xml = virt_xml(dom);
 	if (!xml)
@@ -275,8 +277,8 @@ static int drives_once(virConnectPtr conn, virDomainPtr dom, struct ui_menu *men
 
 void drives_screen(virConnectPtr conn, virDomainPtr dom)
 {
-	struct ui_menu menu = { .title = "Disks of the guest",
-		.text = "Choose a disk to detach it, or add one." };
+	struct ui_menu menu = { .title = N_("Disks of the guest"),
+		.text = N_("Choose a disk to detach it, or add one.") };
 
 	while (drives_once(conn, dom, &menu) >= 0)
 		;
@@ -348,7 +350,7 @@ static void insert(virDomainPtr dom)
 	} else {
 		disc.block = info.block;
 		disc.relabel |= virt_is_test(virDomainGetConnect(dom));
-		done = xasprintf("The disc %s is in the guest's drive", path);
+		done = xasprintf(_("The disc %s is in the guest's drive"), path);
 		change_disc(dom, &disc, done);
 		free(done);
 	}
@@ -361,14 +363,14 @@ static void eject(virDomainPtr dom, bool has_disc)
 	struct xml_cd none = { .path = NULL };
 
 	if (has_disc)
-		change_disc(dom, &none, "The guest's CD drive is empty");
+		change_disc(dom, &none, _("The guest's CD drive is empty"));
 	else
 		ui_message("CD", "There is no disc in the guest's CD drive.");
 }
 
 void drives_cd_screen(virDomainPtr dom)
 {
-	struct ui_menu menu = { .title = "CD drive of the guest" };
+	struct ui_menu menu = { .title = N_("CD drive of the guest") };
 	int row;
 
 	ui_menu_add(&menu, 'i', "Insert a disc");
@@ -376,7 +378,7 @@ void drives_cd_screen(virDomainPtr dom)
 	do {
 		char *xml = virt_xml(dom), *now = drives_cd_text(xml);
 
-		menu.text = xasprintf("In the drive: %s", now);
+		menu.text = xasprintf(_("In the drive: %s"), now);
 		row = ui_menu(&menu);
 		if (row == 0)
 			insert(dom);

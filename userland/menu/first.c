@@ -9,6 +9,7 @@
 
 #include "first.h"
 #include "host.h"
+#include "language.h"
 #include "storage.h"
 #include "ui.h"
 #include "util.h"
@@ -69,12 +70,12 @@ char *first_text(void)
 	char *storage = storage_summary(), *address = addresses(), *text;
 	bool ready = host_kvm_ready(), kept = !storage_warning();
 
-	text = xasprintf("%s Address: %s.\n%s\nNext: %s.\nWhat do you want to do?",
-			 ready ? "Guests can run here." : "No guest can run here: see Host.",
-			 *address ? address : "none yet", storage,
-			 !ready ? "choose Host to see what is missing" :
-			 kept ? "install a guest, or start one under Guests" :
-			 "make a data volume under Storage, or just install a guest");
+	text = xasprintf(_("%s Address: %s.\n%s\nNext: %s.\nWhat do you want to do?"),
+			 ready ? _("Guests can run here.") : _("No guest can run here: see Host."),
+			 *address ? address : _("none yet"), storage,
+			 !ready ? _("choose Host to see what is missing") :
+			 kept ? _("install a guest, or start one under Guests") :
+			 _("make a data volume under Storage, or just install a guest"));
 	free(storage);
 	free(address);
 	return text;

@@ -9,6 +9,7 @@
 #include "console.h"
 #include "dom.h"
 #include "guests.h"
+#include "language.h"
 #include "remove.h"
 #include "settings.h"
 #include "snapshot.h"
@@ -24,22 +25,22 @@ static const char *state_text(virDomainPtr dom)
 	int state, reason;
 
 	if (virDomainGetState(dom, &state, &reason, 0) < 0)
-		return "unknown";
+		return _("unknown");
 	switch (state) {
 	case VIR_DOMAIN_RUNNING:
 	case VIR_DOMAIN_BLOCKED:
-		return "running";
+		return _("running");
 	case VIR_DOMAIN_PAUSED:
 		return reason == VIR_DOMAIN_PAUSED_IOERROR ?
-			"paused: disk error or no space" : "paused";
+			_("paused: disk error or no space") : _("paused");
 	case VIR_DOMAIN_SHUTDOWN:
-		return "shutting down";
+		return _("shutting down");
 	case VIR_DOMAIN_CRASHED:
-		return "crashed";
+		return _("crashed");
 	case VIR_DOMAIN_PMSUSPENDED:
-		return "asleep";
+		return _("asleep");
 	default:
-		return "shut off";
+		return _("shut off");
 	}
 }
 
@@ -157,7 +158,7 @@ static char *exits_text(virDomainPtr dom)
 	if (text)
 		return text;
 	text = read_file("/sys/kernel/debug/kvm/exits");
-	return text ? text : xstrdup("not available\n");
+	return text ? text : xstrdup(_("not available\n"));
 }
 
 static void details(virDomainPtr dom)
@@ -172,12 +173,12 @@ static void details(virDomainPtr dom)
 	memset(&info, 0, sizeof(info));
 	virDomainGetInfo(dom, &info);
 	virDomainGetUUIDString(dom, uuid);
-	text = xasprintf("Guest: %s\nState: %s\nType: %s%s\nCPUs: %u\nMemory: %lu MiB\nUUID: %s\nVNC: %s\nFiles:\n%s\nExits by reason:\n%s",
+	text = xasprintf(_("Guest: %s\nState: %s\nType: %s%s\nCPUs: %u\nMemory: %lu MiB\nUUID: %s\nVNC: %s\nFiles:\n%s\nExits by reason:\n%s"),
 			 virDomainGetName(dom), state_text(dom),
 			 type ? type : "?",
-			 type && !strcmp(type, "qemu") ? " (slow emulation)" : "",
+			 type && !strcmp(type, "qemu") ? _(" (slow emulation)") : "",
 			 info.nrVirtCpu, info.maxMem / 1024, uuid,
-			 vnc ? vnc : "no screen, or not running",
+			 vnc ? vnc : _("no screen, or not running"),
 			 disks, exits);
 	ui_view("Details", text);
 	free(text);
@@ -192,14 +193,13 @@ static int guest_menu(virDomainPtr dom, struct ui_menu *menu)
 {
 	int row;
 
-	menu->title = "Guest";
+	menu->title = N_("Guest");
 	menu->refresh_ms = REFRESH_MS;
 	do {
 		char *xml = virDomainGetXMLDesc(dom, 0), *vnc = dom_vnc(xml);
 
-		menu->text = xasprintf("Guest %s: %s%s%s", virDomainGetName(dom),
-				       state_text(dom), vnc ? "   screen: VNC " : "",
-				       vnc ? vnc : "");
+		menu->text = xasprintf(vnc ? _("Guest %s: %s   screen: VNC %s") : _("Guest %s: %s"),
+				       virDomainGetName(dom), state_text(dom), vnc);
 		row = ui_menu(menu);
 		free((char *)menu->text);
 		free(vnc);
@@ -285,8 +285,8 @@ static void add_row(struct ui_menu *menu, int i, virDomainPtr dom)
 
 	memset(&info, 0, sizeof(info));
 	virDomainGetInfo(dom, &info);
-	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%-26.26s %2u CPUs %6lu MiB  %s",
-		    virDomainGetName(dom), info.nrVirtCpu, info.maxMem / 1024,
+	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%s %2u CPUs %6lu MiB  %s",
+		    ui_column(virDomainGetName(dom), 26), info.nrVirtCpu, info.maxMem / 1024,
 		    state_text(dom));
 }
 
@@ -316,8 +316,8 @@ static int list_once(virConnectPtr conn, struct ui_menu *menu)
 
 void guests_screen(void)
 {
-	struct ui_menu menu = { .title = "Guests", .refresh_ms = REFRESH_MS,
-		.text = "Choose a guest to start, stop, see, change or delete it." };
+	struct ui_menu menu = { .title = N_("Guests"), .refresh_ms = REFRESH_MS,
+		.text = N_("Choose a guest to start, stop, see, change or delete it.") };
 	virConnectPtr conn;
 
 	do {

@@ -16,6 +16,7 @@
 
 #include "host.h"
 #include "json.h"
+#include "language.h"
 #include "run.h"
 #include "storage.h"
 #include "ui.h"
@@ -36,7 +37,7 @@ static char *evidence_text(const char *json)
 		char *value = json_string(json_get(e, "value"));
 		char *more = xasprintf("%s  %s: %s\n", text,
 				       source ? source : "?",
-				       value ? value : "unknown");
+				       value ? value : _("unknown"));
 
 		free(text);
 		free(source);
@@ -51,10 +52,11 @@ static void without_detect(void)
 	bool usable = !access("/dev/kvm", R_OK | W_OK);
 
 	host.verdict = xstrdup(usable ? "ready" : "unknown");
-	host.explanation = xasprintf("The program %s gave no verdict; /dev/kvm %s be opened.",
-				     options.detect, usable ? "can" : "cannot");
-	host.fix = usable ? NULL : xstrdup("Install the package kvm-tools, which holds kvm-detect, and look again.");
-	host.evidence = xasprintf("  /dev/kvm: %s\n", usable ? "usable" : "not usable");
+	host.explanation = xasprintf(usable ? _("The program %s gave no verdict; /dev/kvm can be opened.") :
+				     _("The program %s gave no verdict; /dev/kvm cannot be opened."),
+				     options.detect);
+	host.fix = usable ? NULL : xstrdup(_("Install the package kvm-tools, which holds kvm-detect, and look again."));
+	host.evidence = xasprintf("  /dev/kvm: %s\n", usable ? _("usable") : _("not usable"));
 }
 
 static char *module_version(void)
@@ -68,9 +70,9 @@ void host_banner(void)
 {
 	char *version = module_version(), *left;
 
-	left = xasprintf("kvm-live   KVM: %s%s%s", host.verdict,
-			 version ? "   module: kvm-live " : "",
-			 version ? version : "");
+	left = version ? xasprintf(_("kvm-live   KVM: %s   module: kvm-live %s"),
+				   host.verdict, version) :
+		xasprintf(_("kvm-live   KVM: %s"), host.verdict);
 	ui_set_banner(left, storage_warning());
 	free(version);
 	free(left);
@@ -106,10 +108,10 @@ char *host_verdict_text(void)
 {
 	bool fix = host.fix && *host.fix;
 
-	return xasprintf("KVM verdict: %s\n%s%s%s%s", host.verdict,
-			 host.explanation ? host.explanation : "",
-			 fix ? "\nFix: " : "", fix ? host.fix : "",
-			 host_kvm_ready() || fix ? "" : "\nFix: none known");
+	return xasprintf(fix ? _("KVM verdict: %s\n%s\nFix: %s") : host_kvm_ready() ?
+			 _("KVM verdict: %s\n%s") : _("KVM verdict: %s\n%s\nFix: none known"),
+			 host.verdict, host.explanation ? host.explanation : "",
+			 fix ? host.fix : "");
 }
 
 static uint64_t meminfo_mib(const char *key)
@@ -144,8 +146,8 @@ static char *cpu_text(void)
 {
 	char *info = read_file("/proc/cpuinfo");
 	char *model = info ? line_value(info, "model name") : NULL;
-	char *text = xasprintf("Processors: %u x %s", host_cpus(),
-			       model ? model : "unknown model");
+	char *text = xasprintf(_("Processors: %u x %s"), host_cpus(),
+			       model ? model : _("unknown model"));
 
 	free(model);
 	free(info);
@@ -157,11 +159,11 @@ static char *module_text(void)
 	char *version = module_version(), *text;
 
 	if (version)
-		text = xasprintf("Module: kvm-live %s serves /dev/kvm", version);
+		text = xasprintf(_("Module: kvm-live %s serves /dev/kvm"), version);
 	else if (!access("/sys/module/kvm", F_OK))
-		text = xstrdup("Module: loaded, but it is not kvm-live's (no /sys/module/kvm/version)");
+		text = xstrdup(_("Module: loaded, but it is not kvm-live's (no /sys/module/kvm/version)"));
 	else
-		text = xstrdup("Module: not loaded");
+		text = xstrdup(_("Module: not loaded"));
 	free(version);
 	return text;
 }
@@ -177,12 +179,12 @@ static char *storage_text(void)
 	if (!pool || virStoragePoolGetInfo(pool, &info) < 0) {
 		if (pool)
 			virStoragePoolFree(pool);
-		return xasprintf("Disks: %s", conn ? "no storage pool yet; made with the first disk" :
-				 "unknown, libvirt does not answer");
+		return xstrdup(conn ? _("Disks: no storage pool yet; made with the first disk") :
+			       _("Disks: unknown, libvirt does not answer"));
 	}
 	free_size = human_size(info.available);
 	size = human_size(info.capacity);
-	text = xasprintf("Disks: pool %s, %s free of %s", options.pool,
+	text = xasprintf(_("Disks: pool %s, %s free of %s"), options.pool,
 			 free_size, size);
 	free(free_size);
 	free(size);
@@ -198,7 +200,7 @@ static char *host_text(void)
 	char *available = human_size(host_memory_available_mib() << 20);
 	char *text;
 
-	text = xasprintf("%s\n\n%s\n%s\nMemory: %s available of %s\n%s\n\nEvidence:\n%s",
+	text = xasprintf(_("%s\n\n%s\n%s\nMemory: %s available of %s\n%s\n\nEvidence:\n%s"),
 			 verdict, module, cpu, available, total, storage,
 			 host.evidence);
 	free(verdict);

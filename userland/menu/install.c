@@ -25,6 +25,7 @@
 #include "host.h"
 #include "install.h"
 #include "iso.h"
+#include "language.h"
 #include "pools.h"
 #include "preset.h"
 #include "run.h"
@@ -71,9 +72,9 @@ struct flow {
 enum { STEP_BACK = -1, STEP_STAY = 0, STEP_NEXT = 1 };
 
 static const char *const device_names[] = {
-	[DEV_VIRTIO] = "virtio: fast, for Linux and BSD",
-	[DEV_SATA] = "SATA and e1000e: Windows and others without drivers",
-	[DEV_IDE] = "IDE and rtl8139: old systems",
+	[DEV_VIRTIO] = N_("virtio: fast, for Linux and BSD"),
+	[DEV_SATA] = N_("SATA and e1000e: Windows and others without drivers"),
+	[DEV_IDE] = N_("IDE and rtl8139: old systems"),
 };
 
 static bool name_taken(struct flow *f, const char *name)
@@ -224,29 +225,29 @@ static void sheet_free(struct sheet *s)
 static const char *acceleration_text(const struct sheet *s)
 {
 	if (s->virt == VIRT_QEMU)
-		return "none: SLOW EMULATION";
+		return _("none: SLOW EMULATION");
 	return host_kvm_ready() || s->virt == VIRT_TEST ? "KVM" :
-		"KVM, which is not usable here: choose A";
+		_("KVM, which is not usable here: choose A");
 }
 
 static const char *firmware_text(const struct sheet *s)
 {
-	return s->secure_boot ? "UEFI with Secure Boot" : s->uefi ? "UEFI" : "BIOS";
+	return s->secure_boot ? _("UEFI with Secure Boot") : s->uefi ? "UEFI" : "BIOS";
 }
 
 static char *network_text(const struct sheet *s)
 {
 	if (!s->network)
-		return xstrdup("none");
-	return s->bridge ? xasprintf("bridge %s", s->bridge) :
-		xstrdup("NAT (the network default)");
+		return xstrdup(_("none"));
+	return s->bridge ? xasprintf(_("bridge %s"), s->bridge) :
+		xstrdup(_("NAT (the network default)"));
 }
 
 static char *disk_text(const struct sheet *s)
 {
-	return s->volume ? xasprintf("existing, %s", strrchr(s->volume, '/') + 1) :
-		xasprintf("new, %s, %s%s", s->size, s->format,
-			  s->cloud ? ", a copy of the image" : "");
+	return s->volume ? xasprintf(_("existing, %s"), strrchr(s->volume, '/') + 1) :
+		xasprintf(s->cloud ? _("new, %s, %s, a copy of the image") : _("new, %s, %s"),
+			  s->size, s->format);
 }
 
 struct isoinfo_job {
@@ -356,8 +357,8 @@ static bool disk_is_chosen(struct flow *f)
 	free(type);
 	if (!fine)
 		ui_message("Disk of the guest", f->s.cloud ?
-			   "The disks in this pool are made on its server, so none can be made from a cloud image. Choose another pool with P." :
-			   "The disks in this pool are made on its server: choose one of those in the list, or another pool with P.");
+			   N_("The disks in this pool are made on its server, so none can be made from a cloud image. Choose another pool with P.") :
+			   N_("The disks in this pool are made on its server: choose one of those in the list, or another pool with P."));
 	return fine;
 }
 
@@ -384,18 +385,18 @@ static int disk_once(struct flow *f, struct ui_menu *menu, char **paths)
 
 static int step_disk(struct flow *f)
 {
-	struct ui_menu menu = { .title = "Disk of the guest" };
-	char *room, *disk, **paths = NULL;
+	struct ui_menu menu = { .title = N_("Disk of the guest") };
+	char *room, *disk, *recognised, **paths = NULL;
 	int n, step;
 
 	do {
 		room = human_size(virt_pool_free(f->pool));
-		menu.text = xasprintf("%s%s%sA new disk is made when the installation starts; %s are free. %s",
-				      f->s.preset.name ? "Recognised: " : "",
-				      f->s.preset.name ? f->s.preset.name : "",
-				      f->s.preset.name ? ". " : "", room, f->s.cloud ?
-				      "It is a copy of the cloud image, and may be larger: the system grows into it." :
-				      "Disks that no guest has can be used instead.");
+		recognised = f->s.preset.name ? xasprintf(_("Recognised: %s. "), f->s.preset.name) :
+			xstrdup("");
+		menu.text = xasprintf(_("%sA new disk is made when the installation starts; %s are free. %s"),
+				      recognised, room, f->s.cloud ?
+				      _("It is a copy of the cloud image, and may be larger: the system grows into it.") :
+				      _("Disks that no guest has can be used instead."));
 		disk = disk_text(&f->s);
 		ui_menu_clear(&menu);
 		ui_menu_add(&menu, 'g', "Go on with: %s", disk);
@@ -406,6 +407,7 @@ static int step_disk(struct flow *f)
 		step = disk_once(f, &menu, paths);
 		disk_free_paths(paths, n);
 		free(disk);
+		free(recognised);
 		free(room);
 		free((char *)menu.text);
 	} while (step == STEP_STAY);
@@ -415,13 +417,13 @@ static int step_disk(struct flow *f)
 
 static void edit_devices(struct sheet *s)
 {
-	struct ui_menu menu = { .title = "Devices", .at = s->devices,
-		.text = "The disk and the network card that the guest sees." };
+	struct ui_menu menu = { .title = N_("Devices"), .at = s->devices,
+		.text = N_("The disk and the network card that the guest sees.") };
 	int row;
 
-	ui_menu_add(&menu, 'v', "%s", device_names[DEV_VIRTIO]);
-	ui_menu_add(&menu, 's', "%s", device_names[DEV_SATA]);
-	ui_menu_add(&menu, 'i', "%s", device_names[DEV_IDE]);
+	ui_menu_add(&menu, 'v', "%s", translated(device_names[DEV_VIRTIO]));
+	ui_menu_add(&menu, 's', "%s", translated(device_names[DEV_SATA]));
+	ui_menu_add(&menu, 'i', "%s", translated(device_names[DEV_IDE]));
 	row = ui_menu(&menu);
 	if (row >= 0)
 		s->devices = row;
@@ -433,18 +435,18 @@ static void edit_devices(struct sheet *s)
 static const char *secure_boot_problem(struct flow *f, const struct virt_caps *caps)
 {
 	if (f->s.devices == DEV_IDE)
-		return "Old systems, with IDE, have no Secure Boot. Choose other devices first.";
+		return _("Old systems, with IDE, have no Secure Boot. Choose other devices first.");
 	if (f->s.virt == VIRT_KVM && !host_has_smm())
-		return "Secure Boot needs the system management mode, which the hypervisor of this host does not emulate. Choose UEFI.";
+		return _("Secure Boot needs the system management mode, which the hypervisor of this host does not emulate. Choose UEFI.");
 	if (!caps->secure_boot)
-		return "This host has no firmware with Secure Boot. Install the package ovmf, or choose UEFI.";
+		return _("This host has no firmware with Secure Boot. Install the package ovmf, or choose UEFI.");
 	return NULL;
 }
 
 static void edit_firmware(struct flow *f)
 {
-	struct ui_menu menu = { .title = "Firmware",
-		.text = "What starts the guest. The firmware cannot be changed once a system is installed." };
+	struct ui_menu menu = { .title = N_("Firmware"),
+		.text = N_("What starts the guest. The firmware cannot be changed once a system is installed.") };
 	const char *problem = NULL;
 	struct sheet *s = &f->s;
 	struct virt_caps caps;
@@ -460,7 +462,7 @@ static void edit_firmware(struct flow *f)
 		return;
 	get_caps(f, &caps);
 	if (row && !caps.uefi)
-		problem = "This host has no UEFI firmware for guests. Install the package ovmf, or choose BIOS.";
+		problem = _("This host has no UEFI firmware for guests. Install the package ovmf, or choose BIOS.");
 	else if (row == 2)
 		problem = secure_boot_problem(f, &caps);
 	if (problem) {
@@ -506,8 +508,8 @@ static void add_machine_rows(struct ui_menu *menu, const struct sheet *s)
 		    (unsigned long long)s->memory_mib);
 	ui_menu_add(menu, 'c', "CPUs             %u", s->cpus);
 	ui_menu_add(menu, 'f', "Firmware         %s", firmware_text(s));
-	ui_menu_add(menu, 'p', "TPM              %s", s->tpm ? "2.0, emulated" : "none");
-	ui_menu_add(menu, 'v', "Devices          %s", device_names[s->devices]);
+	ui_menu_add(menu, 'p', "TPM              %s", s->tpm ? _("2.0, emulated") : _("none"));
+	ui_menu_add(menu, 'v', "Devices          %s", translated(device_names[s->devices]));
 	ui_menu_add(menu, 'a', "Acceleration     %s", acceleration_text(s));
 }
 
@@ -544,19 +546,19 @@ static char *missing_text(const struct sheet *s)
 	bool secure = p->wants_tpm && !s->secure_boot;
 
 	if (!p->name)
-		return xasprintf("This %s is not known, so look these over.",
-				 s->cloud ? "image" : "ISO");
+		return xstrdup(s->cloud ? _("This image is not known, so look these over.") :
+			       _("This ISO is not known, so look these over."));
 	if (!memory && !cpus && !uefi && !tpm && !secure)
-		return xasprintf("This is what %s needs.", p->name);
-	return xasprintf("%s also wants:%s%s%s%s%s.", p->name,
-			 memory ? " more memory" : "", cpus ? " more CPUs" : "",
-			 uefi ? " UEFI" : "", secure ? " Secure Boot" : "",
-			 tpm ? " a TPM" : "");
+		return xasprintf(_("This is what %s needs."), p->name);
+	return xasprintf(_("%s also wants:%s%s%s%s%s."), p->name,
+			 memory ? _(" more memory") : "", cpus ? _(" more CPUs") : "",
+			 uefi ? " UEFI" : "", secure ? _(" Secure Boot") : "",
+			 tpm ? _(" a TPM") : "");
 }
 
 static int step_machine(struct flow *f)
 {
-	struct ui_menu menu = { .title = "Machine of the guest" };
+	struct ui_menu menu = { .title = N_("Machine of the guest") };
 	int row;
 
 	do {
@@ -588,7 +590,7 @@ static void use_host(struct sheet *s)
 
 static int ask_unattended(struct sheet *s)
 {
-	char *text = xasprintf("The installer of %s then asks nothing: it erases the guest's disk and uses all of it, for a small system in English with an SSH server, and gets packages from the Internet where it needs them. root has this password; other users are made later.",
+	char *text = xasprintf(_("The installer of %s then asks nothing: it erases the guest's disk and uses all of it, for a small system in English with an SSH server, and gets packages from the Internet where it needs them. root has this password; other users are made later."),
 			       s->preset.name);
 
 	s->unattended = seed_ask(&s->login, "Unattended installation", text, true);
@@ -598,8 +600,8 @@ static int ask_unattended(struct sheet *s)
 
 static int step_installer(struct sheet *s)
 {
-	struct ui_menu menu = { .title = "Who answers the installer?", .at = s->unattended,
-		.text = "libosinfo knows the answers to this installer's questions." };
+	struct ui_menu menu = { .title = N_("Who answers the installer?"), .at = s->unattended,
+		.text = N_("libosinfo knows the answers to this installer's questions.") };
 	int row;
 
 	ui_menu_add(&menu, 'h', "By hand: the installer asks you");
@@ -624,8 +626,8 @@ static int step_login(struct flow *f)
 	if (!f->s.cloud)
 		return f->forward ? STEP_NEXT : STEP_BACK;
 	return seed_ask(l, "Login of the new system", f->s.preset.no_cloud_init ?
-			"This image has no cloud-init, so this user will not be made: log in as its maker says (often root, without a password), or choose another image." :
-			"The system on a cloud image has no login yet. cloud-init in it makes this user at the first start, who may become root with sudo.",
+			N_("This image has no cloud-init, so this user will not be made: log in as its maker says (often root, without a password), or choose another image.") :
+			N_("The system on a cloud image has no login yet. cloud-init in it makes this user at the first start, who may become root with sudo."),
 			false) ? STEP_NEXT : STEP_BACK;
 }
 
@@ -926,8 +928,8 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 		return;
 	if (!ui_confirm("Clean up", "Remove them",
 			"Made so far:\n%s%s%s%s\nRemove what was made? With Back it stays, and the guest can be started or deleted under Guests.",
-			job->dom ? "  the guest " : "", job->dom ? s->name : "",
-			new_disk ? "  the disk " : "", new_disk ? g->disk : ""))
+			job->dom ? _("  the guest ") : "", job->dom ? s->name : "",
+			new_disk ? _("  the disk ") : "", new_disk ? g->disk : ""))
 		return;
 	if (job->dom)
 		virDomainUndefineFlags(job->dom, VIR_DOMAIN_UNDEFINE_NVRAM);
@@ -973,8 +975,8 @@ static bool start_guest(virConnectPtr conn, const struct sheet *s,
 			offer_disk_start(job->dom);
 	} else {
 		virt_failed("Install a guest", job->dom ?
-			    "The guest was defined but did not start." :
-			    "The guest was not accepted.", xstrdup(job->error));
+			    N_("The guest was defined but did not start.") :
+			    N_("The guest was not accepted."), xstrdup(job->error));
 		offer_removal(job, s, g);
 	}
 	start_free(job);
@@ -1067,14 +1069,14 @@ static void summary_rows(struct ui_menu *menu, const struct sheet *s)
 	char *network = network_text(s), *disk = disk_text(s), *login = seed_text(&s->login);
 
 	ui_menu_clear(menu);
-	ui_menu_add(menu, 's', s->cloud ? "Start the guest" : "Start the installation");
+	ui_menu_add(menu, 's', s->cloud ? N_("Start the guest") : N_("Start the installation"));
 	ui_menu_add(menu, 'n', "Name             %s", s->name);
-	ui_menu_add(menu, 'i', "%-16s %s", s->cloud ? "Cloud image" : "ISO", s->iso);
+	ui_menu_add(menu, 'i', s->cloud ? N_("Cloud image      %s") : N_("ISO              %s"), s->iso);
 	if (s->cloud)
 		ui_menu_add(menu, 'l', "Login            %s", login);
 	else if (s->preset.unattended)
 		ui_menu_add(menu, 'l', "Installer        %s", s->unattended ?
-			    "unattended" : "asks you");
+			    _("unattended") : _("asks you"));
 	ui_menu_add(menu, 'd', "Disk             %s", disk);
 	ui_menu_add(menu, 't', "Network          %s", network);
 	add_machine_rows(menu, s);
@@ -1114,10 +1116,10 @@ static int step_summary(struct flow *f)
 	struct ui_menu *menu = &f->summary;
 	int row;
 
-	menu->title = f->s.cloud ? "A guest from a cloud image" : "Install a guest from an ISO";
+	menu->title = f->s.cloud ? N_("A guest from a cloud image") : N_("Install a guest from an ISO");
 	menu->text = f->s.preset.name ?
-		xasprintf("%s, as follows. Nothing is made before you start.", f->s.preset.name) :
-		xstrdup("Nothing is made before you start. A letter changes its row.");
+		xasprintf(_("%s, as follows. Nothing is made before you start."), f->s.preset.name) :
+		xstrdup(_("Nothing is made before you start. A letter changes its row."));
 	summary_rows(menu, &f->s);
 	row = ui_menu(menu);
 	free((char *)menu->text);

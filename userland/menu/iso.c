@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "iso.h"
+#include "language.h"
 #include "util.h"
 
 #define SECTOR		2048
@@ -37,21 +38,24 @@
 #define UDF_ANCHOR	256
 #define ISO_DIR		"/var/lib/kvm-live/iso"
 
-static char *open_problem(const char *path, int error)
+static char *open_problem(const char *path, int error, struct iso_info *info)
 {
+	info->no_disc = error == ENOMEDIUM;
 	switch (error) {
 	case ENOENT:
 	case ENOTDIR:
-		return xasprintf("There is no file %s. Check the path, or copy the image into " ISO_DIR " and choose it from the list.", path);
+		return xasprintf(_("There is no file %s. Check the path, or copy the image into %s and choose it from the list."),
+				 path, ISO_DIR);
 	case EACCES:
 	case EPERM:
-		return xasprintf("You may not read %s. Start kvm-menu as root, or copy the image into " ISO_DIR ".", path);
+		return xasprintf(_("You may not read %s. Start kvm-menu as root, or copy the image into %s."),
+				 path, ISO_DIR);
 	case ENOMEDIUM:
-		return xasprintf("There is no disc in the drive %s. Insert one and try again.", path);
+		return xasprintf(_("There is no disc in the drive %s. Insert one and try again."), path);
 	case EIO:
-		return xasprintf("%s cannot be read: input/output error. Its disc or disk is damaged or was pulled out. Try another drive, or copy the image again.", path);
+		return xasprintf(_("%s cannot be read: input/output error. Its disc or disk is damaged or was pulled out. Try another drive, or copy the image again."), path);
 	default:
-		return xasprintf("%s cannot be opened: %s. Choose another image.",
+		return xasprintf(_("%s cannot be opened: %s. Choose another image."),
 				 path, strerror(error));
 	}
 }
@@ -61,22 +65,22 @@ static char *size_of(int fd, const char *path, struct iso_info *info)
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return open_problem(path, errno);
+		return open_problem(path, errno, info);
 	if (S_ISDIR(st.st_mode))
-		return xasprintf("%s is a folder. Type the path of an ISO image in it.",
+		return xasprintf(_("%s is a folder. Type the path of an ISO image in it."),
 				 path);
 	info->block = S_ISBLK(st.st_mode);
 	if (info->block) {
 		if (ioctl(fd, BLKGETSIZE64, &info->size))
-			return open_problem(path, errno);
+			return open_problem(path, errno, info);
 	} else if (S_ISREG(st.st_mode)) {
 		info->size = st.st_size;
 	} else {
-		return xasprintf("%s is neither a file nor a CD drive. Choose an ISO image.",
+		return xasprintf(_("%s is neither a file nor a CD drive. Choose an ISO image."),
 				 path);
 	}
 	if (!info->size)
-		return xasprintf("%s is empty. Download or copy the image again.",
+		return xasprintf(_("%s is empty. Download or copy the image again."),
 				 path);
 	return NULL;
 }
@@ -170,12 +174,12 @@ static char *qcow2_problem(const unsigned char *d, const char *path)
 	uint64_t version = be(d + 4, 4);
 
 	if (version != 2 && version != 3)
-		return xasprintf("%s is a disk image of a version that is not known. Convert it with qemu-img to qcow2.",
+		return xasprintf(_("%s is a disk image of a version that is not known. Convert it with qemu-img to qcow2."),
 				 path);
 	if (be(d + 8, 8) || (version == 3 && be(d + 72, 8) & 4))
-		return xasprintf("%s is only a part of a disk image: the rest is in another file. Get the whole image.",
+		return xasprintf(_("%s is only a part of a disk image: the rest is in another file. Get the whole image."),
 				 path);
-	return be(d + 32, 4) ? xasprintf("%s is an encrypted disk image. Decrypt it with qemu-img first.",
+	return be(d + 32, 4) ? xasprintf(_("%s is an encrypted disk image. Decrypt it with qemu-img first."),
 					 path) : NULL;
 }
 
@@ -196,7 +200,7 @@ static char *read_disk(int fd, const char *path, struct iso_info *info)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(packed); i++)
 		if (!memcmp(d, packed[i].magic, packed[i].n))
-			return xasprintf("%s is compressed. Unpack it first, in a shell (gunzip, unxz, bunzip2, unzstd), and choose what comes out.",
+			return xasprintf(_("%s is compressed. Unpack it first, in a shell (gunzip, unxz, bunzip2, unzstd), and choose what comes out."),
 					 path);
 	if (d[510] == 0x55 && d[511] == 0xaa && !info->block) {
 		info->disk = "raw";
@@ -212,21 +216,22 @@ static char *content_problem(int fd, const char *path, struct iso_info *info,
 	char *problem;
 
 	if (!primary && errno)
-		return open_problem(path, errno);
+		return open_problem(path, errno, info);
 	if (primary)
 		read_udf(fd, info);
 	if (!primary && disks) {
 		problem = read_disk(fd, path, info);
 		if (problem || info->disk)
 			return problem;
-		return xasprintf("%s is neither an ISO image nor a disk image (qcow2 or raw) with a boot sector. If it came by download, download it again.",
+		return xasprintf(_("%s is neither an ISO image nor a disk image (qcow2 or raw) with a boot sector. If it came by download, download it again."),
 				 path);
 	}
 	if (!primary)
-		return xasprintf("%s is not an ISO image: it has no ISO 9660 volume descriptor. Choose the .iso file of an installer; if it came by download, download it again.",
+		return xasprintf(_("%s is not an ISO image: it has no ISO 9660 volume descriptor. Choose the .iso file of an installer; if it came by download, download it again."),
 				 path);
-	if (info->size < info->volume_size)
-		return xasprintf("%s is truncated: it should have %llu bytes and has %llu. Download or copy it again.",
+	info->truncated = info->size < info->volume_size;
+	if (info->truncated)
+		return xasprintf(_("%s is truncated: it should have %llu bytes and has %llu. Download or copy it again."),
 				 path, (unsigned long long)info->volume_size,
 				 (unsigned long long)info->size);
 	return NULL;
@@ -255,16 +260,16 @@ static char *find_problem(const char *path, struct iso_info *info, bool disks)
 
 	memset(info, 0, sizeof(*info));
 	if (!*path)
-		return xstrdup("No ISO is chosen. Choose one from the list or type its path.");
+		return xstrdup(_("No ISO is chosen. Choose one from the list or type its path."));
 	if (*path != '/')
-		return xasprintf("%s is not a full path. Type it from the root, for example " ISO_DIR "/%s.",
-				 path, path);
+		return xasprintf(_("%s is not a full path. Type it from the root, for example %s/%s."),
+				 path, ISO_DIR, path);
 	if (!path_is_text(path))
-		return xasprintf("The name %s has characters that libvirt does not take. Rename the file, with letters and digits.",
+		return xasprintf(_("The name %s has characters that libvirt does not take. Rename the file, with letters and digits."),
 				 path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return open_problem(path, errno);
+		return open_problem(path, errno, info);
 	problem = size_of(fd, path, info);
 	if (!problem)
 		problem = content_problem(fd, path, info, disks);
@@ -330,8 +335,8 @@ char *iso_reach_problem(const char *path, bool *relabel)
 		*relabel = true;
 		return NULL;
 	}
-	text = xasprintf("Guests run as the user libvirt-qemu, who may not enter the folder %s. Move the image to " ISO_DIR " and choose it there.",
-			 folder);
+	text = xasprintf(_("Guests run as the user libvirt-qemu, who may not enter the folder %s. Move the image to %s and choose it there."),
+			 folder, ISO_DIR);
 	free(folder);
 	return text;
 }

@@ -11,6 +11,8 @@ struct iso_info {
 	uint64_t volume_size;	/* what its volume descriptors say, in bytes */
 	char label[33];
 	bool block;		/* a device, such as /dev/sr0 */
+	bool truncated;		/* and so a problem, as is */
+	bool no_disc;		/* in the drive */
 	bool bootable;		/* has an El Torito boot record */
 	const char *disk;	/* it is a disk image: "qcow2" or "raw"; NULL: an ISO */
 };

@@ -13,6 +13,7 @@
 #include "host.h"
 #include "install.h"
 #include "iso.h"
+#include "language.h"
 #include "ui.h"
 #include "util.h"
 #include "virt.h"
@@ -88,11 +89,11 @@ static char *row(const char *path)
 	char *size = human_size(info.size), *disk = human_size(info.volume_size), *text;
 
 	base = info.block || !base ? path : base + 1;
-	text = xasprintf("%-30.30s %9s  %s%.20s", base, size,
-			 !problem && info.disk ? "disk of " : "",
+	text = xasprintf(!problem && info.disk ? _("%s %9s  disk of %.20s") : "%s %9s  %.20s",
+			 ui_column(base, 30), size,
 			 !problem ? info.disk ? disk : info.label :
-			 strstr(problem, "truncated") ? "TRUNCATED" :
-			 strstr(problem, "no disc") ? "(no disc)" : "NOT USABLE");
+			 info.truncated ? _("TRUNCATED") : info.no_disc ? _("(no disc)") :
+			 _("NOT USABLE"));
 	free(disk);
 	free(problem);
 	free(size);
@@ -135,16 +136,16 @@ static char *choose(struct ui_menu *menu, struct list *list,
 char *iso_choose(const char *current, bool disks)
 {
 	struct ui_menu menu = { .at = 1, .title = disks ?
-		"Choose an ISO or a cloud image" : "Choose an ISO" };
+		N_("Choose an ISO or a cloud image") : N_("Choose an ISO") };
 	struct list list = { NULL, 0 };
 	char *path;
 
 	find(&list, disks);
 	menu.text = xasprintf(list.n ?
-			      "%sMore images appear here when copied to %s." :
-			      "%sNo image was found. Copy one to %s, insert a CD, or type a path.",
+			      _("%sMore images appear here when copied to %s.") :
+			      _("%sNo image was found. Copy one to %s, insert a CD, or type a path."),
 			      host_kvm_ready() ? "" :
-			      "Guests run on KVM, which is not usable here; they can be emulated, slowly. ",
+			      _("Guests run on KVM, which is not usable here; they can be emulated, slowly. "),
 			      options.iso_dir);
 	path = choose(&menu, &list, current);
 	ui_menu_clear(&menu);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "language.h"
 #include "run.h"
 #include "ui.h"
 #include "util.h"
@@ -59,7 +60,7 @@ void job_wait(struct job *job, const char *title, const char *text)
 	ui_work(title, text, job_work, job_cancel, job, &progress);
 	if (progress.cancel && job->status) {
 		free(job->output);
-		job->output = xstrdup("it was cancelled.");
+		job->output = xstrdup(_("it was cancelled."));
 	}
 }
 
@@ -70,7 +71,7 @@ const char *job_said(struct job *job)
 
 	if (job->status == 127) {
 		free(job->output);
-		job->output = xasprintf("The program %s could not be run. Is its package installed?",
+		job->output = xasprintf(_("The program %s could not be run. Is its package installed?"),
 					job->argv[0]);
 		return job->output;
 	}

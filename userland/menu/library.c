@@ -20,6 +20,7 @@
 
 #include "iso.h"
 #include "job.h"
+#include "language.h"
 #include "library.h"
 #include "ui.h"
 #include "util.h"
@@ -97,11 +98,11 @@ static char *transfer_text(void)
 		bar[i] = i < parts ? '=' : '.';
 	bar[40] = '\0';
 	if (!size)
-		text = xasprintf("%s: %s so far", transfer.name, have_text);
+		text = xasprintf(_("%s: %s so far"), transfer.name, have_text);
 	else if (have >= size)
-		text = xasprintf("%s: %s, being checked\n%s 100 %%", transfer.name, size_text, bar);
+		text = xasprintf(_("%s: %s, being checked\n%s 100 %%"), transfer.name, size_text, bar);
 	else
-		text = xasprintf("%s: %s of %s\n%s %2u %%", transfer.name, have_text,
+		text = xasprintf(_("%s: %s of %s\n%s %2u %%"), transfer.name, have_text,
 				 size_text, bar, (unsigned int)(have * 100 / size));
 	free(size_text);
 	free(have_text);
@@ -116,10 +117,10 @@ static char *room_text(void)
 	char *room, *text;
 
 	if (statvfs(options.iso_dir, &fs))
-		return xasprintf("Images are kept in %s.", options.iso_dir);
+		return xasprintf(_("Images are kept in %s."), options.iso_dir);
 	room = human_size((uint64_t)fs.f_bavail * fs.f_frsize);
-	text = xasprintf("Images are kept in %s, where %s are free. %s", options.iso_dir,
-			 room, "Choose one to delete it.");
+	text = xasprintf(_("Images are kept in %s, where %s are free. Choose one to delete it."),
+			 options.iso_dir, room);
 	free(room);
 	return text;
 }
@@ -147,14 +148,14 @@ static void download(void)
  */
 static char *choose_row(const char *title, const char *none, struct job *job, int column)
 {
-	struct ui_menu menu = { .title = title, .text = "Choose one." };
+	struct ui_menu menu = { .title = title, .text = N_("Choose one.") };
 	char *rows[32], *line, *rest, *answer = NULL;
 	int row, n = 0;
 
 	if (!ui_busy(title, "It is being looked at.", job_work, job_free, job))
 		return NULL;
 	if (job->status || !*job->output) {
-		ui_message(title, "%s", job->status ? job_said(job) : none);
+		ui_message(title, "%s", job->status ? job_said(job) : translated(none));
 		job_free(job);
 		return NULL;
 	}
@@ -205,9 +206,9 @@ static void delete_iso(const char *path)
 	virConnectPtr conn = virt_quiet();
 	char *user = conn ? virt_disk_user(conn, path, NULL) : NULL;
 
-	if (ui_confirm("Delete an image", "Delete it", "Delete the image %s?%s%s%s", name,
-		       user ? "\nIt is in the CD drive of the guest " : "", user ? user : "",
-		       user ? "." : "") && unlink(path))
+	if (ui_confirm("Delete an image", "Delete it", user ?
+		       N_("Delete the image %s?\nIt is in the CD drive of the guest %s.") :
+		       N_("Delete the image %s?"), name, user) && unlink(path))
 		ui_message("Delete an image", "%s could not be deleted.", path);
 	free(user);
 }
@@ -255,8 +256,8 @@ static bool screen_once(struct ui_menu *menu)
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		char *size = human_size(file_size(found.gl_pathv[i]));
 
-		ui_menu_add(menu, i < 9 ? '1' + (int)i : 0, "%-46.46s %9s",
-			    strrchr(found.gl_pathv[i], '/') + 1, size);
+		ui_menu_add(menu, i < 9 ? '1' + (int)i : 0, "%s %9s",
+			    ui_column(strrchr(found.gl_pathv[i], '/') + 1, 46), size);
 		free(size);
 	}
 	menu->text = screen_text();
@@ -276,7 +277,7 @@ static bool screen_once(struct ui_menu *menu)
 
 void library_screen(void)
 {
-	struct ui_menu menu = { .title = "ISO library", .refresh_ms = REFRESH_MS,
+	struct ui_menu menu = { .title = N_("ISO library"), .refresh_ms = REFRESH_MS,
 		.holds = screen_holds };
 
 	do

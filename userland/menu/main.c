@@ -19,6 +19,7 @@
 #include "guests.h"
 #include "host.h"
 #include "install.h"
+#include "language.h"
 #include "library.h"
 #include "run.h"
 #include "storage.h"
@@ -38,6 +39,7 @@ static const char usage[] =
 "  -p, --pool NAME      storage pool of the disks (default \"default\")\n"
 "  -i, --iso-dir DIR    folder of ISO images (default /var/lib/kvm-live/iso)\n"
 "  -d, --detect PROG    program that gives the verdict (default kvm-detect)\n"
+"  -l, --language LANG  en or zh_CN (default: by LANGUAGE and LANG)\n"
 "  -h, --help           this text\n"
 "  -V, --version        the version\n"
 "\n"
@@ -48,16 +50,19 @@ static const struct option long_options[] = {
 	{ "pool", required_argument, NULL, 'p' },
 	{ "iso-dir", required_argument, NULL, 'i' },
 	{ "detect", required_argument, NULL, 'd' },
+	{ "language", required_argument, NULL, 'l' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 }
 };
 
-static void parse_options(int argc, char **argv)
+/* Returns the language that is wanted, or NULL. */
+static const char *parse_options(int argc, char **argv)
 {
+	const char *language = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:p:i:d:hV", long_options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "c:p:i:d:l:hV", long_options, NULL)) >= 0) {
 		switch (c) {
 		case 'c':
 			options.uri = optarg;
@@ -71,6 +76,9 @@ static void parse_options(int argc, char **argv)
 		case 'd':
 			options.detect = optarg;
 			break;
+		case 'l':
+			language = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			exit(EXIT_LEFT);
@@ -83,7 +91,7 @@ static void parse_options(int argc, char **argv)
 		}
 	}
 	if (optind == argc)
-		return;
+		return language;
 	fprintf(stderr, "kvm-menu: %s is not an option. Try: kvm-menu --help\n",
 		argv[optind]);
 	exit(EXIT_USAGE);
@@ -121,7 +129,7 @@ static void shell_screen(void)
 	if (!shell || access(shell, X_OK))
 		shell = "/bin/sh";
 	ui_suspend();
-	fputs("\033[m\033[2J\033[HThis is a shell. Type exit to return to the menu.\n", stdout);
+	printf("\033[m\033[2J\033[H%s\n", _("This is a shell. Type exit to return to the menu."));
 	fflush(stdout);
 	setenv("KVM_MENU_SHELL", "1", 1);
 	status = run_terminal((char *[]){ (char *)shell, NULL });
@@ -133,19 +141,18 @@ static void shell_screen(void)
 
 static void power(const char *title, const char *verb, const char *yes)
 {
+	const char *warning = ui_warning() ? translated(ui_warning()) : "";
+	const char *gap = *warning ? "\n\n" : "";
 	char *names;
 	int n = guests_running(&names);
 	bool sure;
 
 	if (n)
-		sure = ui_confirm(title, yes, "%d guest%s running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
-				  n, n == 1 ? " is" : "s are", names,
-				  ui_warning() ? "\n\n" : "",
-				  ui_warning() ? ui_warning() : "");
+		sure = ui_confirm(title, yes, ngettext("%d guest is running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
+						       "%d guests are running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
+						       n), n, names, gap, warning);
 	else
-		sure = ui_confirm(title, yes, "No guest is running.%s%s",
-				  ui_warning() ? "\n\n" : "",
-				  ui_warning() ? ui_warning() : "");
+		sure = ui_confirm(title, yes, "No guest is running.%s%s", gap, warning);
 	free(names);
 	if (sure && run_quiet((char *[]){ "systemctl", (char *)verb, NULL }))
 		ui_message(title, "This host did not accept it. Choose Shell and try: systemctl %s", verb);
@@ -153,7 +160,7 @@ static void power(const char *title, const char *verb, const char *yes)
 
 static void power_screen(void)
 {
-	struct ui_menu menu = { .title = "Power" };
+	struct ui_menu menu = { .title = N_("Power") };
 	int row;
 
 	ui_menu_add(&menu, 'p', "Power off this host");
@@ -171,6 +178,14 @@ static bool leave(void)
 	return ui_confirm("Leave the menu", "Leave", "Leave the menu? Guests keep running. The command kvm-menu brings it back.");
 }
 
+static void change_language(void)
+{
+	ui_stop();
+	language_switch();
+	if (ui_start())
+		exit(EXIT_TERMINAL);
+}
+
 static bool first_holds(const struct ui_menu *menu)
 {
 	char *now = first_text();
@@ -180,31 +195,40 @@ static bool first_holds(const struct ui_menu *menu)
 	return same;
 }
 
+static void main_rows(struct ui_menu *menu)
+{
+	ui_menu_clear(menu);
+	ui_menu_add(menu, 'i', "Install a guest from an ISO or a cloud image");
+	ui_menu_add(menu, 'g', "Guests: start, stop, console, delete");
+	ui_menu_add(menu, 'd', "Disks: create, delete");
+	ui_menu_add(menu, 'h', "Host: can it run guests, and what has it got");
+	ui_menu_add(menu, 't', "Storage: where guests are kept, and if they survive");
+	ui_menu_add(menu, 'l', "ISO library: download, import, delete");
+	ui_menu_add(menu, 's', "Shell");
+	ui_menu_add(menu, 'p', "Power off or restart");
+	if (language_possible() || language_is_foreign())
+		ui_menu_add(menu, 'z', "Zhongwen: this menu in Chinese");
+	ui_menu_add(menu, 'q', "Quit the menu");
+}
+
 static void main_menu(void)
 {
 	/* addresses and the data volume may come late */
-	struct ui_menu menu = { .title = "kvm-live", .back = "Quit",
+	struct ui_menu menu = { .title = "kvm-live", .back = N_("Quit"),
 		.refresh_ms = 2000, .holds = first_holds };
 	static void (*const screens[])(void) = {
 		install_screen, guests_screen, disk_screen, host_screen,
-		storage_screen, library_screen, shell_screen, power_screen };
+		storage_screen, library_screen, shell_screen, power_screen,
+		change_language };
 	int row;
 
-	ui_menu_add(&menu, 'i', "Install a guest from an ISO or a cloud image");
-	ui_menu_add(&menu, 'g', "Guests: start, stop, console, delete");
-	ui_menu_add(&menu, 'd', "Disks: create, delete");
-	ui_menu_add(&menu, 'h', "Host: can it run guests, and what has it got");
-	ui_menu_add(&menu, 't', "Storage: where guests are kept, and if they survive");
-	ui_menu_add(&menu, 'l', "ISO library: download, import, delete");
-	ui_menu_add(&menu, 's', "Shell");
-	ui_menu_add(&menu, 'p', "Power off or restart");
-	ui_menu_add(&menu, 'q', "Quit the menu");
 	for (;;) {
+		main_rows(&menu);
 		host_banner();
 		menu.text = first_text();
 		row = ui_menu(&menu);
 		free((char *)menu.text);
-		if (row >= 0 && row < (int)ARRAY_SIZE(screens))
+		if (row >= 0 && row < menu.n - 1)
 			screens[row]();
 		else if (row != UI_TIMEOUT && leave())
 			break;
@@ -233,8 +257,14 @@ static void notify_ready(void)
 
 int main(int argc, char **argv)
 {
-	parse_options(argc, argv);
+	const char *language = parse_options(argc, argv);
+
 	require_terminal();
+	if (!language_start(language)) {
+		fprintf(stderr, "kvm-menu: there is no translation into %s. Choose en or zh_CN, or leave --language out.\n",
+			language);
+		return EXIT_USAGE;
+	}
 	ignore_signals();
 	virt_init();
 	if (ui_start()) {

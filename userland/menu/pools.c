@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "language.h"
 #include "pools.h"
 #include "ui.h"
 #include "util.h"
@@ -29,19 +30,19 @@ static const struct kind {
 	const char *ask;
 	const char *xml;	/* with the name, the server, the choice twice */
 } kinds[] = {
-	{ 'n', "netfs", "NFS: a folder of a file server", true, "dir", "path",
-	  "Folder that the server exports, for example /srv/guests.",
+	{ 'n', "netfs", N_("NFS: a folder of a file server"), true, "dir", "path",
+	  N_("Folder that the server exports, for example /srv/guests."),
 	  "<pool type='netfs' xmlns:fs='http://libvirt.org/schemas/storagepool/fs/1.0'><name>%s</name>"
 	  "<source><host name='%s'/><dir path='%s'/><format type='nfs'/><protocol ver='4'/></source>"
 	  "<target><path>" MOUNTS "/%s</path></target>"
 	  "<fs:mount_opts><fs:option name='retry=0'/></fs:mount_opts></pool>" },
-	{ 'i', "iscsi", "iSCSI: disks of a storage server", true, "device", "path",
-	  "Name of the target, for example iqn.2026-01.org.example:disks.",
+	{ 'i', "iscsi", N_("iSCSI: disks of a storage server"), true, "device", "path",
+	  N_("Name of the target, for example iqn.2026-01.org.example:disks."),
 	  "<pool type='iscsi'><name>%s</name>"
 	  "<source><host name='%s'/><device path='%s'/></source>"
 	  "<target><path>/dev/disk/by-path</path></target></pool>" },
-	{ 'l', "logical", "LVM: a volume group of this host", false, "name", NULL,
-	  "Name of the volume group. Groups are listed in a shell by: vgs",
+	{ 'l', "logical", N_("LVM: a volume group of this host"), false, "name", NULL,
+	  N_("Name of the volume group. Groups are listed in a shell by: vgs"),
 	  "<pool type='logical'><name>%s</name>"
 	  "<source><name>%s</name><format type='lvm2'/></source>"
 	  "<target><path>/dev/%s</path></target></pool>" },
@@ -103,10 +104,10 @@ static const char *check_choice(const char *value, void *data)
 
 	for (const char *p = value; *p; p++)
 		if (!isgraph((unsigned char)*p))
-			return "That has blanks or characters that are not ASCII. Type it again without them.";
+			return _("That has blanks or characters that are not ASCII. Type it again without them.");
 	if (*k->element == 'd' && !strcmp(k->type, "netfs") && *value != '/')
-		return "A folder that a server exports begins with /. Type its full path.";
-	return *value && *value != '-' ? NULL : "That is no name. Type it again.";
+		return _("A folder that a server exports begins with /. Type its full path.");
+	return *value && *value != '-' ? NULL : _("That is no name. Type it again.");
 }
 
 /* A server's name or address. */
@@ -114,10 +115,10 @@ static const char *check_server(const char *value, void *data)
 {
 	(void)data;
 	if (!*value || *value == '-')
-		return "That is no server. Type its name or address, for example 192.168.1.5.";
+		return _("That is no server. Type its name or address, for example 192.168.1.5.");
 	for (const char *p = value; *p; p++)
 		if (!isascii((unsigned char)*p) || (!isalnum((unsigned char)*p) && !strchr(".-:", *p)))
-			return "A server's name or address has only letters, digits and . - : in it. Type it again.";
+			return _("A server's name or address has only letters, digits and . - : in it. Type it again.");
 	return NULL;
 }
 
@@ -143,7 +144,7 @@ static const char *check_name(const char *value, void *data)
 
 	if (pool)
 		virStoragePoolFree(pool);
-	return pool ? "There is a pool of that name already. Type another." : problem;
+	return pool ? _("There is a pool of that name already. Type another.") : problem;
 }
 
 /* What could not be opened is not kept. */
@@ -169,10 +170,10 @@ static char *space_text(virStoragePoolPtr pool)
 	char *room, *size, *text;
 
 	if (virStoragePoolGetInfo(pool, &info) < 0 || info.state != VIR_STORAGE_POOL_RUNNING)
-		return xstrdup("not open");
+		return xstrdup(_("not open"));
 	room = human_size(info.available);
 	size = human_size(info.capacity);
-	text = xasprintf("%s free of %s", room, size);
+	text = xasprintf(_("%s free of %s"), room, size);
 	free(room);
 	free(size);
 	return text;
@@ -208,8 +209,8 @@ static bool ask_sources(struct new_pool *p)
 
 	forget_asked(p);
 	job->server = xstrdup(p->server);
-	if (ui_busy(k->text, k->server ? "The server is being asked what it offers." :
-		    "This host's volume groups are being looked for.", find_work,
+	if (ui_busy(k->text, k->server ? N_("The server is being asked what it offers.") :
+		    N_("This host's volume groups are being looked for."), find_work,
 		    job_free_all, job))
 		p->asked = job;
 	return p->asked;
@@ -218,11 +219,11 @@ static bool ask_sources(struct new_pool *p)
 /* Its steps; false: the user went back. */
 static bool step_kind(struct new_pool *p)
 {
-	struct ui_menu menu = { .title = "Add a pool", .text = "What kind?" };
+	struct ui_menu menu = { .title = N_("Add a pool"), .text = N_("What kind?") };
 	int row;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		ui_menu_add(&menu, kinds[i].key, "%s", kinds[i].text);
+		ui_menu_add(&menu, kinds[i].key, "%s", translated(kinds[i].text));
 	menu.at = p->kind ? p->kind - kinds : 0;
 	row = ui_menu(&menu);
 	ui_menu_clear(&menu);
@@ -247,8 +248,8 @@ static bool step_source(struct new_pool *p)
 	if (!was_asked(p) && !ask_sources(p))
 		return false;
 	menu.text = p->asked->error ?
-		xasprintf("What there is could not be found out, so type it.\n\nReason: %s", p->asked->error) :
-		xstrdup("Choose one, or type another.");
+		xasprintf(_("What there is could not be found out, so type it.\n\nReason: %s"), p->asked->error) :
+		xstrdup(_("Choose one, or type another."));
 	ui_menu_add(&menu, 't', "Type it");
 	add_sources(&menu, k, p->asked->found);
 	if (menu.n == 1)
@@ -337,7 +338,7 @@ static void check_pool(virConnectPtr conn, virStoragePoolPtr pool)
 	job->pool = pool;
 	if (!ui_busy("Check", "The pool is being asked.", check_work, job_free_all, job))
 		return;
-	text = job->error ? xasprintf("The pool %s does not answer.", name) : space_text(pool);
+	text = job->error ? xasprintf(_("The pool %s does not answer."), name) : space_text(pool);
 	if (job->error)
 		virt_failed("Check", text, xstrdup(job->error));
 	else
@@ -390,7 +391,7 @@ static bool remove_pool(virConnectPtr conn, virStoragePoolPtr pool)
 
 static void pool_screen(virConnectPtr conn, virStoragePoolPtr pool)
 {
-	struct ui_menu menu = { .title = "Storage pool" };
+	struct ui_menu menu = { .title = N_("Storage pool") };
 	const struct kind *k;
 	char *xml, *type, *server, *space, *path;
 	bool gone = false;
@@ -406,9 +407,10 @@ static void pool_screen(virConnectPtr conn, virStoragePoolPtr pool)
 		path = xml && strstr(xml, "<target>") ?
 			xml_content(strstr(xml, "<target>"), NULL, "path") : NULL;
 		space = space_text(pool);
-		menu.text = xasprintf("%s\n%s%s%s\nIn %s: %s", virStoragePoolGetName(pool),
-				      k ? k->text : type ? type : "", server ? ", server " : "",
-				      server ? server : "", path ? path : "no place", space);
+		menu.text = xasprintf(server ? _("%1$s\n%2$s, server %5$s\nIn %3$s: %4$s") :
+				      _("%1$s\n%2$s\nIn %3$s: %4$s"), virStoragePoolGetName(pool),
+				      k ? translated(k->text) : type ? type : "",
+				      path ? path : _("no place"), space, server);
 		row = ui_menu(&menu);
 		free((char *)menu.text);
 		free(space);
@@ -443,8 +445,8 @@ static int list_pools(virConnectPtr conn, struct ui_menu *menu, virStoragePoolPt
 	for (int i = 0; i < n; i++) {
 		char *space = space_text((*pools)[i]);
 
-		ui_menu_add(menu, i < 9 ? '1' + i : 0, "%-30.30s %s",
-			    virStoragePoolGetName((*pools)[i]), space);
+		ui_menu_add(menu, i < 9 ? '1' + i : 0, "%s %s",
+			    ui_column(virStoragePoolGetName((*pools)[i]), 30), space);
 		free(space);
 	}
 	return n < 0 ? 0 : n;
@@ -459,8 +461,8 @@ static void free_pools(virStoragePoolPtr *pools, int n)
 
 bool pools_choose(virConnectPtr conn, virStoragePoolPtr *pool)
 {
-	struct ui_menu menu = { .title = "Storage pool",
-		.text = "Where is the disk to be? Pools are added in the screen Storage." };
+	struct ui_menu menu = { .title = N_("Storage pool"),
+		.text = N_("Where is the disk to be? Pools are added in the screen Storage.") };
 	virStoragePoolPtr *pools;
 	int n = list_pools(conn, &menu, &pools, VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE), row;
 
@@ -481,8 +483,8 @@ bool pools_choose(virConnectPtr conn, virStoragePoolPtr *pool)
 
 void pools_screen(void)
 {
-	struct ui_menu menu = { .title = "Storage pools",
-		.text = "Where disks of guests can be. Choose a pool to check or remove it." };
+	struct ui_menu menu = { .title = N_("Storage pools"),
+		.text = N_("Where disks of guests can be. Choose a pool to check or remove it.") };
 	virStoragePoolPtr *pools;
 	virConnectPtr conn;
 	int row, n;

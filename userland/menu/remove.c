@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "dom.h"
+#include "language.h"
 #include "remove.h"
 #include "ui.h"
 #include "util.h"
@@ -125,13 +126,13 @@ static char *lines(virDomainPtr dom, const struct files *f, int snapshots)
 	for (int i = 0; i < f->n; i++)
 		more(&text, xstrdup(f->paths[i]));
 	if (nvram)
-		more(&text, xasprintf("%s (UEFI variables)", nvram));
+		more(&text, xasprintf(_("%s (UEFI variables)"), nvram));
 	if (snapshots)
-		more(&text, xasprintf("%d snapshot%s", snapshots, snapshots == 1 ? "" : "s"));
+		more(&text, xasprintf(ngettext("%d snapshot", "%d snapshots", snapshots), snapshots));
 	if (virDomainHasManagedSaveImage(dom, 0) == 1)
-		more(&text, xstrdup("its saved state"));
+		more(&text, xstrdup(_("its saved state")));
 	if (!*text)
-		more(&text, xstrdup("none"));
+		more(&text, xstrdup(_("none")));
 	free(nvram);
 	free(format);
 	free(xml);
@@ -190,10 +191,10 @@ static bool undefine(virDomainPtr dom)
 /* 0: keep the disks, 1: delete all, negative: the user went back. */
 static int choose(virDomainPtr dom, const char *list)
 {
-	struct ui_menu menu = { .title = "Delete the guest" };
+	struct ui_menu menu = { .title = N_("Delete the guest") };
 	int choice;
 
-	menu.text = xasprintf("Delete the guest %s? To it belong:\n%s",
+	menu.text = xasprintf(_("Delete the guest %s? To it belong:\n%s"),
 			      virDomainGetName(dom), list);
 	ui_menu_add(&menu, 'k', "Keep the disks, delete the guest and the rest");
 	ui_menu_add(&menu, 'd', "Delete the guest and its disks for good");

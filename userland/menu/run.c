@@ -43,6 +43,9 @@ static void child(char *const argv[], int in, int out, int err)
 	dup2(out < 0 ? null : out, 1);
 	dup2(err < 0 ? null : err, 2);
 	default_signals();
+	/* words are looked for in what it says, in English */
+	setenv("LC_ALL", "C.UTF-8", 1);
+	unsetenv("LANGUAGE");
 	execvp(argv[0], argv);
 	_exit(127);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "job.h"
+#include "language.h"
 #include "seed.h"
 #include "ui.h"
 #include "util.h"
@@ -58,8 +59,9 @@ void seed_free(struct login *l)
 
 char *seed_text(const struct login *l)
 {
-	return xasprintf("%s, with %s%s%s", l->user, *l->password ? "a password" : "",
-			 *l->password && *l->key ? " and " : "", *l->key ? "an SSH key" : "");
+	return xasprintf(!*l->key ? *l->password ? _("%s, with a password") : _("%s, with ") :
+			 *l->password ? _("%s, with a password and an SSH key") :
+			 _("%s, with an SSH key"), l->user);
 }
 
 static const char *check_user(const char *value, void *data)
@@ -124,15 +126,15 @@ bool seed_ask(struct login *l, const char *title, const char *text, bool install
 		ui_menu_add(&menu, 'g', "Go on");
 		if (!installer)
 			ui_menu_add(&menu, 'u', "User             %s", l->user);
-		ui_menu_add(&menu, 'p', "Password         %s", *l->password ? "set" : "none");
+		ui_menu_add(&menu, 'p', "Password         %s", *l->password ? _("set") : _("none"));
 		ui_menu_add(&menu, 'h', "Host name        %s", l->host);
 		if (!installer)
-			ui_menu_add(&menu, 'k', "SSH key          %s", *l->key ? l->key : "none");
+			ui_menu_add(&menu, 'k', "SSH key          %s", *l->key ? l->key : _("none"));
 		row = ui_menu(&menu);
 		done = row == 0 && (*l->password || (!installer && *l->key));
 		if (row == 0 && !done)
-			ui_message(title, installer ? "Nobody could log in: set a password with P." :
-				   "Nobody could log in: set a password with P, an SSH key with K, or both.");
+			ui_message(title, installer ? N_("Nobody could log in: set a password with P.") :
+				   N_("Nobody could log in: set a password with P, an SSH key with K, or both."));
 		if (row > 0)
 			edit(l, menu.items[row].key);
 	} while (row >= 0 && !done);
@@ -188,7 +190,7 @@ char *seed_write(virStoragePoolPtr pool, const char *guest, const struct login *
 	job_wait(job, "Login of the new system", "The CD with the login is being made.");
 	if (!hash || job->status) {
 		ui_message("Login of the new system", "%s", hash ? job_said(job) :
-			   "The password could not be hashed. Type another, or use an SSH key.");
+			   _("The password could not be hashed. Type another, or use an SSH key."));
 		free(path);
 		path = NULL;
 	}

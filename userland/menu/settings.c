@@ -14,6 +14,7 @@
 #include "dom.h"
 #include "drives.h"
 #include "host.h"
+#include "language.h"
 #include "settings.h"
 #include "ui.h"
 #include "util.h"
@@ -37,14 +38,14 @@ static const char *check_memory(const char *value, void *mib)
 	const char *problem = parse_memory(value, mib);
 
 	if (!problem && *(uint64_t *)mib > host_memory_mib())
-		problem = "That is more memory than this host has. Type a smaller number.";
+		problem = _("That is more memory than this host has. Type a smaller number.");
 	return problem;
 }
 
 bool settings_ask_memory(uint64_t *mib)
 {
 	char *value = xasprintf("%llu", (unsigned long long)*mib);
-	char *text = xasprintf("Memory of the guest in MiB, or with a unit such as 2G. The host has %llu MiB, of which %llu MiB are available.",
+	char *text = xasprintf(_("Memory of the guest in MiB, or with a unit such as 2G. The host has %llu MiB, of which %llu MiB are available."),
 			       (unsigned long long)host_memory_mib(),
 			       (unsigned long long)host_memory_available_mib());
 	uint64_t typed;
@@ -72,7 +73,7 @@ bool settings_ask_cpus(unsigned int max, unsigned int *n)
 {
 	struct cpus c = { .max = max };
 	char *value = xasprintf("%u", *n);
-	char *text = xasprintf("Number of processors of the guest, at most %u. The host has %u.",
+	char *text = xasprintf(_("Number of processors of the guest, at most %u. The host has %u."),
 			       max, host_cpus());
 	bool done = ui_ask("CPUs", text, &value, check_cpus, &c);
 
@@ -91,11 +92,11 @@ static const char *check_bridge(const char *value, void *data)
 
 	(void)data;
 	if (name_problem(value))
-		return "That is not the name of a bridge. Type one such as br0.";
+		return _("That is not the name of a bridge. Type one such as br0.");
 	path = xasprintf("/sys/class/net/%s/bridge", value);
 	is = !access(path, F_OK);
 	free(path);
-	return is ? NULL : "There is no bridge of that name on this host. The names are listed by: ip link show type bridge";
+	return is ? NULL : _("There is no bridge of that name on this host. The names are listed by: ip link show type bridge");
 }
 
 /* A row for each bridge of the host but libvirt's own. */
@@ -107,9 +108,9 @@ static void add_bridges(struct ui_menu *menu, glob_t *found)
 		char *name = found->gl_pathv[i] + strlen("/sys/class/net/");
 
 		*strrchr(name, '/') = '\0';
-		ui_menu_add(menu, i < 9 ? '1' + (int)i : 0, "Bridge %s%s", name,
-			    strncmp(name, "virbr", 5) ? ": the guest is in that network like any machine" :
-			    " (libvirt's own)");
+		ui_menu_add(menu, i < 9 ? '1' + (int)i : 0, strncmp(name, "virbr", 5) ?
+			    N_("Bridge %s: the guest is in that network like any machine") :
+			    N_("Bridge %s (libvirt's own)"), name);
 	}
 }
 
@@ -130,8 +131,8 @@ static bool choose_network(struct ui_menu *menu, const glob_t *found, int *row,
 
 bool settings_ask_network(bool *network, char **bridge)
 {
-	struct ui_menu menu = { .title = "Network of the guest",
-		.text = "With NAT the guest reaches what the host reaches, and nobody reaches the guest. On a bridge it has a place of its own in the network." };
+	struct ui_menu menu = { .title = N_("Network of the guest"),
+		.text = N_("With NAT the guest reaches what the host reaches, and nobody reaches the guest. On a bridge it has a place of its own in the network.") };
 	char *name = xstrdup(*bridge ? *bridge : "br0");
 	glob_t found = { .gl_pathc = 0 };
 	int row;
@@ -161,16 +162,16 @@ static char *network_text(const char *xml)
 
 	switch (dom_network(xml, &name)) {
 	case NETWORK_NONE:
-		text = xstrdup("none");
+		text = xstrdup(_("none"));
 		break;
 	case NETWORK_NAT:
-		text = xstrdup("NAT (the network default)");
+		text = xstrdup(_("NAT (the network default)"));
 		break;
 	case NETWORK_BRIDGE:
-		text = xasprintf("bridge %s", name);
+		text = xasprintf(_("bridge %s"), name);
 		break;
 	default:
-		text = xasprintf("network %s", name ? name : "of another kind");
+		text = name ? xasprintf(_("network %s"), name) : xstrdup(_("network of another kind"));
 	}
 	free(name);
 	return text;
@@ -179,11 +180,11 @@ static char *network_text(const char *xml)
 static const char *boot_text(enum dom_boot boot)
 {
 	static const char *const texts[] = {
-		[BOOT_DISK] = "disk, then CD, then network",
-		[BOOT_CD] = "CD, then disk, then network",
-		[BOOT_NETWORK] = "network, then disk, then CD" };
+		[BOOT_DISK] = N_("disk, then CD, then network"),
+		[BOOT_CD] = N_("CD, then disk, then network"),
+		[BOOT_NETWORK] = N_("network, then disk, then CD") };
 
-	return texts[boot];
+	return translated(texts[boot]);
 }
 
 /* The object keeps the old name, so another is taken. */
@@ -239,7 +240,7 @@ static void set_memory(virDomainPtr dom)
 	if (!xml)
 		return;
 	dom_set_memory(&xml, mib);
-	apply(dom, "Memory", xml, xasprintf("The guest has %llu MiB of memory",
+	apply(dom, "Memory", xml, xasprintf(_("The guest has %llu MiB of memory"),
 					    (unsigned long long)mib));
 }
 
@@ -260,8 +261,8 @@ static void set_cpus(virConnectPtr conn, virDomainPtr dom, const char *now)
 	if (!xml)
 		return;
 	dom_set_cpus(&xml, n);
-	apply(dom, "CPUs", xml, xasprintf("The guest has %u CPU%s", n,
-					  n == 1 ? "" : "s"));
+	apply(dom, "CPUs", xml, xasprintf(ngettext("The guest has %u CPU",
+						   "The guest has %u CPUs", n), n));
 }
 
 static void set_network(virDomainPtr dom, const char *now)
@@ -278,7 +279,7 @@ static void set_network(virDomainPtr dom, const char *now)
 		dom_set_network(&xml, !network ? NETWORK_NONE : bridge ?
 				NETWORK_BRIDGE : NETWORK_NAT, bridge);
 		text = network_text(xml);
-		apply(dom, "Network", xml, xasprintf("The guest's network is: %s", text));
+		apply(dom, "Network", xml, xasprintf(_("The guest's network is: %s"), text));
 		free(text);
 	}
 	free(bridge);
@@ -286,8 +287,8 @@ static void set_network(virDomainPtr dom, const char *now)
 
 static void set_boot(virDomainPtr dom, const char *now)
 {
-	struct ui_menu menu = { .title = "Boot order", .at = dom_boot(now),
-		.text = "What the guest tries to start from first. A blank disk is passed over." };
+	struct ui_menu menu = { .title = N_("Boot order"), .at = dom_boot(now),
+		.text = N_("What the guest tries to start from first. A blank disk is passed over.") };
 	char *xml;
 	int row;
 
@@ -300,7 +301,7 @@ static void set_boot(virDomainPtr dom, const char *now)
 	if (!xml)
 		return;
 	dom_set_boot(&xml, row);
-	apply(dom, "Boot order", xml, xasprintf("The guest boots: %s", boot_text(row)));
+	apply(dom, "Boot order", xml, xasprintf(_("The guest boots: %s"), boot_text(row)));
 }
 
 static void toggle_autostart(virDomainPtr dom)
@@ -312,8 +313,8 @@ static void toggle_autostart(virDomainPtr dom)
 		virt_failed("Autostart", "The guest's autostart stays as it is.",
 			    virt_error());
 	else
-		ui_message("Autostart", on ? "The guest %s is not started with the host any more." :
-			   "The guest %s is started with the host from now on.",
+		ui_message("Autostart", on ? N_("The guest %s is not started with the host any more.") :
+			   N_("The guest %s is started with the host from now on."),
 			   virDomainGetName(dom));
 }
 
@@ -336,7 +337,7 @@ static void rows(struct ui_menu *menu, virDomainPtr dom, const char *xml)
 	ui_menu_add(menu, 'i', "CD               %s", cd);
 	ui_menu_add(menu, 't', "Network          %s", network);
 	ui_menu_add(menu, 'o', "Boot order       %s", boot_text(dom_boot(xml)));
-	ui_menu_add(menu, 'a', "Autostart        %s", on ? "on: it starts with the host" : "off");
+	ui_menu_add(menu, 'a', "Autostart        %s", on ? _("on: it starts with the host") : _("off"));
 	free(memory);
 	free(network);
 	free(disks);
@@ -377,7 +378,7 @@ static void edit(virConnectPtr conn, virDomainPtr *at, const char *xml, int row)
 
 void settings_screen(virConnectPtr conn, virDomainPtr *dom)
 {
-	struct ui_menu menu = { .title = "Settings of the guest" };
+	struct ui_menu menu = { .title = N_("Settings of the guest") };
 	char *xml;
 	int row;
 
@@ -389,8 +390,8 @@ void settings_screen(virConnectPtr conn, virDomainPtr *dom)
 			break;
 		}
 		menu.text = virt_active(*dom) ?
-			"The guest is running. Disks and CDs change at once where the guest can; the rest changes at its next start, and the name only while it is off." :
-			"The guest is off, so everything can be changed.";
+			N_("The guest is running. Disks and CDs change at once where the guest can; the rest changes at its next start, and the name only while it is off.") :
+			N_("The guest is off, so everything can be changed.");
 		rows(&menu, *dom, xml);
 		row = ui_menu(&menu);
 		edit(conn, dom, xml, row);

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "dom.h"
+#include "language.h"
 #include "snapshot.h"
 #include "ui.h"
 #include "util.h"
@@ -153,8 +154,8 @@ static void make_one(virDomainPtr dom, const char *xml, const char *name,
 
 	describe(job, xml, name, kind);
 	ui_work("Make a snapshot", virt_active(dom) ?
-		"The guest's memory and disks are being saved. It stands still meanwhile." :
-		"The guest's disks are being saved.", make_work, make_cancel, job,
+		N_("The guest's memory and disks are being saved. It stands still meanwhile.") :
+		N_("The guest's disks are being saved."), make_work, make_cancel, job,
 		&job->progress);
 	if (job->done)
 		ui_message("Make a snapshot", "The snapshot %s was made.", name);
@@ -177,7 +178,7 @@ static const char *check_name(const char *value, void *data)
 	if (!snap)
 		return NULL;
 	virDomainSnapshotFree(snap);
-	return "There is a snapshot of that name already. Type another name.";
+	return _("There is a snapshot of that name already. Type another name.");
 }
 
 /*
@@ -258,7 +259,7 @@ static void revert(virDomainPtr dom, virDomainSnapshotPtr snap)
 
 	if (!ui_confirm("Revert", "Go back to it", "Take the guest %s back to the snapshot %s? What it has done and written since is lost.%s",
 			virDomainGetName(dom), name, virt_active(dom) ?
-			" It is running, and is stopped for this." : ""))
+			_(" It is running, and is stopped for this.") : ""))
 		return;
 	result = revert_once(dom, snap, 0);
 	if (result == RISKY &&
@@ -267,7 +268,7 @@ static void revert(virDomainPtr dom, virDomainSnapshotPtr snap)
 	if (result == DONE)
 		ui_message("Revert", "The guest %s is as it was at the snapshot %s, and is now %s.",
 			   virDomainGetName(dom), name,
-			   virt_active(dom) ? "running" : "off");
+			   virt_active(dom) ? _("running") : _("off"));
 }
 
 static void delete(virDomainPtr dom, virDomainSnapshotPtr snap)
@@ -319,17 +320,17 @@ static void add_row(struct ui_menu *menu, int i, const struct entry *e)
 	struct tm tm;
 
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M", localtime_r(&e->when, &tm));
-	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%-22.22s %s  %s%s",
-		    virDomainSnapshotGetName(e->snap), when,
-		    off ? "disks" : "with memory", current ? ", current" : "");
+	ui_menu_add(menu, i < 9 ? '1' + i : 0, "%s %s  %s%s",
+		    ui_column(virDomainSnapshotGetName(e->snap), 22), when,
+		    off ? _("disks") : _("with memory"), current ? _(", current") : "");
 }
 
 static void snap_screen(virDomainPtr dom, virDomainSnapshotPtr snap)
 {
-	struct ui_menu menu = { .title = "Snapshot" };
+	struct ui_menu menu = { .title = N_("Snapshot") };
 	int row;
 
-	menu.text = xasprintf("Snapshot %s of the guest %s.",
+	menu.text = xasprintf(_("Snapshot %s of the guest %s."),
 			      virDomainSnapshotGetName(snap), virDomainGetName(dom));
 	ui_menu_add(&menu, 'r', "Revert: take the guest back to it");
 	ui_menu_add(&menu, 'd', "Delete the snapshot");
@@ -376,9 +377,9 @@ static int list_once(virDomainPtr dom, struct ui_menu *menu)
 
 void snapshot_screen(virDomainPtr dom)
 {
-	struct ui_menu menu = { .title = "Snapshots" };
+	struct ui_menu menu = { .title = N_("Snapshots") };
 
-	menu.text = xasprintf("Guest %s. Choose a snapshot to go back to it or to delete it.",
+	menu.text = xasprintf(_("Guest %s. Choose a snapshot to go back to it or to delete it."),
 			      virDomainGetName(dom));
 	while (list_once(dom, &menu) >= 0)
 		;

@@ -17,6 +17,7 @@
 #include "host.h"
 #include "job.h"
 #include "json.h"
+#include "language.h"
 #include "pools.h"
 #include "storage.h"
 #include "ui.h"
@@ -79,9 +80,9 @@ static void check_in_use(struct storage *s, const char *json)
 
 	read_space(s, at ? at : IMAGES, &read_only);
 	if (device && access(device, F_OK))
-		set_state(s, "gone", "The data volume has gone away: attach it again and restart. What changes meanwhile will be lost.");
+		set_state(s, "gone", N_("The data volume has gone away: attach it again and restart. What changes meanwhile will be lost."));
 	else if (read_only)
-		set_state(s, "broken", "The data volume had an error and takes no more changes. Save what you need and restart: it is checked then.");
+		set_state(s, "broken", N_("The data volume had an error and takes no more changes. Save what you need and restart: it is checked then."));
 	free(device);
 	free(at);
 }
@@ -103,9 +104,9 @@ static void storage_read(struct storage *s)
 	s->message = json ? json_string(json_get(json, "message")) : NULL;
 	if (!s->state || !s->message) {
 		if (run_exists("kvm-live-started"))
-			set_state(s, "none", "There is no data volume.");
+			set_state(s, "none", N_("There is no data volume."));
 		else
-			set_state(s, "searching", "The data volume is being looked for.");
+			set_state(s, "searching", N_("The data volume is being looked for."));
 	} else if (!strcmp(s->state, "in-use")) {
 		check_in_use(s, json);
 	}
@@ -131,12 +132,12 @@ static bool survives(const struct storage *s)
 const char *storage_warning(void)
 {
 	static const struct { const char *state, *warning; } warnings[] = {
-		{ "none", "No data volume: changes and guests will be lost at power-off (see Storage)." },
-		{ "searching", "The data volume is being looked for." },
-		{ "locked", "The data volume is locked: changes and guests will be lost (see Storage)." },
-		{ "gone", "The data volume has gone: changes and guests will be lost (see Storage)." },
+		{ "none", N_("No data volume: changes and guests will be lost at power-off (see Storage).") },
+		{ "searching", N_("The data volume is being looked for.") },
+		{ "locked", N_("The data volume is locked: changes and guests will be lost (see Storage).") },
+		{ "gone", N_("The data volume has gone: changes and guests will be lost (see Storage).") },
 	};
-	const char *warning = "The data volume is not used: changes and guests will be lost (see Storage).";
+	const char *warning = N_("The data volume is not used: changes and guests will be lost (see Storage).");
 	struct storage s;
 
 	storage_read(&s);
@@ -157,13 +158,13 @@ char *storage_summary(void)
 	storage_read(&s);
 	size = human_size(s.free);
 	if (!s.live)
-		text = xasprintf("Guests are on this machine and survive a restart: %s free.", size);
+		text = xasprintf(_("Guests are on this machine and survive a restart: %s free."), size);
 	else if (survives(&s))
-		text = xasprintf("Guests are on the data volume and survive a restart: %s free.", size);
+		text = xasprintf(_("Guests are on the data volume and survive a restart: %s free."), size);
 	else if (is(&s, "searching"))
-		text = xstrdup(s.message);
+		text = xstrdup(translated(s.message));
 	else
-		text = xstrdup("Guests are in memory: nothing survives a restart.");
+		text = xstrdup(_("Guests are in memory: nothing survives a restart."));
 	free(size);
 	storage_forget(&s);
 	return text;
@@ -254,14 +255,14 @@ static bool choose_target(const char *title, const char *text, const char *with,
 static const char *check_passphrase(const char *value)
 {
 	return *value ? NULL :
-		"The passphrase is empty. Type one, or go back and choose no encryption.";
+		_("The passphrase is empty. Type one, or go back and choose no encryption.");
 }
 
 /* False: went back. Else *passphrase is NULL for no encryption. */
 static bool choose_encryption(bool possible, char **passphrase)
 {
-	struct ui_menu menu = { .title = "Encryption",
-		.text = "An encrypted volume is unlocked here, with its passphrase, after each start. One that is not is used by itself." };
+	struct ui_menu menu = { .title = N_("Encryption"),
+		.text = N_("An encrypted volume is unlocked here, with its passphrase, after each start. One that is not is used by itself.") };
 	int row;
 
 	*passphrase = NULL;
@@ -282,9 +283,9 @@ static bool last_question(const struct target *t)
 	char *size = human_size(t->size);
 	bool gap = !strcmp(t->kind, "free"), sure;
 
-	sure = ui_confirm("Make a data volume", gap ? "Make it" : "Erase it",
-			  gap ? "A partition of %2$s is made in the free space of %1$s (%3$s). What is on the disk stays: %4$s.\n\nMake it?" :
-			  "%s, of %s (%s), becomes the data volume.\nOn it: %s.\n\nAll that is on it will be lost. Erase it and make the volume?",
+	sure = ui_confirm("Make a data volume", gap ? N_("Make it") : N_("Erase it"),
+			  gap ? N_("A partition of %2$s is made in the free space of %1$s (%3$s). What is on the disk stays: %4$s.\n\nMake it?") :
+			  N_("%s, of %s (%s), becomes the data volume.\nOn it: %s.\n\nAll that is on it will be lost. Erase it and make the volume?"),
 			  gap ? t->name + strlen("free:") : t->name, size, t->model, t->content);
 	free(size);
 	return sure;
@@ -292,7 +293,7 @@ static bool last_question(const struct target *t)
 
 static void make_volume(void)
 {
-	const char *title = "Make a data volume";
+	const char *title = N_("Make a data volume");
 	struct target target = { NULL };
 	char *passphrase;
 	struct job *job;
@@ -309,7 +310,7 @@ static void make_volume(void)
 		if (passphrase)
 			job_add(job, "--luks");
 		job->input = passphrase ? xasprintf("%s\n", passphrase) : NULL;
-		show(job, title, "The data volume is being made, and what is in memory moves there. Leave the machine on.");
+		show(job, title, N_("The data volume is being made, and what is in memory moves there. Leave the machine on."));
 	}
 	free(passphrase);
 	target_forget(&target);
@@ -323,7 +324,7 @@ static void unlock_volume(void)
 	if (ui_password("Unlock", "Passphrase of the data volume. Guests made so far move there.", &passphrase)) {
 		job = job_new(PROGRAM, "open");
 		job->input = xasprintf("%s\n", passphrase);
-		show(job, "Unlock", "The data volume is being unlocked. Deriving the key takes some seconds.");
+		show(job, "Unlock", N_("The data volume is being unlocked. Deriving the key takes some seconds."));
 	}
 	explicit_bzero(passphrase, strlen(passphrase));
 	free(passphrase);
@@ -331,7 +332,7 @@ static void unlock_volume(void)
 
 static void use_volume(void)
 {
-	show(job_new(PROGRAM, "use"), "Use the data volume", "The data volume is being checked, and what is in memory moves there.");
+	show(job_new(PROGRAM, "use"), "Use the data volume", N_("The data volume is being checked, and what is in memory moves there."));
 }
 
 static void use_one(void)
@@ -344,7 +345,7 @@ static void use_one(void)
 		return;
 	job = job_new(PROGRAM, "use");
 	job_add(job, target.name);
-	show(job, "Use a data volume", "The data volume is being checked, and what is in memory moves there.");
+	show(job, "Use a data volume", N_("The data volume is being checked, and what is in memory moves there."));
 	target_forget(&target);
 }
 
@@ -355,16 +356,16 @@ static const struct {
 	const char *text;
 	void (*run)(void);
 } actions[] = {
-	{ "locked", 'u', "Unlock the data volume", unlock_volume },
-	{ "found", 'u', "Use the data volume now", use_volume },
-	{ "full", 'u', "Use the data volume, now that it has room", use_volume },
-	{ "broken", 'u', "Use the data volume, now that it is repaired", use_volume },
-	{ "several", 'u', "Use one of the data volumes", use_one },
-	{ "none", 'm', "Make a data volume, to keep guests and settings", make_volume },
-	{ "locked", 'm', "Make a new data volume in its place", make_volume },
-	{ "broken", 'm', "Make a new data volume in its place", make_volume },
-	{ "full", 'm', "Make a new data volume in its place", make_volume },
-	{ "newer", 'm', "Make a new data volume in its place", make_volume },
+	{ "locked", 'u', N_("Unlock the data volume"), unlock_volume },
+	{ "found", 'u', N_("Use the data volume now"), use_volume },
+	{ "full", 'u', N_("Use the data volume, now that it has room"), use_volume },
+	{ "broken", 'u', N_("Use the data volume, now that it is repaired"), use_volume },
+	{ "several", 'u', N_("Use one of the data volumes"), use_one },
+	{ "none", 'm', N_("Make a data volume, to keep guests and settings"), make_volume },
+	{ "locked", 'm', N_("Make a new data volume in its place"), make_volume },
+	{ "broken", 'm', N_("Make a new data volume in its place"), make_volume },
+	{ "full", 'm', N_("Make a new data volume in its place"), make_volume },
+	{ "newer", 'm', N_("Make a new data volume in its place"), make_volume },
 };
 
 static char *screen_text(const struct storage *s)
@@ -372,16 +373,16 @@ static char *screen_text(const struct storage *s)
 	char *free_size = human_size(s->free), *size = human_size(s->size), *text;
 
 	if (!s->live)
-		text = xasprintf("Guests and settings are kept on this machine's own disks and survive a restart. In " IMAGES ", %s of %s are free.",
-				 free_size, size);
+		text = xasprintf(_("Guests and settings are kept on this machine's own disks and survive a restart. In %s, %s of %s are free."),
+				 IMAGES, free_size, size);
 	else if (survives(s))
-		text = xasprintf("%s They survive a restart. %s of %s are free.",
-				 s->message, free_size, size);
+		text = xasprintf(_("%s They survive a restart. %s of %s are free."),
+				 translated(s->message), free_size, size);
 	else if (is(s, "searching"))
-		text = xstrdup(s->message);
+		text = xstrdup(translated(s->message));
 	else
-		text = xasprintf("%s\n\nGuests and settings are kept in memory: they will be lost when this machine is switched off or restarted.",
-				 s->message);
+		text = xasprintf(_("%s\n\nGuests and settings are kept in memory: they will be lost when this machine is switched off or restarted."),
+				 translated(s->message));
 	free(free_size);
 	free(size);
 	return text;
@@ -414,7 +415,7 @@ static bool screen_once(struct ui_menu *menu)
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		if (is(&s, actions[i].state)) {
 			run[menu->n] = actions[i].run;
-			ui_menu_add(menu, actions[i].key, "%s", actions[i].text);
+			ui_menu_add(menu, actions[i].key, "%s", translated(actions[i].text));
 		}
 	run[menu->n] = pools_screen;
 	ui_menu_add(menu, 'p', "Storage pools: NFS, iSCSI, LVM");
@@ -429,7 +430,7 @@ static bool screen_once(struct ui_menu *menu)
 
 void storage_screen(void)
 {
-	struct ui_menu menu = { .title = "Storage", .refresh_ms = REFRESH_MS,
+	struct ui_menu menu = { .title = N_("Storage"), .refresh_ms = REFRESH_MS,
 		.holds = screen_holds };
 
 	while (screen_once(&menu))

@@ -4,7 +4,8 @@
  *
  * newt draws through S-Lang. Line drawing is switched to plain ASCII after
  * newtInit(), because frames of other characters break on BMC consoles and
- * serial lines. Windows are placed by hand between the two banner rows at the
+ * serial lines. Only a translation (language.h) makes newt draw UTF-8, and then a
+ * character may be two columns wide. Windows are placed by hand between the two banner rows at the
  * top and the help row at the bottom. newt itself redraws on Ctrl-L.
  *
  * When the terminal changes its size, the screen's function ends its form, lays
@@ -28,7 +29,10 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
 
+#include "language.h"
 #include "ui.h"
 #include "util.h"
 
@@ -38,22 +42,86 @@
 #define MAX_WIDTH	100	/* inside of a window; longer rows read badly */
 #define FIRST_ROW	2	/* below the banner */
 #define AGAIN		-2	/* from run_form(): lay out and run it again */
-#define HELP		"Up/Down, Tab: move   Enter: choose   letter: choose at once   Esc, B: Back"
+#define HELP		N_("Up/Down, Tab: move   Enter: choose   letter: choose at once   Esc, B: Back")
 
 static char *banner_left, *banner_warning;
 static int no_keys[2] = { -1, -1 };
 static int resized[2] = { -1, -1 };	/* a byte for each SIGWINCH */
 static void (*newt_winch)(int number);
 
+/*
+ * The next character of s, of *columns columns; returns its bytes, 0 at the end.
+ * What is no character, or has no place on a screen, counts as a byte of a column,
+ * and *c is 0.
+ */
+static int next_char(const char *s, wchar_t *c, int *columns)
+{
+	mbstate_t state = { 0 };
+	size_t n = mbrtowc(c, s, MB_CUR_MAX, &state);
+
+	if (!n)
+		return 0;
+	*columns = n <= MB_CUR_MAX ? wcwidth(*c) : -1;
+	if (*columns > 0)
+		return n;
+	*c = 0;
+	*columns = 1;
+	return 1;
+}
+
+static int columns_of(const char *s)
+{
+	int n, columns, sum = 0;
+	wchar_t c;
+
+	for (; (n = next_char(s, &c, &columns)); s += n)
+		sum += columns;
+	return sum;
+}
+
+const char *ui_column(const char *s, int width)
+{
+	static char texts[4][6 * MAX_WIDTH];
+	static int which;
+	char *text = texts[which++ % ARRAY_SIZE(texts)], *to = text;
+	int n, columns, left = width;
+	wchar_t c;
+
+	for (; (n = next_char(s, &c, &columns)) && columns <= left; s += n) {
+		to = mempcpy(to, s, n);
+		left -= columns;
+	}
+	memset(to, ' ', left);
+	to[left] = '\0';
+	return text;
+}
+
+/* Whatever the terminal might not show becomes a question mark, in place. */
+static char *showable(char *s)
+{
+	int n, columns;
+	wchar_t c;
+
+	if (!language_is_foreign())
+		return ascii_only(s);
+	for (char *p = s; (n = next_char(p, &c, &columns)); p += n)
+		if (!c && *p != '\n')
+			*p = *p == '\t' ? ' ' : '?';
+	return s;
+}
+
+static void draw_row(int row, const char *text)
+{
+	char *padded = xasprintf(" %s", ui_column(text ? text : "", MIN_COLS - 1));
+
+	newtDrawRootText(0, row, padded);
+	free(padded);
+}
+
 static void draw_banner(void)
 {
-	char row[81];
-
-	snprintf(row, sizeof(row), " %-79s", banner_left ? banner_left : "");
-	newtDrawRootText(0, 0, row);
-	snprintf(row, sizeof(row), " %-79s",
-		 banner_warning ? banner_warning : "");
-	newtDrawRootText(0, 1, row);
+	draw_row(0, banner_left);
+	draw_row(1, translated(banner_warning));
 }
 
 /* Columns inside of every window on this terminal. */
@@ -110,14 +178,17 @@ static void set_colors(void)
 		newtSetColor(colors[i].set, colors[i].fg, colors[i].bg);
 }
 
-/* In the locale C newt neither draws nor reads anything but ASCII. */
+/*
+ * In the locale C newt neither draws nor reads anything but ASCII. In the other, this
+ * program's numbers still look the same.
+ */
 static int init_newt(void)
 {
 	char *saved = getenv("LC_ALL");
 	int failed;
 
 	saved = saved ? xstrdup(saved) : NULL;
-	setenv("LC_ALL", "C", 1);
+	setenv("LC_ALL", language_is_foreign() ? "C.UTF-8" : "C", 1);
 	failed = newtInit();
 	if (saved)
 		setenv("LC_ALL", saved, 1);
@@ -155,11 +226,19 @@ static void watch_size(void)
 		on_winch(SIGWINCH);
 }
 
+/* S-Lang chooses the characters of frames here: ASCII, also where it draws UTF-8. */
+static void reinit(void)
+{
+	SLsmg_utf8_enable(0);
+	SLsmg_reinit_smg();
+	SLsmg_utf8_enable(language_is_foreign());
+}
+
 /* newt looks at the new size, but S-Lang goes on drawing in the old one. */
 static void read_size(void)
 {
 	newtResizeScreen(0);
-	SLsmg_reinit_smg();
+	reinit();
 }
 
 static bool too_small(void)
@@ -170,15 +249,66 @@ static bool too_small(void)
 	return cols < MIN_COLS || rows < MIN_ROWS;
 }
 
+/* May a line end before that wide character? */
+static bool begins_line(wchar_t c)
+{
+	return !wcschr(L"，。、；：？！）」》％", c);
+}
+
+/*
+ * newt breaks lines at blanks only, but between characters of two columns a line may
+ * end as well. So the lines of a translation are broken here, and newt finds nothing
+ * left to do. To be freed.
+ */
+static char *wrap(const char *text, int width)
+{
+	char *out = xrealloc(NULL, 2 * strlen(text) + 1), *to = out;
+	const char *end = NULL;		/* where the line may be broken */
+	int n, columns, at = 0, before = 1;
+	wchar_t c, last = 0;
+
+	if (!language_is_foreign())
+		return strcpy(out, text);
+	for (const char *from = text, *line = text; ; from += n) {
+		n = next_char(from, &c, &columns);
+		if (n && *from != '\n') {
+			if (from > line && (*from == ' ' || ((columns == 2 || before == 2) &&
+							     last != L'「' && last != L'（' &&
+							     begins_line(c))))
+				end = from;
+			at += columns;
+			before = columns;
+			last = c;
+			if (at <= width)
+				continue;
+			end = end ? end : from > line ? from : from + n;
+		} else {
+			end = from;
+		}
+		to = mempcpy(to, line, end - line);
+		if (!*end)
+			break;
+		*to++ = '\n';
+		line = end + (*end == ' ' || *end == '\n');
+		from = line;
+		end = NULL;
+		n = at = 0;
+	}
+	*to = '\0';
+	return out;
+}
+
 static void say_too_small(void)
 {
 	int cols, rows, w, h;
-	char *text, *flowed;
+	char *text, *wrapped, *flowed;
 
 	newtGetScreenSize(&cols, &rows);
-	text = xasprintf("%dx%d: too small. Enlarge to %dx%d. Ctrl-C: Back",
+	text = xasprintf(_("%dx%d: too small. Enlarge to %dx%d. Ctrl-C: Back"),
 			 cols, rows, MIN_COLS, MIN_ROWS);
-	flowed = newtReflowText(text, cols, 0, 0, &w, &h);
+	wrapped = wrap(text, cols);
+	flowed = newtReflowText(wrapped, cols, 0, 0, &w, &h);
+	free(wrapped);
 	newtCls();
 	h = 0;
 	for (char *line = strtok(flowed, "\n"); line; line = strtok(NULL, "\n"))
@@ -259,16 +389,17 @@ int ui_start(void)
 	/* newtInit() would end the program over an unknown terminal */
 	if (SLtt_initialize(NULL) < 0)
 		return -1;
-	if (pipe2(no_keys, O_CLOEXEC))
+	if (no_keys[0] < 0 && pipe2(no_keys, O_CLOEXEC))
 		no_keys[0] = -1;
-	if (pipe2(resized, O_CLOEXEC | O_NONBLOCK) || init_newt())
+	if ((resized[0] < 0 && pipe2(resized, O_CLOEXEC | O_NONBLOCK)) || init_newt())
 		return -1;
+	language_locale();
 	sigaction(SIGWINCH, NULL, &newts);
 	newt_winch = newts.sa_handler;
 	SLtt_Has_Alt_Charset = 0;
-	SLsmg_reinit_smg();
+	reinit();
 	set_colors();
-	newtPushHelpLine(HELP);
+	newtPushHelpLine(translated(HELP));
 	if (!take_size())
 		hung_up();
 	return 0;
@@ -302,7 +433,7 @@ static void open_window_at(int left, int top, int height, const char *title)
 
 	if (no_keys[0] >= 0)
 		SLang_TT_Read_FD = no_keys[0];
-	newtOpenWindow(left, top, width(), height, title);
+	newtOpenWindow(left, top, width(), height, translated(title));
 	SLang_TT_Read_FD = keyboard;
 }
 
@@ -439,9 +570,11 @@ static bool close_form(newtComponent form, int *key)
 /* Adds the text at the top of the window; returns the rows it takes. */
 static int reflow(const char *text, char **out)
 {
+	char *wrapped = wrap(translated(text), width() - 4);
 	int w, h;
 
-	*out = newtReflowText((char *)text, width() - 4, 0, 0, &w, &h);
+	*out = newtReflowText(wrapped, width() - 4, 0, 0, &w, &h);
+	free(wrapped);
 	return h;
 }
 
@@ -460,7 +593,7 @@ void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
 	char *text;
 
 	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
+	text = xvasprintf(translated(fmt), ap);
 	va_end(ap);
 	menu->items = xrealloc(menu->items,
 			       (menu->n + 1) * sizeof(*menu->items));
@@ -486,14 +619,14 @@ static newtComponent menu_list(struct ui_menu *menu, newtComponent form,
 
 	newtListboxSetWidth(list, width() - 4);
 	for (int i = 0; i < menu->n; i++) {
-		char row[MAX_WIDTH];
 		int key = menu->items[i].key;
+		char *row = xasprintf("%c  %s", key >= 'a' && key <= 'z' ?
+				      key - 'a' + 'A' : key ? key : ' ',
+				      menu->items[i].text);
 
-		snprintf(row, width() - 6, "%c  %s",
-			 key >= 'a' && key <= 'z' ? key - 'a' + 'A' : key ? key : ' ',
-			 menu->items[i].text);
-		ascii_only(row);
-		newtListboxAppendEntry(list, row, (void *)(long)(i + 1));
+		newtListboxAppendEntry(list, ui_column(showable(row), width() - 7),
+				       (void *)(long)(i + 1));
+		free(row);
 		if (key)
 			add_letter(form, key);
 	}
@@ -571,9 +704,9 @@ static bool menu_once(struct ui_menu *menu, int *answer)
 	if (flowed)
 		add_text(form, flowed, text_height - 1, 0);
 	list = menu_list(menu, form, text_height + 1, height);
-	select = newtCompactButton(column(18), text_height + height + 2, "Select");
+	select = newtCompactButton(column(18), text_height + height + 2, _("Select"));
 	back = newtCompactButton(column(42), text_height + height + 2,
-				 menu->back ? menu->back : "Back");
+				 menu->back ? translated(menu->back) : _("Back"));
 	newtFormAddComponents(form, select, back, NULL);
 	if (menu->refresh_ms)
 		newtFormSetTimer(form, menu->refresh_ms);
@@ -631,8 +764,8 @@ static bool input_once(const char *title, const char *text, struct input *in)
 			  NEWT_FLAG_SCROLL | NEWT_FLAG_RETURNEXIT | in->flags);
 	newtEntrySet(entry, in->typed, 1);
 	newtEntrySetFilter(entry, input_filter, &in->touched);
-	ok = newtCompactButton(column(20), h + 4, "OK");
-	back = newtCompactButton(column(42), h + 4, "Back");
+	ok = newtCompactButton(column(20), h + 4, _("OK"));
+	back = newtCompactButton(column(42), h + 4, _("Back"));
 	newtFormAddComponents(form, entry, ok, back, NULL);
 	key = run_form(form, &es);
 	in->done = key == 0 && es.u.co != back;
@@ -681,9 +814,9 @@ char *ui_new_password(const char *title, const char *text,
 		typed = ui_password(title, text, &first);
 		problem = typed ? check(first) : NULL;
 		if (typed && !problem) {
-			typed = ui_password(title, "The same once more.", &again);
+			typed = ui_password(title, _("The same once more."), &again);
 			if (typed && strcmp(first, again))
-				problem = "The two differ. Type them again.";
+				problem = _("The two differ. Type them again.");
 		}
 		explicit_bzero(again, strlen(again));
 		free(again);
@@ -718,7 +851,7 @@ bool ui_ask(const char *title, const char *text, char **value,
 
 static void add_more_hint(newtComponent form, int row)
 {
-	newtFormAddComponent(form, newtLabel(2, row, "Up/Down: more"));
+	newtFormAddComponent(form, newtLabel(2, row, _("Up/Down: more")));
 }
 
 static bool ask_once(const char *title, const char *text, const char *yes,
@@ -772,23 +905,23 @@ void ui_message(const char *title, const char *fmt, ...)
 	char *text;
 
 	va_start(ap, fmt);
-	text = ascii_only(xvasprintf(fmt, ap));
+	text = showable(xvasprintf(translated(fmt), ap));
 	va_end(ap);
-	ask(title, text, NULL, "Back");
+	ask(title, text, NULL, _("Back"));
 	free(text);
 }
 
 bool ui_confirm(const char *title, const char *yes, const char *fmt, ...)
 {
-	char *label = xasprintf("Y  %s", yes);
+	char *label = xasprintf("Y  %s", translated(yes));
 	va_list ap;
 	char *text;
 	bool answer;
 
 	va_start(ap, fmt);
-	text = ascii_only(xvasprintf(fmt, ap));
+	text = showable(xvasprintf(translated(fmt), ap));
 	va_end(ap);
-	answer = ask(title, text, label, "N  Back");
+	answer = ask(title, text, label, _("N  Back"));
 	free(text);
 	free(label);
 	return answer;
@@ -808,7 +941,7 @@ static bool view_once(const char *title, const char *text)
 	form = new_form(true);
 	add_hotkey(form, '\r');
 	add_text(form, flowed, h, scroll ? NEWT_FLAG_SCROLL : 0);
-	back = newtCompactButton(column(31), h + 2, "Back");
+	back = newtCompactButton(column(31), h + 2, _("Back"));
 	newtFormAddComponent(form, back);
 	if (scroll)
 		add_more_hint(form, h + 2);
@@ -820,7 +953,7 @@ static bool view_once(const char *title, const char *text)
 
 void ui_view(const char *title, const char *text)
 {
-	char *clean = ascii_only(xstrdup(text));
+	char *clean = showable(xstrdup(text));
 
 	while (view_once(title, clean))
 		;
@@ -894,11 +1027,11 @@ static void busy_tick(newtComponent bar, newtComponent label,
 	if (total) {
 		done = done > total ? total : done;
 		memset(text, '=', done * n / total);
-		snprintf(elapsed, sizeof(elapsed), "%3u%%   %d seconds",
+		snprintf(elapsed, sizeof(elapsed), _("%3u%%   %d seconds"),
 			 (unsigned int)(done * 100 / total), tick / 4);
 	} else {
 		memcpy(text + (at < span ? at : 2 * span - at), "=====", 5);
-		snprintf(elapsed, sizeof(elapsed), "%d seconds", tick / 4);
+		snprintf(elapsed, sizeof(elapsed), _("%d seconds"), tick / 4);
 	}
 	newtLabelSetText(bar, text);
 	newtLabelSetText(label, elapsed);
@@ -922,7 +1055,7 @@ static bool busy_once(struct busy *b, const char *title, const char *text,
 	bar = newtLabel(2, h + 2, "");
 	label = newtLabel(2, h + 4, "");
 	newtFormAddComponents(form, bar, label, NULL);
-	leave = newtCompactButton((width() - (int)strlen(button) - 2) / 2, h + 6,
+	leave = newtCompactButton((width() - columns_of(button) - 2) / 2, h + 6,
 				  button);
 	newtFormAddComponent(form, leave);
 	newtFormSetTimer(form, 250);
@@ -976,7 +1109,7 @@ bool ui_busy(const char *title, const char *text, void (*work)(void *arg),
 	for (int i = 0; i < 40 && !busy_done(b); i++)	/* a second */
 		busy_sleep();
 	if (!busy_done(b))
-		busy_show(b, title, text, "Back, without waiting", &tick);
+		busy_show(b, title, text, _("Back, without waiting"), &tick);
 	if (!busy_set(b, &b->left, &b->done))
 		return false;
 	free(b);
@@ -991,7 +1124,7 @@ void ui_work(const char *title, const char *text, void (*work)(void *arg),
 
 	while (!busy_done(b)) {
 		if (!busy_show(b, title, text, progress->cancel ?
-			       "Being cancelled" : "Cancel", &tick))
+			       _("Being cancelled") : _("Cancel"), &tick))
 			continue;
 		if (!progress->cancel) {
 			progress->cancel = true;

@@ -4,8 +4,10 @@
  *
  * Every screen is a menu, a sheet of settings (a menu whose rows show values),
  * one input field, a message, a question, a text to read, or a wait. All of
- * them fit 80x24, are drawn in ASCII, are laid out anew when the terminal changes
+ * them fit 80x24, are drawn in ASCII (a translation: in UTF-8), are laid out anew when the terminal changes
  * its size, and go back on Esc, Ctrl-C, F12 and their Back button. A row with a letter or digit is chosen at once by that key.
+ *
+ * Titles, texts, labels and formats are translated here, once: see language.h.
  */
 #ifndef KVM_MENU_UI_H
 #define KVM_MENU_UI_H
@@ -35,7 +37,7 @@ struct ui_menu {
 	bool (*holds)(const struct ui_menu *menu);
 };
 
-int ui_start(void);
+int ui_start(void);	/* also after ui_stop() */
 void ui_stop(void);
 void ui_suspend(void);
 void ui_resume(void);
@@ -46,6 +48,11 @@ int ui_menu(struct ui_menu *menu);
 void ui_menu_add(struct ui_menu *menu, int key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void ui_menu_clear(struct ui_menu *menu);
+/*
+ * s in exactly that many columns of the screen, cut or padded. The text lasts until
+ * the fourth call after this one.
+ */
+const char *ui_column(const char *s, int width);
 
 bool ui_input(const char *title, const char *text, char **value);
 /* The same for what nobody else should read: stars are shown for it. */

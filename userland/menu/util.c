@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "language.h"
 #include "util.h"
 
 static void *need(void *p)
@@ -121,7 +122,7 @@ char *human_size(uint64_t bytes)
 	uint64_t tenths;
 
 	if (bytes < 1024)
-		return xasprintf("%u bytes", (unsigned int)bytes);
+		return xasprintf(_("%u bytes"), (unsigned int)bytes);
 	while (unit < 6 && bytes >> (10 * (unit + 1)))
 		unit++;
 	tenths = (bytes >> (10 * (unit - 1))) * 10 / 1024;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "language.h"
 #include "util.h"
 #include "validate.h"
 
@@ -16,16 +17,16 @@
 const char *name_problem(const char *name)
 {
 	if (!*name)
-		return "The name is empty. Type a name such as web1.";
+		return _("The name is empty. Type a name such as web1.");
 	if (strlen(name) > NAME_MAX_CHARS)
-		return "The name is too long. Use at most 50 characters.";
+		return _("The name is too long. Use at most 50 characters.");
 	if (!isascii((unsigned char)name[0]) ||
 	    !isalnum((unsigned char)name[0]))
-		return "The name must begin with a letter or a digit, such as web1.";
+		return _("The name must begin with a letter or a digit, such as web1.");
 	for (const char *p = name; *p; p++)
 		if (!isascii((unsigned char)*p) ||
 		    (!isalnum((unsigned char)*p) && !strchr("._-", *p)))
-			return "The name may hold only letters A-Z a-z, digits, and the characters . _ - (no spaces). Type it again without the others.";
+			return _("The name may hold only letters A-Z a-z, digits, and the characters . _ - (no spaces). Type it again without the others.");
 	return NULL;
 }
 
@@ -73,16 +74,16 @@ const char *parse_disk_size(const char *text, uint64_t *bytes)
 {
 	switch (parse_size(text, -1, bytes)) {
 	case SIZE_NO_NUMBER:
-		return "The size is not a whole number with a unit. Type for example 4G or 500M (K, M, G and T are understood).";
+		return _("The size is not a whole number with a unit. Type for example 4G or 500M (K, M, G and T are understood).");
 	case SIZE_NO_UNIT:
-		return "The size has no unit. Type for example 4G for 4 GiB or 500M for 500 MiB.";
+		return _("The size has no unit. Type for example 4G for 4 GiB or 500M for 500 MiB.");
 	case SIZE_HUGE:
-		return "The size is too large. The largest disk is 64T.";
+		return _("The size is too large. The largest disk is 64T.");
 	}
 	if (*bytes < MIB)
-		return "The size is too small. The smallest disk is 1M.";
+		return _("The size is too small. The smallest disk is 1M.");
 	if (*bytes > 64 * TIB)
-		return "The size is too large. The largest disk is 64T.";
+		return _("The size is too large. The largest disk is 64T.");
 	return NULL;
 }
 
@@ -92,14 +93,14 @@ const char *parse_memory(const char *text, uint64_t *mib)
 
 	switch (parse_size(text, 20, &bytes)) {
 	case SIZE_NO_NUMBER:
-		return "The memory is not a whole number of MiB. Type for example 1024, 512M or 2G.";
+		return _("The memory is not a whole number of MiB. Type for example 1024, 512M or 2G.");
 	case SIZE_HUGE:
-		return "The memory is too large. Type for example 1024, 512M or 2G.";
+		return _("The memory is too large. Type for example 1024, 512M or 2G.");
 	}
 	if (bytes < 16 * MIB)
-		return "The memory is too little. A guest needs at least 16M; most systems need 512M or more.";
+		return _("The memory is too little. A guest needs at least 16M; most systems need 512M or more.");
 	if (bytes > 16 * TIB)
-		return "The memory is too large. Type for example 1024, 512M or 2G.";
+		return _("The memory is too large. Type for example 1024, 512M or 2G.");
 	*mib = bytes / MIB;
 	return NULL;
 }
@@ -113,11 +114,11 @@ const char *parse_count(const char *text, unsigned int max,
 	errno = 0;
 	n = strtoul(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || *end)
-		return "That is not a whole number. Type for example 1 or 2.";
+		return _("That is not a whole number. Type for example 1 or 2.");
 	if (!n)
-		return "A guest needs at least 1 processor.";
+		return _("A guest needs at least 1 processor.");
 	if (errno == ERANGE || n > max)
-		return "That is more processors than this host allows one guest. Type a smaller number.";
+		return _("That is more processors than this host allows one guest. Type a smaller number.");
 	*count = (unsigned int)n;
 	return NULL;
 }

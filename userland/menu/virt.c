@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "language.h"
 #include "run.h"
 #include "ui.h"
 #include "util.h"
@@ -60,52 +61,52 @@ char *virt_error(void)
 {
 	const virError *e = virGetLastError();
 
-	return xstrdup(e && e->message ? e->message : "no reason was given");
+	return xstrdup(e && e->message ? e->message : _("no reason was given"));
 }
 
 /* What to do about it, by what libvirt or QEMU says. */
 static const struct { const char *says, *advice; } advices[] = {
-	{ "missing backend for pool type", "This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical." },
-	{ "showmount", "Install the package nfs-common, or check that the server is on and lets this host in." },
-	{ "mount.nfs", "Check that the server is on, exports this folder to this host, and speaks NFS version 4." },
-	{ "/bin/mount", "Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here." },
-	{ "iscsiadm", "Check that the server is on and lets this host in without a password; the package open-iscsi is needed here." },
-	{ "vgchange", "There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs" },
-	{ "storage is still active", "A guest or a program uses it. Shut the guest down first." },
-	{ "No space left", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed, or make the new disk smaller." },
-	{ "Disk quota exceeded", "The file system that holds the disks is full. Delete a disk or a guest that is no longer needed." },
-	{ "write\" lock", "The disk is in use by another guest. Shut that one down first." },
-	{ "Failed to connect socket", "The service libvirt is not running. Leave this screen and choose Start the service, or run: systemctl start libvirtd" },
-	{ "authentication", "Your user may not manage guests. Run kvm-menu as root, or add the user to the group libvirt and log in again." },
-	{ "emory", "The guest may be too large for this host. Shut another guest down, or give this one less memory." },
-	{ "virt type 'kvm'", "KVM does not work on this host: choose Host in the main menu for the reason and the fix." },
-	{ "KVM", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
-	{ "kvm", "KVM may not work on this host: choose Host in the main menu for the reason and the fix." },
-	{ "firmware", "The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS." },
-	{ "network", "Check the network with: virsh net-list --all. Or choose the network: none." },
-	{ "swtpm", "The TPM is emulated by the program swtpm: install the package swtpm-tools, or choose no TPM." },
-	{ "locked", "The guest holds the disc in its drive. Unmount it in the guest, then eject it here." },
-	{ "cannot rename domain with snapshots", "Delete its snapshots first." },
-	{ "medium found", "There is no disc in the guest's CD drive. Insert the one it was installed from, or another." },
-	{ "socket is closed", "The service libvirt ended in the meantime. Go back and choose this again." },
-	{ "End of file while reading", "The service libvirt ended in the meantime. Go back and choose this again." },
-	{ "No such file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
-	{ "Cannot access storage file", "A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again." },
-	{ "ermission denied", "The guest's user libvirt-qemu may not open a file. Put images below /var/lib/kvm-live/iso or /var/lib/libvirt/images." },
-	{ "already", "Choose another name, or delete the old one first." },
+	{ "missing backend for pool type", N_("This host lacks libvirt's part for such pools: install the package libvirt-daemon-driver-storage-iscsi or -logical.") },
+	{ "showmount", N_("Install the package nfs-common, or check that the server is on and lets this host in.") },
+	{ "mount.nfs", N_("Check that the server is on, exports this folder to this host, and speaks NFS version 4.") },
+	{ "/bin/mount", N_("Check that the server is on, exports this folder to this host, and speaks NFS version 4; the package nfs-common is needed here.") },
+	{ "iscsiadm", N_("Check that the server is on and lets this host in without a password; the package open-iscsi is needed here.") },
+	{ "vgchange", N_("There may be no volume group of that name, or one of its disks is away: look in a shell at: vgs") },
+	{ "storage is still active", N_("A guest or a program uses it. Shut the guest down first.") },
+	{ "No space left", N_("The file system that holds the disks is full. Delete a disk or a guest that is no longer needed, or make the new disk smaller.") },
+	{ "Disk quota exceeded", N_("The file system that holds the disks is full. Delete a disk or a guest that is no longer needed.") },
+	{ "write\" lock", N_("The disk is in use by another guest. Shut that one down first.") },
+	{ "Failed to connect socket", N_("The service libvirt is not running. Leave this screen and choose Start the service, or run: systemctl start libvirtd") },
+	{ "authentication", N_("Your user may not manage guests. Run kvm-menu as root, or add the user to the group libvirt and log in again.") },
+	{ "emory", N_("The guest may be too large for this host. Shut another guest down, or give this one less memory.") },
+	{ "virt type 'kvm'", N_("KVM does not work on this host: choose Host in the main menu for the reason and the fix.") },
+	{ "KVM", N_("KVM may not work on this host: choose Host in the main menu for the reason and the fix.") },
+	{ "kvm", N_("KVM may not work on this host: choose Host in the main menu for the reason and the fix.") },
+	{ "firmware", N_("The UEFI firmware may be missing: install the package ovmf, or choose the firmware BIOS.") },
+	{ "network", N_("Check the network with: virsh net-list --all. Or choose the network: none.") },
+	{ "swtpm", N_("The TPM is emulated by the program swtpm: install the package swtpm-tools, or choose no TPM.") },
+	{ "locked", N_("The guest holds the disc in its drive. Unmount it in the guest, then eject it here.") },
+	{ "cannot rename domain with snapshots", N_("Delete its snapshots first.") },
+	{ "medium found", N_("There is no disc in the guest's CD drive. Insert the one it was installed from, or another.") },
+	{ "socket is closed", N_("The service libvirt ended in the meantime. Go back and choose this again.") },
+	{ "End of file while reading", N_("The service libvirt ended in the meantime. Go back and choose this again.") },
+	{ "No such file", N_("A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again.") },
+	{ "Cannot access storage file", N_("A file that the guest needs is missing, perhaps its ISO or disk was removed or renamed. Put it back at the same place and try again.") },
+	{ "ermission denied", N_("The guest's user libvirt-qemu may not open a file. Put images below /var/lib/kvm-live/iso or /var/lib/libvirt/images.") },
+	{ "already", N_("Choose another name, or delete the old one first.") },
 };
 
 static const char *advice_for(const char *error)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(advices); i++)
 		if (strstr(error, advices[i].says))
-			return advices[i].advice;
-	return "Details are in the log: choose Shell and run: journalctl -u libvirtd";
+			return translated(advices[i].advice);
+	return _("Details are in the log: choose Shell and run: journalctl -u libvirtd");
 }
 
 void virt_failed(const char *title, const char *what, char *error)
 {
-	ui_message(title, "%s\n\nReason: %s\n\nWhat to do: %s", what, error,
+	ui_message(title, "%s\n\nReason: %s\n\nWhat to do: %s", translated(what), error,
 		   advice_for(error));
 	free(error);
 }
@@ -175,10 +176,10 @@ static void offer_service(void)
 /* Tells that libvirt does not answer. False: the user went back. */
 static bool offer_retry(const char *error)
 {
-	struct ui_menu menu = { .title = "libvirt does not answer" };
+	struct ui_menu menu = { .title = N_("libvirt does not answer") };
 	int choice;
 
-	menu.text = xasprintf("Guests and disks are managed by the service libvirt, and it does not answer at %s.\n\nReason: %s\n\nWhat to do: start the service here, or in a shell with: systemctl start libvirtd",
+	menu.text = xasprintf(_("Guests and disks are managed by the service libvirt, and it does not answer at %s.\n\nReason: %s\n\nWhat to do: start the service here, or in a shell with: systemctl start libvirtd"),
 			      options.uri, error);
 	ui_menu_add(&menu, 's', "Start the service libvirt and try again");
 	ui_menu_add(&menu, 'r', "Retry without starting anything");
@@ -256,7 +257,7 @@ static virStoragePoolPtr make_pool(virConnectPtr conn)
 	pool = virStoragePoolDefineXML(conn, xml, 0);
 	free(xml);
 	if (!pool) {
-		virt_failed("No storage", "The storage pool default in " POOL_PATH " could not be made.",
+		virt_failed("No storage", "The storage pool default in /var/lib/libvirt/images could not be made.",
 			    virt_error());
 		return NULL;
 	}
@@ -388,8 +389,8 @@ bool virt_redefine(virDomainPtr dom, const char *title, const char *xml)
 void virt_changed(virDomainPtr dom, const char *title, const char *what)
 {
 	ui_message(title, virt_active(dom) ?
-		   "%s, from the next start on. The guest is running: shut it down and start it again for this." :
-		   "%s.", what);
+		   N_("%s, from the next start on. The guest is running: shut it down and start it again for this.") :
+		   N_("%s."), translated(what));
 }
 
 /* Does the element of that name in xml list the value? */

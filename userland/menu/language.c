@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * language: in which language the menu speaks. See language.h.
+ *
+ * A system need not have a locale of that language, only C.UTF-8, which each has. But
+ * in that one the C library, from version 2.41 on, translates nothing. So beside the
+ * translations there is a link to it with another name (any.utf8), in which gettext
+ * goes by the variable LANGUAGE. In English the program stays in the locale C, and
+ * sends nothing but ASCII.
+ *
+ * The advice of virt.c goes by what libvirt and the C library say in English, so their
+ * own translations are put out of reach.
+ */
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "language.h"
+#include "util.h"
+
+#ifndef LOCALEDIR
+#define LOCALEDIR "/usr/share/kvm-menu/locale"
+#endif
+#define OTHER	"zh_CN"		/* what language_switch() goes to */
+
+static bool foreign;
+
+/* Where translations are; the variable is gettext(1)'s. */
+static const char *directory(void)
+{
+	const char *dir = getenv("TEXTDOMAINDIR");
+
+	return dir ? dir : LOCALEDIR;
+}
+
+const char *translated(const char *text)
+{
+	return text && *text ? gettext(text) : text;
+}
+
+/* The first of the environment's variables that says something, or "". */
+static const char *environment(const char *const names[])
+{
+	const char *value = "";
+
+	for (; *names && !*value; names++)
+		value = getenv(*names) ? getenv(*names) : "";
+	return value;
+}
+
+bool language_possible(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG", NULL };
+	const char *locale = environment(names), *term = getenv("TERM");
+
+	/* the kernel's own console has 512 glyphs at most */
+	return term && strcmp(term, "linux") &&
+		(strcasestr(locale, ".utf-8") || strcasestr(locale, ".utf8"));
+}
+
+bool language_is_foreign(void)
+{
+	return foreign;
+}
+
+void language_locale(void)
+{
+	char *old = getenv("LOCPATH");
+
+	old = old ? xstrdup(old) : NULL;
+	setlocale(LC_ALL, foreign ? "C.UTF-8" : "C");
+	setenv("LOCPATH", directory(), 1);
+	if (foreign && !setlocale(LC_MESSAGES, "any.UTF-8"))
+		foreign = false;
+	if (old)
+		setenv("LOCPATH", old, 1);
+	else
+		unsetenv("LOCPATH");
+	free(old);
+}
+
+/* False: there is no translation, so it is English, and the shell's LANGUAGE stays. */
+static bool set(const char *language)
+{
+	char *old = getenv("LANGUAGE");
+
+	old = old ? xstrdup(old) : NULL;
+	setenv("LANGUAGE", language, 1);
+	foreign = true;
+	language_locale();
+	textdomain("kvm-menu");		/* makes gettext look at LANGUAGE again */
+	foreign = foreign && *gettext("");
+	if (!foreign) {
+		language_locale();
+		if (old)
+			setenv("LANGUAGE", old, 1);
+		else
+			unsetenv("LANGUAGE");
+	}
+	free(old);
+	return foreign;
+}
+
+bool language_start(const char *wanted)
+{
+	static const char *const names[] = { "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG",
+					     NULL };
+	bool known, linux_console = getenv("TERM") && !strcmp(getenv("TERM"), "linux");
+	char *language;
+
+	bindtextdomain("kvm-menu", directory());
+	bindtextdomain("libvirt", "/nonexistent");
+	bindtextdomain("libc", "/nonexistent");
+	if (linux_console || (!wanted && !language_possible()))
+		return true;
+	language = xstrdup(wanted ? wanted : environment(names));
+	language[strcspn(language, ":")] = '\0';	/* of a list the first */
+	known = set(language) || !wanted || !strncmp(language, "en", 2);
+	free(language);
+	return known;
+}
+
+void language_switch(void)
+{
+	set(language_is_foreign() ? "en" : OTHER);
+}

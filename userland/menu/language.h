@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * language: in which language the menu speaks.
+ *
+ * Texts are English in the source and translated by gettext (po/). Those that are
+ * given to the functions of ui.h as they stand are translated there; _() is for texts
+ * that are put together elsewhere, and N_() marks one in a table.
+ */
+#ifndef KVM_MENU_LANGUAGE_H
+#define KVM_MENU_LANGUAGE_H
+
+#include <libintl.h>
+#include <stdbool.h>
+
+#define _(text)		gettext(text)
+#define N_(text)	text
+
+/* gettext(), also for NULL and "", which is the catalogue's header to gettext. */
+const char *translated(const char *text) __attribute__((format_arg(1)));
+
+/* May other languages than English be shown on this terminal? */
+bool language_possible(void);
+/*
+ * Takes the language wanted or, when that is NULL, the environment's, if it can be
+ * shown. Before ui_start(). False: what is wanted is a language without translation.
+ */
+bool language_start(const char *wanted);
+/* Is a translation shown, and so the screen in UTF-8? */
+bool language_is_foreign(void);
+/* Takes the locale for it, once more after what has taken another. */
+void language_locale(void);
+/* From English to the other language or back; the screen is drawn anew by ui_start(). */
+void language_switch(void);
+
+#endif
