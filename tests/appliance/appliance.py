@@ -76,7 +76,7 @@ class Host(Vm):
     def make_volume(self, encryption):
         self.main()
         self.key("t", "M  Make a data volume")
-        row = self.key("m", r"(\d)  /dev/vda +4 GiB", SLOW)
+        row = self.key("m", r"(\d)  /dev/vda +\d+ GiB", SLOW)
         self.key(row.group(1), "Not encrypted")
         if encryption:
             self.key("e", "Passphrase of the data volume")
