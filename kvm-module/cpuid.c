@@ -147,7 +147,7 @@ void kvm_host_init(void)
 		kvm_caps.efer |= EFER_FFXSR;
 }
 
-/* ---- KVM_GET_SUPPORTED_CPUID ------------------------------------------------ */
+/* ---- KVM_GET_SUPPORTED_CPUID --------------------------------------------- */
 
 struct cpuid_list {
 	struct kvm_cpuid_entry2 *entry, spill;
@@ -327,7 +327,7 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 	       copy_to_user(user, &head, sizeof(head)) ? -EFAULT : 0;
 }
 
-/* ---- the guest's list ------------------------------------------------------------ */
+/* ---- the guest's list ---------------------------------------------------- */
 
 /* What of a leaf follows from the guest's own registers. */
 static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)

@@ -26,7 +26,7 @@
  */
 #include "emulate_priv.h"
 
-/* ---- Faults ---------------------------------------------------------------- */
+/* ---- Faults -------------------------------------------------------------- */
 
 void emu_stop(struct emu *e, int result)
 {
@@ -59,7 +59,7 @@ void emu_raise(struct emu *e, u8 vector, u32 error)
 		e->status = emu_fault(e, vector, has_error, error | e->external);
 }
 
-/* ---- Memory: segments, then the log, then the owner ------------------------ */
+/* ---- Memory: segments, then the log, then the owner ---------------------- */
 
 const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg)
 {
@@ -254,7 +254,7 @@ u64 emu_rdmsr(struct emu *e, u32 index)
 	return value;
 }
 
-/* ---- Registers, the stack, the instruction pointer ------------------------- */
+/* ---- Registers, the stack, the instruction pointer ----------------------- */
 
 /* AH, CH, DH and BH are 4 to 7, unless there is a REX prefix. */
 static bool high_byte(const struct emu *e, unsigned int reg, unsigned int size)
@@ -339,7 +339,7 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size)
 	return mask & size_mask(size);
 }
 
-/* ---- The decoder ----------------------------------------------------------- */
+/* ---- The decoder --------------------------------------------------------- */
 
 /* Fetches more of the instruction: up to the end of the page at a time. */
 static void fetch_more(struct emu *e)
@@ -684,7 +684,7 @@ static void decode(struct emu *e)
 	e->ea = (e->ea + (relative ? e->next_rip : 0)) & size_mask(e->addr_size);
 }
 
-/* ---- Execution ------------------------------------------------------------- */
+/* ---- Execution ----------------------------------------------------------- */
 
 /* String operands are where their register says. */
 static u64 operand_address(const struct emu *e, const struct emu_operand *o, unsigned int *seg)
@@ -921,7 +921,7 @@ static void begin_decoded(struct emu *e)
 {
 	bool again = e->keep_bytes;
 
-	_Static_assert(DECODED_BYTES <= sizeof(e->decoded), "struct emu: decoded is too small");
+	_Static_assert(sizeof(e->decoded) >= DECODED_BYTES, "struct emu: decoded is too small");
 	emu_begin(e);
 	if (!again) {
 		decode(e);

@@ -217,7 +217,7 @@ void emu_op_load_far_pointer(struct emu *e)
 	e->op[0].val = e->op[1].val;
 }
 
-/* ---- Code segments --------------------------------------------------------- */
+/* ---- Code segments ------------------------------------------------------- */
 
 /* A code segment to come, and the privilege it will run at. */
 struct target {
@@ -481,7 +481,7 @@ void emu_op_iret(struct emu *e)
 	emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 }
 
-/* ---- Interrupts ------------------------------------------------------------ */
+/* ---- Interrupts ---------------------------------------------------------- */
 
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
@@ -589,7 +589,7 @@ void emu_op_int(struct emu *e)
 	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
-/* ---- Looking at descriptors ------------------------------------------------ */
+/* ---- Looking at descriptors ---------------------------------------------- */
 
 /*
  * LAR, LSL, VERR, VERW: ZF says whether the descriptor can be seen from here and
@@ -638,7 +638,7 @@ void emu_op_arpl(struct emu *e)
 	e->flags &= ~NOWRITE;
 }
 
-/* ---- Task switches (SDM 3A chapter 8) -------------------------------------- */
+/* ---- Task switches (SDM 3A chapter 8) ------------------------------------ */
 
 /* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
 enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };

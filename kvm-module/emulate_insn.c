@@ -31,7 +31,7 @@ enum what {
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
 enum { ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD };
 
-/* ---- Flags and arithmetic -------------------------------------------------- */
+/* ---- Flags and arithmetic ------------------------------------------------ */
 
 /* ZF, SF and PF (of the low byte) of a result; of the others only @others are 1. */
 static void result_flags(struct emu *e, u64 value, unsigned int size, u64 others)
@@ -188,7 +188,7 @@ static void op_aam_aad(struct emu *e)
 	result_flags(e, al, 1, 0);
 }
 
-/* ---- Values, bits, conditions ---------------------------------------------- */
+/* ---- Values, bits, conditions -------------------------------------------- */
 
 /* SDM vol. 1 appendix B: condition codes, bit 0 negates. */
 static bool condition(const struct emu *e)
@@ -466,7 +466,7 @@ static void op_ud(struct emu *e)
 	emu_raise(e, EX_UD, 0);
 }
 
-/* ---- Stack and near transfers ---------------------------------------------- */
+/* ---- Stack and near transfers -------------------------------------------- */
 
 static void op_pusha(struct emu *e)
 {
@@ -566,7 +566,7 @@ static void op_bound(struct emu *e)
 	raise_if(e, index < low || index > high, EX_BR, 0);
 }
 
-/* ---- Strings of ports ------------------------------------------------------ */
+/* ---- Strings of ports ---------------------------------------------------- */
 
 /*
  * How many items of a repeated INS or OUTS go in one batch: upwards, without
@@ -618,7 +618,7 @@ static void op_ins_outs(struct emu *e)
 		merge(&e->regs[EMU_RCX], e->regs[EMU_RCX] - (count - 1), e->addr_size);
 }
 
-/* ---- System instructions --------------------------------------------------- */
+/* ---- System instructions ------------------------------------------------- */
 
 static void op_cli_sti(struct emu *e)
 {
@@ -728,7 +728,7 @@ static void op_clflush(struct emu *e)
 	emu_probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
 }
 
-/* ---- x87, MMX, SSE and AVX: moves and control words ------------------------ */
+/* ---- x87, MMX, SSE and AVX: moves and control words ---------------------- */
 
 /* #NM if CR0 has any of @nm. */
 static void fpu_begin(struct emu *e, u64 nm)
@@ -911,7 +911,7 @@ static void op_fxsave(struct emu *e)
 	x87_set_words(e, (e->fpu.cw & ~0xe0c0u) | 0x40, e->fpu.sw);
 }
 
-/* ---- The opcode tables (SDM 2D appendix A) --------------------------------- */
+/* ---- The opcode tables (SDM 2D appendix A) ------------------------------- */
 
 /* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
 static const struct row arithmetic_rows[3] = {

@@ -145,7 +145,7 @@ static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len
 	return false;
 }
 
-/* ---- coalesced zones --------------------------------------------------------- */
+/* ---- coalesced zones ----------------------------------------------------- */
 
 struct coalesced_zone {
 	struct list_head link;

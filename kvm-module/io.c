@@ -287,7 +287,7 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	return r ? EMU_RETRY : EMU_OK;
 }
 
-/* ---- the emulator's ports ------------------------------------------------- */
+/* ---- the emulator's ports ------------------------------------------------ */
 
 static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 		  unsigned int count, bool out)

@@ -29,7 +29,7 @@ struct kvm_routing {
 	struct kvm_irq_routing_entry route[] __counted_by(count);
 };
 
-/* ---- messages ----------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 /* SDM vol. 3, 12.11: the address says where, the data what. */
 static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
@@ -57,7 +57,7 @@ int kvm_signal_msi(struct kvm *kvm, void *arg)
 	return r == IRQ_NOBODY ? 0 : r;
 }
 
-/* ---- routing ---------------------------------------------------------------------------- */
+/* ---- routing ------------------------------------------------------------- */
 
 static const struct kvm_irq_routing_entry *first_route(const struct kvm_routing *routing, u32 gsi)
 {
@@ -200,7 +200,7 @@ static int default_routing(struct kvm *kvm)
 	return 0;
 }
 
-/* ---- the kernel's own controllers --------------------------------------------------------- */
+/* ---- the kernel's own controllers ---------------------------------------- */
 
 int kvm_create_irqchip(struct kvm *kvm)
 {
@@ -282,7 +282,7 @@ bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *d
 	       (kvm->ioapic && kvm_ioapic_read(kvm, gpa, len, data));
 }
 
-/* ---- irqfd ------------------------------------------------------------------------------------ */
+/* ---- irqfd --------------------------------------------------------------- */
 
 struct irqfd {
 	struct list_head link;		/* kvm->irqfds; readers: srcu */
@@ -334,6 +334,8 @@ static void detach_irqfd(struct irqfd *irqfd)
 
 static void free_irqfd(struct irqfd *irqfd)
 {
+	if (!irqfd)
+		return;
 	if (!IS_ERR_OR_NULL(irqfd->resample))
 		eventfd_ctx_put(irqfd->resample);
 	if (!IS_ERR(irqfd->eventfd))
@@ -341,7 +343,7 @@ static void free_irqfd(struct irqfd *irqfd)
 	kfree(irqfd);
 }
 
-DEFINE_FREE(irqfd, struct irqfd *, if (_T) free_irqfd(_T))
+DEFINE_FREE(irqfd, struct irqfd *, free_irqfd(_T))
 
 static void irqfd_closed(struct work_struct *work)
 {
@@ -467,7 +469,7 @@ void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 	}
 }
 
-/* ---- birth and death ------------------------------------------------------------------------------- */
+/* ---- birth and death ----------------------------------------------------- */
 
 void kvm_irq_init(struct kvm *kvm)
 {

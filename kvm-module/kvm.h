@@ -73,7 +73,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define KVM_INVALID_PAGE	(~(hpa_t)0)
 
-/* ---- registers ---------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 /* Numbered as in ModRM, so that the emulator and the entry code agree. */
 enum kvm_reg {
@@ -99,7 +99,7 @@ enum kvm_seg {
 #define DR7_FIXED	0x400UL
 #define DR7_WRITABLE	0xffff2bffUL
 
-/* ---- memory slots (memslot.c) ------------------------------------------- */
+/* ---- memory slots (memslot.c) -------------------------------------------- */
 
 struct kvm_memslot {
 	gfn_t base;		/* first guest frame */
@@ -119,7 +119,7 @@ struct kvm_memslots {
 	struct kvm_memslot *slot[] __counted_by(count);
 };
 
-/* ---- second-level page tables (mmu.c) ----------------------------------- */
+/* ---- second-level page tables (mmu.c) ------------------------------------ */
 
 /*
  * What differs between EPT and nested page tables. Entries are 64 bits, tables
@@ -281,7 +281,7 @@ enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 #define KVM_STAT_ENUM(name) STAT_##name,
 enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) KVM_NR_STATS };
 
-/* ---- the virtual processor ------------------------------------------------ */
+/* ---- the virtual processor ----------------------------------------------- */
 
 struct kvm_mtrr {
 	u64 def_type;
@@ -375,7 +375,7 @@ struct kvm_vcpu {
 	struct dentry *debugfs;
 };
 
-/* ---- the virtual machine -------------------------------------------------- */
+/* ---- the virtual machine ------------------------------------------------- */
 
 struct kvm {
 	struct mm_struct *mm;		/* of the process that created it */
@@ -442,7 +442,7 @@ struct kvm {
 	struct dentry *debugfs;
 };
 
-/* ---- what the processor's vendor provides --------------------------------- */
+/* ---- what the processor's vendor provides -------------------------------- */
 
 struct kvm_x86_ops {
 	const char *name;		/* "SVM" or "VMX" */
@@ -534,7 +534,7 @@ struct kvm_host_caps {
 
 extern struct kvm_host_caps kvm_caps;
 
-/* ---- kvm_main.c ----------------------------------------------------------- */
+/* ---- kvm_main.c ---------------------------------------------------------- */
 
 int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner);
 void kvm_unregister_vendor(void);
@@ -545,7 +545,7 @@ void kvm_request_all(struct kvm *kvm, enum kvm_request req);
 /* We found a bug in ourselves: the VM stops, the host goes on. */
 void kvm_vm_bugged(struct kvm *kvm);
 
-/* ---- paravirt.c ------------------------------------------------------------ */
+/* ---- paravirt.c ---------------------------------------------------------- */
 
 u64 kvm_clock_ns(struct kvm *kvm);
 void kvm_clock_set(struct kvm *kvm, u64 ns);
@@ -566,7 +566,7 @@ long kvm_pv_hypercall(struct kvm_vcpu *vcpu, u64 nr, const u64 a[4]);
 u32 kvm_pv_features(void);
 void kvm_pv_reset(struct kvm_vcpu *vcpu);
 
-/* ---- vcpu.c ---------------------------------------------------------------- */
+/* ---- vcpu.c -------------------------------------------------------------- */
 
 int kvm_create_vcpu(struct kvm *kvm, u32 id);
 void kvm_destroy_vcpus(struct kvm *kvm);
@@ -660,7 +660,7 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 	vcpu->regs_dirty |= BIT(reg);
 }
 
-/* ---- state.c: all ioctls of a vCPU but KVM_RUN -------------------------------- */
+/* ---- state.c: all ioctls of a vCPU but KVM_RUN --------------------------- */
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
@@ -685,7 +685,7 @@ struct kvm_struct_ioctl {
 int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
 		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 
-/* ---- io.c: the emulator's view of the guest, ports and MMIO ---------------- */
+/* ---- io.c: the emulator's view of the guest, ports and MMIO -------------- */
 
 /* Emulate the instruction at RIP; result as a handler. */
 int kvm_emulate(struct kvm_vcpu *vcpu);
@@ -709,7 +709,7 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in);
 int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 			    const struct kvm_walk *walk);
 
-/* ---- eventfd.c ---------------------------------------------------------------- */
+/* ---- eventfd.c ----------------------------------------------------------- */
 
 int kvm_ioeventfd(struct kvm *kvm, void *arg);
 void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
@@ -727,7 +727,7 @@ static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
 	       kvm_find_taker(vcpu, pio, addr, len, data);
 }
 
-/* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ----------------- */
+/* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ---------- */
 
 /*
  * A line is high while any of its sources holds it. Sources: user space, the
@@ -773,7 +773,7 @@ bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
 bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
 		     bool write);
 
-/* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ----------- */
+/* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ---- */
 
 int kvm_apic_create(struct kvm_vcpu *vcpu);
 void kvm_apic_destroy(struct kvm_vcpu *vcpu);
@@ -797,7 +797,7 @@ void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
 void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
 
-/* ---- i8259.c: the two interrupt controllers of a PC -------------------------------- */
+/* ---- i8259.c: the two interrupt controllers of a PC ---------------------- */
 
 int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
 void kvm_pic_destroy(struct kvm *kvm);
@@ -811,7 +811,7 @@ bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value);
 void kvm_pic_get(struct kvm *kvm, bool slave, struct kvm_pic_state *state);
 int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
-/* ---- ioapic.c ----------------------------------------------------------------------- */
+/* ---- ioapic.c ------------------------------------------------------------ */
 
 int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
 void kvm_ioapic_destroy(struct kvm *kvm);
@@ -825,7 +825,7 @@ bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
-/* ---- i8254.c: the timer of a PC, and the speaker port ------------------------------- */
+/* ---- i8254.c: the timer of a PC, and the speaker port -------------------- */
 
 int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
 void kvm_pit_destroy(struct kvm *kvm);
@@ -840,7 +840,7 @@ bool kvm_pit_wants_ack(struct kvm *kvm);
 /* The guest acknowledged the timer's interrupt (kvm_notify_acked). */
 void kvm_pit_acked(struct kvm *kvm);
 
-/* ---- memslot.c -------------------------------------------------------------- */
+/* ---- memslot.c ----------------------------------------------------------- */
 
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region);
@@ -859,7 +859,7 @@ int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
 		      unsigned int len);	/* 1: it differed, old updated */
 void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
 
-/* ---- mmu.c ------------------------------------------------------------------ */
+/* ---- mmu.c --------------------------------------------------------------- */
 
 /* Frames that the tables can map: 2^36 with four levels. */
 gfn_t kvm_mmu_max_gfn(void);
@@ -887,7 +887,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 			   const unsigned long *pages, u64 first, u64 count);
 
-/* ---- shadow.c ------------------------------------------------------------------ */
+/* ---- shadow.c ------------------------------------------------------------ */
 
 int kvm_shadow_init(void);	/* the shrinker, once */
 void kvm_shadow_exit(void);
@@ -911,7 +911,7 @@ bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 			      const unsigned long *pages, u64 first, u64 count);
 
-/* ---- walk.c: the guest's own page tables ------------------------------------ */
+/* ---- walk.c: the guest's own page tables --------------------------------- */
 
 struct kvm_walk {
 	gpa_t gpa;
@@ -939,7 +939,7 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
 int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 		  u32 *error_code);
 
-/* ---- cpuid.c, msr.c --------------------------------------------------------- */
+/* ---- cpuid.c, msr.c ------------------------------------------------------ */
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
@@ -972,19 +972,19 @@ void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr);
 
-/* ---- msr_exit.c -------------------------------------------------------------- */
+/* ---- msr_exit.c ---------------------------------------------------------- */
 
 /* What the guest's RDMSR or WRMSR does; 1: #GP. Caller holds srcu. */
 int kvm_guest_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool write);
 int kvm_set_msr_filter(struct kvm *kvm, void *arg);
 void kvm_free_msr_filter(struct kvm *kvm);
 
-/* ---- host_work.c ----------------------------------------------------------- */
+/* ---- host_work.c --------------------------------------------------------- */
 
 /* Do what the host wants done before the guest goes on; -EINTR on a signal. */
 int kvm_host_work(void);
 
-/* ---- stats.c ---------------------------------------------------------------- */
+/* ---- stats.c ------------------------------------------------------------- */
 
 void kvm_stats_init(void);
 void kvm_stats_exit(void);

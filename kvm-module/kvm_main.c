@@ -59,7 +59,7 @@ static DEFINE_PER_CPU(bool, hardware_enabled);
 DEFINE_PER_CPU(u64, kvm_host_tsc_aux);	/* read when virtualization goes on */
 static DEFINE_PER_CPU(struct cpumask, kick_mask);
 
-/* ---- the host's processors ---------------------------------------------- */
+/* ---- the host's processors ----------------------------------------------- */
 
 static int enable_this_cpu(void)
 {
@@ -174,7 +174,7 @@ static const struct syscore_ops kvm_syscore_ops = {
 
 static struct syscore kvm_syscore = { .ops = &kvm_syscore_ops };
 
-/* ---- requests to all vCPUs ------------------------------------------------ */
+/* ---- requests to all vCPUs ----------------------------------------------- */
 
 static void kick_ack(void *unused)
 {
@@ -212,7 +212,7 @@ void kvm_vm_bugged(struct kvm *kvm)
 }
 EXPORT_SYMBOL_GPL(kvm_vm_bugged);
 
-/* ---- virtual machines ------------------------------------------------------ */
+/* ---- virtual machines ---------------------------------------------------- */
 
 static struct kvm *create_vm(void)
 {
@@ -300,7 +300,7 @@ void kvm_put(struct kvm *kvm)
 	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 #define KVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
 
-/* ---- capabilities ----------------------------------------------------------- */
+/* ---- capabilities -------------------------------------------------------- */
 
 /* Those that are simply there. */
 static const u16 plain_caps[] = {
@@ -445,7 +445,7 @@ static int enable_cap(struct kvm *kvm, void *arg)
 	}
 }
 
-/* ---- ioctls of a VM ------------------------------------------------------------ */
+/* ---- ioctls of a VM ------------------------------------------------------ */
 
 static int get_clock(struct kvm *kvm, void *arg)
 {
@@ -515,7 +515,7 @@ static int unregister_zone(struct kvm *kvm, void *arg)
 	return kvm_coalesced_zone(kvm, arg, false);
 }
 
-/* ---- ... and those of its interrupt controllers ------------------------------- */
+/* ---- ... and those of its interrupt controllers -------------------------- */
 
 static int irq_line(struct kvm *kvm, void __user *argp, bool status)
 {
@@ -675,7 +675,7 @@ static const struct file_operations vm_fops = {
 	.llseek = noop_llseek,
 };
 
-/* ---- ioctls of the system -------------------------------------------------------- */
+/* ---- ioctls of the system ------------------------------------------------ */
 
 static int ioctl_create_vm(unsigned long type)
 {
@@ -742,7 +742,7 @@ static struct miscdevice kvm_device = {
 	.fops = &system_fops,
 };
 
-/* ---- loading ------------------------------------------------------------------------ */
+/* ---- loading ------------------------------------------------------------- */
 
 int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 {

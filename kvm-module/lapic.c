@@ -140,7 +140,7 @@ static bool software_enabled(struct kvm_lapic *apic)
 	return hardware_enabled(apic) && *reg(apic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
 }
 
-/* ---- priorities ------------------------------------------------------------------ */
+/* ---- priorities ---------------------------------------------------------- */
 
 static void update_ppr(struct kvm_lapic *apic)
 {
@@ -211,7 +211,7 @@ bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu)
 	       GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT;
 }
 
-/* ---- arrival ------------------------------------------------------------------------ */
+/* ---- arrival ------------------------------------------------------------- */
 
 static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
 {
@@ -346,7 +346,7 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 	return lowest ? accept(lowest->lapic, m) : result;
 }
 
-/* ---- end of interrupt ------------------------------------------------------------------ */
+/* ---- end of interrupt ---------------------------------------------------- */
 
 static int end_of_interrupt(struct kvm_lapic *apic)
 {
@@ -386,7 +386,7 @@ void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
 		kvm_pv_eoi_offer(vcpu);
 }
 
-/* ---- the timer --------------------------------------------------------------------------- */
+/* ---- the timer ----------------------------------------------------------- */
 
 static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 {
@@ -416,31 +416,30 @@ static u32 divisor(struct kvm_lapic *apic)
 	return 1 << (code & 7);
 }
 
+/* Anew, by the mode, from the initial count or to the deadline. */
 static void start_timer(struct kvm_lapic *apic)
 {
-	hrtimer_cancel(&apic->timer);
-	apic->period_ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
-	if (!apic->period_ns || timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-		return;
-	/* A tiny period would keep the host busy with nothing else. */
-	if (timer_mode(apic) == APIC_LVT_TIMER_PERIODIC)
-		apic->period_ns = max_t(u64, apic->period_ns, MIN_PERIOD_NS);
-	hrtimer_start(&apic->timer, ns_to_ktime(apic->period_ns),
-		      HRTIMER_MODE_REL_HARD);
-}
-
-static void start_deadline(struct kvm_lapic *apic)
-{
-	u64 now = kvm_guest_tsc(apic->vcpu), ns;
+	u64 now, ns;
 
 	hrtimer_cancel(&apic->timer);
-	if (!apic->deadline || timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
-		return;
-	ns = apic->deadline > now ?
-		mul_u64_u64_div_u64(apic->deadline - now, 1000000,
-				    apic->vcpu->tsc_khz) : 0;
-	hrtimer_start(&apic->timer, ns_to_ktime(min_t(u64, ns, KTIME_MAX / 2)),
-		      HRTIMER_MODE_REL_HARD);
+	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE) {
+		if (!apic->deadline)
+			return;
+		now = kvm_guest_tsc(apic->vcpu);
+		ns = apic->deadline > now ?
+			mul_u64_u64_div_u64(apic->deadline - now, 1000000,
+					    apic->vcpu->tsc_khz) : 0;
+		ns = min_t(u64, ns, KTIME_MAX / 2);
+	} else {
+		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
+		if (!ns)
+			return;
+		/* A tiny period would keep the host busy with nothing else. */
+		if (timer_mode(apic) == APIC_LVT_TIMER_PERIODIC)
+			ns = max_t(u64, ns, MIN_PERIOD_NS);
+		apic->period_ns = ns;
+	}
+	hrtimer_start(&apic->timer, ns_to_ktime(ns), HRTIMER_MODE_REL_HARD);
 }
 
 static u32 current_count(struct kvm_lapic *apic)
@@ -471,10 +470,10 @@ void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline)
 	if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
 		return;
 	apic->deadline = deadline;
-	start_deadline(apic);
+	start_timer(apic);
 }
 
-/* ---- registers ------------------------------------------------------------------------------ */
+/* ---- registers ----------------------------------------------------------- */
 
 static u32 read_register(struct kvm_lapic *apic, unsigned int offset)
 {
@@ -601,7 +600,8 @@ static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value
 		break;
 	case APIC_TDCR:
 		*reg(apic, APIC_TDCR) = value & 0xb;
-		start_timer(apic);
+		if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+			start_timer(apic);
 		break;
 	}
 	return 1;
@@ -719,7 +719,7 @@ void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old)
 		hrtimer_cancel(&apic->timer);
 }
 
-/* ---- state ---------------------------------------------------------------------------------------- */
+/* ---- state --------------------------------------------------------------- */
 
 void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
@@ -754,10 +754,7 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
 	left = *(const u32 *)(s->regs + APIC_TMCCT);
-	if (timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE)
-		start_deadline(apic);
-	else
-		start_timer(apic);
+	start_timer(apic);
 	if (left && hrtimer_active(&apic->timer))
 		hrtimer_start(&apic->timer,
 			      ns_to_ktime((u64)left * divisor(apic)),

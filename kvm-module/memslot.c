@@ -349,7 +349,7 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
 		set_bit(gfn - slot->base, slot->dirty);
 }
 
-/* ---- access to guest memory -------------------------------------------------- */
+/* ---- access to guest memory ---------------------------------------------- */
 
 /* The user address of gpa, NULL when it is no memory (or read-only). */
 static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,

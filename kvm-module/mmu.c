@@ -60,7 +60,7 @@ static u64 *table_of(u64 e)
 	return __va(e & PTE_ADDR);
 }
 
-/* ---- table pages ------------------------------------------------------------- */
+/* ---- table pages --------------------------------------------------------- */
 
 static int fill_cache(struct kvm_mmu_cache *cache)
 {
@@ -98,7 +98,7 @@ static void free_tables(struct list_head *freed)
 	}
 }
 
-/* ---- taking out ------------------------------------------------------------------ */
+/* ---- taking out ---------------------------------------------------------- */
 
 /*
  * Take everything between start and end out of a table whose first entry maps
@@ -237,7 +237,7 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
 }
 
-/* ---- what the host has at an address ------------------------------------------ */
+/* ---- what the host has at an address ------------------------------------- */
 
 /* Memory without struct page: a mapping of a device. */
 static int find_device_page(unsigned long hva, bool write, struct host_page *host)
@@ -367,7 +367,7 @@ static int leaf_level(struct kvm *kvm, const struct kvm_memslot *slot, gfn_t gfn
 	return level;
 }
 
-/* ---- filling in ------------------------------------------------------------------ */
+/* ---- filling in ---------------------------------------------------------- */
 
 /*
  * Put a leaf for gfn at the given level. Whatever is in the way (a smaller
@@ -497,7 +497,7 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_own);
 
-/* ---- the kernel changes the process's page tables ----------------------------- */
+/* ---- the kernel changes the process's page tables ------------------------ */
 
 static struct kvm *notifier_kvm(struct mmu_notifier *mn)
 {
@@ -522,7 +522,7 @@ static bool slot_hva_range(struct kvm *kvm, struct kvm_memslot *slot,
 }
 
 /* Call fn for the guest frames of every slot that lies in the host range. */
-static bool for_each_hva_range(struct kvm *kvm, unsigned long start,
+static bool visit_hva_range(struct kvm *kvm, unsigned long start,
 			       unsigned long end, gfn_range_fn fn, void *arg)
 {
 	struct kvm_memslots *slots;
@@ -556,7 +556,7 @@ static bool zap_hva_range(struct kvm *kvm, unsigned long start, unsigned long en
 
 	scoped_guard(spinlock, &kvm->mmu_lock) {
 		kvm->invalidate_count += begin;
-		any = for_each_hva_range(kvm, start, end, zap_gfns, &freed);
+		any = visit_hva_range(kvm, start, end, zap_gfns, &freed);
 		if (any)
 			kvm_request_all(kvm, REQ_TLB_FLUSH);
 	}
@@ -619,7 +619,7 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
 	struct kvm *kvm = notifier_kvm(mn);
 
 	guard(spinlock)(&kvm->mmu_lock);
-	return for_each_hva_range(kvm, start, end, age_gfns, &clear);
+	return visit_hva_range(kvm, start, end, age_gfns, &clear);
 }
 
 /*
@@ -669,7 +669,7 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = release,
 };
 
-/* ---- the life of the tables --------------------------------------------------------- */
+/* ---- the life of the tables ---------------------------------------------- */
 
 int kvm_mmu_init_vm(struct kvm *kvm)
 {

@@ -26,7 +26,7 @@
 
 #include "kvm.h"
 
-/* ---- registers that are only remembered --------------------------------------- */
+/* ---- registers that are only remembered ---------------------------------- */
 
 /* FFDIS, TLBCACHEDIS and IGNNE_EM do nothing; McStatusWrEn and TscFreqSel stay. */
 #define HWCR_IGNORED	(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
@@ -185,7 +185,7 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
 }
 
-/* ---- time ---------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------- */
 
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu)
 {
@@ -244,7 +244,7 @@ static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 	set_tsc_offset(vcpu, offset);
 }
 
-/* ---- memory types -------------------------------------------------------------------- */
+/* ---- memory types -------------------------------------------------------- */
 
 static bool valid_memory_type(u8 type)
 {
@@ -326,7 +326,7 @@ static bool valid_mtrr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return !(value & 0xf00) && valid_memory_type(value);
 }
 
-/* ---- machine checks ------------------------------------------------------------------ */
+/* ---- machine checks ------------------------------------------------------ */
 
 static u64 *find_mce(struct kvm_vcpu *vcpu, u32 index)
 {
@@ -356,7 +356,7 @@ static int set_mce(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	return 0;
 }
 
-/* ---- reading and writing --------------------------------------------------------------- */
+/* ---- reading and writing ------------------------------------------------- */
 
 int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
@@ -591,7 +591,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	return set_plain(vcpu, index, value, host);
 }
 
-/* ---- a vCPU's registers ------------------------------------------------------------------- */
+/* ---- a vCPU's registers -------------------------------------------------- */
 
 int kvm_init_msrs(struct kvm_vcpu *vcpu)
 {

@@ -113,7 +113,7 @@ int kvm_handle_wrmsr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
 
-/* ---- the filter of a VM -------------------------------------------------------- */
+/* ---- the filter of a VM -------------------------------------------------- */
 
 static void free_filter(struct kvm_filter *filter)
 {

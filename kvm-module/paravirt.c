@@ -28,7 +28,7 @@
 
 #include "kvm.h"
 
-/* ---- the VM's clock -------------------------------------------------------- */
+/* ---- the VM's clock ------------------------------------------------------ */
 
 bool kvm_clock_stable(void)
 {
@@ -113,9 +113,9 @@ static void write_versioned(struct kvm *kvm, gpa_t gpa, unsigned int version_at,
 		return;
 	*version |= 1;
 	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
-	smp_wmb();
+	smp_wmb();	/* an odd version before what it covers ... */
 	kvm_write_guest(kvm, gpa, data, len);
-	smp_wmb();
+	smp_wmb();	/* ... and that before the even one */
 	++*version;
 	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
 }
@@ -157,7 +157,7 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	write_versioned(kvm, gpa, 0, &wall, sizeof(wall));
 }
 
-/* ---- stolen time ------------------------------------------------------------ */
+/* ---- stolen time --------------------------------------------------------- */
 
 static gpa_t steal_gpa(struct kvm_vcpu *vcpu)
 {
@@ -231,7 +231,7 @@ void kvm_pv_requests(struct kvm_vcpu *vcpu)
 		write_steal_time(vcpu);
 }
 
-/* ---- interrupts without an EOI ---------------------------------------------------- */
+/* ---- interrupts without an EOI ------------------------------------------- */
 
 static gpa_t eoi_gpa(struct kvm_vcpu *vcpu)
 {
@@ -263,7 +263,7 @@ bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 	return false;
 }
 
-/* ---- model-specific registers ------------------------------------------------------ */
+/* ---- model-specific registers -------------------------------------------- */
 
 /* By which feature of CPUID leaf 0x40000001 a guest has the register. */
 static int feature_of(u32 index)
@@ -355,7 +355,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	}
 }
 
-/* ---- hypercalls ---------------------------------------------------------------------- */
+/* ---- hypercalls ---------------------------------------------------------- */
 
 /* Bit n of the two maps, as wide as a register, is the APIC id first + n. */
 static long send_ipis(struct kvm_vcpu *vcpu, const u64 map[2], u32 first, u32 icr)

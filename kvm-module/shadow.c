@@ -136,7 +136,7 @@ static bool can_differ(const struct shadow_page *sp)
 	return !sp->key.direct && !sp->tracked;
 }
 
-/* ---- memory for tables ---------------------------------------------------------- */
+/* ---- memory for tables --------------------------------------------------- */
 
 static void free_page_struct(struct shadow_page *sp)
 {
@@ -194,7 +194,7 @@ void kvm_shadow_destroy_vcpu(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)vcpu->shadow.pdpt);
 }
 
-/* ---- TLBs ------------------------------------------------------------------------ */
+/* ---- TLBs ---------------------------------------------------------------- */
 
 /* Before the host or we rely on what was taken out of the tables. */
 static void flush_others(struct kvm *kvm)
@@ -207,7 +207,7 @@ static void flush_others(struct kvm *kvm)
 	kvm_request_all(kvm, REQ_TLB_FLUSH);
 }
 
-/* ---- entries --------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------- */
 
 static void remove_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i)
 {
@@ -286,7 +286,7 @@ static void untrack(struct kvm *kvm, gfn_t gfn)
 	}
 }
 
-/* ---- comparing ------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------- */
 
 /* Accessed and dirty bits that were set meanwhile are no change. */
 static bool differs(u64 was, u64 now)
@@ -382,7 +382,7 @@ static void compare_all(struct kvm *kvm)
 	}
 }
 
-/* ---- tables ----------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------- */
 
 static struct shadow_page *find_or_add(struct kvm_vcpu *vcpu, union shadow_key key)
 {
@@ -435,7 +435,7 @@ void kvm_shadow_reset(struct kvm *kvm)
 		free_page_struct(sp);
 }
 
-/* ---- roots ------------------------------------------------------------------------- */
+/* ---- roots --------------------------------------------------------------- */
 
 static u8 guest_mode(struct kvm_vcpu *vcpu)
 {
@@ -512,7 +512,7 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- faults -------------------------------------------------------------------------- */
+/* ---- faults -------------------------------------------------------------- */
 
 static struct shadow_page *root_of(struct kvm_vcpu *vcpu, u64 gva,
 				   const struct kvm_walk *w)
@@ -754,7 +754,7 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 	}
 }
 
-/* ---- for the rest of the module --------------------------------------------------------- */
+/* ---- for the rest of the module ------------------------------------------ */
 
 /* User space or the emulator wrote to a page. */
 void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn)
@@ -850,7 +850,7 @@ void kvm_shadow_set_limit(struct kvm *kvm, u64 tables)
 	kvm->shadow.limit = clamp_t(u64, tables, MIN_TABLES, MAX_TABLES);
 }
 
-/* ---- when the host is short of memory -------------------------------------------------- */
+/* ---- when the host is short of memory ------------------------------------ */
 
 static struct shrinker *shrinker;
 

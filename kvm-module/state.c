@@ -17,7 +17,7 @@
 
 #include "kvm.h"
 
-/* ---- registers and events -------------------------------------------------- */
+/* ---- registers and events ------------------------------------------------ */
 
 static u64 get_rflags(struct kvm_vcpu *vcpu)
 {
@@ -342,7 +342,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
-/* ---- registers in struct kvm_run ------------------------------------------------ */
+/* ---- registers in struct kvm_run ----------------------------------------- */
 
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu)
 {
@@ -392,7 +392,7 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* ---- FPU state ------------------------------------------------------------------------------------ */
+/* ---- FPU state ----------------------------------------------------------- */
 
 /* The guest's XSAVE area, to be kvfree()d; NULL: no memory. */
 void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
@@ -499,7 +499,7 @@ static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
-/* ---- MSRs, machine checks, CPUID ------------------------------------------------------------------- */
+/* ---- MSRs, machine checks, CPUID ----------------------------------------- */
 
 /* Without a vCPU: of the MSRs that tell features. Returns how many it got to. */
 int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set)
@@ -607,7 +607,7 @@ static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 	return kvm_replace_cpuid(vcpu, new, head.nent);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------ */
 
 static int translate(struct kvm_vcpu *vcpu, void *arg)
 {

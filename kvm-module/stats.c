@@ -108,7 +108,7 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 		past_stat[s] += kvm->dead_stat[s];
 }
 
-/* ---- KVM_GET_STATS_FD ------------------------------------------------------- */
+/* ---- KVM_GET_STATS_FD ---------------------------------------------------- */
 
 #define STAT_NAME_BYTES	32
 

@@ -129,7 +129,7 @@ static void set_intercept(struct svm_vcpu *svm, unsigned int bit, bool on)
 		*word &= ~BIT(bit % 32);
 }
 
-/* ---- host processors -------------------------------------------------------------- */
+/* ---- host processors ----------------------------------------------------- */
 
 static int svm_cpu_enable(void)
 {
@@ -160,7 +160,7 @@ static void svm_cpu_disable(void)
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
 }
 
-/* ---- virtual processors ------------------------------------------------------------- */
+/* ---- virtual processors -------------------------------------------------- */
 
 static void svm_update_debug(struct kvm_vcpu *vcpu)
 {
@@ -196,7 +196,8 @@ static const u16 intercepts[] = {
  * from and to every control register.
  */
 static const u16 shadow_intercepts[] = {
-	INTERCEPT_CR0_READ, INTERCEPT_CR0_WRITE, INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE, INTERCEPT_CR4_READ,
+	INTERCEPT_CR0_READ, INTERCEPT_CR0_WRITE, INTERCEPT_CR3_READ, INTERCEPT_CR3_WRITE,
+	INTERCEPT_CR4_READ,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_PF,
 	INTERCEPT_INVLPG,
 };
@@ -308,7 +309,7 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 }
 
-/* ---- into the guest ------------------------------------------------------------------- */
+/* ---- into the guest ------------------------------------------------------ */
 
 static void svm_flush_tlb(struct kvm_vcpu *vcpu)
 {
@@ -397,7 +398,7 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 		asm volatile("int $18");
 }
 
-/* ---- registers ---------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static u64 svm_get_rflags(struct kvm_vcpu *vcpu)
 {
@@ -588,7 +589,7 @@ static int svm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return !msr || index == MSR_IA32_CR_PAT;
 }
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
@@ -743,7 +744,7 @@ static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* ---- out of the guest: one handler a reason --------------------------------------------------- */
+/* ---- out of the guest: one handler a reason ------------------------------ */
 
 static int handle_nmi(struct kvm_vcpu *vcpu)
 {
@@ -933,7 +934,7 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 	return handlers[array_index_nospec(code, ARRAY_SIZE(handlers))](vcpu);
 }
 
-/* ---- loading -------------------------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------- */
 
 static struct kvm_tdp_format npt_format = {
 	.present = _PAGE_PRESENT,

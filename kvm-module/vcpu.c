@@ -57,7 +57,7 @@ static unsigned int halt_poll_ns = 200000;
 module_param(halt_poll_ns, uint, 0644);
 MODULE_PARM_DESC(halt_poll_ns, "How long a halted vCPU waits in a loop at most before it sleeps");
 
-/* ---- on and off a host processor --------------------------------------------------- */
+/* ---- on and off a host processor ----------------------------------------- */
 
 static void load_on_cpu(struct kvm_vcpu *vcpu, int cpu)
 {
@@ -149,7 +149,7 @@ bool kvm_yield_to(struct kvm_vcpu *vcpu)
 	return yielded;
 }
 
-/* ---- events ------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 /* SDM vol. 3, table 6-5: which exceptions make a double fault of a second. */
 static bool contributory(u8 nr)
@@ -394,7 +394,7 @@ static bool ready_for_irq(struct kvm_vcpu *vcpu)
 	       !ev->exception.injected && irq_allowed(vcpu);
 }
 
-/* ---- exits that are the same on both vendors ------------------------------------------ */
+/* ---- exits that are the same on both vendors ----------------------------- */
 
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b)
 {
@@ -644,7 +644,7 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
-/* ---- control registers --------------------------------------------------------------------- */
+/* ---- control registers --------------------------------------------------- */
 
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 {
@@ -760,7 +760,7 @@ int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-/* ---- one trip into the guest ------------------------------------------------------------------ */
+/* ---- one trip into the guest --------------------------------------------- */
 
 /* SDM vol. 3, 9.4.4: an application processor starts where the message says. */
 static void start_by_sipi(struct kvm_vcpu *vcpu)
@@ -810,7 +810,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------- */
 
 static bool must_wake(struct kvm_vcpu *vcpu)
 {
@@ -1162,7 +1162,7 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	return r;
 }
 
-/* ---- the file descriptor ---------------------------------------------------------------------------------- */
+/* ---- the file descriptor ------------------------------------------------- */
 
 static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
@@ -1208,7 +1208,7 @@ static const struct file_operations vcpu_fops = {
 	.llseek = noop_llseek,
 };
 
-/* ---- birth and death ------------------------------------------------------------------------------------------ */
+/* ---- birth and death ----------------------------------------------------- */
 
 /* SDM vol. 3, table 10-1: the state after power-on and INIT. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)

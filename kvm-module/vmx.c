@@ -117,7 +117,7 @@ static struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
 	return container_of(vcpu, struct vmx_vcpu, vcpu);
 }
 
-/* ---- what this processor can do ------------------------------------------- */
+/* ---- what this processor can do ------------------------------------------ */
 
 /* The controls that every VMCS starts with, adjusted to the processor. */
 static struct {
@@ -283,7 +283,7 @@ static void __init vmx_setup_memory(void)
 		caps.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 }
 
-/* ---- the host's processors -------------------------------------------------- */
+/* ---- the host's processors ----------------------------------------------- */
 
 static DEFINE_PER_CPU(struct vmcs *, vmxon_region);
 static DEFINE_PER_CPU(struct vmcs *, current_vmcs);
@@ -387,7 +387,7 @@ static void vmx_cpu_disable(void)
 		intel_pt_handle_vmx(0);
 }
 
-/* ---- MSRs that the kernel leaves alone until it returns to user space --------- */
+/* ---- MSRs that the kernel leaves alone until it returns to user space ---- */
 
 static const u32 user_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
@@ -451,7 +451,7 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 	}
 }
 
-/* ---- the MSR bitmaps ----------------------------------------------------------- */
+/* ---- the MSR bitmaps ----------------------------------------------------- */
 
 /* One bit an MSR: read low, read high, write low, write high, 1 KiB each (25.6.9). */
 static void *msr_bitmap, *msr_bitmap_spec;
@@ -485,7 +485,7 @@ static int __init msr_bitmaps_init(void)
 	return 0;
 }
 
-/* ---- virtual-processor identifiers ---------------------------------------------- */
+/* ---- virtual-processor identifiers --------------------------------------- */
 
 static DEFINE_IDA(vpids);
 
@@ -503,7 +503,7 @@ static void vpid_put(u16 vpid)
 		ida_free(&vpids, vpid);
 }
 
-/* ---- a vCPU's life ------------------------------------------------------------------ */
+/* ---- a vCPU's life ------------------------------------------------------- */
 
 static u64 vmx_eptp(struct kvm_vcpu *vcpu)
 {
@@ -708,7 +708,7 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)vmx->vtpr & PAGE_MASK);
 }
 
-/* ---- control registers ------------------------------------------------------------------ */
+/* ---- control registers --------------------------------------------------- */
 
 /*
  * Without unrestricted guest, VMX operation wants CR0.PE and PG set (A.7). A
@@ -824,7 +824,7 @@ static void vmx_set_modes(struct kvm_vcpu *vcpu)
 	vmx_load_paging(vcpu, vmx_get_cr3(vcpu));
 }
 
-/* ---- general registers, segments, tables --------------------------------------------- */
+/* ---- general registers, segments, tables --------------------------------- */
 
 static void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 {
@@ -991,7 +991,7 @@ static bool vmx_must_emulate(struct kvm_vcpu *vcpu)
 	return vmx->invalid;
 }
 
-/* ---- debug registers, TSC, CPUID, MSRs --------------------------------------------------- */
+/* ---- debug registers, TSC, CPUID, MSRs ----------------------------------- */
 
 static void vmx_update_debug(struct kvm_vcpu *vcpu)
 {
@@ -1167,7 +1167,7 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 				CPU_BASED_NMI_WINDOW_EXITING);
 }
 
-/* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------------------------- */
+/* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------- */
 
 /*
  * A software event that is repeated keeps its kind and the length of its
@@ -1293,7 +1293,7 @@ static bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
 }
 
-/* ---- in and out ---------------------------------------------------------------------------- */
+/* ---- in and out ---------------------------------------------------------- */
 
 static void vmx_flush_tlb(struct kvm_vcpu *vcpu)
 {
@@ -1434,7 +1434,7 @@ static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 		vmx_host_machine_check();
 }
 
-/* ---- exits ---------------------------------------------------------------------------------- */
+/* ---- exits --------------------------------------------------------------- */
 
 static int vmx_skip_instruction(struct kvm_vcpu *vcpu)
 {
@@ -1680,7 +1680,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 				  reason, vmcs_read(EXIT_QUALIFICATION));
 }
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------- */
 
 static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.name = "VMX",
