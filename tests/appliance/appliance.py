@@ -21,8 +21,8 @@ STICK = ["-device", "qemu-xhci", "-device", "usb-storage,drive=stick",
 class Host(Vm):
     """A machine with the live ISO in its CD drive, or on a stick."""
 
-    def __init__(self, name, cpu, uefi=False, medium=None):
-        super().__init__(["-cpu", cpu, "-smp", "2", "-nic", "user,model=virtio-net-pci"] +
+    def __init__(self, name, cpu, uefi=False, medium=None, smp=2):
+        super().__init__(["-cpu", cpu, "-smp", str(smp), "-nic", "user,model=virtio-net-pci"] +
                          (medium or CD), name, uefi, memory=4096)
 
     def boot(self):
