@@ -17,10 +17,13 @@ build/tests/module/libkvm-live: LIBKVM := $(wildcard userland/libkvm/*.c)
 build/tests/module/libkvm-live: $(wildcard userland/libkvm/*.[ch])
 
 # The programs for users, static, for a machine that has nothing else.
-MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 kvm-detect guest-work)
+MODULE_TEST_TOOLS := $(addprefix build/tests/tools/,kvmctl listing1 stepper events \
+	kvm-detect guest-work linux-init)
 
-build/tests/tools/kvmctl: $(wildcard userland/kvmctl/*.c userland/libkvm/*.[ch])
-build/tests/tools/listing1: $(wildcard userland/libkvm/*.[ch] userland/libkvm/examples/*.c)
+build/tests/tools/kvmctl: $(wildcard userland/kvmctl/*.[ch] userland/libkvm/*.[ch])
+$(addprefix build/tests/tools/,listing1 stepper events): build/tests/tools/%: \
+	userland/libkvm/examples/%.c $(wildcard userland/libkvm/*.[ch])
+build/tests/tools/linux-init: tests/module/guests/linux-init.c
 build/tests/tools/kvm-detect: $(wildcard userland/detect/*.[ch])
 build/tests/tools/guest-work: tests/module/guests/guest-work.c
 $(MODULE_TEST_TOOLS):
@@ -28,7 +31,18 @@ $(MODULE_TEST_TOOLS):
 	cc -O2 -Wall -static -pthread -Wno-dangling-else -Wl,--no-warnings -Iuserland/libkvm -o $@ \
 		$(filter %.c,$^)
 
-module-tests: $(MODULE_TEST_PROGRAMS) $(MODULE_TEST_TOOLS)
+# Kernels for kvmctl, linked as such.
+KERNEL_FLAGS_elf32 := -m32
+KERNEL_FLAGS_elf64 := -m64
+KERNEL_FLAGS_multiboot := -m32 -DMULTIBOOT
+KERNEL_FLAGS_smp := -m32 -DSMP
+MODULE_TEST_KERNELS := $(patsubst %,build/tests/tools/kernel-%,elf32 elf64 multiboot smp)
+$(MODULE_TEST_KERNELS): build/tests/tools/kernel-%: tests/module/guests/kernel.S images/guests/guest.h
+	@mkdir -p $(@D)
+	cc $(KERNEL_FLAGS_$*) -Iimages/guests -nostdlib -static -no-pie \
+		-Wl,--build-id=none,-Ttext=0x100000,-Tdata=0x101000,-z,norelro -o $@ $<
+
+module-tests: $(MODULE_TEST_PROGRAMS) $(MODULE_TEST_TOOLS) $(MODULE_TEST_KERNELS)
 
 report-lines:
 	@mkdir -p build/reports

@@ -73,6 +73,14 @@ flat_files() {
 	done
 }
 
+# Debian's kernel and an initrd, with which in-vm/kvmctl starts it, too.
+kvmctl_linux() {
+	mkdir -p "$logs"
+	guest_initramfs "$logs/linux.cpio" /bin/busybox "$top/build/tests/tools/linux-init"
+	for f in /boot/vmlinuz-*; do echo "--file $f:vm/files/linux"; done
+	echo "--file $logs/linux.cpio"
+}
+
 # Tests for run-vm that each run one real guest (in-vm/real-guest), and what they
 # need, as its arguments.
 real_guests() { # NAME…

@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "guest.h"
 #include "guests.h"
@@ -222,6 +224,95 @@ static void test_dirty_and_vcpus(void)
 	kvm_finalize(kvm);
 }
 
+static int see_debug(void *opaque, int vcpu, const struct kvm_debug_exit_arch *arch)
+{
+	struct seen *s = opaque;
+
+	(void)vcpu;
+	if (s->nvalues < 64)
+		s->values[s->nvalues++] = arch->dr6 & 0xf;
+	return s->stop_at && s->nvalues == s->stop_at;
+}
+
+static void test_debug(void)
+{
+	/* movl $1,0x200000; nop; nop; movl 0x200000,%eax; hlt */
+	static const uint8_t code[] = {
+		0xc7, 0x05, 0x00, 0x00, 0x20, 0x00, 0x01, 0x00, 0x00, 0x00,
+		0x90, 0x90, 0xa1, 0x00, 0x00, 0x20, 0x00, 0xf4,
+	};
+	struct kvm_callbacks cb = { .debug = see_debug };
+	struct seen s = { .stop_at = 1 };
+	struct kvm_context *kvm;
+	struct kvm_regs regs;
+	char *mem;
+
+	kvm = machine(&cb, &s, &mem);
+	memcpy(mem + LIBKVM_ENTRY_32, code, sizeof(code));
+	kvm_enter_32(kvm, 0, LIBKVM_ENTRY_32);
+	is(kvm_set_breakpoint(kvm, 0, 0, LIBKVM_BREAK_EXEC, LIBKVM_ENTRY_32 + 10, 1), 0,
+	   "kvm_set_breakpoint works");
+	is(kvm_run(kvm, 0), 1, "and the guest stops");
+	kvm_get_regs(kvm, 0, &regs);
+	ok(regs.rip == LIBKVM_ENTRY_32 + 10 && s.values[0] == 1,
+	   "before the instruction, and dr6 says which (rip 0x%llx)", regs.rip);
+	s.stop_at = 2;
+	is(kvm_single_step(kvm, 0, 1), 0, "kvm_single_step works");
+	is(kvm_run(kvm, 0), 1, "and the guest stops again");
+	kvm_get_regs(kvm, 0, &regs);
+	is(regs.rip, LIBKVM_ENTRY_32 + 11, "behind the instruction of the breakpoint");
+	s.stop_at = 0;
+	kvm_single_step(kvm, 0, 0);
+	kvm_clear_breakpoint(kvm, 0, 0);
+	is(kvm_run(kvm, 0), 0, "and goes on to its end when debugging is off");
+	kvm_finalize(kvm);
+}
+
+static void on_nothing(int sig)
+{
+	(void)sig;
+}
+
+static void *run_vcpu0(void *arg)
+{
+	return (void *)(long)kvm_run(arg, 0);
+}
+
+static void test_irqchip(void)
+{
+	struct seen s = { 0 };
+	struct kvm_context *kvm = kvm_init(NULL, &s);
+	struct kvm_mp_state state = { 0 };
+	pthread_t thread;
+	void *mem, *result;
+
+	is(kvm_create_machine(kvm, BYTES, LIBKVM_IRQCHIP, &mem), 0,
+	   "kvm_create_machine: with interrupt controllers");
+	is(kvm_create_vcpu(kvm, 1), 0, "kvm_create_machine: and a second vCPU");
+	is(ioctl(kvm_vcpu_fd(kvm, 1), KVM_GET_MP_STATE, &state), 0, "its state can be read");
+	is(state.mp_state, KVM_MP_STATE_UNINITIALIZED, "it waits for INIT and SIPI");
+	is(kvm_inject_irq(kvm, 0, 32), -ENXIO, "kvm_inject_irq: is the kernel's now");
+	is(kvm_set_irq(kvm, 5, 1), 0, "kvm_set_irq: a line of the PIC");
+	is(kvm_set_irq(kvm, 5, 0), 0, "kvm_set_irq: and down again");
+	is(kvm_set_irq_routes(kvm, &(struct kvm_irq_routing_entry){
+		.gsi = 40, .type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = 0xfee00000, .data = 0x41 } }, 1), 0,
+	   "kvm_set_irq_routes: a line that is an MSI");
+	is(kvm_add_irqfd(kvm, 0, 40, -1), -EINVAL, "kvm_add_irqfd: needs an eventfd");
+
+	/* HLT waits in the kernel: only kvm_stop() and a signal end the run. */
+	((uint8_t *)mem)[LIBKVM_ENTRY_32] = 0xf4;
+	kvm_enter_32(kvm, 0, LIBKVM_ENTRY_32);
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_nothing }, NULL);
+	pthread_create(&thread, NULL, run_vcpu0, kvm);
+	usleep(50000);
+	kvm_stop(kvm, 0);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, &result);
+	is((long)result, -EINTR, "kvm_run: HLT waits in the kernel until it is stopped");
+	kvm_finalize(kvm);
+}
+
 int main(void)
 {
 	test_interrupts();
@@ -229,5 +320,7 @@ int main(void)
 	test_stop();
 	test_failures();
 	test_dirty_and_vcpus();
+	test_debug();
+	test_irqchip();
 	return done();
 }

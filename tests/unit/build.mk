@@ -10,3 +10,11 @@ check-emulate-long:
 check-long: check-emulate-long
 
 .PHONY: check-emulate-long
+
+# And the long form of the fuzzer of kvmctl's loaders.
+fuzz-loaders:
+	KVM_LIVE_FUZZ_RUNS=1000000 tests/prove -v tests/unit/loaders-fuzz.t
+
+check-long: fuzz-loaders
+
+.PHONY: fuzz-loaders

@@ -32,6 +32,24 @@ t "a size with rubbish behind it is an error" 125 "1M" --memory=128Mx a
 t "a time of zero is an error" 125 "above 0" --timeout=0 a
 t "a time that is no number is an error" 125 "above 0" --timeout=soon a
 t "--memory without a value is an error" 125 "--help" --memory
+t "--cpus=0 is an error" 125 "from 1 to 64" --cpus=0 a
+t "--cpus=65 is an error" 125 "from 1 to 64" --cpus=65 a
+t "--cpus with rubbish behind it is an error" 125 "from 1 to 64" --cpus=2x a
+# Files are looked at before /dev/kvm.
+t "a missing file is named" 125 "/no/such/kernel cannot be opened" /no/such/kernel
+t "a directory is refused" 125 "is a directory" /tmp
+t "a device is refused" 125 "not a file" /dev/null
+: >"$dir/empty"
+t "an empty file is refused" 125 "is empty" "$dir/empty"
+echo "no kernel" >"$dir/text"
+t "a file that is no kernel is refused" 125 "is no kernel" "$dir/text"
+truncate -s 2M "$dir/large"
+t "a file larger than the memory is refused" 125 "more --memory" --memory=1M "$dir/large"
+t "a flat file has no --initrd" 125 "flat file" --initrd="$dir/text" "$dir/large"
+printf '\002\260\255\033\003\000\001\000\373\117\121\344' >"$dir/multiboot"
+t "a kernel is loaded alone" 125 "one file too many" "$dir/multiboot" "$dir/text"
+t "an initrd that is missing is named" 125 "/no/such/initrd" --initrd=/no/such/initrd "$dir/multiboot"
+t "an initrd that is a directory is refused" 125 "is a directory" --initrd=/tmp "$dir/multiboot"
 
 # With an empty /dev there is no device, whatever this machine has.
 n=$((n + 1))

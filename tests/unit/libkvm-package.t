@@ -22,8 +22,9 @@ same_symbols() { exported >"$dest/e"; declared >"$dest/d"; diff "$dest/d" "$dest
 t "the library exports what the header declares, and nothing else" same_symbols
 soname() { readelf -d "$lib/libkvm.so" | grep -q 'SONAME.*\[libkvm.so.0\]'; }
 t "the soname is libkvm.so.0" soname
-versioned() { nm -D --defined-only "$lib/libkvm.so.0" | grep -q 'kvm_run@@LIBKVM_0'; }
-t "symbols carry the version LIBKVM_0" versioned
+versioned() { nm -D --defined-only "$lib/libkvm.so.0" | grep -q "$1"; }
+t "symbols carry the version LIBKVM_0" versioned 'kvm_run@@LIBKVM_0$'
+t "those that came later the version LIBKVM_0.2" versioned 'kvm_set_irq@@LIBKVM_0.2$'
 no_exit() { ! nm -D -u "$lib/libkvm.so.0" | grep -wE '_?exit|abort|errx?|perror'; }
 t "the library cannot end the process" no_exit
 
@@ -42,8 +43,14 @@ static_program() { cc -static -o "$dest/a" "$dest/a.c" $(pkgconf --static --cfla
 t "a static program builds and runs" static_program
 listing() { cc -o "$dest/a" "$dest/usr/share/doc/libkvm-dev/examples/listing1.c" $(pkgconf --cflags --libs libkvm); }
 t "the article's Listing 1 builds from the installed example" listing
+for e in stepper events; do
+	example() { cc -Wall -Wextra -Werror -O2 -D_FORTIFY_SOURCE=2 -pthread -o "$dest/a" "$dest/usr/share/doc/libkvm-dev/examples/$1.c" $(pkgconf --cflags --libs libkvm); }
+	t "the example $e builds too" example $e
+done
 clean_page() { groff -man -Tutf8 -ww -z "$dest/usr/share/man/man3/libkvm.3" 2>"$dest/w" && ! grep . "$dest/w"; }
 t "libkvm(3) has no formatting errors" clean_page
 documented() { for f in $(declared); do grep -q "$f" "$dest/usr/share/man/man3/libkvm.3" || { echo "missing: $f"; return 1; }; done; }
 t "libkvm(3) has every function" documented
+pages() { for f in $(declared); do [ -s "$dest/usr/share/man/man3/$f.3" ] || { echo "missing: $f"; return 1; }; done; }
+t "each function has a page that leads there" pages
 echo "1..$n"

@@ -28,6 +28,7 @@ static struct {
 	int open_errno;
 	int version;
 	int user_memory;
+	int no_irqchip;
 	int mmap_size;
 	unsigned int cpuid_entries;
 	unsigned long fail_request;
@@ -46,6 +47,14 @@ static struct kvm_sregs sregs;
 static struct kvm_userspace_memory_region slots[128];
 static struct kvm_cpuid_entry2 leaf1;
 static int injected = -1;
+static struct kvm_guest_debug debug;
+static struct kvm_irqfd irqfd;
+static struct kvm_ioeventfd ioeventfd;
+static struct kvm_irq_level line;
+static struct kvm_msi msi;
+static struct kvm_irq_routing_entry last_route;
+static unsigned int nroutes;
+static int irqchips, pits;
 
 static void fresh(void)
 {
@@ -127,6 +136,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case KVM_GET_API_VERSION:
 		return fake.version;
 	case KVM_CHECK_EXTENSION:
+		if ((long)arg == KVM_CAP_IRQCHIP)
+			return !fake.no_irqchip;
 		return (long)arg == KVM_CAP_USER_MEMORY ? fake.user_memory : 1;
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return fake.mmap_size;
@@ -163,6 +174,32 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return 0;
 	case KVM_RUN:
 		return fake_enter();
+	case KVM_CREATE_IRQCHIP:
+		irqchips++;
+		return 0;
+	case KVM_CREATE_PIT2:
+		pits++;
+		return 0;
+	case KVM_SET_GUEST_DEBUG:
+		debug = *(struct kvm_guest_debug *)arg;
+		return 0;
+	case KVM_IRQ_LINE:
+		line = *(struct kvm_irq_level *)arg;
+		return 0;
+	case KVM_SIGNAL_MSI:
+		msi = *(struct kvm_msi *)arg;
+		return 3;
+	case KVM_SET_GSI_ROUTING:
+		nroutes = ((struct kvm_irq_routing *)arg)->nr;
+		if (nroutes)
+			last_route = ((struct kvm_irq_routing *)arg)->entries[nroutes - 1];
+		return 0;
+	case KVM_IRQFD:
+		irqfd = *(struct kvm_irqfd *)arg;
+		return 0;
+	case KVM_IOEVENTFD:
+		ioeventfd = *(struct kvm_ioeventfd *)arg;
+		return 0;
 	}
 	return 0;
 }
@@ -604,7 +641,7 @@ static void test_state(void)
 	   sregs.cs.limit == 0xffffffff && sregs.ss.base == 0 &&
 	   regs.rip == 0x100000 && !(regs.rflags & 0x200),
 	   "kvm_enter_32: flat, protected, paging and interrupts off");
-	ok(sregs.gdt.base == 0x500 && sregs.gdt.limit == 23 &&
+	ok(sregs.gdt.base == 0x500 && sregs.gdt.limit == 31 &&
 	   *(uint64_t *)((char *)mem + 0x508) == 0x00cf9b000000ffffULL,
 	   "kvm_enter_32: its descriptor table is in guest memory");
 	f = open_memstream(&text, &bytes);
@@ -623,6 +660,174 @@ static void test_state(void)
 	kvm_finalize(kvm);
 }
 
+static void test_irqchip(void)
+{
+	struct kvm_irq_routing_entry routes[2] = {
+		{ .gsi = 1, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { 2, 9 } },
+		{ .gsi = 30, .type = KVM_IRQ_ROUTING_MSI, .u.msi.data = 0x41 },
+	};
+	void *mem;
+	struct kvm_context *kvm = machine(NULL, NULL, &mem);
+	int fds;
+
+	is(irqchips + pits, 0, "kvm_create: makes no interrupt controllers");
+	is(kvm_set_irq(kvm, 4, 1), -ENXIO, "kvm_set_irq: without them is -ENXIO");
+	ok(says("LIBKVM_IRQCHIP"), "kvm_set_irq: and says how to get them");
+	is(kvm_send_msi(kvm, 0xfee00000, 0x41), -ENXIO, "kvm_send_msi: likewise");
+	is(kvm_set_irq_routes(kvm, routes, 2), -ENXIO, "kvm_set_irq_routes: likewise");
+	is(kvm_add_irqfd(kvm, 5, 4, -1), -ENXIO, "kvm_add_irqfd: likewise");
+	is(kvm_add_ioeventfd(kvm, 7, 0x500, 2, KVM_IOEVENTFD_FLAG_PIO |
+			     KVM_IOEVENTFD_FLAG_DATAMATCH, 9), 0,
+	   "kvm_add_ioeventfd: needs none");
+	ok(ioeventfd.fd == 7 && ioeventfd.addr == 0x500 && ioeventfd.len == 2 &&
+	   ioeventfd.datamatch == 9 && !(ioeventfd.flags & KVM_IOEVENTFD_FLAG_DEASSIGN),
+	   "kvm_add_ioeventfd: KVM is told all of it");
+	is(kvm_remove_ioeventfd(kvm, 7, 0x500, 2, KVM_IOEVENTFD_FLAG_PIO, 9), 0,
+	   "kvm_remove_ioeventfd: works");
+	ok(ioeventfd.flags == (KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN),
+	   "kvm_remove_ioeventfd: is the same with DEASSIGN");
+	is(kvm_add_ioeventfd(kvm, 7, 0x500, 2, KVM_IOEVENTFD_FLAG_DEASSIGN, 9), -EINVAL,
+	   "kvm_add_ioeventfd: does not remove");
+	kvm_finalize(kvm);
+
+	fresh();
+	kvm = kvm_init(NULL, NULL);
+	is(kvm_add_ioeventfd(kvm, 7, 0x500, 2, 0, 0), -EINVAL,
+	   "kvm_add_ioeventfd: before kvm_create is refused");
+	fds = open_fds();
+	is(kvm_create_machine(kvm, 0x8000000, 0x80, &mem), -EINVAL,
+	   "kvm_create_machine: an unknown flag is refused");
+	fake.no_irqchip = 1;
+	is(kvm_create_machine(kvm, 0x8000000, LIBKVM_IRQCHIP, &mem), -ENOTSUP,
+	   "kvm_create_machine: a KVM without interrupt controllers is -ENOTSUP");
+	fake.no_irqchip = 0;
+	fake.fail_request = KVM_CREATE_PIT2;
+	fake.fail_errno = EEXIST;
+	fake.fail_times = 1;
+	is(kvm_create_machine(kvm, 0x8000000, LIBKVM_IRQCHIP, &mem), -EEXIST,
+	   "kvm_create_machine: KVM_CREATE_PIT2 failing is reported");
+	is(open_fds(), fds, "kvm_create_machine: and leaves nothing behind");
+	is(kvm_create_machine(kvm, 0x8000000, LIBKVM_IRQCHIP, &mem), 0,
+	   "kvm_create_machine: works");
+	ok(irqchips == 2 && pits == 1, "kvm_create_machine: with controllers and timer");
+	ok(leaf1.ecx & (1 << 24) && leaf1.ecx & (1 << 21),
+	   "kvm_create_machine: CPUID has x2APIC and the TSC deadline timer");
+	is(kvm_inject_irq(kvm, 0, 0x20), -ENXIO,
+	   "kvm_inject_irq: is refused where the kernel has the controllers");
+	is(kvm_set_irq(kvm, 4, 7), 0, "kvm_set_irq: works");
+	ok(line.irq == 4 && line.level == 1, "kvm_set_irq: any level but 0 is high");
+	is(kvm_send_msi(kvm, 0x1fee00000, 0x41), 1, "kvm_send_msi: gives 1 for any delivery");
+	ok(msi.address_lo == 0xfee00000 && msi.address_hi == 1 && msi.data == 0x41,
+	   "kvm_send_msi: KVM is told all of it");
+	is(kvm_set_irq_routes(kvm, routes, 2), 0, "kvm_set_irq_routes: works");
+	ok(nroutes == 2 && last_route.u.msi.data == 0x41,
+	   "kvm_set_irq_routes: KVM gets every route");
+	is(kvm_set_irq_routes(kvm, NULL, 0), 0, "kvm_set_irq_routes: none is allowed");
+	is(kvm_set_irq_routes(kvm, routes, 100000), -E2BIG,
+	   "kvm_set_irq_routes: too many are refused unread");
+	is(kvm_add_irqfd(kvm, 5, 4, 6), 0, "kvm_add_irqfd: works with a resample eventfd");
+	ok(irqfd.fd == 5 && irqfd.gsi == 4 && irqfd.resamplefd == 6 &&
+	   irqfd.flags == KVM_IRQFD_FLAG_RESAMPLE, "kvm_add_irqfd: KVM is told all of it");
+	is(kvm_remove_irqfd(kvm, 5, 4), 0, "kvm_remove_irqfd: works");
+	is(irqfd.flags, KVM_IRQFD_FLAG_DEASSIGN, "kvm_remove_irqfd: KVM is told");
+	kvm_finalize(kvm);
+}
+
+static int see_debug(void *opaque, int vcpu, const struct kvm_debug_exit_arch *arch)
+{
+	(void)opaque; (void)vcpu;
+	return arch->dr6 & 0xf ? 11 : 12;
+}
+
+static void play_breakpoint(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.dr6 = 0xffff0ff1;
+}
+
+static void play_watchpoint(struct kvm_run *run)
+{
+	play_breakpoint(run);
+	run->debug.arch.dr6 = 0xffff0ff2;
+}
+
+static void test_debug(void)
+{
+	struct kvm_callbacks callbacks = { .debug = see_debug };
+	void *mem;
+	struct kvm_context *kvm = machine(&callbacks, NULL, &mem);
+	const __u64 *dr = debug.arch.debugreg;
+
+	is(kvm_single_step(kvm, 3, 1), -EINVAL,
+	   "kvm_single_step: a vCPU that does not exist is -EINVAL");
+	is(kvm_single_step(kvm, 0, 1), 0, "kvm_single_step: works");
+	is(debug.control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+	   "kvm_single_step: KVM is told");
+	is(kvm_set_breakpoint(kvm, 0, 0, LIBKVM_BREAK_EXEC, 0x100001, 1), 0,
+	   "kvm_set_breakpoint: an instruction");
+	is(kvm_set_breakpoint(kvm, 0, 1, LIBKVM_BREAK_WRITE, 0x2004, 4), 0,
+	   "kvm_set_breakpoint: a write of 4 bytes");
+	is(kvm_set_breakpoint(kvm, 0, 3, LIBKVM_BREAK_ACCESS, 0x3008, 8), 0,
+	   "kvm_set_breakpoint: an access of 8 bytes");
+	ok(dr[0] == 0x100001 && dr[1] == 0x2004 && dr[3] == 0x3008 &&
+	   dr[7] == 0xb0d0048a, "kvm_set_breakpoint: the debug registers have them (dr7 0x%llx)",
+	   dr[7]);
+	is(debug.control, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+	   KVM_GUESTDBG_USE_HW_BP, "kvm_set_breakpoint: single steps stay");
+	is(kvm_set_breakpoint(kvm, 0, 4, LIBKVM_BREAK_EXEC, 0, 1), -EINVAL,
+	   "kvm_set_breakpoint: a fifth is refused");
+	is(kvm_set_breakpoint(kvm, 0, 0, 2, 0, 1), -EINVAL,
+	   "kvm_set_breakpoint: an unknown kind is refused");
+	is(kvm_set_breakpoint(kvm, 0, 0, LIBKVM_BREAK_EXEC, 0, 2), -EINVAL,
+	   "kvm_set_breakpoint: an instruction of 2 bytes is refused");
+	is(kvm_set_breakpoint(kvm, 0, 0, LIBKVM_BREAK_WRITE, 0x1002, 4), -EINVAL,
+	   "kvm_set_breakpoint: a misaligned one is refused");
+	regs.rflags = 2;
+	fake.script[0] = play_watchpoint;
+	is(kvm_run(kvm, 0), 11, "kvm_run: the debug callback ends the run");
+	is(regs.rflags, 2, "kvm_run: data that was hit leaves the flags");
+	fake.script[1] = play_breakpoint;
+	is(kvm_run(kvm, 0), 11, "kvm_run: and at an instruction");
+	is(regs.rflags, 0x10002, "kvm_run: the next run gets past it, by RF");
+	fake.fail_request = KVM_SET_GUEST_DEBUG;
+	fake.fail_errno = EIO;
+	fake.fail_times = 1;
+	is(kvm_clear_breakpoint(kvm, 0, 3), -EIO, "kvm_clear_breakpoint: a failure is reported");
+	is(kvm_clear_breakpoint(kvm, 0, 0), 0, "kvm_clear_breakpoint: works");
+	is(dr[7], 0xb0d00488, "kvm_clear_breakpoint: the others stay, as does one that failed");
+	kvm_clear_breakpoint(kvm, 0, 1);
+	kvm_clear_breakpoint(kvm, 0, 3);
+	kvm_single_step(kvm, 0, 0);
+	ok(debug.control == 0 && dr[7] == 0, "debugging is off when nothing is left of it");
+	kvm_finalize(kvm);
+}
+
+static void test_new_state(void)
+{
+	void *mem;
+	struct kvm_context *kvm = machine(NULL, NULL, &mem);
+	const uint64_t *pml4 = (void *)((char *)mem + LIBKVM_PAGE_TABLES);
+
+	is(kvm_enter_64(kvm, 0, 0x123456), 0, "kvm_enter_64: works");
+	ok(sregs.efer == 0x500 && sregs.cr0 >> 31 && sregs.cr4 & 0x20 && sregs.cs.l &&
+	   !sregs.cs.db && sregs.cr3 == LIBKVM_PAGE_TABLES && regs.rip == 0x123456,
+	   "kvm_enter_64: long mode, paging, 64-bit code");
+	ok(pml4[0] == 0x2003 && pml4[512] == 0x3003 && pml4[515] == 0x6003 &&
+	   pml4[1024] == 0x83 && pml4[1024 + 2047] == 0xffe00083 && pml4[1] == 0,
+	   "kvm_enter_64: the tables map 4 GiB to themselves");
+	is(kvm_set_memory_flags(kvm, 1, KVM_MEM_LOG_DIRTY_PAGES), 0,
+	   "kvm_set_memory_flags: works");
+	ok(slots[1].flags == KVM_MEM_LOG_DIRTY_PAGES &&
+	   slots[1].memory_size == 0x8000000 - 0xc0000,
+	   "kvm_set_memory_flags: KVM is told, and the region stays");
+	is(kvm_set_memory_flags(kvm, 2, 0), -ENOENT,
+	   "kvm_set_memory_flags: no such region is an error");
+	is(kvm_remove_memory(kvm, 0), 0, "kvm_remove_memory: the low region");
+	is(kvm_enter_64(kvm, 0, 0x123456), -EFAULT,
+	   "kvm_enter_64: without memory for its tables is -EFAULT");
+	kvm_finalize(kvm);
+}
+
 int main(void)
 {
 	test_init();
@@ -630,5 +835,8 @@ int main(void)
 	test_memory();
 	test_run();
 	test_state();
+	test_irqchip();
+	test_debug();
+	test_new_state();
 	return done();
 }

@@ -195,13 +195,15 @@ static void destroy(struct kvm_context *kvm)
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
 	kvm->vm_fd = -1;
+	kvm->irqchip = false;
 	kvm__regions_destroy(kvm);
 	if (kvm->memory)
 		munmap(kvm->memory, kvm->memory_bytes);
 	kvm->memory = NULL;
 }
 
-int kvm_create(struct kvm_context *kvm, unsigned long bytes, void **vm_mem)
+int kvm_create_machine(struct kvm_context *kvm, unsigned long bytes,
+		       unsigned int flags, void **vm_mem)
 {
 	int r;
 
@@ -216,7 +218,13 @@ int kvm_create(struct kvm_context *kvm, unsigned long bytes, void **vm_mem)
 		return kvm__fail(EINVAL, "A machine cannot have %lu bytes of memory: give a "
 				 "multiple of 4096 from 1 MiB to %lu MiB.", bytes,
 				 LIBKVM_MEMORY_MAX >> 20);
+	if (flags & ~LIBKVM_IRQCHIP)
+		return kvm__fail(EINVAL, "kvm_create_machine does not know the flags 0x%x: "
+				 "build against the header of the library in use (%s).",
+				 flags & ~LIBKVM_IRQCHIP, kvm_library_version());
 	r = create_vm(kvm);
+	if (r == 0 && flags & LIBKVM_IRQCHIP)
+		r = kvm__irqchip_create(kvm);
 	if (r == 0)
 		r = create_memory(kvm, bytes);
 	if (r == 0)
@@ -227,6 +235,11 @@ int kvm_create(struct kvm_context *kvm, unsigned long bytes, void **vm_mem)
 	}
 	*vm_mem = kvm->memory;
 	return 0;
+}
+
+int kvm_create(struct kvm_context *kvm, unsigned long bytes, void **vm_mem)
+{
+	return kvm_create_machine(kvm, bytes, 0, vm_mem);
 }
 
 void kvm_finalize(struct kvm_context *kvm)

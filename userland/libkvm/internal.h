@@ -17,6 +17,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	atomic_bool stop;	/* kvm_stop() was called */
+	struct kvm_guest_debug debug;	/* what KVM was told last */
 };
 
 struct region {
@@ -35,6 +36,7 @@ struct kvm_context {
 	int vm_fd;		/* -1 before kvm_create() */
 	size_t run_bytes;
 	bool can_complete;	/* KVM_CAP_IMMEDIATE_EXIT */
+	bool irqchip;		/* LIBKVM_IRQCHIP; written once, by kvm_create_machine() */
 	void *memory;		/* kvm_create()'s mapping */
 	size_t memory_bytes;
 
@@ -53,6 +55,16 @@ struct vcpu *kvm__vcpu(struct kvm_context *kvm, int vcpu);
 /* -errno and a sentence that names the ioctl. */
 int kvm__ioctl_failed(const char *name, int err);
 
+/* Returns as ioctl(), and on failure -errno with a sentence that names @name. */
+int kvm__vcpu_ioctl(struct kvm_context *kvm, int vcpu, unsigned long request,
+		    const char *name, const void *arg);
+#define VCPU_IOCTL(kvm, vcpu, request, arg) \
+	kvm__vcpu_ioctl(kvm, vcpu, request, #request, arg)
+
+/* A breakpoint at an instruction hit: the next run is to get past it. */
+void kvm__pass_breakpoint(struct kvm_context *kvm, int vcpu, uint64_t dr6);
+
+int kvm__irqchip_create(struct kvm_context *kvm);
 int kvm__vcpu_create(struct kvm_context *kvm, int vcpu);
 void kvm__vcpu_destroy(struct kvm_context *kvm, int vcpu);
 int kvm__region_add(struct kvm_context *kvm, uint64_t gpa, uint64_t bytes,

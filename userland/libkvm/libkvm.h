@@ -36,7 +36,7 @@ extern "C" {
 
 /* The version of this header; kvm_library_version() is the library's own. */
 #define LIBKVM_VERSION_MAJOR	0
-#define LIBKVM_VERSION_MINOR	1
+#define LIBKVM_VERSION_MINOR	2
 
 /* The memory map of kvm_create(), in guest-physical bytes. */
 #define LIBKVM_LOW_END		0x000a0000UL	/* region 0: from 0 to here */
@@ -44,9 +44,15 @@ extern "C" {
 #define LIBKVM_MEMORY_MIN	0x00100000UL
 #define LIBKVM_MEMORY_MAX	0xe0000000UL
 
-/* Where kvm_enter_32() starts, and the descriptor table it writes. */
+/*
+ * Where a flat 32-bit guest starts, and what kvm_enter_32() and kvm_enter_64()
+ * write: a descriptor table (null, 32-bit code 0x08, data 0x10, 64-bit code
+ * 0x18), and six page tables that map the first 4 GiB to themselves.
+ */
 #define LIBKVM_ENTRY_32		0x00100000UL
-#define LIBKVM_GDT		0x00000500UL	/* null, code 0x08, data 0x10 */
+#define LIBKVM_GDT		0x00000500UL
+#define LIBKVM_PAGE_TABLES	0x00001000UL
+#define LIBKVM_PAGE_TABLES_END	0x00007000UL
 
 #define LIBKVM_MAX_VCPUS	64
 #define LIBKVM_MAX_REGIONS	64
@@ -142,6 +148,25 @@ struct kvm_context *kvm_init(const struct kvm_callbacks *callbacks,
  * ioctls return. After a failure @kvm is as kvm_init() left it.
  */
 int kvm_create(struct kvm_context *kvm, unsigned long bytes, void **vm_mem);
+
+/*
+ * kvm_create_machine - make the virtual machine, with choices
+ * @kvm: a context without a machine
+ * @bytes: as for kvm_create()
+ * @flags: 0, or LIBKVM_IRQCHIP
+ * @vm_mem: as for kvm_create()
+ *
+ * kvm_create() is this with no flags. LIBKVM_IRQCHIP puts a PC's interrupt
+ * controllers and timer into the kernel: two 8259 PICs, an I/O APIC, a local
+ * APIC for each vCPU and an 8254. Interrupts then come from kvm_set_irq(),
+ * kvm_send_msi() and eventfds; HLT waits for one and no longer ends kvm_run();
+ * and a vCPU other than 0 does not start before the guest sends it INIT and
+ * SIPI. Returns and errors as kvm_create(), and -EINVAL unknown flags; -ENOTSUP
+ * this KVM has no KVM_CAP_IRQCHIP or no KVM_CAP_PIT2.
+ */
+#define LIBKVM_IRQCHIP	1u
+int kvm_create_machine(struct kvm_context *kvm, unsigned long bytes,
+		       unsigned int flags, void **vm_mem);
 
 /*
  * kvm_create_vcpu - add a vCPU
@@ -243,7 +268,7 @@ int kvm_set_msr(struct kvm_context *kvm, int vcpu, uint32_t index,
  *
  * kvm_create() and kvm_create_vcpu() have set what kvm_get_cpuid() gives:
  * everything that KVM offers, less what needs an interrupt controller in the
- * kernel. kvm_get_cpuid() returns a table that the caller frees with free(), or
+ * kernel where there is none. kvm_get_cpuid() returns a table that the caller frees with free(), or
  * NULL with errno set. Returns 0. Errors: -EINVAL no such vCPU, or a table that
  * KVM refuses; -E2BIG a table with too many entries.
  */
@@ -261,7 +286,8 @@ struct kvm_cpuid2 *kvm_get_cpuid(struct kvm_context *kvm, int vcpu);
  * kvm_create() makes. Returns 0: the guest takes the interrupt when it runs
  * next. Errors: -EAGAIN the guest cannot take it now (interrupts are off, or
  * blocked by the last instruction, or one is queued already); the irq_window
- * callback will be called as soon as it can. -EINVAL no such vCPU or vector.
+ * callback will be called as soon as it can. -ENXIO the interrupt controllers
+ * are in the kernel: use kvm_set_irq(). -EINVAL no such vCPU or vector.
  */
 int kvm_inject_irq(struct kvm_context *kvm, int vcpu, int vector);
 
@@ -273,6 +299,114 @@ int kvm_inject_irq(struct kvm_context *kvm, int vcpu, int vector);
  * Returns 0. Errors: -EINVAL no such vCPU; -ENOTSUP KVM has no KVM_CAP_USER_NMI.
  */
 int kvm_inject_nmi(struct kvm_context *kvm, int vcpu);
+
+/*
+ * kvm_set_irq - raise or lower a line of the interrupt controllers in the kernel
+ * @kvm: a machine with LIBKVM_IRQCHIP
+ * @gsi: the line: 0 to 15 reach PIC and I/O APIC, 16 to 23 the I/O APIC alone,
+ *	unless kvm_set_irq_routes() said something else
+ * @level: 1 to raise, 0 to lower; an edge is one after the other
+ *
+ * May be called from any thread, while vCPUs run. Returns 0. Errors: -ENXIO the
+ * machine has no interrupt controllers in the kernel; -EINVAL no such line.
+ */
+int kvm_set_irq(struct kvm_context *kvm, unsigned int gsi, int level);
+
+/*
+ * kvm_send_msi - send a message-signalled interrupt
+ * @kvm: a machine with LIBKVM_IRQCHIP
+ * @address: 0xfee00000 and the destination, as in a device's MSI capability
+ * @data: vector and delivery mode
+ *
+ * May be called from any thread, while vCPUs run. Returns 1 when a vCPU got it,
+ * 0 when it was blocked. Errors: -ENXIO as kvm_set_irq(); what the ioctl returns.
+ */
+int kvm_send_msi(struct kvm_context *kvm, uint64_t address, uint32_t data);
+
+/*
+ * kvm_set_irq_routes - decide what the lines are connected to
+ * @kvm: a machine with LIBKVM_IRQCHIP
+ * @routes: pins of the controllers, or MSIs; copied by the kernel
+ * @count: how many; 0 disconnects all lines
+ *
+ * Replaces all routes at once, those that the machine began with included. May
+ * be called from any thread, while vCPUs run. Returns 0. Errors: -ENXIO as
+ * kvm_set_irq(); -EINVAL a route that KVM refuses (all others are then as they
+ * were); -E2BIG more than 4096; -ENOMEM.
+ */
+int kvm_set_irq_routes(struct kvm_context *kvm,
+		       const struct kvm_irq_routing_entry *routes,
+		       unsigned int count);
+
+/*
+ * kvm_add_irqfd - raise a line by writing to an eventfd
+ * @kvm: a machine with LIBKVM_IRQCHIP
+ * @fd: an eventfd; the caller's, it may be closed after kvm_remove_irqfd()
+ * @gsi: the line; each write is an edge
+ * @resample_fd: -1, or an eventfd for a level: a write raises the line, and the
+ *	guest's end of interrupt lowers it and signals this one
+ *
+ * Neither thread nor system call of this program is on the interrupt's way. May
+ * be called from any thread. kvm_remove_irqfd() returns when nothing is on its
+ * way any more. Return 0. Errors: -ENXIO as kvm_set_irq(); -EBADF, -EINVAL no
+ * eventfd, or a line that cannot resample; -EBUSY @fd is connected already.
+ */
+int kvm_add_irqfd(struct kvm_context *kvm, int fd, unsigned int gsi,
+		  int resample_fd);
+int kvm_remove_irqfd(struct kvm_context *kvm, int fd, unsigned int gsi);
+
+/*
+ * kvm_add_ioeventfd - signal an eventfd when the guest writes to an address
+ * @kvm: a context with a machine
+ * @fd: an eventfd; the caller's
+ * @address: guest-physical address, or a port with KVM_IOEVENTFD_FLAG_PIO
+ * @size: of the write in bytes: 1, 2, 4 or 8, or 0 for any
+ * @flags: KVM_IOEVENTFD_FLAG_PIO, KVM_IOEVENTFD_FLAG_DATAMATCH, or 0
+ * @value: with DATAMATCH, only writes of this value
+ *
+ * Such a write does not end KVM_RUN and reaches no callback; others to the same
+ * address do. kvm_remove_ioeventfd() takes the same arguments. May be called
+ * from any thread. Return 0. Errors: -EINVAL wrong flags or size, no machine;
+ * -EBADF; -EEXIST the same is there already; -ENOENT nothing to remove; -ENOSPC.
+ */
+int kvm_add_ioeventfd(struct kvm_context *kvm, int fd, uint64_t address,
+		      int size, uint32_t flags, uint64_t value);
+int kvm_remove_ioeventfd(struct kvm_context *kvm, int fd, uint64_t address,
+			 int size, uint32_t flags, uint64_t value);
+
+/*
+ * kvm_single_step - stop after every instruction
+ * @kvm: the context
+ * @vcpu: the vCPU's number, not running
+ * @on: 1 to begin, 0 to end
+ *
+ * Each instruction ends in the debug callback, which may call this too. Returns
+ * 0. Errors: -EINVAL no such vCPU; what KVM_SET_GUEST_DEBUG returns.
+ */
+int kvm_single_step(struct kvm_context *kvm, int vcpu, int on);
+
+/*
+ * kvm_set_breakpoint - stop at an instruction, or at an access to memory
+ * @kvm: the context
+ * @vcpu: the vCPU's number, not running
+ * @number: 0 to 3: one of the processor's debug registers; those that the guest
+ *	sets have no effect as long as one of ours is set
+ * @kind: LIBKVM_BREAK_EXEC, LIBKVM_BREAK_WRITE or LIBKVM_BREAK_ACCESS
+ * @address: linear address; a multiple of @size
+ * @size: bytes to watch: 1, 2, 4 or 8; 1 for LIBKVM_BREAK_EXEC
+ *
+ * The debug callback is called before the instruction at @address, or after the
+ * one that made the access; bit @number of its dr6 is set. The guest then goes
+ * on without stopping at the same place again at once: the library sets RF, so
+ * a callback that writes rflags must keep bit 16. Return 0. Errors: -EINVAL no
+ * such vCPU, number, kind or size; what KVM_SET_GUEST_DEBUG returns.
+ */
+#define LIBKVM_BREAK_EXEC	0
+#define LIBKVM_BREAK_WRITE	1
+#define LIBKVM_BREAK_ACCESS	3
+int kvm_set_breakpoint(struct kvm_context *kvm, int vcpu, int number, int kind,
+		       uint64_t address, int size);
+int kvm_clear_breakpoint(struct kvm_context *kvm, int vcpu, int number);
 
 /*
  * kvm_enter_16 - put a vCPU in real mode
@@ -299,6 +433,18 @@ int kvm_enter_16(struct kvm_context *kvm, int vcpu, uint16_t cs, uint16_t ip);
  * LIBKVM_GDT.
  */
 int kvm_enter_32(struct kvm_context *kvm, int vcpu, uint32_t entry);
+
+/*
+ * kvm_enter_64 - put a vCPU in 64-bit mode with the first 4 GiB mapped
+ * @kvm: the context
+ * @vcpu: the vCPU's number, not running
+ * @entry: address of the first instruction, below 4 GiB
+ *
+ * As kvm_enter_32(), with paging: linear addresses below 4 GiB are physical ones,
+ * writable and executable. Writes page tables to LIBKVM_PAGE_TABLES in guest
+ * memory. Returns 0, or as kvm_enter_32().
+ */
+int kvm_enter_64(struct kvm_context *kvm, int vcpu, uint64_t entry);
 
 /*
  * kvm_load_file - read a file into guest memory
@@ -349,6 +495,18 @@ int kvm_move_memory(struct kvm_context *kvm, int region, uint64_t gpa);
  * of what kvm_create() mapped. Returns 0. Errors: -ENOENT no such region.
  */
 int kvm_remove_memory(struct kvm_context *kvm, int region);
+
+/*
+ * kvm_set_memory_flags - start or stop a region's dirty log, or protect it
+ * @kvm: the context
+ * @region: its number; 0 and 1 are those of kvm_create()
+ * @flags: as for kvm_add_memory(); those that it had are replaced
+ *
+ * May be called while vCPUs run: a write is either in the log or was made before.
+ * Returns 0. Errors: -ENOENT no such region; -EINVAL KVM refuses the flags, or
+ * the change of KVM_MEM_READONLY.
+ */
+int kvm_set_memory_flags(struct kvm_context *kvm, int region, uint32_t flags);
 
 /*
  * kvm_get_dirty_log - which pages of a region were written to, and forget it
@@ -414,7 +572,7 @@ const char *kvm_exit_name(uint32_t reason);
 const char *kvm_error(struct kvm_context *kvm);
 
 /*
- * kvm_library_version - the library's version, such as "0.1"
+ * kvm_library_version - the library's version, such as "0.2"
  */
 const char *kvm_library_version(void);
 

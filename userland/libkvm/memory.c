@@ -149,6 +149,24 @@ out:
 	return r;
 }
 
+int kvm_set_memory_flags(struct kvm_context *kvm, int region, uint32_t flags)
+{
+	struct region *old, new;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&kvm->lock);
+	old = find(kvm, region);
+	if (old) {
+		new = *old;
+		new.flags = flags;
+		r = set_region(kvm, region, &new);
+		if (r == 0)
+			*old = new;
+	}
+	pthread_mutex_unlock(&kvm->lock);
+	return r;
+}
+
 int kvm_remove_memory(struct kvm_context *kvm, int region)
 {
 	struct region *old, none;

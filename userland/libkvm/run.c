@@ -118,6 +118,7 @@ static struct verdict exit_shutdown(struct kvm_context *kvm, int vcpu,
 static struct verdict exit_debug(struct kvm_context *kvm, int vcpu,
 				 struct kvm_run *run)
 {
+	kvm__pass_breakpoint(kvm, vcpu, run->debug.arch.dr6);
 	if (!kvm->callbacks.debug)
 		return go_on;
 	return from_callback(kvm->callbacks.debug(kvm->opaque, vcpu,

@@ -26,8 +26,8 @@ struct vcpu *kvm__vcpu(struct kvm_context *kvm, int vcpu)
 	return NULL;
 }
 
-static int vcpu_ioctl(struct kvm_context *kvm, int vcpu, unsigned long request,
-		      const char *name, const void *arg)
+int kvm__vcpu_ioctl(struct kvm_context *kvm, int vcpu, unsigned long request,
+		    const char *name, const void *arg)
 {
 	struct vcpu *v = kvm__vcpu(kvm, vcpu);
 	int r;
@@ -37,9 +37,6 @@ static int vcpu_ioctl(struct kvm_context *kvm, int vcpu, unsigned long request,
 	r = ioctl(v->fd, request, arg);
 	return r < 0 ? kvm__ioctl_failed(name, errno) : r;
 }
-
-#define VCPU_IOCTL(kvm, vcpu, request, arg) \
-	vcpu_ioctl(kvm, vcpu, request, #request, arg)
 
 /* What KVM offers, in a table large enough. */
 static struct kvm_cpuid2 *supported_cpuid(struct kvm_context *kvm)
@@ -79,9 +76,10 @@ struct kvm_cpuid2 *kvm_get_cpuid(struct kvm_context *kvm, int vcpu)
 
 		switch (e->function) {
 		case 1:
-			/* Initial APIC id; no x2APIC and no TSC deadline timer. */
+			/* Initial APIC id; x2APIC and TSC deadline are the kernel's. */
 			e->ebx = (e->ebx & 0x00ffffff) | (uint32_t)vcpu << 24;
-			e->ecx &= ~(1u << 21 | 1u << 24);
+			if (!kvm->irqchip)
+				e->ecx &= ~(1u << 21 | 1u << 24);
 			break;
 		case 0xb:
 		case 0x1f:
@@ -272,6 +270,9 @@ int kvm_inject_irq(struct kvm_context *kvm, int vcpu, int vector)
 	if (vector < 0 || vector > 255)
 		return kvm__fail(EINVAL, "An interrupt's vector is from 0 to 255, not %d.",
 				 vector);
+	if (kvm->irqchip)
+		return kvm__fail(ENXIO, "This machine's interrupt controllers are in the "
+				 "kernel: use kvm_set_irq or kvm_send_msi.");
 	if (!v->run->ready_for_interrupt_injection) {
 		v->run->request_interrupt_window = 1;
 		return kvm__fail(EAGAIN, "vCPU %d cannot take an interrupt now; the "
