@@ -3,11 +3,12 @@
 # make qemu        build/qemu/kvm-qemu_*.deb, kvm-qemu-block-extra_*.deb
 # make check-qemu  its tests; then the article's commands on our module in an
 #                  emulated AMD machine (minutes)
-# make qemu-unpatched  build/qemu-unpatched/: the same without our patches, to compare
-#                  with, and the programs of QEMU's own tests
+# make check-qemu-own-tests  QEMU's own tests, against a build without our patches;
+#                  long, part of check-long
 #
 # How it is built, and what is left out: userland/qemu/README.md.
 
+# qemu-unpatched is the same without our patches, with QEMU's own tests.
 # The version is the newest that the build root's APT knows; a fresh root's knows none.
 qemu: QEMU = packages
 qemu-unpatched: QEMU = unpatched
@@ -21,4 +22,9 @@ qemu qemu-unpatched:
 check-qemu: qemu userland mini-guest module
 	tests/prove $(if $(V),-v) tests/unit/qemu.t tests/packages/qemu.t tests/module/long/svm-kvm-command.t
 
-.PHONY: qemu qemu-unpatched check-qemu
+check-qemu-own-tests: qemu qemu-unpatched
+	tests/prove $(if $(V),-v) tests/packages/long/qemu-own-tests.t
+
+check-long: check-qemu-own-tests
+
+.PHONY: qemu qemu-unpatched check-qemu check-qemu-own-tests
