@@ -13,7 +13,7 @@ build/tests/bench/profile-plugin.so: tests/bench/profile-plugin.c images/guests/
 	cc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -Iimages/guests -o $@ $< \
 		$$(pkgconf --cflags --libs glib-2.0)
 
-bench-tools: $(addprefix build/tests/bench/,bench boot symbols profile-plugin.so)
+bench-tools: build/tests/tools/kvmctl $(addprefix build/tests/bench/,bench boot start symbols profile-plugin.so)
 
 bench: module bench-tools
 	tests/bench/run $(ROWS)
