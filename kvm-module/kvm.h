@@ -57,7 +57,7 @@
 
 #include "emulate.h"
 
-#define KVM_LIVE_VERSION	"0.1.0"
+#define KVM_LIVE_VERSION	"0.2.0"
 
 typedef u64 gpa_t;	/* guest-physical address */
 typedef u64 gfn_t;	/* guest frame number: gpa >> 12 */
