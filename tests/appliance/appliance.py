@@ -73,11 +73,12 @@ class Host(Vm):
         self.child.send("exit\r")
         self.see(MAIN)
 
-    def make_volume(self, encryption):
+    def make_volume(self, encryption, fs="ext4"):
         self.main()
         self.key("t", "M  Make a data volume")
         row = self.key("m", r"(\d)  /dev/vda +\d+ GiB", SLOW)
-        self.key(row.group(1), "Not encrypted")
+        self.key(row.group(1), "E  ext4")
+        self.key(fs[0], "Not encrypted")
         if encryption:
             self.key("e", "Passphrase of the data volume")
             self.key("secret\r", "once more")

@@ -175,6 +175,8 @@ if sh("losetup -f", check=False).startswith("losetup"):
 if "overlay" not in read("/proc/filesystems"):
     skip("this kernel has no overlayfs")
 
+XFS = "xfs" in read("/proc/filesystems") and shutil.which("mkfs.xfs")
+
 # The kernel here may not read GPT by itself, and there is neither systemd nor udev.
 for name, text in (("sfdisk", '#!/bin/sh\n/usr/sbin/sfdisk "$@"\nstatus=$?\nfor last; do :; done\n'
                     'case " $* " in *" --list-free "*) ;; *) partx -d "$last"; partx -a "$last" ;; esac '
@@ -522,6 +524,88 @@ def _():
     assert s.read("etc/machine-id") == "12ab\n"
 
 
+def xfs_volume():
+    """Made by the program and in use: the device, and the system that uses it."""
+    loop = disk(600)
+    s = System()
+    s.run("create", loop, "--fs", "xfs", "--yes", "--use", status=0, says="(xfs)")
+    assert s.state("in-use", IN_USE)["fs"] == "xfs"
+    return loop + "p1", s
+
+
+def xfs_check(what):
+    if XFS:
+        return check(what)
+    print(f"# not tested, because there is no XFS or no xfsprogs here: {what}")
+    return lambda function: None
+
+
+@xfs_check("an XFS volume is made, and found by its label, which XFS cuts")
+def _():
+    global LABEL
+    before, LABEL = LABEL, LABEL + "-LONG"
+    try:
+        part, s = xfs_volume()
+        assert labels(part) == LABEL[:12] != LABEL
+        s.change("etc/hostname", "later\n")
+        guest(s, size=4000)
+        s.off()
+        t = System()
+        t.boot("in-use", IN_USE, (part, "(xfs)"))
+        assert t.read("etc/hostname") == "later\n"
+        assert t.read("var/lib/libvirt/images/g1.qcow2") == "g1" * (4000 << 9)
+        s = System()
+        s.run("create", disk(), "--yes", status=ERROR, says=part + " is a data volume already")
+    finally:
+        LABEL = before
+
+
+@xfs_check("an XFS volume that lost power is checked, which is told, and used")
+def _():
+    _, s = xfs_volume()
+    write(s.root + "/etc/hosts", "synced\n")
+    sh(f"sync {s.root}/etc/hosts && xfs_io -x -c 'shutdown -f' {s.root}/run/kvm-live/data")
+    s.state("broken", UNUSABLE, "takes no more changes")
+    s.crash()
+    t = System()
+    t.boot("in-use", IN_USE, "checked after a power cut")
+    assert t.read("etc/hosts") == "synced\n"
+
+
+@xfs_check("a broken XFS volume is named, with the way to repair it, and left alone")
+def _():
+    part, s = xfs_volume()
+    s.off()
+    sh(f"xfs_db -x -c 'sb 0' -c 'addr rootino' -c 'write -c core.mode 0' {part}")
+    s = System()
+    s.boot("broken", UNUSABLE, (part, "cannot be mounted", "was not used", "xfs_repair " + part))
+    assert not s.mounts(), s.mounts()
+    s.off()
+    sh(f"xfs_repair {part}")
+    System().boot("in-use", IN_USE)
+
+
+@xfs_check("guests cannot fill the room that settings need on XFS after the next start")
+def _():
+    _, s = xfs_volume()
+    sh(f"dd if=/dev/zero of={s.root}/var/lib/libvirt/images/big bs=1M status=none", check=False)
+    s.off()
+    t = System()
+    t.boot("in-use", IN_USE, "It is full: delete something")
+    write(t.root + "/etc/shadow", "x" * (1 << 20))
+    t.off()
+    u = System()
+    u.boot("in-use", IN_USE)
+    assert u.read("etc/shadow").startswith("x" * (1 << 20))
+
+
+@xfs_check("a place that is too small for XFS is refused before anything is lost")
+def _():
+    loop = disk()
+    System().run("create", loop, "--fs", "xfs", "--yes", status=ERROR, says=("320MiB", "needs 512MiB"))
+    assert not labels(loop) and "p1" not in sh(f"lsblk -rno NAME {loop}")
+
+
 @check("a volume that appears after the start")
 def _():
     s = System()
@@ -537,7 +621,8 @@ def _():
     s.run("--help", status=0, says="Exit status")
     s.run("nonsense", status=ERROR, says="Usage")
     s.run("create", status=ERROR, says="say where")
-    s.run("create", disk(), "--fs", "ntfs", status=ERROR, says="is ext4")
+    s.run("create", disk(), "--fs", "ntfs", status=ERROR, says="is ext4 or xfs, not ntfs")
+    s.run("create", disk(), "--fs", status=ERROR, says="is ext4 or xfs, not nothing")
     s.run("create", "/dev/none", "--yes", status=ERROR, says="does not exist")
     s.run("create", "--oops", status=ERROR, says="--help")
     s.run("open", "/dev/none", status=ERROR, says="not a disk")

@@ -24,7 +24,7 @@ def script(path, text):
 
 # What it was called with, and its standard input, go to the file "calls"; what
 # "create", "open" and "use" answer is in the file "answer", and its status.
-LIST = {"luks": "yes", "targets": [
+LIST = {"luks": "yes", "fs": ["ext4", "xfs"], "targets": [
     {"kind": "disk", "target": "/dev/vdb", "size": 20 << 30, "model": "QEMU HARDDISK",
      "content": "vdb1 ntfs \"Windows\", vdb2 ext4 \"KVM-LIVE-DATA\""},
     {"kind": "free", "target": "free:/dev/vdb", "size": 5 << 30, "model": "QEMU HARDDISK",
@@ -154,7 +154,7 @@ def _():
         m.key("b", MAIN)
 
 
-@check("a volume is made: disk, encryption, last question, and it is used")
+@check("a volume is made: disk, file system, encryption, last question, and it is used")
 def _():
     s = Live("none")
     s.answer("Making the file system\nThe volume was made.\nGuests are kept on /dev/vdb1.")
@@ -163,14 +163,16 @@ def _():
     m.key("t", "M  Make a data volume")
     m.key("m", "1  /dev/vdb ", "20 GiB  QEMU HARDDISK: vdb1 ntfs", "2  free:/dev/vdb ")
     fits(m)
-    m.key("1", "Encrypted (LUKS)")
+    m.key("1", "E  ext4", "X  xfs")
+    fits(m)
+    m.key(ENTER, "Encrypted (LUKS)")
     m.key("n", "/dev/vdb, of 20 GiB (QEMU HARDDISK), becomes the data volume", 'ntfs "Windows"',
           "All that is on it will be lost", "Y  Erase it")
     fits(m)
     m.key("y", "Guests are kept on /dev/vdb1.")
     m.key(ENTER, "Kept on /dev/vdb1. They survive a restart.")
     assert LOST not in m.text(), m.text()
-    assert s.calls() == "create /dev/vdb --yes --use\n", s.calls()
+    assert s.calls() == "create /dev/vdb --fs ext4 --yes --use\n", s.calls()
 
 
 @check("every question of the making goes back and nothing is done")
@@ -178,8 +180,8 @@ def _():
     s = Live("none")
     m = s.menu()
     m.key("t", "M  Make a data volume")
-    for keys, words in (("m", "1  /dev/vdb "), ("m1", "Encrypted"), ("m1n", "Erase it"),
-                        ("m1e", "Passphrase of the data volume")):
+    for keys, words in (("m", "1  /dev/vdb "), ("m1", "X  xfs"), ("m1e", "Encrypted"), ("m1en", "Erase it"),
+                        ("m1ee", "Passphrase of the data volume")):
         for key in keys:
             m.key(key)
             m.pump(0.3)
@@ -189,14 +191,15 @@ def _():
     assert not os.path.exists(s.dir + "/calls"), s.calls()
 
 
-@check("an encrypted volume in free space: the passphrase is asked for twice and not shown")
+@check("an encrypted XFS volume in free space: the passphrase is asked for twice and not shown")
 def _():
     s = Live("none")
     s.answer("The volume was made.")
     m = s.menu()
     m.key("t", "M  Make")
     m.key("m", "2  free:/dev/vdb ")
-    m.key("2", "Encrypted (LUKS)")
+    m.key("2", "X  xfs")
+    m.key("x", "Encrypted (LUKS)")
     m.key("e", "Passphrase of the data volume")
     m.key(ENTER, "The passphrase is empty")
     m.key(ENTER, "Passphrase of the data volume")
@@ -208,7 +211,7 @@ def _():
           "What is on the disk stays", "Y  Make it")
     m.key("y", "The volume was made.")
     assert b"zq" not in m.raw, "the passphrase was shown"
-    assert s.calls() == "create free:/dev/vdb --yes --use --luks\nzq7 jvx\n", s.calls()
+    assert s.calls() == "create free:/dev/vdb --fs xfs --yes --use --luks\nzq7 jvx\n", s.calls()
 
 
 @check("a volume is unlocked; a wrong passphrase is answered and asked for again")

@@ -8,9 +8,11 @@
  * that a volume which is found late or goes away shows at once. A machine with
  * kvm-live installed keeps everything on its own disks.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -63,9 +65,12 @@ static void set_state(struct storage *s, const char *state, const char *message)
 static void read_space(struct storage *s, const char *path, bool *read_only)
 {
 	struct statvfs fs;
+	struct stat st;
 
-	if (statvfs(path, &fs))
+	if (stat(path, &st) || statvfs(path, &fs)) {
+		*read_only = errno == EIO;	/* XFS has shut itself down */
 		return;
+	}
 	s->size = (uint64_t)fs.f_blocks * fs.f_frsize;
 	s->free = (uint64_t)fs.f_bavail * fs.f_frsize;
 	*read_only = fs.f_flag & ST_RDONLY;
@@ -212,22 +217,40 @@ static void add_target(struct ui_menu *menu, const struct target *t)
 	free(size);
 }
 
+/* What a volume can be made as. */
+struct choices {
+	bool luks;
+	struct ui_menu fs;	/* a row for each file system, its name */
+};
+
+static void read_choices(struct choices *c, const char *json)
+{
+	char *luks = json_string(json_get(json, "luks")), *fs;
+
+	*c = (struct choices){ .luks = luks && !strcmp(luks, "yes") };
+	free(luks);
+	for (const char *j = json_first(json_get(json, "fs")); j; j = json_after(j)) {
+		fs = json_string(j);
+		if (fs && *fs)
+			ui_menu_add(&c->fs, *fs, "%s", fs);
+		free(fs);
+	}
+}
+
 /* Lets the user choose a place; false: went back, or there is none. */
 static bool choose_target(const char *title, const char *text, const char *with,
-			  bool *luks, struct target *chosen)
+			  struct choices *choices, struct target *chosen)
 {
 	struct ui_menu menu = { .title = title, .text = text };
 	struct target *targets = NULL;
 	struct job *job = job_new(PROGRAM, "list");
-	char *word;
 	int row = UI_BACK;
 
 	job_add(job, "--json");
+	*choices = (struct choices){ false };
 	if (!ui_busy(title, "The disks are being looked at.", job_work, job_free, job))
 		return false;
-	word = json_string(json_get(job->output, "luks"));
-	*luks = word && !strcmp(word, "yes");
-	free(word);
+	read_choices(choices, job->output);
 	for (const char *j = json_first(json_get(job->output, "targets")); j;
 	     j = json_after(j)) {
 		targets = xrealloc(targets, (menu.n + 1) * sizeof(*targets));
@@ -256,6 +279,19 @@ static const char *check_passphrase(const char *value)
 {
 	return *value ? NULL :
 		_("The passphrase is empty. Type one, or go back and choose no encryption.");
+}
+
+/* False: went back. Else *fs is a name in the menu, or NULL for the program's own choice. */
+static bool choose_file_system(struct ui_menu *menu, const char **fs)
+{
+	int row = 0;
+
+	menu->title = N_("File system");
+	menu->text = N_("ext4 is right for most: guests cannot take the room that settings need, and small errors are repaired by themselves. XFS is for large disks and many writers at once.");
+	if (menu->n > 1)
+		row = ui_menu(menu);
+	*fs = row >= 0 && menu->n ? menu->items[row].text : NULL;
+	return row >= 0;
 }
 
 /* False: went back. Else *passphrase is NULL for no encryption. */
@@ -295,16 +331,21 @@ static void make_volume(void)
 {
 	const char *title = N_("Make a data volume");
 	struct target target = { NULL };
-	char *passphrase;
+	struct choices choices;
+	char *passphrase = NULL;
+	const char *fs;
 	struct job *job;
-	bool luks;
 
-	if (!choose_target(title, "Where? Guests made so far move there. Disks that are in use and the medium of this system are not among them.",
-			   NULL, &luks, &target))
-		return;
-	if (choose_encryption(luks, &passphrase) && last_question(&target)) {
+	if (choose_target(title, "Where? Guests made so far move there. Disks that are in use and the medium of this system are not among them.",
+			  NULL, &choices, &target) &&
+	    choose_file_system(&choices.fs, &fs) &&
+	    choose_encryption(choices.luks, &passphrase) && last_question(&target)) {
 		job = job_new(PROGRAM, "create");
 		job_add(job, target.name);
+		if (fs) {
+			job_add(job, "--fs");
+			job_add(job, fs);
+		}
 		job_add(job, "--yes");
 		job_add(job, "--use");
 		if (passphrase)
@@ -314,6 +355,7 @@ static void make_volume(void)
 	}
 	free(passphrase);
 	target_forget(&target);
+	ui_menu_clear(&choices.fs);
 }
 
 static void unlock_volume(void)
@@ -337,16 +379,17 @@ static void use_volume(void)
 
 static void use_one(void)
 {
+	struct choices choices;
 	struct target target;
 	struct job *job;
-	bool luks;
 
-	if (!choose_target("Use a data volume", "Which one?", "\"KVM-LIVE-DATA\"", &luks, &target))
-		return;
-	job = job_new(PROGRAM, "use");
-	job_add(job, target.name);
-	show(job, "Use a data volume", N_("The data volume is being checked, and what is in memory moves there."));
-	target_forget(&target);
+	if (choose_target("Use a data volume", "Which one?", "\"KVM-LIVE-DAT", &choices, &target)) {
+		job = job_new(PROGRAM, "use");
+		job_add(job, target.name);
+		show(job, "Use a data volume", N_("The data volume is being checked, and what is in memory moves there."));
+		target_forget(&target);
+	}
+	ui_menu_clear(&choices.fs);
 }
 
 /* What can be done in a state. */
