@@ -102,11 +102,12 @@ class Tmux:
     """A terminal of 80x24 in UTF-8."""
     count = 0
 
-    def __init__(self, *args, term=None, **env):
+    def __init__(self, *args, term=None, home="nobody", **env):
         Tmux.count += 1
         self.socket = f"{DIR}/tmux{Tmux.count}"
-        clean = [word for name in LOCALE for word in ("-u", name)]
+        clean = [word for name in (*LOCALE, "XDG_CONFIG_HOME") for word in ("-u", name)]
         words = ["env", *clean, f"TEXTDOMAINDIR={BUILD}/locale",
+                 f"HOME={DIR}/{home}",
                  f"PATH={BUILD}:{os.environ['PATH']}", *(["TERM=" + term] if term else []),
                  *(f"{name}={value}" for name, value in env.items()), PROGRAM, *ARGS, *args]
         self.run("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", *words)
@@ -207,7 +208,7 @@ def _():
             t.see(words)
         finally:
             t.end()
-    t = Tmux(LANG="C.UTF-8")
+    t = Tmux(LANG="C.UTF-8", home="z")
     try:
         t.see(ENGLISH, "Zhongwen")
         t.key("z", CHINESE)
@@ -218,6 +219,34 @@ def _():
         t.key("z", CHINESE)
     finally:
         t.end()
+
+
+@check("the choice is kept for later sessions, but for --language and where it cannot be shown")
+def _():
+    def session(words, *args, key=None, home="chooser", **env):
+        t = Tmux(*args, home=home, **{"LANG": "C.UTF-8", **env})
+        try:
+            t.see(words)
+            if key:
+                t.key("z", key)
+        finally:
+            t.end()
+
+    session(ENGLISH, key=CHINESE)
+    with open(DIR + "/chooser/.config/kvm-menu/language") as f:
+        assert f.read() == "zh_CN\n"
+    session(CHINESE)
+    session(ENGLISH, "-l", "en")
+    session(ENGLISH, LANG="C")
+    session(ENGLISH, term="linux")
+    session(CHINESE, key=ENGLISH)
+    session(ENGLISH, LANG="zh_CN.UTF-8")
+    with open(DIR + "/chooser/.config/kvm-menu/language", "w") as f:
+        f.write("\n")
+    session(CHINESE, LANG="zh_CN.UTF-8")
+    with open(DIR + "/file", "w"):
+        pass
+    session(ENGLISH, key=CHINESE, home="file")
 
 
 @check("English where Chinese cannot be shown, with nothing but ASCII and no row for it")

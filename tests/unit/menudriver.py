@@ -103,7 +103,8 @@ class Menu:
         self.raw = b""
         self.timeout = timeout
         self.child = pexpect.spawn(argv[0], argv[1:], dimensions=(rows, cols),
-                                   env={**os.environ, "TERM": term, **(env or {})})
+                                   env={**os.environ, "TERM": term, "XDG_CONFIG_HOME": "/dev/null",
+                                        **(env or {})})
         self.resize(cols, rows)
 
     def pump(self, seconds=0.05):

@@ -12,8 +12,12 @@
  * own translations are put out of reach.
  */
 #include <locale.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "language.h"
 #include "util.h"
@@ -36,6 +40,56 @@ static const char *directory(void)
 const char *translated(const char *text)
 {
 	return text && *text ? gettext(text) : text;
+}
+
+/* Where this user's choice is kept, NULL for a user without a home. */
+static char *choice_file(void)
+{
+	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	struct passwd *user;
+
+	if (config && *config == '/')
+		return xasprintf("%s/kvm-menu/language", config);
+	if (!home || *home != '/') {
+		user = getpwuid(getuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	return home ? xasprintf("%s/.config/kvm-menu/language", home) : NULL;
+}
+
+/* What language_switch() has chosen in an earlier session, or NULL. */
+static char *chosen(void)
+{
+	char *path = choice_file(), *language = path ? read_file(path) : NULL;
+
+	free(path);
+	return language && *trim(language) ? language : (free(language), NULL);
+}
+
+/* Whole or not at all. Where it cannot be kept, the choice is for this session. */
+static void remember(const char *language)
+{
+	char *path = choice_file(), *new;
+	FILE *file;
+
+	if (!path)
+		return;
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0700);
+		*slash = '/';
+	}
+	new = xasprintf("%s.new", path);
+	file = fopen(new, "w");
+	if (file) {
+		bool good = fprintf(file, "%s\n", language) > 0 && !fflush(file) &&
+			    !fsync(fileno(file));
+
+		if (fclose(file) || !good || rename(new, path))
+			unlink(new);
+	}
+	free(new);
+	free(path);
 }
 
 /* The first of the environment's variables that says something, or "". */
@@ -106,14 +160,17 @@ bool language_start(const char *wanted)
 	static const char *const names[] = { "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG",
 					     NULL };
 	bool known, linux_console = getenv("TERM") && !strcmp(getenv("TERM"), "linux");
-	char *language;
+	char *language = NULL;
 
 	bindtextdomain("kvm-menu", directory());
 	bindtextdomain("libvirt", "/nonexistent");
 	bindtextdomain("libc", "/nonexistent");
 	if (linux_console || (!wanted && !language_possible()))
 		return true;
-	language = xstrdup(wanted ? wanted : environment(names));
+	if (!wanted)
+		language = chosen();
+	if (!language)
+		language = xstrdup(wanted ? wanted : environment(names));
 	language[strcspn(language, ":")] = '\0';	/* of a list the first */
 	known = set(language) || !wanted || !strncmp(language, "en", 2);
 	free(language);
@@ -122,5 +179,8 @@ bool language_start(const char *wanted)
 
 void language_switch(void)
 {
-	set(language_is_foreign() ? "en" : OTHER);
+	const char *language = foreign ? "en" : OTHER;
+
+	set(language);
+	remember(language);
 }

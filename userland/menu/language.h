@@ -21,15 +21,18 @@ const char *translated(const char *text) __attribute__((format_arg(1)));
 /* May other languages than English be shown on this terminal? */
 bool language_possible(void);
 /*
- * Takes the language wanted or, when that is NULL, the environment's, if it can be
- * shown. Before ui_start(). False: what is wanted is a language without translation.
+ * Takes the language wanted or, when that is NULL, the one last chosen by
+ * language_switch(), or the environment's, if it can be shown. Before ui_start(). False: what is wanted is a language without translation.
  */
 bool language_start(const char *wanted);
 /* Is a translation shown, and so the screen in UTF-8? */
 bool language_is_foreign(void);
 /* Takes the locale for it, once more after what has taken another. */
 void language_locale(void);
-/* From English to the other language or back; the screen is drawn anew by ui_start(). */
+/*
+ * From English to the other language or back, for later sessions of this user too; the
+ * screen is drawn anew by ui_start().
+ */
 void language_switch(void);
 
 #endif
