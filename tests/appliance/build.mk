@@ -20,4 +20,9 @@ check-long: check-pools
 check-pools: iso
 	tests/prove -v tests/appliance/pools.t
 
-.PHONY: check-images check-power-cut check-pools
+# Debian's own installer through the menu; two hours.
+check-long: check-debian-installer
+check-debian-installer: iso
+	tests/prove -v tests/appliance/debian-installer.t
+
+.PHONY: check-images check-power-cut check-pools check-debian-installer
