@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU's own tests, qtest's for x86-64 and the iotests' quick group for raw, qcow and
 qcow2, on our QEMU and on the same build without our patches: what passes there passes
-here. Both results of each test are in build/reports/qemu-own-tests.tsv.
+here. Both results of each test are in build/reports/qemu-own-tests.tsv. Some depend on
+how busy the machine is: what fails on ours alone must pass three times in a row then.
 
   qemu-own-tests.t [WORD]...    only tests that have one of these words in their name"""
 import glob
@@ -69,13 +70,13 @@ def tap(prefix, text):
     return found
 
 
-def qtests(env):
+def qtests(env, words=WORDS):
     results = {}
     with open(TESTS + "/tests.json") as f:
         tests = [t for t in json.load(f) if "/tests/qtest/" in t["cmd"][0]]
     for t in sorted(tests, key=lambda t: t["cmd"][0]):
         name = os.path.basename(t["cmd"][0])
-        if name in results or WORDS and not any(w in "qtest/" + name for w in WORDS):
+        if "qtest/" + name in results or words and not any(w in "qtest/" + name for w in words):
             continue
         said, status = run([f"{TESTS}/build/tests/qtest/{name}", *t["cmd"][1:]], env,
                            max(t.get("timeout") or 0, 120), scratch)
@@ -84,24 +85,42 @@ def qtests(env):
     return results
 
 
+def iotest(env, form, *which):
+    """The results of check, and what it printed."""
+    directory = tempfile.mkdtemp(prefix=form, dir=scratch)
+    said, status = run([sys.executable, TESTS + "/src/tests/qemu-iotests/check", "-tap", f"-{form}",
+                        "--source-dir", TESTS + "/src/tests/qemu-iotests", "--build-dir", directory, *which],
+                       dict(env, TEST_DIR=directory + "/scratch", PYTHONPATH=TESTS + "/src/python"),
+                       3000, directory)
+    return tap(f"iotests/{form} ", said), said, status
+
+
 def iotests(env):
     results = {}
     for form in FORMATS:
         if WORDS and not any(w in "iotests/" + form for w in WORDS):
             continue
-        directory = f"{scratch}/{form}"
-        os.mkdir(directory)
-        said, status = run([sys.executable, TESTS + "/src/tests/qemu-iotests/check", "-tap", "-j", JOBS,
-                            f"-{form}", "-g", "quick", "--source-dir", TESTS + "/src/tests/qemu-iotests",
-                            "--build-dir", directory],
-                           dict(env, TEST_DIR=directory + "/scratch", PYTHONPATH=TESTS + "/src/python"),
-                           3000, directory)
-        results.update(tap(f"iotests/{form} ", said))
+        found, said, status = iotest(env, form, "-j", JOBS, "-g", "quick")
+        results.update(found)
         # It ends with 1 when a test failed.
         results[f"iotests/{form}"] = "pass" if status in (0, 1) and f"iotests/{form}" in str(results) else "fail"
         with open(f"{TOP}/build/logs/qemu-iotests-{form}-{os.path.basename(scratch)}", "w") as f:
             f.write(said)
     return results
+
+
+def again(env, name):
+    """What a test that failed on ours alone does three times in a row."""
+    suite, _, test = name.partition(" ")
+    for _ in range(3):
+        if suite.startswith("iotests/") and test:
+            found = iotest(env, suite.removeprefix("iotests/"), test.split()[-1])[0]
+        else:
+            found = qtests(env, [suite])
+        if found.get(name) != "pass":
+            return "fail"
+    print(f"# {name} failed once, and passed three times when it was run again")
+    return "pass"
 
 
 table = {}
@@ -114,6 +133,10 @@ try:
         os.makedirs(scratch)
         for name, result in (qtests(env) | iotests(env)).items():
             table.setdefault(name, {})[which] = result
+    env = unpack("ours")
+    for name, results in table.items():
+        if results.get("unpatched") == "pass" and results.get("ours") == "fail":
+            results["ours"] = again(env, name)
 finally:
     shutil.rmtree(work, ignore_errors=True)
 
