@@ -2,7 +2,8 @@
 /*
  * Kernels for kvmctl: multiboot and plain ELF with -m32, 64-bit ELF with -m64.
  * Prints what it is, and as multiboot its command line and its module's text;
- * ends with status 5. With -DSMP it waits for three processors, and all halt.
+ * ends with status 5. With -DSMP it waits for three processors, and all halt;
+ * interrupts are on, because Bochs lets none end a VMX guest that has them off.
  */
 #include "guest.h"
 	.text
@@ -10,6 +11,7 @@
 _start:
 #ifdef SMP
 	lock incl cpus
+	sti
 1:	pause
 	cmpl	$3, cpus
 	jb	1b
