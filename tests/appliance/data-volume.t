@@ -22,6 +22,7 @@ from vm import Failure, Tap
 
 KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 LOST = "changes and guests will be lost"
+CHINESE = "您要做什么"
 DISC = bytes(range(256)) * 4000     # what is downloaded
 tap = Tap()
 
@@ -190,6 +191,7 @@ def luks():
             host.run("echo sealed >/root/note; sync")
             tap.note(host.run("kvm-live-data status"))
             host.leave_shell()
+            host.key("z", CHINESE)
             host.cut_power()
 
         def unlock():
@@ -201,6 +203,8 @@ def luks():
             host.key("u", "Passphrase of the data volume")
             host.key("secret\r", r"are kept on the data volume /dev/vda1 \(xfs,[\s|]+encrypted", SLOW)
             host.key("\r", "They survive a restart")
+            host.key("\x1b", CHINESE)          # as it was chosen before
+            host.key("z", MAIN)
             host.shell()
             host.no_failed_unit()
             note = host.run("cat /root/note")
