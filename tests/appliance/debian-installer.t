@@ -51,14 +51,14 @@ def make_iso():
     """Debian's kernel and initrd, where its CDs have them. Who owns a mirror can tell the
     installer by DHCP or DNS; here a file in the initrd does."""
     site = mirror()
-    sh(f"apt-get -q download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
-    os.makedirs(os.path.join(work.name, "own/lib/debian-installer-startup.d"))
+    sh(f"apt-get -q -o APT::Sandbox::User=root download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
+    os.makedirs(os.path.join(work.name, "own/usr/lib/debian-installer-startup.d"))
     with open(os.path.join(work.name, "own/mirror.cfg"), "w") as answers:
         answers.write("d-i mirror/country string manual\n"
                       f"d-i mirror/protocol string {site.scheme}\n"
                       f"d-i mirror/{site.scheme}/hostname string {site.netloc}\n"
                       f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n")
-    script = os.path.join(work.name, "own/lib/debian-installer-startup.d/S31mirror")
+    script = os.path.join(work.name, "own/usr/lib/debian-installer-startup.d/S31mirror")
     with open(script, "w") as file:
         file.write("#!/bin/sh\n. /usr/share/debconf/confmodule\n. /lib/preseed/preseed.sh\n"
                    "preseed_location file:///mirror.cfg\n")
