@@ -8,6 +8,7 @@ menu offers as an explicit choice. with-libvirt keeps it all to itself.
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -722,6 +723,106 @@ def _():
     m.delete_guest("efi2", "d")
     m.gone("Delete the guest efi2?")
     assert not os.listdir(NVRAM), "variables are left"
+
+
+def efi_iso():
+    """A loader that nobody signed."""
+    sh(f"cd {DIR} && mkdir -p efi/boot/grub && echo 'echo UNSIGNED RUNS' >efi/boot/grub/grub.cfg && "
+       "grub-mkrescue -o /var/lib/kvm-live/iso/efi.iso efi 2>/dev/null")
+
+
+TPM = "/var/lib/libvirt/swtpm"
+
+
+def secure_boot(m):
+    """From the main menu: it is installed, refuses its CD, and stays in the guest's menu."""
+    efi_iso()
+    sheet(m, "win")
+    m.key("i", "Choose an ISO", "efi.iso")
+    m.settle()
+    m.key(re.search(r"(\d)  efi\.iso", m.text()).group(1), SUMMARY)
+    m.key("d", "New disk: size")
+    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M, qcow2")
+    m.key("g", SUMMARY)
+    m.key("p", "A TPM goes with UEFI")
+    m.key("b", SUMMARY)
+    m.key("f", "What starts the guest")
+    m.key("s", "Firmware         UEFI with Secure Boot")
+    m.key("p", "TPM              2.0, emulated")
+    m.key("f", "What starts the guest")
+    m.key("i", "Firmware         BIOS", "TPM              none")
+    m.key("f", "What starts the guest")
+    m.key("s", "Firmware         UEFI with Secure Boot")
+    m.key("p", "TPM              2.0, emulated")
+    m.field("m", "Memory of the guest", "160", "Memory           160 MiB")
+    m.see("UEFI with Secure Boot", "2.0, emulated")
+    m.key("s", "Console of guest win")
+    m.see("Access Denied", timeout=180)
+    assert "UNSIGNED RUNS" not in m.text(), m.text()
+    m.key(CTRL_RBRACKET, MAIN)
+    m.choose_guest("win")
+
+
+def snapshots_with_tpm(m):
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("warm")
+    m.see("with memory")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest win back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest win: running")
+    m.force_off("win")
+    m.key("t", "Make a new snapshot")
+    m.key("n", "The TPM of this guest is saved only while it runs")
+    m.key("n", "Make a new snapshot")
+    m.key("n", "The TPM of this guest is saved only while it runs")
+    m.key("y", "Name of the snapshot")
+    m.key("cold" + ENTER, "The snapshot cold was made")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest win: shut off")
+
+
+@check("Secure Boot refuses a loader that nobody signed; the TPM is in a snapshot with memory, "
+       "goes with the name, not with a clone, and is deleted")
+def _():
+    if not shutil.which("swtpm"):
+        print("# not tested: the package swtpm-tools is not here")
+        return
+    m = menu()
+    secure_boot(m)
+    state = f"{TPM}/" + sh("virsh domuuid win").strip()
+    assert os.listdir(state + "/tpm2"), "no state of a TPM"
+    snapshots_with_tpm(m)
+    m.key("h", "Settings of the guest")
+    m.key("n", "Name of the guest")
+    m.key("won" + ENTER, "The guest is called won now")
+    m.key("b", "Settings of the guest")
+    m.key("b", "Guest won: shut off")
+    m.key("t", "Make a new snapshot", "warm", "cold")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest won back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest won: running")
+    m.force_off("won")
+    assert os.listdir(state + "/tpm2"), "the state of the TPM has gone with the old name"
+    m.key("l", "Name of the new guest")
+    m.key("twin" + ENTER, "Clone the guest won as twin", "win_VARS.qcow2 as twin_VARS.qcow2",
+          "a TPM of its own, which is empty")
+    m.key("y", "The guest twin was made")
+    m.key("b", "Guest won: shut off")
+    m.delete_guest("won", "d", "Choose a guest", "twin")
+    assert not os.path.exists(state), "the state of the TPM is still there"
+    m.key("b", MAIN)
+    m.choose_guest("twin")
+    m.start_guest("twin")
+    m.force_off("twin")
+    m.key("d", "its TPM, with the keys in it", "twin_VARS.qcow2 (UEFI variables)")
+    m.key("d")
+    m.gone("Delete the guest twin?")
+    assert not os.listdir(TPM) and not os.listdir(NVRAM), "something is left"
+    os.unlink("/var/lib/kvm-live/iso/efi.iso")
 
 
 @check("a guest with a raw disk is told about external snapshots, and gets them")
