@@ -49,7 +49,9 @@ def mirror():
 
 def make_iso():
     """Debian's kernel and initrd, where its CDs have them. Who owns a mirror can tell the
-    installer by DHCP or DNS; here a file in the initrd does."""
+    installer by DHCP or DNS; here a file in the initrd does. A mirror has the installer's
+    kernel modules for one kernel only, which need not be that of the package, so the few
+    that are needed are in the initrd as well, from the kernel's own package."""
     site = mirror()
     sh(f"apt-get -q -o APT::Sandbox::User=root download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
     os.makedirs(os.path.join(work.name, "own/usr/lib/debian-installer-startup.d"))
@@ -57,7 +59,8 @@ def make_iso():
         answers.write("d-i mirror/country string manual\n"
                       f"d-i mirror/protocol string {site.scheme}\n"
                       f"d-i mirror/{site.scheme}/hostname string {site.netloc}\n"
-                      f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n")
+                      f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n"
+                      "d-i anna/no_kernel_modules boolean true\n")
     script = os.path.join(work.name, "own/usr/lib/debian-installer-startup.d/S31mirror")
     with open(script, "w") as file:
         file.write("#!/bin/sh\n. /usr/share/debconf/confmodule\n. /lib/preseed/preseed.sh\n"
@@ -66,6 +69,15 @@ def make_iso():
     sh("""d=deb/usr/lib/debian-installer/images/13/amd64/text/debian-installer/amd64
         mkdir -p iso/install.amd iso/boot/grub
         cp $d/linux iso/install.amd/vmlinuz
+        (cd own && zcat ../$d/initrd.gz | cpio -id --quiet 'usr/lib/modules/*')
+        v=$(ls own/usr/lib/modules)
+        apt-get -q -o APT::Sandbox::User=root download linux-image-$v
+        dpkg-deb -x linux-image-*.deb kernel
+        depmod -b kernel/usr $v
+        (cd kernel && modprobe -d usr -S $v -a --show-depends virtio_blk ext4 vfat nls_cp437 nls_ascii dm_mod |
+            sed -n "s|^insmod $PWD/||p" |
+            xargs cp --parents -t ../own)
+        depmod -b own/usr $v
         (cat $d/initrd.gz; cd own && find . | cpio -o -H newc --quiet | gzip) >iso/install.amd/initrd.gz
         printf 'linux /install.amd/vmlinuz\\ninitrd /install.amd/initrd.gz\\nboot\\n' >iso/boot/grub/grub.cfg
         grub-mkrescue -o debian-13.iso iso -- -volid 'Debian 13.2.0 amd64 n' 2>/dev/null""")
@@ -128,13 +140,27 @@ def install(host):
     host.expect(["Linux version", "Starting system log daemon", "Loading additional components"], SLOW)
 
 
+def asked(host):
+    """It should ask nothing. What it asks, and what its log says."""
+    host.screen.reset()
+    question = "\x01" + "1", "\x01" + "4"      # windows of screen(1), in which it runs
+    texts = []
+    for keys in question:
+        host.send(keys)
+        texts.append(re.sub(r"\n\s*(?=\n)", "", host.refresh(15)))
+    raise Failure("the installer asks:\n" + "\n".join(texts))
+
+
 def wait_for_end(host):
     """The installer's screens go by; each step of it is noted with its time."""
     start, seen = time.time(), set()
     while True:
-        if host.expect(["has closed", r"\b(Detecting|Configuring|Loading|Partitions|Installing|Retrieving|"
-                        r"Select and install|Running|Finishing)[\w ,.'()-]{4,50}"], INSTALLING) == 0:
+        what = host.expect(["has closed", r"\[!!?\] ", r"\b(Detecting|Configuring|Loading|Partitions|Installing|Retrieving|"
+                        r"Select and install|Running|Finishing)[\w ,.'()-]{4,50}"], INSTALLING)
+        if what == 0:
             return
+        if what == 1:
+            asked(host)
         step = host.child.match.group(0).decode("ascii", "replace").strip()
         if step not in seen:
             seen.add(step)
