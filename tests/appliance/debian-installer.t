@@ -8,9 +8,11 @@ password that was typed in the menu.
 The ISO is made here, as Debian's netinst is laid out, of the installer that the package
 debian-installer-13-netboot-amd64 has. What it installs comes from the mirror that APT
 is set up with here, through the networks of both emulators. All of it runs on an
-emulated processor: two hours are nothing unusual.
+emulated processor: hours are nothing unusual. Where the mirror lacks what the installer
+needs, the test ends where the installer does: when it has reached the mirror.
 """
 
+import hashlib
 import http.server
 import os
 import re
@@ -47,25 +49,35 @@ def mirror():
     return None
 
 
-def signature_fits(site):
-    """The installer looks at Release and Release.gpg, APT at InRelease only, so a mirror
-    can have a pair of files that are not of the same day and nobody notices."""
-    at = f"{site.scheme}://{site.netloc}{site.path.rstrip('/')}/dists/trixie/"
+def fetch(site, name):
+    at = f"{site.scheme}://{site.netloc}{site.path.rstrip('/')}/dists/trixie/" + name
+    with urllib.request.urlopen(at) as answer:
+        data = answer.read()
+    with open(os.path.join(work.name, os.path.basename(name)), "wb") as file:
+        file.write(data)
+    return data
+
+
+def mirror_problem(site):
+    """Some mirrors have all that APT wants, and an old state of what only the installer
+    looks at, which it then rightly refuses. None: all of it is there."""
+    packages = "main/debian-installer/binary-amd64/Packages.xz"
     for name in ("Release", "Release.gpg"):
-        with urllib.request.urlopen(at + name) as answer:
-            with open(os.path.join(work.name, name), "wb") as file:
-                file.write(answer.read())
-    return subprocess.run(
-        ["gpgv", "--keyring", "/usr/share/keyrings/debian-archive-keyring.gpg", "Release.gpg", "Release"],
-        check=False, cwd=work.name, stderr=subprocess.DEVNULL).returncode == 0
+        fetch(site, name)
+    if subprocess.run(["gpgv", "--keyring", "/usr/share/keyrings/debian-archive-keyring.gpg",
+                       "Release.gpg", "Release"], check=False, cwd=work.name,
+                      stderr=subprocess.DEVNULL).returncode:
+        return "the mirror's Release.gpg is not that of its Release"
+    if hashlib.sha256(fetch(site, packages)).hexdigest() not in sh("cat Release"):
+        return "the mirror's list of the installer's packages is not that of its Release"
+    return None
 
 
-def make_iso():
+def make_iso(site):
     """Debian's kernel and initrd, where its CDs have them. Who owns a mirror can tell the
     installer by DHCP or DNS; here a file in the initrd does. A mirror has the installer's
     kernel modules for one kernel only, which need not be that of the package, so the few
     that are needed are in the initrd as well, from the kernel's own package."""
-    site = mirror()
     sh(f"apt-get -q -o APT::Sandbox::User=root download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
     os.makedirs(os.path.join(work.name, "own/usr/lib/debian-installer-startup.d"))
     with open(os.path.join(work.name, "own/mirror.cfg"), "w") as answers:
@@ -74,9 +86,6 @@ def make_iso():
                       f"d-i mirror/{site.scheme}/hostname string {site.netloc}\n"
                       f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n"
                       "d-i anna/no_kernel_modules boolean true\n")
-        if not signature_fits(site):
-            tap.note("this mirror's Release.gpg is not of its Release: the installer is told to go on")
-            answers.write("d-i debian-installer/allow_unauthenticated boolean true\n")
     script = os.path.join(work.name, "own/usr/lib/debian-installer-startup.d/S31mirror")
     with open(script, "w") as file:
         file.write("#!/bin/sh\n. /usr/share/debconf/confmodule\n. /lib/preseed/preseed.sh\n"
@@ -206,14 +215,21 @@ def first_start(host):
 if not os.path.exists(ISO):
     print("1..0 # SKIP %s is missing: make iso" % ISO)
     sys.exit(0)
-if not mirror():
+site = mirror()
+if not site:
     print("1..0 # SKIP APT has no mirror of Debian 13 here, from which the guest could be installed")
     sys.exit(0)
-make_iso()
+problem = mirror_problem(site)
+make_iso(site)
 with Machine() as host:
     ok = tap.step("it boots, and a data volume is made", lambda: boot(host))
     ok = ok and tap.step("Debian's ISO is downloaded into the library", lambda: download(host))
     ok = ok and tap.step("it is recognised, and installed unattended", lambda: install(host))
+    if ok and problem:
+        tap.step("it runs without a question until it has found its mirror", lambda: host.see(
+            r"\[!!\] Download installer components", INSTALLING))
+        tap.ok(True, "the installer ends, Debian starts from its disk # SKIP " + problem)
+        tap.finish()
     ok = ok and tap.step("the installer ends, and the guest with it", lambda: wait_for_end(host))
     ok = ok and tap.step("Debian starts from its disk, root logs in, SSH runs", lambda: first_start(host))
     if ok:
