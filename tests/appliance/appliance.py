@@ -10,6 +10,7 @@ from vm import TOP, Failure, Vm
 
 ISO = os.environ.get("ISO", os.path.join(TOP, "build/iso/kvm-live.iso"))
 MAIN = "What do you want to do"
+KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 BOOT = 600		# seconds from the boot menu to ours at most, on a busy machine
 SLOW = 600		# for whatever starts libvirt or QEMU, and for the guest
 
@@ -147,3 +148,24 @@ def read_token(host, token):
                 "virsh -c qemu:///system qemu-monitor-command $(virsh -c qemu:///system list --name) "
                 "--hmp '%s'" % command).replace("\n", "\n# ")), flush=True)
         raise failure
+
+
+def choose_guest(host, name, state):
+    host.main()
+    host.key("g", "Choose a guest", SLOW)
+    row = host.see(r"(\d) +%s\b" % name)
+    host.key(row.group(1), "Guest %s: %s" % (name, state))
+
+
+def run_guest(host, name, token):
+    """A guest that is off is started, its token read, and it is cut off."""
+    choose_guest(host, name, "shut off")
+    host.key("s", "was started", SLOW)
+    host.key("\r", "Guest %s: running" % name)
+    host.send("c")
+    read_token(host, token)
+    host.send("\x1d")
+    host.see("Guest %s: running" % name, SLOW)
+    host.key("f", "Cut the power")
+    host.key("y", "Guest %s: shut off" % name, SLOW)
+    host.main()

@@ -20,7 +20,7 @@ check-long: check-pools
 check-pools: iso
 	tests/prove -v tests/appliance/pools.t
 
-# Debian's own installer through the menu; two hours.
+# Debian's own installer through the menu; hours, where the mirror has all of it.
 check-long: check-debian-installer
 check-debian-installer: iso
 	tests/prove -v tests/appliance/debian-installer.t

@@ -8,9 +8,11 @@ password that was typed in the menu.
 The ISO is made here, as Debian's netinst is laid out, of the installer that the package
 debian-installer-13-netboot-amd64 has. What it installs comes from the mirror that APT
 is set up with here, through the networks of both emulators. All of it runs on an
-emulated processor: two hours are nothing unusual.
+emulated processor: hours are nothing unusual. Where the mirror lacks what the installer
+needs, the test ends where the installer does: when it has reached the mirror.
 """
 
+import hashlib
 import http.server
 import os
 import re
@@ -20,13 +22,13 @@ import tempfile
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from appliance import CD, ISO, MAIN, SLOW, Host
+from appliance import CD, ISO, KEPT, MAIN, SLOW, Host
 from vm import TOP, Failure, Tap
 
 PACKAGE = "debian-installer-13-netboot-amd64"
-KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 PASSWORD = "Forty-two.1"
 INSTALLING = 4 * 3600
 tap = Tap()
@@ -47,18 +49,44 @@ def mirror():
     return None
 
 
-def make_iso():
+def fetch(site, name):
+    at = f"{site.scheme}://{site.netloc}{site.path.rstrip('/')}/dists/trixie/" + name
+    with urllib.request.urlopen(at) as answer:
+        data = answer.read()
+    with open(os.path.join(work.name, os.path.basename(name)), "wb") as file:
+        file.write(data)
+    return data
+
+
+def mirror_problem(site):
+    """Some mirrors have all that APT wants, and an old state of what only the installer
+    looks at, which it then rightly refuses. None: all of it is there."""
+    packages = "main/debian-installer/binary-amd64/Packages.xz"
+    for name in ("Release", "Release.gpg"):
+        fetch(site, name)
+    if subprocess.run(["gpgv", "--keyring", "/usr/share/keyrings/debian-archive-keyring.gpg",
+                       "Release.gpg", "Release"], check=False, cwd=work.name,
+                      stderr=subprocess.DEVNULL).returncode:
+        return "the mirror's Release.gpg is not that of its Release"
+    if hashlib.sha256(fetch(site, packages)).hexdigest() not in sh("cat Release"):
+        return "the mirror's list of the installer's packages is not that of its Release"
+    return None
+
+
+def make_iso(site):
     """Debian's kernel and initrd, where its CDs have them. Who owns a mirror can tell the
-    installer by DHCP or DNS; here a file in the initrd does."""
-    site = mirror()
-    sh(f"apt-get -q download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
-    os.makedirs(os.path.join(work.name, "own/lib/debian-installer-startup.d"))
+    installer by DHCP or DNS; here a file in the initrd does. A mirror has the installer's
+    kernel modules for one kernel only, which need not be that of the package, so the few
+    that are needed are in the initrd as well, from the kernel's own package."""
+    sh(f"apt-get -q -o APT::Sandbox::User=root download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb deb")
+    os.makedirs(os.path.join(work.name, "own/usr/lib/debian-installer-startup.d"))
     with open(os.path.join(work.name, "own/mirror.cfg"), "w") as answers:
         answers.write("d-i mirror/country string manual\n"
                       f"d-i mirror/protocol string {site.scheme}\n"
                       f"d-i mirror/{site.scheme}/hostname string {site.netloc}\n"
-                      f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n")
-    script = os.path.join(work.name, "own/lib/debian-installer-startup.d/S31mirror")
+                      f"d-i mirror/{site.scheme}/directory string {site.path.rstrip('/')}\n"
+                      "d-i anna/no_kernel_modules boolean true\n")
+    script = os.path.join(work.name, "own/usr/lib/debian-installer-startup.d/S31mirror")
     with open(script, "w") as file:
         file.write("#!/bin/sh\n. /usr/share/debconf/confmodule\n. /lib/preseed/preseed.sh\n"
                    "preseed_location file:///mirror.cfg\n")
@@ -66,6 +94,15 @@ def make_iso():
     sh("""d=deb/usr/lib/debian-installer/images/13/amd64/text/debian-installer/amd64
         mkdir -p iso/install.amd iso/boot/grub
         cp $d/linux iso/install.amd/vmlinuz
+        (cd own && zcat ../$d/initrd.gz | cpio -id --quiet 'usr/lib/modules/*')
+        v=$(ls own/usr/lib/modules)
+        apt-get -q -o APT::Sandbox::User=root download linux-image-$v
+        dpkg-deb -x linux-image-*.deb kernel
+        depmod -b kernel/usr $v
+        (cd kernel && modprobe -d usr -S $v -a --show-depends virtio_blk ext4 vfat nls_cp437 nls_ascii dm_mod |
+            sed -n "s|^insmod $PWD/||p" |
+            xargs cp --parents -t ../own)
+        depmod -b own/usr $v
         (cat $d/initrd.gz; cd own && find . | cpio -o -H newc --quiet | gzip) >iso/install.amd/initrd.gz
         printf 'linux /install.amd/vmlinuz\\ninitrd /install.amd/initrd.gz\\nboot\\n' >iso/boot/grub/grub.cfg
         grub-mkrescue -o debian-13.iso iso -- -volid 'Debian 13.2.0 amd64 n' 2>/dev/null""")
@@ -128,17 +165,30 @@ def install(host):
     host.expect(["Linux version", "Starting system log daemon", "Loading additional components"], SLOW)
 
 
+def asked(host):
+    """It should ask nothing: what it asks, and the end of its log."""
+    question = host.text()
+    host.send("\x01" + "4")        # a window of screen(1), in which it runs
+    raise Failure("the installer asks:\n%s\n%s" % tuple(
+        re.sub(r"\n\s*(?=\n)", "", text) for text in (question, host.refresh(20))))
+
+
 def wait_for_end(host):
-    """The installer's screens go by; each step of it is noted with its time."""
+    """The installer's screens go by; each title is noted with its time."""
     start, seen = time.time(), set()
     while True:
-        if host.expect(["has closed", r"\b(Detecting|Configuring|Loading|Partitions|Installing|Retrieving|"
-                        r"Select and install|Running|Finishing)[\w ,.'()-]{4,50}"], INSTALLING) == 0:
+        text = host.refresh(2)
+        if "has closed" in text:
             return
-        step = host.child.match.group(0).decode("ascii", "replace").strip()
-        if step not in seen:
-            seen.add(step)
-            tap.note("%5.0f s  %s" % (time.time() - start, step))
+        if re.search(r"\[!!?\]", text):
+            asked(host)
+        if time.time() > start + INSTALLING:
+            raise Failure("no end after %d s:\n%s" % (INSTALLING, text))
+        for title in re.findall(r"q[u ]+ ([A-Z][\w ,.'()-]+?) [t ]+q|^ *x +(\w[\w .'()-]+\.\.\.)", text, re.M):
+            title = title[0] or title[1]
+            if title not in seen:
+                seen.add(title)
+                tap.note("%5.0f s  %s" % (time.time() - start, title))
 
 
 def first_start(host):
@@ -165,14 +215,21 @@ def first_start(host):
 if not os.path.exists(ISO):
     print("1..0 # SKIP %s is missing: make iso" % ISO)
     sys.exit(0)
-if not mirror():
+site = mirror()
+if not site:
     print("1..0 # SKIP APT has no mirror of Debian 13 here, from which the guest could be installed")
     sys.exit(0)
-make_iso()
+problem = mirror_problem(site)
+make_iso(site)
 with Machine() as host:
     ok = tap.step("it boots, and a data volume is made", lambda: boot(host))
     ok = ok and tap.step("Debian's ISO is downloaded into the library", lambda: download(host))
     ok = ok and tap.step("it is recognised, and installed unattended", lambda: install(host))
+    if ok and problem:
+        tap.step("it runs without a question until it has found its mirror", lambda: host.see(
+            r"\[!!\] Download installer components", INSTALLING))
+        tap.ok(True, "the installer ends, Debian starts from its disk # SKIP " + problem)
+        tap.finish()
     ok = ok and tap.step("the installer ends, and the guest with it", lambda: wait_for_end(host))
     ok = ok and tap.step("Debian starts from its disk, root logs in, SSH runs", lambda: first_start(host))
     if ok:

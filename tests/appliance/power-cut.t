@@ -20,10 +20,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from appliance import CD, ISO, MAIN, SLOW, Host, create_disk, install_guest, read_token
+from appliance import (CD, ISO, KEPT, SLOW, Host, choose_guest, create_disk, install_guest,
+                       read_token, run_guest)
 from vm import TOP, Failure, Tap
 
-KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 IMAGES = "/var/lib/libvirt/images/"
 DISK = os.path.join(TOP, "build/tests/power-cut.img")
 tap = Tap()
@@ -90,15 +90,8 @@ def new_guest(host, kept, n):
     read_token(host, "token%d" % n)
 
 
-def choose_base(host):
-    host.main()
-    host.key("g", "Choose a guest", SLOW)
-    row = host.see(r"(\d) +base\b")
-    host.key(row.group(1), "Guest base: shut off")
-
-
 def new_memory(host, kept, n):
-    choose_base(host)
+    choose_guest(host, "base", "shut off")
     size = 200 + n
     kept.memory.add(size)
     host.key("h", r"Memory +\d+ MiB")
@@ -108,7 +101,7 @@ def new_memory(host, kept, n):
 
 
 def new_snapshot(host, kept, n):
-    choose_base(host)
+    choose_guest(host, "base", "shut off")
     host.key("t", "Make a new snapshot", SLOW)
     host.key("n", "Name of the snapshot")
     host.key("\x15snap%d\r" % n, "The snapshot snap%d was made" % n, SLOW)
@@ -151,19 +144,6 @@ def tidy(host, kept):
              "virsh -c qemu:///system pool-refresh default; sync" % IMAGES)
     host.leave_shell()
     kept.disks, kept.guests, kept.snapshots = {"base.qcow2"}, {"base"}, set()
-
-
-def runs(host):
-    choose_base(host)
-    host.key("s", "was started", SLOW)
-    host.key("\r", "Guest base: running")
-    host.send("c")
-    read_token(host, "base-token")
-    host.send("\x1d")
-    host.see("Guest base: running", SLOW)
-    host.key("f", "Cut the power")
-    host.key("y", "Guest base: shut off", SLOW)
-    host.main()
 
 
 WORK = ((new_disk, "a disk is made", 6), (new_memory, "settings are changed", 6),
@@ -221,7 +201,7 @@ def main():
                 if how:
                     check(host, kept)
                     if n % 5 == 0:
-                        runs(host)
+                        run_guest(host, "base", "base-token")
                     tap.ok(True, how + ": nothing is lost")
                 how = cut(host, kept, n) if n <= count else None
         except Failure as error:

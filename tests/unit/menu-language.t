@@ -249,6 +249,25 @@ def _():
     session(ENGLISH, key=CHINESE, home="file")
 
 
+@check("a choice that turns up later, on a data volume that is found late, is followed once")
+def _():
+    t = Tmux(LANG="C.UTF-8", home="late")
+    try:
+        t.see(ENGLISH)
+        os.makedirs(DIR + "/late/.config/kvm-menu")
+        with open(DIR + "/late/.config/kvm-menu/language", "w") as f:
+            f.write("zh_CN\n")
+        t.key("h", "KVM verdict")
+        t.key("b", CHINESE)
+        t.key("z", ENGLISH)
+        with open(DIR + "/late/.config/kvm-menu/language", "w") as f:
+            f.write("zh_CN\n")
+        t.key("h", "KVM verdict")
+        t.key("b", ENGLISH)
+    finally:
+        t.end()
+
+
 @check("English where Chinese cannot be shown, with nothing but ASCII and no row for it")
 def _():
     for env in ({"LANG": "C"}, {}, {"LANG": "zh_CN.UTF-8", "term": "linux"},

@@ -8,6 +8,7 @@ menu offers as an explicit choice. with-libvirt keeps it all to itself.
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,10 +65,9 @@ def sheet(m, name, emulate=True, **disk):
     """The installation's last step with a name, 64 MiB and no network."""
     m.to_summary(name, "1", network="0", **disk)
     m.see("ISO              " + ISO, "Network          none")
-    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
+    m.set_memory(64)
     if emulate:
-        m.key("a", "Slow emulation")
-        m.key("y", "SLOW EMULATION")
+        m.emulate()
 
 
 def install(m, name, *words):
@@ -101,8 +101,7 @@ def _():
     sheet(m, "one", emulate=False)
     m.key("s", "KVM is not usable", "KVM verdict: no-vt")
     m.key("b", SUMMARY)
-    m.key("a", "Slow emulation")
-    m.key("y", "SLOW EMULATION")
+    m.emulate()
     m.key("s", "may outgrow its place")
     m.key("n", SUMMARY)
     m.key("s", "may outgrow its place")
@@ -153,9 +152,8 @@ def to_cloud_summary(m):
     m.key("g", "Disk of the guest")
     m.field("n", "Size of the disk", "10M", "Go on with: new, 10M, qcow2, a copy")
     m.key("g", "Machine of the guest")
-    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
-    m.key("a", "Slow emulation")
-    m.key("y", "SLOW EMULATION")
+    m.set_memory(64)
+    m.emulate()
     m.key("g", "Network of the guest")
     m.key("0", "Start the guest")
 
@@ -167,8 +165,7 @@ def _():
     before = sh(f"sha256sum {CLOUD}; stat -c '%u %a' {CLOUD}")
     m = menu()
     to_login(m, "cloud1")
-    m.field("p", "Password for the new system", "a-Good.one", "once more")
-    m.key("a-Good.one" + ENTER, "Password         set")
+    m.set_password("a-Good.one")
     m.field("k", "Public SSH key", "ssh-ed25519 " + "A" * 68 + " it's me", "SSH key          ssh-ed25519")
     to_cloud_summary(m)
     m.key("s", "Console of guest cloud1", "DISK-BOOT")
@@ -203,8 +200,7 @@ def _():
     to_login(m, "cloud2")
     m.key("g", "Nobody could log in")
     m.key("b", "Login of the new system")
-    m.field("p", "Password for the new system", "a-Good.one", "once more")
-    m.key("a-Good.one" + ENTER, "Password         set")
+    m.set_password("a-Good.one")
     to_cloud_summary(m)
     sh(f"""cd {DIR} && mv {CLOUD} whole && head -c 2M /dev/urandom >>raw && qemu-img convert -O qcow2 raw cut &&
         head -c 1M cut >{CLOUD}""")
@@ -264,14 +260,12 @@ def _():
     m.key("2", "Name of the guest", "debian12")
     m.key("deb1" + ENTER, "Who answers the installer?")
     m.key("u", "The installer of Debian 12")
-    m.field("p", "Password for the new system", "a-Good.one", "once more")
-    m.key("a-Good.one" + ENTER, "Password         set")
+    m.set_password("a-Good.one")
     m.key("g", "Disk of the guest")
     m.field("n", "Size of the disk", "10M", "Go on with: new, 10M")
     m.key("g", "Machine of the guest")
-    m.field("m", "Memory of the guest", "256", "Memory           256 MiB")
-    m.key("a", "Slow emulation")
-    m.key("y", "SLOW EMULATION")
+    m.set_memory(256)
+    m.emulate()
     m.key("g", "Network of the guest")
     m.key("0", SUMMARY, "Installer        unattended")
     m.key("s", "Console of guest deb1")
@@ -348,9 +342,8 @@ def _():
     m.key("p", "Where is the disk to be?")
     m.key("2", "pool       nas1")
     m.key("g", "Machine of the guest")
-    m.field("m", "Memory of the guest", "64", "Memory           64 MiB")
-    m.key("a", "Slow emulation")
-    m.key("y", "SLOW EMULATION")
+    m.set_memory(64)
+    m.emulate()
     m.key("g", "Network of the guest")
     m.key("0", SUMMARY)
     m.key("s", "Console of guest far", "CD-BOOT", "DISK-BOOT")
@@ -507,9 +500,7 @@ def _():
 def _():
     m = menu("ready")	# it is not: /dev/kvm is hidden
     sheet(m, "bad", emulate=False)
-    m.key("d", "New disk: size")
-    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M, qcow2")
-    m.key("g", SUMMARY)
+    m.new_disk("20M")
     m.key("s", "Install a guest", "What to do: KVM", timeout=90)
     m.key("b", "Clean up", IMAGES + "/bad.qcow2")
     m.key("y", SUMMARY, "Name             bad")
@@ -691,7 +682,7 @@ def _():
     sheet(m, "efi", size="20M")
     m.key("f", "What starts the guest")
     m.key("u", "Firmware         UEFI")
-    m.field("m", "Memory of the guest", "128", "Memory           128 MiB")
+    m.set_memory(128)
     install(m, "efi")
     m.key("t", "Make a new snapshot")
     m.make_snapshot("warm")
@@ -722,6 +713,104 @@ def _():
     m.delete_guest("efi2", "d")
     m.gone("Delete the guest efi2?")
     assert not os.listdir(NVRAM), "variables are left"
+
+
+def efi_iso():
+    """A loader that nobody signed."""
+    sh(f"cd {DIR} && mkdir -p efi/boot/grub && echo 'echo UNSIGNED RUNS' >efi/boot/grub/grub.cfg && "
+       "grub-mkrescue -o /var/lib/kvm-live/iso/efi.iso efi 2>/dev/null")
+
+
+TPM = "/var/lib/libvirt/swtpm"
+
+
+def secure_boot(m):
+    """From the main menu: it is installed, refuses its CD, and stays in the guest's menu."""
+    efi_iso()
+    sheet(m, "win")
+    m.key("i", "Choose an ISO", "efi.iso")
+    m.settle()
+    m.key(re.search(r"(\d)  efi\.iso", m.text()).group(1), SUMMARY)
+    m.new_disk("20M")
+    m.key("p", "A TPM goes with UEFI")
+    m.key("b", SUMMARY)
+    m.key("f", "What starts the guest")
+    m.key("s", "Firmware         UEFI with Secure Boot")
+    m.key("p", "TPM              2.0, emulated")
+    m.key("f", "What starts the guest")
+    m.key("i", "Firmware         BIOS", "TPM              none")
+    m.key("f", "What starts the guest")
+    m.key("s", "Firmware         UEFI with Secure Boot")
+    m.key("p", "TPM              2.0, emulated")
+    m.set_memory(160)
+    m.see("UEFI with Secure Boot", "2.0, emulated")
+    m.key("s", "Console of guest win")
+    m.see("Access Denied", timeout=180)
+    assert "UNSIGNED RUNS" not in m.text(), m.text()
+    m.key(CTRL_RBRACKET, MAIN)
+    m.choose_guest("win")
+
+
+def snapshots_with_tpm(m):
+    m.key("t", "Make a new snapshot")
+    m.make_snapshot("warm")
+    m.see("with memory")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest win back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest win: running")
+    m.force_off("win")
+    m.key("t", "Make a new snapshot")
+    m.key("n", "The TPM of this guest is saved only while it runs")
+    m.key("n", "Make a new snapshot")
+    m.key("n", "The TPM of this guest is saved only while it runs")
+    m.key("y", "Name of the snapshot")
+    m.key("cold" + ENTER, "The snapshot cold was made")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest win: shut off")
+
+
+@check("Secure Boot refuses a loader that nobody signed; the TPM is in a snapshot with memory, "
+       "goes with the name, not with a clone, and is deleted")
+def _():
+    if not shutil.which("swtpm"):
+        print("# not tested: the package swtpm-tools is not here")
+        return
+    m = menu()
+    secure_boot(m)
+    state = f"{TPM}/" + sh("virsh domuuid win").strip()
+    assert os.listdir(state + "/tpm2"), "no state of a TPM"
+    snapshots_with_tpm(m)
+    m.key("h", "Settings of the guest")
+    m.key("n", "Name of the guest")
+    m.key("won" + ENTER, "The guest is called won now")
+    m.key("b", "Settings of the guest")
+    m.key("b", "Guest won: shut off")
+    m.key("t", "Make a new snapshot", "warm", "cold")
+    m.choose_snapshot("warm")
+    m.key("r", "Take the guest won back")
+    m.key("y", "is as it was at the snapshot warm")
+    m.key("b", "Make a new snapshot")
+    m.key("b", "Guest won: running")
+    m.force_off("won")
+    assert os.listdir(state + "/tpm2"), "the state of the TPM has gone with the old name"
+    m.key("l", "Name of the new guest")
+    m.key("twin" + ENTER, "Clone the guest won as twin", "win_VARS.qcow2 as twin_VARS.qcow2",
+          "a TPM of its own, which is empty")
+    m.key("y", "The guest twin was made")
+    m.key("b", "Guest won: shut off")
+    m.delete_guest("won", "d", "Choose a guest", "twin")
+    assert not os.path.exists(state), "the state of the TPM is still there"
+    m.key("b", MAIN)
+    m.choose_guest("twin")
+    m.start_guest("twin")
+    m.force_off("twin")
+    m.key("d", "its TPM, with the keys in it", "twin_VARS.qcow2 (UEFI variables)")
+    m.key("d")
+    m.gone("Delete the guest twin?")
+    assert not os.listdir(TPM) and not os.listdir(NVRAM), "something is left"
+    os.unlink("/var/lib/kvm-live/iso/efi.iso")
 
 
 @check("a guest with a raw disk is told about external snapshots, and gets them")
@@ -784,9 +873,7 @@ def _():
     m.key("s", "libvirt does not answer")
     m.key("b", "Name             kept", ISO, "Memory           64 MiB")
     sh("rm -f /run/libvirtd.pid; libvirtd -d")
-    m.key("d", "New disk: size")
-    m.field("n", "Size of the disk", "20M", "Go on with: new, 20M")
-    m.key("g", SUMMARY)
+    m.new_disk("20M")
     m.key("s", "Console of guest kept", "CD-BOOT")
     m.key(CTRL_RBRACKET, MAIN)
     m.key("d", "1  kept.qcow2")

@@ -7,6 +7,7 @@ go back. Wrong input must be answered with a sentence and lose nothing.
 """
 import concurrent.futures
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -363,8 +364,7 @@ def _():
     m.key("u", "The installer of Debian 12 then asks nothing", "Host name        deb1")
     m.key("g", "Nobody could log in")
     m.key("b", "asks nothing")
-    m.field("p", "Password for the new system", "zq7-secret", "once more")
-    m.key("zq7-secret" + ENTER, "Password         set")
+    m.set_password("zq7-secret")
     m.key("b", "Who answers the installer?")
     m.key("u", "asks nothing")
     m.key("g", "Disk of the guest")
@@ -425,9 +425,7 @@ def _():
     m.key("0", "Start the guest", "Cloud image      " + DIR[:20], "Login            joe, with a password and an SSH key")
     m.key("s", "The disk on the image has 3 GiB")
     m.key("b", "Start the guest")
-    m.key("d", "New disk: size")
-    m.field("n", "Size of the disk", "3G", "Go on with: new, 3G")
-    m.key("g", "Start the guest")
+    m.new_disk("3G", "Start the guest")
     m.key("s", "could not be filled from the image")     # the test driver makes no files
     m.key("b", "Start the guest")
     m.key("l", "Login of the new system")
@@ -441,6 +439,19 @@ def _():
     m.key("b", MAIN)
     m.key("d", "Storage pool")
     assert "web_1" not in m.text(), m.text()
+
+
+@check("the ISOs of Debian 13's releases are recognised, by our addition to the database")
+def _():
+    added = DIR + "/osinfo/os/debian.org/debian-13.d"
+    os.makedirs(added)
+    shutil.copy(menudriver.TOP + "/userland/menu/debian-13.xml", added)
+    for label in (b"Debian 13.2.0 amd64 n", b"Debian 13.0.0 amd64 1"):
+        path = iso("trixie.iso", label=label)
+        said = subprocess.run(["kvm-isoinfo", path], check=False, text=True, stdout=subprocess.PIPE,
+                              env={**os.environ, "OSINFO_LOCAL_DIR": DIR + "/osinfo"}).stdout
+        os.unlink(path)
+        assert '"id": "debian13"' in said and '"unattended": 1' in said, said
 
 
 @check("without kvm-isoinfo nothing is preset, and all goes on")

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 import pexpect
@@ -21,6 +22,7 @@ CTRL_C, CTRL_L, CTRL_U, CTRL_RBRACKET = "\x03", "\x0c", "\x15", "\x1d"
 MAIN = "What do you want to do?"
 SUMMARY = "Start the installation"
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CONFIG = tempfile.TemporaryDirectory()     # what the menu keeps, and libosinfo looks into
 FLOWS = TOP + "/build/reports/flows.tsv"
 
 
@@ -103,7 +105,7 @@ class Menu:
         self.raw = b""
         self.timeout = timeout
         self.child = pexpect.spawn(argv[0], argv[1:], dimensions=(rows, cols),
-                                   env={**os.environ, "TERM": term, "XDG_CONFIG_HOME": "/dev/null",
+                                   env={**os.environ, "TERM": term, "XDG_CONFIG_HOME": CONFIG.name,
                                         **(env or {})})
         self.resize(cols, rows)
 
@@ -213,6 +215,25 @@ class Menu:
         self.to_machine(name, iso, **disk)
         self.key("g", "Network of the guest")
         self.key(network, SUMMARY, "Name             " + name)
+
+    # from the installation's last step, and back to it
+
+    def emulate(self):
+        self.key("a", "Slow emulation")
+        self.key("y", "SLOW EMULATION")
+
+    def set_memory(self, mib):
+        self.field("m", "Memory of the guest", str(mib), f"Memory           {mib} MiB")
+
+    def new_disk(self, size, words=SUMMARY):
+        self.key("d", "New disk: size")
+        self.field("n", "Size of the disk", size, "Go on with: new, " + size)
+        self.key("g", words)
+
+    def set_password(self, password):
+        """In the step about a login."""
+        self.field("p", "Password for the new system", password, "once more")
+        self.key(password + ENTER, "Password         set")
 
     def choose_guest(self, name):
         """From the main menu."""

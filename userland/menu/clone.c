@@ -5,7 +5,8 @@
  * Disks are volumes of storage pools, and are copied as what their files hold, in
  * pieces, through libvirt's streams: so the bar is exact, and Cancel acts at once.
  * Holes stay holes. The UEFI variables are copied likewise (variables.c). What was
- * copied is removed again unless the new guest has been defined in the end.
+ * copied is removed again unless the new guest has been defined in the end. The state of
+ * a TPM is not copied: its keys are what tells one machine from another.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,8 +311,9 @@ static bool confirm(const struct clone_job *job, virDomainPtr dom)
 		free(lines);
 		lines = more;
 	}
-	sure = ui_confirm("Clone", "Clone it", "Clone the guest %s as %s, with an identity and a network address of its own?\n\nFiles to be copied, %s:\n%s",
-			  virDomainGetName(dom), job->name, size, lines);
+	sure = ui_confirm("Clone", "Clone it", "Clone the guest %s as %s, with an identity and a network address of its own?\n\nFiles to be copied, %s:\n%s%s",
+			  virDomainGetName(dom), job->name, size, lines, dom_has_tpm(job->xml) ?
+			  _("\nThe clone gets a TPM of its own, which is empty: what was encrypted with keys in the first one's needs its recovery key.") : "");
 	free(lines);
 	free(size);
 	return sure;

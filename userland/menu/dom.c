@@ -337,6 +337,13 @@ char *dom_nvram(const char *xml, char **format)
 	return NULL;
 }
 
+bool dom_has_tpm(const char *xml)
+{
+	const char *start;
+
+	return xml && xml_next(&xml, "tpm", &start);
+}
+
 char *dom_vnc(const char *xml)
 {
 	const char *at = xml, *start;

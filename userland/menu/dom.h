@@ -58,6 +58,9 @@ void dom_set_network(char **xml, enum dom_network kind, const char *bridge);
 /* Where the firmware keeps its variables, NULL: it has none; and their format. */
 char *dom_nvram(const char *xml, char **format);
 
+/* Has it an emulated TPM? Its state is a file of libvirt's, by the guest's UUID. */
+bool dom_has_tpm(const char *xml);
+
 /* "127.0.0.1:5901", or NULL when there is no VNC screen, or none yet. */
 char *dom_vnc(const char *xml);
 

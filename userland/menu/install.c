@@ -180,7 +180,7 @@ static void use_preset(struct flow *f)
 		set_size(s, xasprintf("%lluG", (unsigned long long)((p->disk + GIB - 1) / GIB)));
 	s->devices = p->devices;
 	s->uefi = p->needs_uefi && caps.uefi;
-	s->tpm = p->wants_tpm && caps.tpm;
+	s->tpm = p->wants_tpm && s->uefi && caps.tpm;
 	s->secure_boot = p->wants_tpm && s->uefi && caps.secure_boot;
 }
 
@@ -471,6 +471,8 @@ static void edit_firmware(struct flow *f)
 	}
 	s->uefi = row > 0;
 	s->secure_boot = row == 2;
+	if (!s->uefi)
+		s->tpm = false;		/* the systems that want one start by UEFI */
 }
 
 static void toggle_tpm(struct flow *f)
@@ -478,10 +480,12 @@ static void toggle_tpm(struct flow *f)
 	struct virt_caps caps;
 
 	get_caps(f, &caps);
-	if (f->s.tpm || caps.tpm)
-		f->s.tpm = !f->s.tpm;
-	else
+	if (!f->s.tpm && !caps.tpm)
 		ui_message("TPM", "A TPM is emulated by the program swtpm, which is not on this host. Install the package swtpm-tools, and choose this again.");
+	else if (!f->s.uefi)
+		ui_message("TPM", "A TPM goes with UEFI: the systems that want one do not start by BIOS. Choose UEFI with F first.");
+	else
+		f->s.tpm = !f->s.tpm;
 }
 
 static void edit_acceleration(struct sheet *s)

@@ -17,8 +17,9 @@ struct iso_info {
 	const char *disk;	/* it is a disk image: "qcow2" or "raw"; NULL: an ISO */
 };
 
-/* What such files are called, for glob() with GLOB_BRACE. */
-#define IMAGE_NAMES "*.{[iI][sS][oO],qcow2,img,raw}"
+/* What such files are called: disks and all, for glob() with GLOB_BRACE. */
+#define DISK_ENDINGS "qcow2,img,raw"
+#define IMAGE_NAMES "*.{[iI][sS][oO]," DISK_ENDINGS "}"
 
 /*
  * Returns NULL when path is a readable, complete ISO 9660 image; else a sentence

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "iso.h"
+
 #define ARCH "x86_64"
 #define PATIENCE 30	/* seconds */
 
@@ -307,8 +309,10 @@ static void print_os(OsinfoOs *os, OsinfoMedia *media, OsinfoImage *image)
 
 static bool is_disk(const char *path)
 {
-	return g_str_has_suffix(path, ".qcow2") || g_str_has_suffix(path, ".img") ||
-		g_str_has_suffix(path, ".raw");
+	g_auto(GStrv) endings = g_strsplit(DISK_ENDINGS, ",", -1);
+	const char *dot = strrchr(path, '.');
+
+	return dot && g_strv_contains((const char *const *)endings, dot + 1);
 }
 
 int main(int argc, char **argv)

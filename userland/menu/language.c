@@ -28,6 +28,7 @@
 #define OTHER	"zh_CN"		/* what language_switch() goes to */
 
 static bool foreign;
+static bool settled;		/* by an option or by the user, now or before */
 
 /* Where translations are; the variable is gettext(1)'s. */
 static const char *directory(void)
@@ -165,10 +166,12 @@ bool language_start(const char *wanted)
 	bindtextdomain("kvm-menu", directory());
 	bindtextdomain("libvirt", "/nonexistent");
 	bindtextdomain("libc", "/nonexistent");
+	settled = wanted;
 	if (linux_console || (!wanted && !language_possible()))
 		return true;
 	if (!wanted)
 		language = chosen();
+	settled |= language != NULL;
 	if (!language)
 		language = xstrdup(wanted ? wanted : environment(names));
 	language[strcspn(language, ":")] = '\0';	/* of a list the first */
@@ -177,10 +180,24 @@ bool language_start(const char *wanted)
 	return known;
 }
 
+bool language_follow(void)
+{
+	char *language = settled || !language_possible() ? NULL : chosen();
+	bool before = foreign;
+
+	if (language) {
+		set(language);
+		settled = true;
+	}
+	free(language);
+	return foreign != before;
+}
+
 void language_switch(void)
 {
 	const char *language = foreign ? "en" : OTHER;
 
 	set(language);
+	settled = true;
 	remember(language);
 }

@@ -25,6 +25,11 @@ bool language_possible(void);
  * language_switch(), or the environment's, if it can be shown. Before ui_start(). False: what is wanted is a language without translation.
  */
 bool language_start(const char *wanted);
+/*
+ * The live system's menu starts before the data volume is found, on which the choice is
+ * kept: takes it when it is there. True: the screen is to be drawn anew.
+ */
+bool language_follow(void);
 /* Is a translation shown, and so the screen in UTF-8? */
 bool language_is_foreign(void);
 /* Takes the locale for it, once more after what has taken another. */

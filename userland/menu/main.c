@@ -223,6 +223,11 @@ static void main_menu(void)
 	int row;
 
 	for (;;) {
+		if (language_follow()) {
+			ui_stop();
+			if (ui_start())
+				exit(EXIT_TERMINAL);
+		}
 		main_rows(&menu);
 		host_banner();
 		menu.text = first_text();

@@ -4,7 +4,8 @@
  *
  * To a guest belong the files of its disks and of the CD with its login (seed.c) (with those below them, where external
  * snapshots have put one file on another), the memory that such snapshots saved,
- * the UEFI variables, and what libvirt itself keeps: snapshots and a saved state.
+ * the UEFI variables, and what libvirt itself keeps: snapshots, a saved state, and the
+ * state of an emulated TPM.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,8 @@ static char *lines(virDomainPtr dom, const struct files *f, int snapshots)
 		more(&text, xstrdup(f->paths[i]));
 	if (nvram)
 		more(&text, xasprintf(_("%s (UEFI variables)"), nvram));
+	if (dom_has_tpm(xml))
+		more(&text, xstrdup(_("its TPM, with the keys in it")));
 	if (snapshots)
 		more(&text, xasprintf(ngettext("%d snapshot", "%d snapshots", snapshots), snapshots));
 	if (virDomainHasManagedSaveImage(dom, 0) == 1)

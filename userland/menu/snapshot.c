@@ -3,7 +3,7 @@
  * snapshot: states of a guest that can be gone back to.
  *
  * Internal snapshots, which live in the disk's own file, hold all that matters:
- * the disks, the memory of a running guest, and the UEFI variables. They need
+ * the disks, the memory of a running guest with its TPM, and the UEFI variables. They need
  * qcow2 for each disk and for the variables, as guests of this menu have them.
  * Other guests get external snapshots, and are told what those leave out.
  * (dom_snapshot() decides.)
@@ -192,6 +192,19 @@ static char *prepared_xml(virDomainPtr dom)
 	return virDomainGetXMLDesc(dom, 0);
 }
 
+/* What the snapshot will lack, as a question; true: nothing, or it is made all the same. */
+static bool agreed(virDomainPtr dom, const char *xml, enum dom_snapshot kind,
+		   const char *why)
+{
+	bool tpm = !virt_active(dom) && dom_has_tpm(xml);
+	bool outside = kind == SNAPSHOT_EXTERNAL;
+
+	return (!outside && !tpm) ||
+		ui_confirm("Make a snapshot", "Make it", "%s%s%s Make it all the same?",
+			   outside ? why : "", outside && tpm ? " " : "", tpm ?
+			   _("The TPM of this guest is saved only while it runs: a snapshot that is made now leaves it out, and going back to it leaves the TPM as it is then.") : "");
+}
+
 static void make(virDomainPtr dom)
 {
 	char *xml = prepared_xml(dom), *name;
@@ -211,8 +224,7 @@ static void make(virDomainPtr dom)
 	strftime(name, 32, "%Y-%m-%d-%H.%M.%S", localtime_r(&now, &tm));
 	if (kind == SNAPSHOT_NONE)
 		ui_message("Make a snapshot", "%s", why);
-	else if ((kind == SNAPSHOT_INTERNAL ||
-		  ui_confirm("Make a snapshot", "Make it", "%s Make it all the same?", why)) &&
+	else if (agreed(dom, xml, kind, why) &&
 		 ui_ask("Make a snapshot", "Name of the snapshot: letters, digits, and the characters . _ - (at most 50).",
 			&name, check_name, dom))
 		make_one(dom, xml, name, kind);
