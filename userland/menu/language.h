@@ -22,7 +22,8 @@ const char *translated(const char *text) __attribute__((format_arg(1)));
 bool language_possible(void);
 /*
  * Takes the language wanted or, when that is NULL, the one last chosen by
- * language_switch(), or the environment's, if it can be shown. Before ui_start(). False: what is wanted is a language without translation.
+ * language_switch(), or the environment's, if it can be shown. Before ui_start().
+ * False: what is wanted is a language without translation.
  */
 bool language_start(const char *wanted);
 /*
