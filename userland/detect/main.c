@@ -9,7 +9,7 @@
 
 #define COLUMNS 79
 #define TEXT_BYTES 1024
-#define VERSION "0.1"
+#define VERSION "0.2"
 
 static const char usage[] =
 "Usage: kvm-detect [OPTION]...\n"

@@ -28,7 +28,7 @@
 #include "virt.h"
 
 #ifndef VERSION
-#define VERSION "0.1"
+#define VERSION "0.2"
 #endif
 
 static const char usage[] =
