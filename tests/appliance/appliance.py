@@ -87,7 +87,7 @@ class Host(Vm):
         else:
             self.key("n", "All that is on it will be lost")
         self.key("y", "Guests and settings are kept on the data volume /dev/vda1", SLOW)
-        self.key("\r", "They survive a restart")
+        self.key("\r", r"survive a restart\.")
         self.main()
 
     def power_off(self):

@@ -190,7 +190,7 @@ def luks():
             host.key("\r", "U  Unlock")
             host.key("u", "Passphrase of the data volume")
             host.key("secret\r", r"are kept on the data volume /dev/vda1 \(xfs,[\s|]+encrypted", SLOW)
-            host.key("\r", "They survive a restart")
+            host.key("\r", r"survive a restart\.")
             host.key("\x1b", CHINESE)          # as it was chosen before
             host.key("z", MAIN)
             host.shell()
