@@ -43,6 +43,16 @@ static const void *at(const struct load *l, uint64_t offset, uint64_t bytes)
 	return l->file + offset;
 }
 
+/* The same copied to @to, where it is aligned. False: the file ends before. */
+static bool take(const struct load *l, uint64_t offset, void *to, size_t bytes)
+{
+	const void *from = at(l, offset, bytes);
+
+	if (from)
+		memcpy(to, from, bytes);
+	return from;
+}
+
 static uint32_t word(const uint8_t *file, size_t offset)
 {
 	uint32_t value;
@@ -124,21 +134,17 @@ static bool segment(const struct load *l, bool is64, uint64_t offset,
 		    struct segment *s)
 {
 	if (is64) {
-		const void *p = at(l, offset, sizeof(Elf64_Phdr));
 		Elf64_Phdr h;
 
-		if (!p)
+		if (!take(l, offset, &h, sizeof(h)))
 			return false;
-		memcpy(&h, p, sizeof(h));
 		*s = (struct segment){ h.p_type, h.p_offset, h.p_vaddr, h.p_paddr,
 				       h.p_filesz, h.p_memsz };
 	} else {
-		const void *p = at(l, offset, sizeof(Elf32_Phdr));
 		Elf32_Phdr h;
 
-		if (!p)
+		if (!take(l, offset, &h, sizeof(h)))
 			return false;
-		memcpy(&h, p, sizeof(h));
 		*s = (struct segment){ h.p_type, h.p_offset, h.p_vaddr, h.p_paddr,
 				       h.p_filesz, h.p_memsz };
 	}
@@ -154,7 +160,6 @@ struct elf {
 static int elf_header(struct load *l, struct elf *e)
 {
 	const uint8_t *ident = at(l, 0, EI_NIDENT);
-	const void *p;
 
 	if (!ident)
 		return fail(l, "it is truncated within its ELF header");
@@ -162,19 +167,18 @@ static int elf_header(struct load *l, struct elf *e)
 	    ident[EI_DATA] != ELFDATA2LSB)
 		return fail(l, "it is an ELF file for another kind of processor: x86 is little-endian, of 32 or 64 bits");
 	e->is64 = ident[EI_CLASS] == ELFCLASS64;
-	p = at(l, 0, e->is64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr));
-	if (!p)
-		return fail(l, "it is truncated within its ELF header");
 	if (e->is64) {
 		Elf64_Ehdr h;
 
-		memcpy(&h, p, sizeof(h));
+		if (!take(l, 0, &h, sizeof(h)))
+			return fail(l, "it is truncated within its ELF header");
 		*e = (struct elf){ true, h.e_type, h.e_machine, h.e_phentsize,
 				   h.e_phnum, h.e_entry, h.e_phoff };
 	} else {
 		Elf32_Ehdr h;
 
-		memcpy(&h, p, sizeof(h));
+		if (!take(l, 0, &h, sizeof(h)))
+			return fail(l, "it is truncated within its ELF header");
 		*e = (struct elf){ false, h.e_type, h.e_machine, h.e_phentsize,
 				   h.e_phnum, h.e_entry, h.e_phoff };
 	}
@@ -266,12 +270,10 @@ static int64_t multiboot_header(const uint8_t *file, size_t bytes)
 static int multiboot_by_addresses(struct load *l, uint64_t header, uint64_t *end)
 {
 	uint32_t a[5];	/* header, load, load end, bss end, entry */
-	const void *p = at(l, header + 12, sizeof(a));
 	uint64_t offset, bytes, size;
 
-	if (!p)
+	if (!take(l, header + 12, a, sizeof(a)))
 		return fail(l, "its multiboot header is truncated: the file ends within its addresses");
-	memcpy(a, p, sizeof(a));
 	if (a[1] > a[0] || a[0] - a[1] > header)
 		return fail(l, "its multiboot header says that it is loaded 0x%x bytes behind the load address, which the file does not have",
 			    a[0] - a[1]);
@@ -456,9 +458,8 @@ static int load_linux(struct load *l)
 	header = 0x202 + l->file[0x201] - LINUX_HEADER;
 	if (header > sizeof(*h))
 		header = sizeof(*h);
-	if (!at(l, LINUX_HEADER, header))
+	if (!take(l, LINUX_HEADER, h, header))
 		return fail(l, "it is a Linux kernel that is truncated within its header");
-	memcpy(h, l->file + LINUX_HEADER, header);
 	if (h->version < LINUX_OLDEST)
 		return fail(l, "it is a Linux kernel of boot protocol %u.%02u; kvmctl needs 2.06 (Linux 2.6.22) or later",
 			    h->version >> 8, h->version & 0xff);

@@ -27,10 +27,6 @@
 #include "util.h"
 #include "virt.h"
 
-#ifndef VERSION
-#define VERSION "0.2"
-#endif
-
 static const char usage[] =
 "Usage: kvm-menu [OPTION]...\n"
 "A text menu that installs and runs guests. It needs a terminal of 80x24.\n"
@@ -178,12 +174,18 @@ static bool leave(void)
 	return ui_confirm("Leave the menu", "Leave", "Leave the menu? Guests keep running. The command kvm-menu brings it back.");
 }
 
-static void change_language(void)
+/* In the language that was just taken. */
+static void draw_anew(void)
 {
 	ui_stop();
-	language_switch();
 	if (ui_start())
 		exit(EXIT_TERMINAL);
+}
+
+static void change_language(void)
+{
+	language_switch();
+	draw_anew();
 }
 
 static bool first_holds(const struct ui_menu *menu)
@@ -223,11 +225,8 @@ static void main_menu(void)
 	int row;
 
 	for (;;) {
-		if (language_follow()) {
-			ui_stop();
-			if (ui_start())
-				exit(EXIT_TERMINAL);
-		}
+		if (language_follow())
+			draw_anew();
 		main_rows(&menu);
 		host_banner();
 		menu.text = first_text();
