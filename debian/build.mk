@@ -18,7 +18,7 @@ debs: kernel qemu
 repo: debs
 	@debian/build-repo build/debs build/repo
 
-check-packages: repo mini-guest
+check-packages: repo mini-guest emulator
 	tests/prove tests/packages/*.t
 
 .PHONY: repo check-packages

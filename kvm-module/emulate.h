@@ -98,6 +98,7 @@ enum emu_control {
 	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */
 	EMU_CTL_IRET,		/* an IRET completed: NMIs are unblocked */
+	EMU_CTL_RSM,		/* system management mode ends after this instruction */
 };
 
 /*

@@ -1114,6 +1114,7 @@ static const struct row two_byte[256] = {
 	[0xa5] = { op_shift, "EvGvcb", 0, SHLD },
 	[0xa8] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa9] = { op_value, "sw+v", NOREAD | D64, MOV },
+	[0xaa] = { op_control, "", 0, EMU_CTL_RSM },
 	[0xab] = { op_value, "EvGv", LOCK | BITS, BTS },
 	[0xac] = { op_shift, "EvGvIb", 0, SHRD },
 	[0xad] = { op_shift, "EvGvcb", 0, SHRD },

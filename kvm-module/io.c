@@ -190,7 +190,7 @@ static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access,
 		r = translate(e, i ? linear + first : linear, access, &span[i].gpa);
 		if (r != EMU_OK)
 			return r;
-		slot = kvm_find_slot(vcpu_of(e)->kvm, span[i].gpa >> PAGE_SHIFT);
+		slot = kvm_find_slot(vcpu_of(e)->space, span[i].gpa >> PAGE_SHIFT);
 		span[i].memory = slot && !(access & ACCESS_WRITE &&
 					   slot->flags & KVM_MEM_READONLY);
 	}
@@ -249,9 +249,9 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 		if (!span[i].memory)
 			add_fragments(io, span[i].gpa, data, span[i].len);
 		else if (write)
-			r = kvm_write_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+			r = kvm_write_guest(vcpu->space, span[i].gpa, data, span[i].len);
 		else
-			r = kvm_read_guest(vcpu->kvm, span[i].gpa, data, span[i].len);
+			r = kvm_read_guest(vcpu->space, span[i].gpa, data, span[i].len);
 		if (r)
 			return emu_error(e, r);
 		data += span[i].len;
@@ -281,7 +281,7 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	if (size > sizeof(seen))
 		return EMU_UNHANDLED;
 	memcpy(&seen, old, size);
-	r = kvm_cmpxchg_guest(vcpu_of(e)->kvm, span[0].gpa, &seen, new, size);
+	r = kvm_cmpxchg_guest(vcpu_of(e)->space, span[0].gpa, &seen, new, size);
 	if (r < 0)
 		return emu_error(e, r);
 	return r ? EMU_RETRY : EMU_OK;
@@ -427,6 +427,11 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_HLT:
 		vcpu->io.halt = true;
 		return EMU_OK;
+	case EMU_CTL_RSM:
+		if (!vcpu->events.smi.active)
+			return emu_fault(e, X86_TRAP_UD, false, 0);
+		vcpu->io.rsm = true;
+		return EMU_OK;
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
 		return EMU_OK;
@@ -528,7 +533,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->cpl = kvm_ops->get_cpl(vcpu);
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
 	vcpu->io.error = 0;
-	vcpu->io.halt = vcpu->io.tpr_lowered = false;
+	vcpu->io.halt = vcpu->io.rsm = vcpu->io.tpr_lowered = false;
 	vcpu->io.posted = vcpu->io.may_post = vcpu->io.stale = false;
 }
 
@@ -553,6 +558,8 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	vcpu->stat[STAT_emulated]++;
 	if (vcpu->io.halt)
 		return kvm_halt(vcpu);	/* RIP is behind the HLT already */
+	if (vcpu->io.rsm)
+		return kvm_leave_smm(vcpu);
 	if (vcpu->io.tpr_lowered && !vcpu->kvm->local_apics) {
 		/* User space's APIC may have something to deliver now. */
 		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
@@ -743,10 +750,15 @@ bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 	gpa_t gpa;
 	u64 word;
 
-	if (offset_in_page(linear) + sizeof(word) > PAGE_SIZE ||
-	    kvm_translate(vcpu, linear, access, &gpa, &error) ||
-	    kvm_read_guest_entry(vcpu->kvm, gpa, &word, sizeof(word)))
+	if (offset_in_page(linear) + length > PAGE_SIZE ||
+	    kvm_translate(vcpu, linear, access, &gpa, &error))
 		return false;
+	if (unlikely(offset_in_page(gpa) + sizeof(word) > PAGE_SIZE)) {
+		if (kvm_read_guest(vcpu->space, gpa, &word, length))
+			return false;
+	} else if (kvm_read_guest_entry(vcpu->space, gpa, &word, sizeof(word))) {
+		return false;
+	}
 	return low_bytes(word, length) == code;
 }
 EXPORT_SYMBOL_GPL(kvm_code_is);
@@ -758,7 +770,7 @@ int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 
 	return offset_in_page(linear) + length > PAGE_SIZE ||
 	       kvm_translate(vcpu, linear, ACCESS_WRITE, &gpa, &error) ||
-	       kvm_write_guest(vcpu->kvm, gpa, &code, length);
+	       kvm_write_guest(vcpu->space, gpa, &code, length);
 }
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)

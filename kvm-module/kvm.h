@@ -4,8 +4,9 @@
  * vendor's file must provide, and the locks.
  *
  * Who is who
- *   struct kvm        one virtual machine: an address space (memory slots plus
- *                     the second-level page tables that map them) and vCPUs.
+ *   struct kvm        one virtual machine: vCPUs, and the address spaces that they
+ *                     see (struct kvm_space: memory slots plus the second-level page
+ *                     tables that map them): one, and one of system management mode.
  *   struct kvm_vcpu   one virtual processor. A vendor file embeds it as the first
  *                     member of its own structure (struct svm_vcpu, vmx_vcpu).
  *   struct kvm_x86_ops what svm.c and vmx.c implement. Generic code never asks
@@ -102,6 +103,7 @@ enum kvm_seg {
 /* ---- memory slots (memslot.c) -------------------------------------------- */
 
 struct kvm_memslot {
+	struct kvm_space *space;
 	gfn_t base;		/* first guest frame */
 	u64 npages;
 	unsigned long hva;	/* where user space has it mapped */
@@ -117,6 +119,18 @@ struct kvm_memslots {
 	unsigned int recent;	/* where the last look-up ended */
 	unsigned int count;
 	struct kvm_memslot *slot[] __counted_by(count);
+};
+
+/*
+ * What a vCPU sees: the first, and in system management mode (smm.c) the second.
+ * Shadow paging knows the first only.
+ */
+#define KVM_SPACES	2
+
+struct kvm_space {
+	struct kvm *kvm;
+	struct kvm_memslots __rcu *slots;
+	hpa_t tdp_root;			/* mmu_lock */
 };
 
 /* ---- second-level page tables (mmu.c) ------------------------------------ */
@@ -203,6 +217,7 @@ struct kvm_io_state {
 	u8 size;
 	int error;		/* why the emulator could not go on, 0 or errno */
 	bool halt;		/* the instruction was a HLT */
+	bool rsm;		/* ... or an RSM */
 	bool tpr_lowered;	/* ... or a MOV to CR8, with a smaller value */
 	bool may_post, posted;		/* a write that the instruction need not wait for */
 	bool more;			/* ... and the instruction goes on behind it */
@@ -239,6 +254,12 @@ struct kvm_events {
 		bool injected;
 		u8 pending;	/* at most 2: one in service, one latched */
 	} nmi;
+	struct {		/* system management mode */
+		bool pending;
+		bool active;	/* the vCPU is in it */
+		bool inside_nmi;	/* NMIs stay blocked behind it */
+		bool latched_init;	/* an INIT waits for its end */
+	} smi;
 };
 
 /*
@@ -256,7 +277,7 @@ enum kvm_request {
 	REQ_MMU_RELOAD,		/* shadow paging: find new roots */
 	REQ_TRIPLE_FAULT,
 	REQ_VM_DEAD,
-	REQ_NMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
+	REQ_NMI, REQ_SMI, REQ_INIT, REQ_SIPI,	/* sent by an APIC */
 	REQ_CLOCK,		/* tell the guest the time anew */
 	REQ_STEAL_TIME,
 	REQ_TSC_OFFSET,		/* vcpu->tsc_offset has changed */
@@ -305,6 +326,7 @@ struct kvm_pv {
 
 struct kvm_vcpu {
 	struct kvm *kvm;
+	struct kvm_space *space;	/* that it sees now */
 	struct kvm_run *run;		/* page 0 of the mapping; 1: port data; 2: coalesced */
 	int id;				/* KVM_CREATE_VCPU's argument (APIC id) */
 	int index;			/* 0 … kvm->nr_vcpus - 1 */
@@ -362,6 +384,7 @@ struct kvm_vcpu {
 	/* MSRs that are plain storage; see msr.c */
 	u64 *msrs;
 	u64 pat, spec_ctrl, tsc_aux;
+	u64 smbase, smi_count;
 	u64 tsc_offset, tsc_adjust;
 	u32 tsc_khz;
 	struct kvm_mtrr mtrr;
@@ -390,7 +413,7 @@ struct kvm {
 
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
-	struct kvm_memslots __rcu *slots;
+	struct kvm_space space[KVM_SPACES];
 	unsigned int user_tables;	/* KVM_SET_NR_MMU_PAGES; 0: by the slots; slots_lock */
 	DECLARE_HASHTABLE(ioeventfds, 6); /* by address; slots_lock; readers: srcu */
 	unsigned int write_takers;	/* ioeventfds and zones */
@@ -409,7 +432,6 @@ struct kvm {
 	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
 
 	spinlock_t mmu_lock;
-	hpa_t tdp_root;
 	unsigned long tdp_pages;	/* table pages in use */
 	struct kvm_shadow shadow;
 	struct kvm_memslot *retiring;	/* mmu_lock; unpublished, still mapped */
@@ -490,6 +512,7 @@ struct kvm_x86_ops {
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
 	void (*set_modes)(struct kvm_vcpu *vcpu);	/* vcpu->cr0, cr4 and efer */
+	void (*space_changed)(struct kvm_vcpu *vcpu);	/* vcpu->space; not with shadow paging */
 	/* vcpu->dr7, guest_debug or the events' needs changed. */
 	void (*update_debug)(struct kvm_vcpu *vcpu);
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
@@ -617,6 +640,9 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
+/* Deliver what an APIC has sent, to vcpu->events. */
+void kvm_collect_messages(struct kvm_vcpu *vcpu);
+
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)
 {
 	return vcpu->efer & (1 << 10 /* LMA */);
@@ -662,6 +688,13 @@ static inline void kvm_reg_write(struct kvm_vcpu *vcpu, enum kvm_reg reg, u64 v)
 
 /* ---- state.c: all ioctls of a vCPU but KVM_RUN --------------------------- */
 
+struct kvm_segment *kvm_sregs_segment(struct kvm_sregs *s, int seg);	/* SEG_ES to SEG_TR */
+int kvm_get_sregs(struct kvm_vcpu *vcpu, void *sregs);
+/* -EINVAL: the processor cannot be in this state; nothing has changed. */
+int kvm_set_sregs(struct kvm_vcpu *vcpu, void *sregs);
+u64 kvm_get_rflags(struct kvm_vcpu *vcpu);	/* without user space's single step */
+void kvm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags);
+void kvm_set_dr6_dr7(struct kvm_vcpu *vcpu, u64 dr6, u64 dr7);	/* reserved bits are ours */
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
@@ -684,6 +717,24 @@ struct kvm_struct_ioctl {
 
 int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, struct kvm *kvm,
 		     struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+
+/* ---- smm.c: system management mode --------------------------------------- */
+
+static inline bool kvm_has_smm(void)
+{
+	return kvm_ops->tdp;
+}
+
+/* An SMI that the vCPU can take. */
+static inline bool kvm_smi_pending(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->events.smi.pending && !vcpu->events.smi.active;
+}
+
+void kvm_set_smm(struct kvm_vcpu *vcpu, bool active);
+/* Take the SMI; between two instructions, no event under way. */
+void kvm_enter_smm(struct kvm_vcpu *vcpu);
+int kvm_leave_smm(struct kvm_vcpu *vcpu);	/* RSM; result as a handler */
 
 /* ---- io.c: the emulator's view of the guest, ports and MMIO -------------- */
 
@@ -849,13 +900,13 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg);
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
 void kvm_free_memslots(struct kvm *kvm);
 /* Callers hold srcu (or slots_lock). NULL: no memory there. */
-struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn);
+struct kvm_memslot *kvm_find_slot(struct kvm_space *space, gfn_t gfn);
 /* Guest memory; 0 or -EFAULT. Must run in the VM's process. */
-int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len);
+int kvm_read_guest(struct kvm_space *space, gpa_t gpa, void *buf, unsigned int len);
 /* Of 4 or 8 bytes; -ENXIO: no memory there. */
-int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size);
-int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len);
-int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
+int kvm_read_guest_entry(struct kvm_space *space, gpa_t gpa, u64 *entry, int size);
+int kvm_write_guest(struct kvm_space *space, gpa_t gpa, const void *buf, unsigned int len);
+int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void *new,
 		      unsigned int len);	/* 1: it differed, old updated */
 void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
 

@@ -217,11 +217,18 @@ EXPORT_SYMBOL_GPL(kvm_vm_bugged);
 static struct kvm *create_vm(void)
 {
 	struct kvm *kvm = kzalloc(sizeof(*kvm), GFP_KERNEL_ACCOUNT);
-	struct kvm_memslots *slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
-	int r = -ENOMEM;
+	int i, r = -ENOMEM;
 
-	if (!kvm || !slots)
-		goto free;
+	if (!kvm)
+		return ERR_PTR(r);
+	for (i = 0; i < KVM_SPACES; i++) {
+		struct kvm_memslots *slots = kzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
+
+		if (!slots)
+			goto free;
+		kvm->space[i].kvm = kvm;
+		rcu_assign_pointer(kvm->space[i].slots, slots);
+	}
 	refcount_set(&kvm->users, 1);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
@@ -234,7 +241,6 @@ static struct kvm *create_vm(void)
 	kvm->default_tsc_khz = tsc_khz;
 	spin_lock_init(&kvm->clock.lock);
 	kvm_clock_set(kvm, 0);
-	rcu_assign_pointer(kvm->slots, slots);
 
 	r = init_srcu_struct(&kvm->srcu);
 	if (r)
@@ -263,7 +269,8 @@ put_hardware:
 free_srcu:
 	cleanup_srcu_struct(&kvm->srcu);
 free:
-	kfree(slots);
+	for (i = 0; i < KVM_SPACES; i++)
+		kfree(rcu_access_pointer(kvm->space[i].slots));
 	kfree(kvm);
 	return ERR_PTR(r);
 }
@@ -334,6 +341,10 @@ static int check_extension(struct kvm *kvm, long ext)
 	switch (ext) {
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+	case KVM_CAP_X86_SMM:
+		return kvm_has_smm();
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return kvm_has_smm() ? KVM_SPACES : 1;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return KVM_QUIRKS;
 	case KVM_CAP_X2APIC_API:

@@ -241,6 +241,11 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		if (m->vector < 16)
 			return IRQ_NOBODY;
 		return accept_vector(apic, m->vector, m->level_triggered);
+	case 2:
+		if (!kvm_has_smm())
+			return IRQ_NOBODY;
+		kvm_request(vcpu, REQ_SMI);
+		break;
 	case 4:
 		kvm_request(vcpu, REQ_NMI);
 		break;
@@ -255,7 +260,7 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		break;
 	case 7:		/* ExtINT: the PIC is asked, not the message */
 		break;
-	default:	/* SMI and reserved */
+	default:	/* reserved */
 		return IRQ_NOBODY;
 	}
 	kvm_kick(vcpu);

@@ -3,7 +3,7 @@
  * memslot.c: which guest-physical addresses are memory, and where user space
  * has that memory; the log of pages that the guest has written.
  *
- * A VM's slots are an array sorted by guest frame. The array and each slot in
+ * A space's slots are an array sorted by guest frame. The array and each slot in
  * it are immutable once published: a change builds a new array (and a new slot
  * for the one that changes), publishes it, waits until no vCPU can still use
  * the old one (srcu), takes the old slot's mappings out of the second-level
@@ -16,6 +16,7 @@
  */
 #include <linux/export.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -24,11 +25,11 @@
 
 #define MAX_SLOT_PAGES	((1UL << 31) - 1)
 
-static struct kvm_memslots *slots_locked(struct kvm *kvm)
+static struct kvm_memslots *slots_locked(struct kvm_space *space)
 {
-	return rcu_dereference_protected(kvm->slots,
-					 lockdep_is_held(&kvm->slots_lock) ||
-					 !refcount_read(&kvm->users));
+	return rcu_dereference_protected(space->slots,
+					 lockdep_is_held(&space->kvm->slots_lock) ||
+					 !refcount_read(&space->kvm->users));
 }
 
 /* Index of the first slot that ends behind gfn. */
@@ -47,11 +48,11 @@ static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
 	return low;
 }
 
-static __always_inline struct kvm_memslot *find_slot(struct kvm *kvm, gfn_t gfn)
+static __always_inline struct kvm_memslot *find_slot(struct kvm_space *space, gfn_t gfn)
 {
 	struct kvm_memslots *slots =
-		srcu_dereference_check(kvm->slots, &kvm->srcu,
-				       lockdep_is_held(&kvm->slots_lock));
+		srcu_dereference_check(space->slots, &space->kvm->srcu,
+				       lockdep_is_held(&space->kvm->slots_lock));
 	unsigned int i = READ_ONCE(slots->recent);
 
 	if (likely(i < slots->count && gfn - slots->slot[i]->base < slots->slot[i]->npages))
@@ -63,9 +64,9 @@ static __always_inline struct kvm_memslot *find_slot(struct kvm *kvm, gfn_t gfn)
 	return slots->slot[i];
 }
 
-struct kvm_memslot *kvm_find_slot(struct kvm *kvm, gfn_t gfn)
+struct kvm_memslot *kvm_find_slot(struct kvm_space *space, gfn_t gfn)
 {
-	return find_slot(kvm, gfn);
+	return find_slot(space, gfn);
 }
 
 static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
@@ -98,10 +99,10 @@ static size_t dirty_bytes(const struct kvm_memslot *slot)
  * Publish an array without "old" and with "new" (either may be NULL), and wait
  * until nobody uses the previous one.
  */
-static int replace_slot(struct kvm *kvm, struct kvm_memslot *old,
+static int replace_slot(struct kvm_space *space, struct kvm_memslot *old,
 			struct kvm_memslot *new)
 {
-	struct kvm_memslots *slots = slots_locked(kvm), *next;
+	struct kvm_memslots *slots = slots_locked(space), *next;
 	unsigned int count = slots->count - !!old + !!new;
 	unsigned int i, n = 0;
 
@@ -123,10 +124,18 @@ static int replace_slot(struct kvm *kvm, struct kvm_memslot *old,
 	}
 	if (new)
 		next->slot[n++] = new;
-	rcu_assign_pointer(kvm->slots, next);
-	synchronize_srcu_expedited(&kvm->srcu);
+	rcu_assign_pointer(space->slots, next);
+	synchronize_srcu_expedited(&space->kvm->srcu);
 	kfree(slots);
 	return 0;
+}
+
+/* The upper half of a slot's number is its space; NULL: no such slot can be. */
+static struct kvm_space *space_of(struct kvm *kvm, u32 slot)
+{
+	if (slot >> 16 >= (kvm_has_smm() ? KVM_SPACES : 1) || (u16)slot >= KVM_USER_SLOTS)
+		return NULL;
+	return &kvm->space[array_index_nospec(slot >> 16, KVM_SPACES)];
 }
 
 static int check_region(const struct kvm_userspace_memory_region2 *region)
@@ -134,9 +143,6 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
 	u64 size = region->memory_size, gpa = region->guest_phys_addr;
 
 	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
-		return -EINVAL;
-	/* The upper half of the slot number is an address space: only 0. */
-	if (region->slot >= KVM_USER_SLOTS)
 		return -EINVAL;
 	if ((size | gpa) & ~PAGE_MASK)
 		return -EINVAL;
@@ -174,7 +180,7 @@ static bool overlaps_other(struct kvm_memslots *slots,
  */
 static void set_table_limit(struct kvm *kvm)
 {
-	struct kvm_memslots *slots = slots_locked(kvm);
+	struct kvm_memslots *slots = slots_locked(&kvm->space[0]);
 	u64 pages = 0;
 	unsigned int i;
 
@@ -198,12 +204,13 @@ int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *region)
 {
 	struct kvm_memslot *old, *new __free(memslot) = NULL;
-	int r = check_region(region);
+	struct kvm_space *space = space_of(kvm, region->slot);
+	int r = space ? check_region(region) : -EINVAL;
 
 	if (r)
 		return r;
 	guard(mutex)(&kvm->slots_lock);
-	old = slot_by_id(slots_locked(kvm), region->slot);
+	old = slot_by_id(slots_locked(space), region->slot);
 	if (!region->memory_size) {
 		if (!old)
 			return -EINVAL;
@@ -213,6 +220,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
+	new->space = space;
 	new->id = region->slot;
 	new->flags = region->flags;
 	new->base = region->guest_phys_addr >> PAGE_SHIFT;
@@ -227,7 +235,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 		if (old->base == new->base && old->flags == new->flags)
 			return 0;
 	}
-	if (overlaps_other(slots_locked(kvm), new, old))
+	if (overlaps_other(slots_locked(space), new, old))
 		return -EEXIST;
 	if (new->flags & KVM_MEM_LOG_DIRTY_PAGES) {
 		new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
@@ -246,7 +254,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 
 publish:
 	kvm_mmu_retire_slot(kvm, old);
-	r = replace_slot(kvm, old, new);
+	r = replace_slot(space, old, new);
 	if (r) {
 		kvm_mmu_retire_slot(kvm, NULL);
 		return r;
@@ -271,15 +279,16 @@ publish:
 int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
 	const struct kvm_dirty_log *log = arg;
+	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
 	unsigned long *copy;
 	size_t bytes, i;
 	int r = 0;
 
-	if (log->slot >= KVM_USER_SLOTS)
+	if (!space)
 		return -EINVAL;
 	guard(mutex)(&kvm->slots_lock);
-	slot = slot_by_id(slots_locked(kvm), log->slot);
+	slot = slot_by_id(slots_locked(space), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;
 	bytes = dirty_bytes(slot);
@@ -308,14 +317,15 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 {
 	const struct kvm_clear_dirty_log *log = arg;
 	u64 first = log->first_page, count = log->num_pages;
+	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
 	unsigned long *pages;
 	size_t i;
 
-	if (log->slot >= KVM_USER_SLOTS || first % 64)
+	if (!space || first % 64)
 		return -EINVAL;
 	guard(mutex)(&kvm->slots_lock);
-	slot = slot_by_id(slots_locked(kvm), log->slot);
+	slot = slot_by_id(slots_locked(space), log->slot);
 	if (!slot || !slot->dirty)
 		return -ENOENT;
 	if (first > slot->npages || count > slot->npages - first ||
@@ -335,12 +345,16 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 
 void kvm_free_memslots(struct kvm *kvm)
 {
-	struct kvm_memslots *slots = slots_locked(kvm);
+	struct kvm_space *space;
 	unsigned int i;
 
-	for (i = 0; i < slots->count; i++)
-		free_slot(slots->slot[i]);
-	kfree(slots);
+	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
+		struct kvm_memslots *slots = slots_locked(space);
+
+		for (i = 0; i < slots->count; i++)
+			free_slot(slots->slot[i]);
+		kfree(slots);
+	}
 }
 
 void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
@@ -352,10 +366,10 @@ void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn)
 /* ---- access to guest memory ---------------------------------------------- */
 
 /* The user address of gpa, NULL when it is no memory (or read-only). */
-static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool write,
+static __always_inline void __user *guest_hva(struct kvm_space *space, gpa_t gpa, bool write,
 					      struct kvm_memslot **slotp)
 {
-	struct kvm_memslot *slot = find_slot(kvm, gpa >> PAGE_SHIFT);
+	struct kvm_memslot *slot = find_slot(space, gpa >> PAGE_SHIFT);
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return NULL;
@@ -363,14 +377,14 @@ static __always_inline void __user *guest_hva(struct kvm *kvm, gpa_t gpa, bool w
 	return (void __user *)(slot->hva + (gpa - (slot->base << PAGE_SHIFT)));
 }
 
-static __always_inline int access_guest(struct kvm *kvm, gpa_t gpa, void *buf,
+static __always_inline int access_guest(struct kvm_space *space, gpa_t gpa, void *buf,
 					unsigned int len, bool write)
 {
 	while (len) {
 		unsigned int n = min_t(unsigned int, len,
 				       PAGE_SIZE - offset_in_page(gpa));
 		struct kvm_memslot *slot;
-		void __user *hva = guest_hva(kvm, gpa, write, &slot);
+		void __user *hva = guest_hva(space, gpa, write, &slot);
 
 		/* The slot's addresses were checked when it was made. */
 		if (!hva || (write ? copy_to_user(hva, buf, n) :
@@ -379,7 +393,7 @@ static __always_inline int access_guest(struct kvm *kvm, gpa_t gpa, void *buf,
 		if (write)
 			kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
 		if (write && slot->rmap)
-			kvm_shadow_wrote(kvm, gpa >> PAGE_SHIFT);
+			kvm_shadow_wrote(space->kvm, gpa >> PAGE_SHIFT);
 		gpa += n;
 		buf += n;
 		len -= n;
@@ -387,22 +401,22 @@ static __always_inline int access_guest(struct kvm *kvm, gpa_t gpa, void *buf,
 	return 0;
 }
 
-int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, unsigned int len)
+int kvm_read_guest(struct kvm_space *space, gpa_t gpa, void *buf, unsigned int len)
 {
-	return access_guest(kvm, gpa, buf, len, false);
+	return access_guest(space, gpa, buf, len, false);
 }
 EXPORT_SYMBOL_GPL(kvm_read_guest);
 
-int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, unsigned int len)
+int kvm_write_guest(struct kvm_space *space, gpa_t gpa, const void *buf, unsigned int len)
 {
-	return access_guest(kvm, gpa, (void *)buf, len, true);
+	return access_guest(space, gpa, (void *)buf, len, true);
 }
 
 /* An entry of a page table: aligned, so within a page. */
-int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
+int kvm_read_guest_entry(struct kvm_space *space, gpa_t gpa, u64 *entry, int size)
 {
 	struct kvm_memslot *slot;
-	void __user *hva = guest_hva(kvm, gpa, false, &slot);
+	void __user *hva = guest_hva(space, gpa, false, &slot);
 	u32 half;
 
 	if (!hva)
@@ -426,11 +440,11 @@ fault:
 	__try_cmpxchg_user((type __user *)hva, (type *)old,		\
 			   *(const type *)new, fault_##type)
 
-int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
+int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void *new,
 		      unsigned int len)
 {
 	struct kvm_memslot *slot;
-	void __user *hva = guest_hva(kvm, gpa, true, &slot);
+	void __user *hva = guest_hva(space, gpa, true, &slot);
 	int r;
 
 	if (!hva || offset_in_page(gpa) + len > PAGE_SIZE)

@@ -2,8 +2,8 @@
 /*
  * mmu.c: the second-level page tables (EPT or nested paging) of a VM.
  *
- * One tree of tables per VM, shared by its vCPUs, indexed by guest-physical
- * address. It is a cache of what the slots and the process's own page tables
+ * One tree of tables per address space, shared by the vCPUs, indexed by guest-
+ * physical address. It is a cache of what the slots and the process's own page tables
  * say: it starts empty, a fault fills in one leaf (4 KiB, 2 MiB or 1 GiB, as
  * large as the process has the memory mapped), and anything may be taken out
  * of it at any time. No page is pinned: the leaf holds no reference. Instead
@@ -136,26 +136,26 @@ static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 	return zapped;
 }
 
-static bool zap_range(struct kvm *kvm, gfn_t start, gfn_t end,
+static bool zap_range(struct kvm_space *space, gfn_t start, gfn_t end,
 		      struct list_head *freed)
 {
-	lockdep_assert_held(&kvm->mmu_lock);
-	if (kvm->tdp_root == KVM_INVALID_PAGE)
+	lockdep_assert_held(&space->kvm->mmu_lock);
+	if (space->tdp_root == KVM_INVALID_PAGE)
 		return false;
-	return zap_table(kvm, __va(kvm->tdp_root), kvm_ops->tdp->levels, 0,
+	return zap_table(space->kvm, __va(space->tdp_root), kvm_ops->tdp->levels, 0,
 			 start, end, freed);
 }
 
 /* Step by step, so that others get the lock and the CPU in between. */
-static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end, gfn_t step)
+static void zap_and_flush(struct kvm_space *space, gfn_t start, gfn_t end, gfn_t step)
 {
 	while (start < end) {
 		gfn_t stop = min(end, round_down(start + step, step));
 		LIST_HEAD(freed);
 
-		scoped_guard(spinlock, &kvm->mmu_lock)
-			if (zap_range(kvm, start, stop, &freed))
-				kvm_request_all(kvm, REQ_TLB_FLUSH);
+		scoped_guard(spinlock, &space->kvm->mmu_lock)
+			if (zap_range(space, start, stop, &freed))
+				kvm_request_all(space->kvm, REQ_TLB_FLUSH);
 		free_tables(&freed);
 		cond_resched();
 		start = stop;
@@ -171,7 +171,7 @@ void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
 {
 	if (kvm_ops->tdp)
-		zap_and_flush(kvm, slot->base, slot->base + slot->npages,
+		zap_and_flush(slot->space, slot->base, slot->base + slot->npages,
 			      level_pages(3));
 	else
 		kvm_shadow_reset(kvm);
@@ -193,15 +193,15 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
 /* The leaf that maps gfn, or NULL. */
-static u64 *find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
+static u64 *find_leaf(struct kvm_space *space, gfn_t gfn, int *level)
 {
 	u64 *table, *e;
 	int l;
 
-	lockdep_assert_held(&kvm->mmu_lock);
-	if (kvm->tdp_root == KVM_INVALID_PAGE)
+	lockdep_assert_held(&space->kvm->mmu_lock);
+	if (space->tdp_root == KVM_INVALID_PAGE)
 		return NULL;
-	table = __va(kvm->tdp_root);
+	table = __va(space->tdp_root);
 	for (l = kvm_ops->tdp->levels; l; l--) {
 		e = entry_of(table, gfn, l);
 		if (!is_present(*e))
@@ -227,7 +227,7 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 	if (!kvm_ops->tdp)
 		return kvm_shadow_write_protect(kvm, slot, pages, first, count);
 	for_each_set_bit(i, pages, count) {
-		e = find_leaf(kvm, slot->base + first + i, &level);
+		e = find_leaf(slot->space, slot->base + first + i, &level);
 		if (e && *e & kvm_ops->tdp->write) {
 			WRITE_ONCE(*e, *e & ~kvm_ops->tdp->write);
 			flush = true;
@@ -379,7 +379,7 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	const struct kvm_tdp_format *format = kvm_ops->tdp;
 	u64 pfn = round_down(host->pfn, level_pages(level));
 	struct kvm *kvm = vcpu->kvm;
-	u64 *table = __va(kvm->tdp_root), *e, leaf;
+	u64 *table = __va(vcpu->space->tdp_root), *e, leaf;
 	LIST_HEAD(freed);
 	int l;
 
@@ -411,7 +411,7 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	if (is_present(*e) && !is_leaf(*e, level)) {
 		gfn_t first = round_down(gfn, level_pages(level));
 
-		zap_range(kvm, first, first + level_pages(level), &freed);
+		zap_range(vcpu->space, first, first + level_pages(level), &freed);
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
 		free_tables(&freed);
 	}
@@ -422,13 +422,13 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 }
 
 /* The first write to a page since its log was read: the page is there. */
-static bool log_write(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
+static bool log_write(struct kvm_memslot *slot, gfn_t gfn)
 {
 	int level;
 	u64 *e;
 
-	guard(spinlock)(&kvm->mmu_lock);
-	e = find_leaf(kvm, gfn, &level);
+	guard(spinlock)(&slot->space->kvm->mmu_lock);
+	e = find_leaf(slot->space, gfn, &level);
 	if (!e || level != 1 || !(*e & PTE_LOGGED))
 		return false;
 	WRITE_ONCE(*e, *e | kvm_ops->tdp->write);
@@ -448,10 +448,10 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	bool may_write;
 	int r, level;
 
-	slot = kvm_find_slot(kvm, gfn);
+	slot = kvm_find_slot(vcpu->space, gfn);
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return FAULT_MMIO;
-	if (write && slot->dirty && !walk && log_write(kvm, slot, gfn))
+	if (write && slot->dirty && !walk && log_write(slot, gfn))
 		return FAULT_MAPPED;
 	may_write = !(slot->flags & KVM_MEM_READONLY);
 	hva = slot->hva + ((gfn - slot->base) << PAGE_SHIFT);
@@ -468,7 +468,7 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 
 	guard(spinlock)(&kvm->mmu_lock);
 	if (kvm->invalidate_count || kvm->invalidate_seq != seq ||
-	    (!walk && kvm->tdp_root == KVM_INVALID_PAGE))
+	    (!walk && vcpu->space->tdp_root == KVM_INVALID_PAGE))
 		return FAULT_MAPPED;
 	/* A page whose writes are logged becomes writable by a write. */
 	if (walk) {
@@ -491,7 +491,7 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page)
 	if (r)
 		return r;
 	guard(spinlock)(&vcpu->kvm->mmu_lock);
-	if (vcpu->kvm->tdp_root != KVM_INVALID_PAGE)
+	if (vcpu->space->tdp_root != KVM_INVALID_PAGE)
 		map_leaf(vcpu, gpa >> PAGE_SHIFT, 1, &host, false);
 	return 1;
 }
@@ -526,13 +526,16 @@ static bool visit_hva_range(struct kvm *kvm, unsigned long start,
 			       unsigned long end, gfn_range_fn fn, void *arg)
 {
 	struct kvm_memslots *slots;
+	struct kvm_space *space;
 	bool any = false;
 	unsigned int i;
 
 	guard(srcu)(&kvm->srcu);
-	slots = srcu_dereference(kvm->slots, &kvm->srcu);
-	for (i = 0; i < slots->count; i++)
-		any |= slot_hva_range(kvm, slots->slot[i], start, end, fn, arg);
+	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
+		slots = srcu_dereference(space->slots, &kvm->srcu);
+		for (i = 0; i < slots->count; i++)
+			any |= slot_hva_range(kvm, slots->slot[i], start, end, fn, arg);
+	}
 	if (kvm->retiring)
 		any |= slot_hva_range(kvm, kvm->retiring, start, end, fn, arg);
 	return any;
@@ -545,7 +548,7 @@ static bool zap_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 		kvm_shadow_zap(kvm, slot, start, end);
 		return false;
 	}
-	return zap_range(kvm, start, end, freed);
+	return zap_range(slot->space, start, end, freed);
 }
 
 /* Returns whether anything was mapped; begin: until invalidate_range_end(). */
@@ -597,7 +600,7 @@ static bool age_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
 	accessed = kvm_ops->tdp->accessed;
 
 	while (gfn < end) {
-		e = find_leaf(kvm, gfn, &level);
+		e = find_leaf(slot->space, gfn, &level);
 		if (!e) {
 			gfn++;
 			continue;
@@ -648,10 +651,12 @@ static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 
 static void zap_all(struct kvm *kvm)
 {
-	if (kvm_ops->tdp)
-		zap_and_flush(kvm, 0, kvm_mmu_max_gfn(), level_pages(4));
-	else
-		kvm_shadow_reset(kvm);
+	struct kvm_space *space;
+
+	if (!kvm_ops->tdp)
+		return kvm_shadow_reset(kvm);
+	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++)
+		zap_and_flush(space, 0, kvm_mmu_max_gfn(), level_pages(4));
 }
 
 /* The process is gone; its memory goes next. No vCPU can run any more. */
@@ -671,44 +676,63 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 /* ---- the life of the tables ---------------------------------------------- */
 
-int kvm_mmu_init_vm(struct kvm *kvm)
+static void free_roots(struct kvm *kvm)
 {
-	void *root = NULL;
-	int r;
+	struct kvm_space *space;
 
-	kvm->tdp_root = KVM_INVALID_PAGE;
-	if (kvm_ops->tdp) {
-		root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
+		if (space->tdp_root == KVM_INVALID_PAGE)
+			continue;
+		free_page((unsigned long)__va(space->tdp_root));
+		space->tdp_root = KVM_INVALID_PAGE;
+		kvm->tdp_pages--;
+	}
+}
+
+static int alloc_roots(struct kvm *kvm)
+{
+	struct kvm_space *space;
+
+	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
+		void *root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
 		if (!root)
 			return -ENOMEM;
-		kvm->tdp_root = __pa(root);
-		kvm->tdp_pages = 1;
-	} else {
-		r = kvm_shadow_init_vm(kvm);
-		if (r)
-			return r;
+		space->tdp_root = __pa(root);
+		kvm->tdp_pages++;
 	}
+	return 0;
+}
+
+int kvm_mmu_init_vm(struct kvm *kvm)
+{
+	int i, r;
+
+	for (i = 0; i < KVM_SPACES; i++)
+		kvm->space[i].tdp_root = KVM_INVALID_PAGE;
+	r = kvm_ops->tdp ? alloc_roots(kvm) : kvm_shadow_init_vm(kvm);
+	if (r)
+		goto free;
 	kvm->notifier.ops = &notifier_ops;
 	r = mmu_notifier_register(&kvm->notifier, kvm->mm);
-	if (r && root)
-		free_page((unsigned long)root);
-	else if (r)
+	if (!r)
+		return 0;
+	if (!kvm_ops->tdp)
 		kvm_shadow_destroy_vm(kvm);
+free:
+	free_roots(kvm);
 	return r;
 }
 
 /* No vCPU is left. */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
-	void *root = __va(kvm->tdp_root);
-
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 	if (!kvm_ops->tdp) {
 		kvm_shadow_destroy_vm(kvm);
 		return;
 	}
 	zap_all(kvm);
-	kvm->tdp_root = KVM_INVALID_PAGE;
-	WARN_ON_ONCE(--kvm->tdp_pages);
-	free_page((unsigned long)root);
+	free_roots(kvm);
+	WARN_ON_ONCE(kvm->tdp_pages);
 }

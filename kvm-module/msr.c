@@ -54,7 +54,6 @@ static const struct plain_msr {
 	{ MSR_IA32_LASTBRANCHTOIP,	ANY,	0,	0 },
 	{ MSR_IA32_LASTINTFROMIP,	ANY,	0,	0 },
 	{ MSR_IA32_LASTINTTOIP,		ANY,	0,	0 },
-	{ MSR_IA32_SMBASE,		ANY,	0,	0x30000 },
 	{ MSR_AMD64_SYSCFG,		AMD,	0,	0 },
 	{ MSR_K7_HWCR,			AMD,	HWCR_KEPT, 0 },
 	{ MSR_K8_INT_PENDING_MSG,	AMD,	0,	0 },
@@ -103,7 +102,7 @@ static const u32 saved[] = {
 	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
 	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
-	MSR_KVM_POLL_CONTROL,
+	MSR_KVM_POLL_CONTROL, MSR_SMI_COUNT,
 };
 
 static bool has_tsc_aux(void)
@@ -168,9 +167,10 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 			list[n++] = saved[i];
 		for (i = 0; i < ARRAY_SIZE(plain); i++)
 			if (vendor_matches(plain[i].vendor) &&
-			    plain[i].index != MSR_IA32_SMBASE &&
 			    plain[i].index != MSR_AMD64_TSC_RATIO)
 				list[n++] = plain[i].index;
+		if (kvm_has_smm())
+			list[n++] = MSR_IA32_SMBASE;
 		if (has_tsc_aux())
 			list[n++] = MSR_TSC_AUX;
 		if (has_spec_ctrl())
@@ -277,6 +277,8 @@ static const struct {
 	{ MSR_IA32_XSS,		offsetof(struct kvm_vcpu, xss) },
 	{ MSR_TSC_AUX,		offsetof(struct kvm_vcpu, tsc_aux) },
 	{ MSR_IA32_SPEC_CTRL,	offsetof(struct kvm_vcpu, spec_ctrl) },
+	{ MSR_IA32_SMBASE,	offsetof(struct kvm_vcpu, smbase) },
+	{ MSR_SMI_COUNT,	offsetof(struct kvm_vcpu, smi_count) },
 };
 
 static u64 *find_field(struct kvm_vcpu *vcpu, u32 index)
@@ -394,6 +396,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 		refused = !(vcpu->mcg_cap & MCG_CTL_P) && !host;
 		break;
 	case MSR_IA32_XSS:
+	case MSR_IA32_SMBASE:
 		refused = !host;
 		break;
 	case MSR_TSC_AUX:
@@ -554,6 +557,12 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return 0;
 	case MSR_IA32_XSS:
 		return value || !host;
+	case MSR_IA32_SMBASE:
+		vcpu->smbase = host ? lower_32_bits(value) : vcpu->smbase;
+		return !host;
+	case MSR_SMI_COUNT:
+		vcpu->smi_count = host ? value : vcpu->smi_count;
+		return !host;
 	case MSR_TSC_AUX:
 		if (!has_tsc_aux() || value >> 32)
 			return 1;
@@ -621,5 +630,6 @@ void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	memset(&vcpu->mtrr, 0, sizeof(vcpu->mtrr));
 	vcpu->spec_ctrl = 0;
-	vcpu->xss = 0;
+	vcpu->xss = vcpu->smi_count = 0;
+	vcpu->smbase = 0x30000;
 }

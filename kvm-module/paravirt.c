@@ -104,20 +104,20 @@ void kvm_clock_resume(void)
  * Write a structure whose version, at this offset, is odd meanwhile and another
  * one afterwards: the guest then reads it again.
  */
-static void write_versioned(struct kvm *kvm, gpa_t gpa, unsigned int version_at, void *data,
-			    unsigned int len)
+static void write_versioned(struct kvm_space *space, gpa_t gpa, unsigned int version_at,
+			    void *data, unsigned int len)
 {
 	u32 *version = data + version_at;
 
-	if (kvm_read_guest(kvm, gpa + version_at, version, sizeof(*version)))
+	if (kvm_read_guest(space, gpa + version_at, version, sizeof(*version)))
 		return;
 	*version |= 1;
-	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
+	kvm_write_guest(space, gpa + version_at, version, sizeof(*version));
 	smp_wmb();	/* an odd version before what it covers ... */
-	kvm_write_guest(kvm, gpa, data, len);
+	kvm_write_guest(space, gpa, data, len);
 	smp_wmb();	/* ... and that before the even one */
 	++*version;
-	kvm_write_guest(kvm, gpa + version_at, version, sizeof(*version));
+	kvm_write_guest(space, gpa + version_at, version, sizeof(*version));
 }
 
 static void write_system_time(struct kvm_vcpu *vcpu)
@@ -144,7 +144,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	if (vcpu->pv.stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	write_versioned(kvm, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
+	write_versioned(vcpu->space, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
 			sizeof(info));
 }
 
@@ -154,7 +154,7 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	struct timespec64 boot = ns_to_timespec64(ktime_get_real_ns() - kvm_clock_ns(kvm));
 	struct pvclock_wall_clock wall = { .sec = boot.tv_sec, .nsec = boot.tv_nsec };
 
-	write_versioned(kvm, gpa, 0, &wall, sizeof(wall));
+	write_versioned(&kvm->space[0], gpa, 0, &wall, sizeof(wall));
 }
 
 /* ---- stolen time --------------------------------------------------------- */
@@ -173,11 +173,11 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	u8 old, running = 0;
 
 	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) ||
-	    kvm_read_guest(vcpu->kvm, gpa, &st, sizeof(st)))
+	    kvm_read_guest(vcpu->space, gpa, &st, sizeof(st)))
 		return;
 	/* Another vCPU leaves word here that this one's TLB must be flushed. */
 	old = st.preempted;
-	while (old && kvm_cmpxchg_guest(vcpu->kvm, preempted, &old, &running, 1) == 1)
+	while (old && kvm_cmpxchg_guest(vcpu->space, preempted, &old, &running, 1) == 1)
 		;
 	vcpu->pv.preempted = false;
 	if (old & KVM_VCPU_FLUSH_TLB)
@@ -186,7 +186,7 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 		return;
 	st.steal += delay - vcpu->pv.run_delay;
 	vcpu->pv.run_delay = delay;
-	write_versioned(vcpu->kvm, gpa, offsetof(struct kvm_steal_time, version), &st,
+	write_versioned(vcpu->space, gpa, offsetof(struct kvm_steal_time, version), &st,
 			offsetof(struct kvm_steal_time, flags));
 }
 
@@ -204,7 +204,7 @@ void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 	vcpu->pv.preempted = true;
 	guard(srcu)(&vcpu->kvm->srcu);
 	pagefault_disable();
-	kvm_write_guest(vcpu->kvm, steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
+	kvm_write_guest(vcpu->space, steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
 			&preempted, sizeof(preempted));
 	pagefault_enable();
 }
@@ -244,7 +244,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu)
 	u8 set = KVM_PV_EOI_MASK;
 
 	if (vcpu->pv.eoi & KVM_PV_EOI_ENABLED)
-		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->kvm, eoi_gpa(vcpu), &set, 1);
+		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &set, 1);
 }
 
 /* Take the offer back. True: the guest has made use of it. */
@@ -255,11 +255,11 @@ bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 	if (!vcpu->pv.eoi_offered)
 		return false;
 	vcpu->pv.eoi_offered = false;
-	if (kvm_read_guest(vcpu->kvm, eoi_gpa(vcpu), &bit, 1))
+	if (kvm_read_guest(vcpu->space, eoi_gpa(vcpu), &bit, 1))
 		return false;
 	if (!(bit & KVM_PV_EOI_MASK))
 		return true;
-	kvm_write_guest(vcpu->kvm, eoi_gpa(vcpu), &clear, 1);
+	kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &clear, 1);
 	return false;
 }
 

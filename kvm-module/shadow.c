@@ -321,7 +321,7 @@ static u64 guest_entry(struct kvm *kvm, const struct shadow_page *sp, unsigned i
 static bool read_table(struct kvm *kvm, const struct shadow_page *sp,
 		       unsigned int first, unsigned int end)
 {
-	struct kvm_memslot *slot = kvm_find_slot(kvm, sp->key.gfn);
+	struct kvm_memslot *slot = kvm_find_slot(&kvm->space[0], sp->key.gfn);
 	unsigned int size = sp->key.mode & MODE_PAE ? 8 : 4;
 	unsigned int at = guest_index(sp, first) * size;
 	unsigned int len = (guest_index(sp, end - 1) + 1) * size - at;
@@ -370,7 +370,7 @@ static void compare_all(struct kvm *kvm)
 	if (list_empty(&quiet))
 		return;
 	list_for_each_entry(sp, &quiet, compare) {
-		slot = kvm_find_slot(kvm, sp->key.gfn);
+		slot = kvm_find_slot(&kvm->space[0], sp->key.gfn);
 		if (slot)
 			protect_frame(kvm, slot, sp->key.gfn);
 	}
@@ -453,7 +453,7 @@ static void read_pdptes(struct kvm_vcpu *vcpu, u64 pdpte[4])
 	gpa_t gpa = kvm_ops->get_cr3(vcpu) & GENMASK_ULL(31, 5);
 	int i;
 
-	if (kvm_read_guest(vcpu->kvm, gpa, pdpte, 4 * sizeof(u64)))
+	if (kvm_read_guest(&vcpu->kvm->space[0], gpa, pdpte, 4 * sizeof(u64)))
 		memset(pdpte, 0, 4 * sizeof(u64));
 	for (i = 0; i < 4; i++)
 		if (!(pdpte[i] & _PAGE_PRESENT))

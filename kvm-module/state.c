@@ -19,7 +19,7 @@
 
 /* ---- registers and events ------------------------------------------------ */
 
-static u64 get_rflags(struct kvm_vcpu *vcpu)
+u64 kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
 	u64 rflags = kvm_ops->get_rflags(vcpu);
 
@@ -28,7 +28,7 @@ static u64 get_rflags(struct kvm_vcpu *vcpu)
 	return rflags;
 }
 
-static void set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
+void kvm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
 	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		rflags |= X86_EFLAGS_TF;
@@ -50,7 +50,7 @@ static int get_regs(struct kvm_vcpu *vcpu, void *arg)
 	for (i = 0; i < 16; i++)
 		out[i] = kvm_reg_read(vcpu, order[i]);
 	regs->rip = kvm_reg_read(vcpu, REG_RIP);
-	regs->rflags = get_rflags(vcpu);
+	regs->rflags = kvm_get_rflags(vcpu);
 	return 0;
 }
 
@@ -65,13 +65,13 @@ static int set_regs(struct kvm_vcpu *vcpu, void *arg)
 		kvm_reg_write(vcpu, order[i], in[i]);
 	}
 	kvm_reg_write(vcpu, REG_RIP, regs->rip);
-	set_rflags(vcpu, regs->rflags);
+	kvm_set_rflags(vcpu, regs->rflags);
 	/* What was to be delivered belonged to the old state. */
 	vcpu->events.exception.pending = false;
 	return 0;
 }
 
-static struct kvm_segment *sregs_segment(struct kvm_sregs *s, int seg)
+struct kvm_segment *kvm_sregs_segment(struct kvm_sregs *s, int seg)
 {
 	struct kvm_segment *segments[NR_SEGS] = {
 		&s->es, &s->cs, &s->ss, &s->ds, &s->fs, &s->gs, &s->ldt, &s->tr,
@@ -80,13 +80,13 @@ static struct kvm_segment *sregs_segment(struct kvm_sregs *s, int seg)
 	return segments[seg];
 }
 
-static int get_sregs(struct kvm_vcpu *vcpu, void *arg)
+int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
 	int i;
 
 	for (i = 0; i < NR_SEGS; i++)
-		kvm_ops->get_segment(vcpu, i, sregs_segment(s, i));
+		kvm_ops->get_segment(vcpu, i, kvm_sregs_segment(s, i));
 	kvm_ops->get_table(vcpu, SEG_GDTR, &s->gdt);
 	kvm_ops->get_table(vcpu, SEG_IDTR, &s->idt);
 	s->cr0 = vcpu->cr0;
@@ -131,7 +131,7 @@ static bool moves_access(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 	int i;
 
 	for (i = SEG_ES; i <= SEG_GS; i++) {
-		const struct kvm_segment *new = sregs_segment(s, i);
+		const struct kvm_segment *new = kvm_sregs_segment(s, i);
 
 		kvm_ops->get_segment(vcpu, i, &old);
 		if (new->base != old.base || new->limit != old.limit ||
@@ -142,7 +142,7 @@ static bool moves_access(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 	       s->cr3 != kvm_ops->get_cr3(vcpu);
 }
 
-static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
+int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
 	int i;
@@ -161,7 +161,7 @@ static int set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, s->cr3);
 	for (i = 0; i < NR_SEGS; i++)
-		kvm_ops->set_segment(vcpu, i, sregs_segment(s, i));
+		kvm_ops->set_segment(vcpu, i, kvm_sregs_segment(s, i));
 	vcpu->events.irq.pending = vcpu->events.irq.injected = false;
 	for (i = 0; i < 256; i++)
 		if (s->interrupt_bitmap[i / 64] & BIT_ULL(i % 64)) {
@@ -179,6 +179,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	struct kvm_vcpu_events *out = arg;
 	bool payload = vcpu->kvm->exception_payload;
 
+	kvm_collect_messages(vcpu);
 	if (!payload && ev->exception.pending)
 		kvm_deliver_payload(vcpu);
 	out->exception.injected = ev->exception.injected ||
@@ -196,7 +197,12 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	out->nmi.injected = ev->nmi.injected;
 	out->nmi.pending = ev->nmi.pending;
 	out->nmi.masked = kvm_ops->get_nmi_mask(vcpu);
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	out->smi.smm = ev->smi.active;
+	out->smi.pending = ev->smi.pending;
+	out->smi.smm_inside_nmi = ev->smi.inside_nmi;
+	out->smi.latched_init = ev->smi.latched_init;
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+		     KVM_VCPUEVENT_VALID_SMM;
 	if (payload)
 		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (vcpu->kvm->triple_fault_event) {
@@ -223,8 +229,8 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (in->flags & ~known)
 		return -EINVAL;
-	/* There is no system management mode here to be in. */
-	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending))
+	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending) &&
+	    !kvm_has_smm())
 		return -EINVAL;
 	if (payload && in->exception.injected && in->exception.pending)
 		return -EINVAL;
@@ -249,6 +255,13 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	if (in->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		ev->nmi.pending = min_t(u8, in->nmi.pending, 2);
 	kvm_ops->set_nmi_mask(vcpu, in->nmi.masked);
+	if (in->flags & KVM_VCPUEVENT_VALID_SMM) {
+		if (in->smi.smm != ev->smi.active)
+			kvm_set_smm(vcpu, in->smi.smm);
+		ev->smi.pending = in->smi.pending;
+		ev->smi.inside_nmi = in->smi.smm_inside_nmi;
+		ev->smi.latched_init = in->smi.latched_init && in->smi.smm;
+	}
 	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (in->triple_fault.pending)
 			kvm_request(vcpu, REQ_TRIPLE_FAULT);
@@ -297,6 +310,13 @@ static int get_debugregs(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
+void kvm_set_dr6_dr7(struct kvm_vcpu *vcpu, u64 dr6, u64 dr7)
+{
+	vcpu->dr6 = (dr6 & DR6_WRITABLE) | DR6_FIXED;
+	vcpu->dr7 = (dr7 & DR7_WRITABLE) | DR7_FIXED;
+	kvm_ops->update_debug(vcpu);
+}
+
 static int set_debugregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_debugregs *d = arg;
@@ -304,9 +324,7 @@ static int set_debugregs(struct kvm_vcpu *vcpu, void *arg)
 	if (d->flags || d->dr6 >> 32 || d->dr7 >> 32)
 		return -EINVAL;
 	memcpy(vcpu->dr, d->db, sizeof(vcpu->dr));
-	vcpu->dr6 = (d->dr6 & DR6_WRITABLE) | DR6_FIXED;
-	vcpu->dr7 = (d->dr7 & DR7_WRITABLE) | DR7_FIXED;
-	kvm_ops->update_debug(vcpu);
+	kvm_set_dr6_dr7(vcpu, d->dr6, d->dr7);
 	return 0;
 }
 
@@ -327,7 +345,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 		kvm_queue_exception(vcpu, d->control & KVM_GUESTDBG_INJECT_DB ?
 				    X86_TRAP_DB : X86_TRAP_BP);
 	}
-	rflags = get_rflags(vcpu);
+	rflags = kvm_get_rflags(vcpu);
 	vcpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(vcpu->debug_dr, d->arch.debugreg, sizeof(vcpu->debug_dr));
@@ -335,7 +353,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	} else {
 		vcpu->debug_dr7 = DR7_FIXED;
 	}
-	set_rflags(vcpu, rflags);
+	kvm_set_rflags(vcpu, rflags);
 	kvm_ops->update_debug(vcpu);
 	/* What KVM_GUESTDBG_BLOCKIRQ has held back. */
 	kvm_request(vcpu, REQ_EVENT);
@@ -364,7 +382,7 @@ int kvm_get_synced_regs(struct kvm_vcpu *vcpu)
 	}
 	if (!r && dirty & KVM_SYNC_X86_SREGS) {
 		copy.sregs = s->sregs;
-		r = set_sregs(vcpu, &copy.sregs);
+		r = kvm_set_sregs(vcpu, &copy.sregs);
 	}
 	if (!r && dirty & KVM_SYNC_X86_EVENTS) {
 		copy.events = s->events;
@@ -384,7 +402,7 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 		get_regs(vcpu, &s->regs);
 	if (valid & KVM_SYNC_X86_SREGS) {
 		memset(&s->sregs, 0, sizeof(s->sregs));
-		get_sregs(vcpu, &s->sregs);
+		kvm_get_sregs(vcpu, &s->sregs);
 	}
 	if (valid & KVM_SYNC_X86_EVENTS) {
 		memset(&s->events, 0, sizeof(s->events));
@@ -656,6 +674,14 @@ static int queue_nmi(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+static int queue_smi(struct kvm_vcpu *vcpu)
+{
+	if (!kvm_has_smm())
+		return -ENOTTY;
+	vcpu->events.smi.pending = true;
+	return 0;
+}
+
 static int queue_interrupt(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_interrupt *irq = arg;
@@ -710,8 +736,8 @@ static int enable_cap(struct kvm_vcpu *vcpu, void *arg)
 static const struct kvm_struct_ioctl state_ioctls[] = {
 	{ KVM_GET_REGS, .vcpu = get_regs },
 	{ KVM_SET_REGS, .vcpu = set_regs },
-	{ KVM_GET_SREGS, .vcpu = get_sregs },
-	{ KVM_SET_SREGS, .vcpu = set_sregs },
+	{ KVM_GET_SREGS, .vcpu = kvm_get_sregs },
+	{ KVM_SET_SREGS, .vcpu = kvm_set_sregs },
 	{ KVM_GET_MP_STATE, .vcpu = get_mp_state },
 	{ KVM_SET_MP_STATE, .vcpu = set_mp_state },
 	{ KVM_GET_VCPU_EVENTS, .vcpu = get_events },
@@ -771,6 +797,8 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 		return kvm_tsc_attr(vcpu, ioctl, &attr);
 	case KVM_NMI:
 		return queue_nmi(vcpu);
+	case KVM_SMI:
+		return queue_smi(vcpu);
 	case KVM_SET_SIGNAL_MASK:
 		return set_signal_mask(vcpu, argp);
 	case KVM_GET_MSRS:

@@ -261,8 +261,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	svm_intercepts_changed(vcpu);
 	control->int_ctl = V_INTR_MASKING_MASK;
 	if (npt) {
-		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
-		control->nested_cr3 = vcpu->kvm->tdp_root;
+		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;	/* nested_cr3: svm_space_changed() */
 	} else {
 		for (i = 0; i < ARRAY_SIZE(shadow_intercepts); i++)
 			set_intercept(svm, shadow_intercepts[i], true);
@@ -529,6 +528,11 @@ static void svm_set_modes(struct kvm_vcpu *vcpu)
 	save->efer |= EFER_NX;
 	if (!kvm_is_long_mode(vcpu))
 		save->efer &= ~(u64)EFER_LME;
+}
+
+static void svm_space_changed(struct kvm_vcpu *vcpu)
+{
+	to_svm(vcpu)->vmcb->control.nested_cr3 = vcpu->space->tdp_root;
 }
 
 static void svm_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -870,7 +874,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_VINTR]		= handle_irq_window,
 	[SVM_EXIT_RDPMC]		= kvm_handle_gp,	/* there are no counters */
 	[SVM_EXIT_CPUID]		= kvm_handle_cpuid,
-	[SVM_EXIT_RSM]			= kvm_handle_ud,
+	[SVM_EXIT_RSM]			= kvm_handle_undefined,
 	[SVM_EXIT_IRET]			= handle_iret,
 	[SVM_EXIT_INVD]			= kvm_handle_wbinvd,
 	[SVM_EXIT_PAUSE]		= kvm_handle_pause,
@@ -972,6 +976,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.get_cr3 = svm_get_cr3,
 	.set_cr3 = svm_set_cr3,
 	.set_modes = svm_set_modes,
+	.space_changed = svm_space_changed,
 	.update_debug = svm_update_debug,
 	.intercepts_changed = svm_intercepts_changed,
 	.set_tsc_offset = svm_set_tsc_offset,

@@ -373,7 +373,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	irq = (!held && irq_pending(vcpu)) || wants_irq_window(vcpu);
 	if (irq)
 		kvm_ops->request_irq_window(vcpu);
-	ev->look = irq || ev->nmi.pending;
+	ev->look = irq || ev->nmi.pending || kvm_smi_pending(vcpu);
 	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
 	if (vcpu->tpr_watched != blocked) {
 		vcpu->tpr_watched = blocked;
@@ -462,7 +462,7 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 	}
 	/* Something is there to wake it up. */
 	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
-	    (vcpu->events.irq.pending && irq_allowed(vcpu)))
+	    kvm_smi_pending(vcpu) || (vcpu->events.irq.pending && irq_allowed(vcpu)))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -566,13 +566,16 @@ static u64 linear_rip(struct kvm_vcpu *vcpu)
 }
 
 /*
- * A guest that came from the other vendor's processor makes its hypercalls by
- * that one's instruction: give it ours.
+ * RSM is one to the processor, which is not in system management mode. A guest
+ * that came from the other vendor's processor makes its hypercalls by that one's
+ * instruction: give it ours.
  */
 int kvm_handle_undefined(struct kvm_vcpu *vcpu)
 {
 	u64 linear = linear_rip(vcpu);
 
+	if (vcpu->events.smi.active && kvm_code_is(vcpu, linear, 0xaa0f, 2))
+		return kvm_leave_smm(vcpu);
 	if (!(vcpu->kvm->disabled_quirks & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) &&
 	    kvm_code_is(vcpu, linear, kvm_ops->foreign_hypercall, 3) &&
 	    !kvm_patch_code(vcpu, linear, kvm_ops->hypercall, 3))
@@ -776,14 +779,25 @@ static void start_by_sipi(struct kvm_vcpu *vcpu)
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
+void kvm_collect_messages(struct kvm_vcpu *vcpu)
+{
+	struct kvm_events *ev = &vcpu->events;
+
+	if (kvm_take_request(vcpu, REQ_NMI) && ev->nmi.pending < 2)
+		ev->nmi.pending++;
+	if (kvm_take_request(vcpu, REQ_SMI))
+		ev->smi.pending = true;
+	if (ev->smi.active && kvm_take_request(vcpu, REQ_INIT))
+		ev->smi.latched_init = true;
+}
+
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
 	if (kvm_take_request(vcpu, REQ_VM_DEAD))
 		return -EIO;
 	if (kvm_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return kvm_handle_triple_fault(vcpu);
-	if (kvm_take_request(vcpu, REQ_NMI) && vcpu->events.nmi.pending < 2)
-		vcpu->events.nmi.pending++;
+	kvm_collect_messages(vcpu);
 	if (kvm_take_request(vcpu, REQ_INIT)) {
 		kvm_vcpu_reset(vcpu, true);
 		vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
@@ -821,8 +835,8 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 		return true;
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
-	return requests & (BIT(REQ_NMI) | BIT(REQ_TRIPLE_FAULT)) ||
-	       READ_ONCE(vcpu->pv.unhalted) ||
+	return requests & (BIT(REQ_NMI) | BIT(REQ_SMI) | BIT(REQ_TRIPLE_FAULT)) ||
+	       READ_ONCE(vcpu->pv.unhalted) || kvm_smi_pending(vcpu) ||
 	       ev->exception.pending || ev->nmi.pending ||
 	       (irq_pending(vcpu) && irq_allowed(vcpu));
 }
@@ -871,6 +885,9 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	if (!must_wake(vcpu))
 		return 1;	/* the signal is run_loop()'s */
 	WRITE_ONCE(vcpu->pv.unhalted, false);
+	kvm_collect_messages(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu))
+		kvm_enter_smm(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	return handle_requests(vcpu);
@@ -974,6 +991,16 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
 }
 
+/* An SMI goes in before all others, but behind what is being delivered. */
+static void take_smi(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	if (!ev->exception.pending && !ev->exception.injected && !ev->nmi.injected &&
+	    !ev->irq.injected)
+		kvm_enter_smm(vcpu);
+}
+
 static int run_once(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
@@ -984,6 +1011,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
+	if (unlikely(kvm_smi_pending(vcpu)))
+		take_smi(vcpu);
 	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
 		return run_emulated(vcpu);
 	if (unlikely(vcpu->pv.eoi_offered))
@@ -1012,6 +1041,9 @@ static int run_once(struct kvm_vcpu *vcpu)
 	}
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
+	/* What goes in now is delivered, and the next instruction waits. */
+	if (unlikely(kvm_smi_pending(vcpu)))
+		smp_send_reschedule(smp_processor_id());
 
 	enter_guest(vcpu);
 
@@ -1130,7 +1162,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 	run->ready_for_interrupt_injection = ready_for_irq(vcpu);
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
-	run->flags = 0;
+	run->flags = vcpu->events.smi.active ? KVM_RUN_X86_SMM : 0;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		kvm_put_synced_regs(vcpu);
 
@@ -1254,6 +1286,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	vcpu->dr7 = vcpu->debug_dr7 = DR7_FIXED;
 	kvm_ops->update_debug(vcpu);
 	kvm_ops->set_tsc_offset(vcpu);
+	kvm_set_smm(vcpu, false);
 	kvm_mmu_guest_flush(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_vcpu_reset);
@@ -1282,6 +1315,7 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
 	vcpu->kvm = kvm;
+	vcpu->space = &kvm->space[0];
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->pending_eoi = -1;

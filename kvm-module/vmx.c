@@ -507,7 +507,7 @@ static void vpid_put(u16 vpid)
 
 static u64 vmx_eptp(struct kvm_vcpu *vcpu)
 {
-	return vcpu->kvm->tdp_root | caps.eptp_bits;
+	return vcpu->space->tdp_root | caps.eptp_bits;
 }
 
 static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
@@ -760,11 +760,17 @@ static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
 	guard(srcu)(&vcpu->kvm->srcu);
-	if (kvm_read_guest(vcpu->kvm, vmx_get_cr3(vcpu) & 0xffffffe0,
+	if (kvm_read_guest(vcpu->space, vmx_get_cr3(vcpu) & 0xffffffe0,
 			   pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
 	for (i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+}
+
+static void vmx_space_changed(struct kvm_vcpu *vcpu)
+{
+	vmcs_write(EPT_POINTER, vmx_eptp(vcpu));
+	vmx_update_pdptrs(vcpu);
 }
 
 /*
@@ -1709,6 +1715,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.get_cr3 = vmx_get_cr3,
 	.set_cr3 = vmx_load_paging,
 	.set_modes = vmx_set_modes,
+	.space_changed = vmx_space_changed,
 	.update_debug = vmx_update_debug,
 	.intercepts_changed = vmx_intercepts_changed,
 	.set_tsc_offset = vmx_set_tsc_offset,

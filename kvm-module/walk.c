@@ -120,7 +120,7 @@ static int set_bits(struct kvm_vcpu *vcpu, gpa_t gpa, u64 *entry, u64 bits, int 
 	int r = 0;
 
 	if (new != old)
-		r = kvm_cmpxchg_guest(vcpu->kvm, gpa, &old, &new, size);
+		r = kvm_cmpxchg_guest(vcpu->space, gpa, &old, &new, size);
 	if (!r)
 		*entry = new;
 	return r;
@@ -135,7 +135,6 @@ static u32 granted_by(const struct format *f, u64 e)
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
 	u64 table, offset_mask, e, touched;
-	struct kvm *kvm = vcpu->kvm;
 	struct format f;
 	gpa_t where[6];
 	bool key_denies;
@@ -162,7 +161,7 @@ again:
 
 		where[level] = table + ((gva >> shift) & (BIT_ULL(f.index_bits) - 1)) *
 				       f.entry_size;
-		r = kvm_read_guest_entry(kvm, where[level], &e, f.entry_size);
+		r = kvm_read_guest_entry(vcpu->space, where[level], &e, f.entry_size);
 		if (r == -ENXIO)	/* nobody drives the bus */
 			e = f.entry_size == 8 ? ~0ULL : U32_MAX;
 		else if (r)
@@ -257,7 +256,7 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 	for (;; shift -= 9) {
 		gpa_t at = (e & GENMASK_ULL(51, 12)) + ((gva >> shift & 511) << 3);
 
-		if (kvm_read_guest_entry(vcpu->kvm, at, &e, 8) || e & reserved ||
+		if (kvm_read_guest_entry(vcpu->space, at, &e, 8) || e & reserved ||
 		    ~e & (PT_P | PT_A))
 			return false;
 		all &= e;

@@ -12,5 +12,5 @@ iso: debs mini-guest
 		live-config/build build/debs build/images/mini-guest.iso
 	@ls -sh --color=never build/iso/kvm-live.iso
 
-run: iso
+run: iso emulator
 	@live-config/run

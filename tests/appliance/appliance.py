@@ -2,8 +2,13 @@
 """The live ISO in an emulated machine, worked by keystrokes on its serial line: what
 the tests of the appliance have in common."""
 
+import functools
+import hashlib
+import http.server
 import os
 import re
+import subprocess
+import threading
 import time
 
 from vm import TOP, Failure, Vm
@@ -17,6 +22,11 @@ SLOW = 600		# for whatever starts libvirt or QEMU, and for the guest
 CD = ["-drive", "if=ide,index=2,media=cdrom,format=raw,file=" + ISO]
 STICK = ["-device", "qemu-xhci", "-device", "usb-storage,drive=stick",
          "-drive", "if=none,id=stick,format=raw,readonly=on,file=" + ISO]
+
+
+def sh(command, directory):
+    return subprocess.run(command, shell=True, check=True, text=True, stdout=subprocess.PIPE,
+                          cwd=directory).stdout
 
 
 class Host(Vm):
@@ -112,6 +122,29 @@ def create_disk(host, name, size, fmt):
     host.main()
 
 
+class Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def download_iso(host, path):
+    """Into the library, from a server on this machine, with its checksum."""
+    directory, name = os.path.split(path)
+    with open(path, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                          functools.partial(Files, directory=directory))
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    host.main()
+    host.key("l", "D  Download")
+    host.key("d", "Address of the ISO")
+    host.key("http://10.0.2.2:%d/%s\r" % (web.server_port, name), "SHA-256")
+    host.key(checksum + "\r", "The image %s is in the library" % re.escape(name), SLOW)
+    host.key("\r", r"\d  " + re.escape(name))
+    host.main()
+    web.shutdown()
+
+
 def install_guest(host, name, disk, token):
     """The installation's steps, in their order, and its last one with all of them."""
     host.key("i", "Choose an ISO", SLOW)
@@ -129,24 +162,35 @@ def install_guest(host, name, disk, token):
     host.send("s")
     # What follows is the guest's console: a stream, not a screen.
     host.expect("Console of guest " + name, SLOW)
-    host.expect("Token: ", SLOW)
+    hear(host, "Token: ")
     host.send(token + "\r")
-    host.expect("Installing, token=" + token, SLOW)
-    host.expect("Installed", SLOW)
+    hear(host, "Installing, token=" + token, "Installed")
 
 
 def read_token(host, token):
-    """On the guest's console. When nothing comes: what its QEMU says of it."""
+    hear(host, "mini-guest: token=" + token, "login: ")
+
+
+def hear(host, *texts):
+    """On the guest's console. When nothing comes: what is known of the host's processors
+    and of the guest's."""
+    def note(command, answer):
+        print("# %s\n# %s" % (command, answer.replace("\n", "\n# ")), flush=True)
+
     try:
-        host.expect("mini-guest: token=" + token, SLOW)
-        host.expect("login: ", SLOW)
+        for text in texts:
+            host.expect(text, SLOW)
     except Failure as failure:
+        for command in ("info registers -a", "info lapic 0", "info lapic 1", "info pic"):
+            note("the host: " + command, host.monitor(command))
         host.send("\x1d")
         host.shell()
         for command in ("info status", "info registers", "info lapic", "info pic"):
-            print("# %s\n# %s" % (command, host.run(
+            note("the guest: " + command, host.run(
                 "virsh -c qemu:///system qemu-monitor-command $(virsh -c qemu:///system list --name) "
-                "--hmp '%s'" % command).replace("\n", "\n# ")), flush=True)
+                "--hmp '%s'" % command))
+        count = "cat /sys/kernel/debug/kvm/exits"
+        note("exits, a little later, log", host.run("%s; sleep 3; %s; dmesg | tail" % (count, count)))
         raise failure
 
 

@@ -9,37 +9,20 @@ encrypted volume with XFS, which is locked after a power cut until it gets its p
 """
 
 import hashlib
-import http.server
 import os
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from appliance import CD, ISO, KEPT, MAIN, SLOW, Host, create_disk, install_guest, read_token, run_guest
+from appliance import (CD, ISO, KEPT, MAIN, SLOW, Host, create_disk, download_iso,
+                       install_guest, read_token, run_guest)
 from vm import Failure, Tap
 
 LOST = "changes and guests will be lost"
 CHINESE = "您要做什么"
 DISC = bytes(range(256)) * 4000     # what is downloaded
 tap = Tap()
-
-
-class Web(http.server.BaseHTTPRequestHandler):
-    """Has DISC at every address."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(DISC)))
-        self.end_headers()
-
-    def do_GET(self):
-        self.do_HEAD()
-        self.wfile.write(DISC)
 
 
 class Machine(Host):
@@ -116,15 +99,11 @@ def plain():
                 raise Failure("the disks are still in memory: " + left)
 
         def download():
-            web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
-            threading.Thread(target=web.serve_forever, daemon=True).start()
-            host.key("l", "D  Download")
-            host.key("d", "Address of the ISO")
-            host.key("http://10.0.2.2:%d/some.iso\r" % web.server_port, "SHA-256")
-            host.key(hashlib.sha256(DISC).hexdigest() + "\r", "The image some.iso is in the library", SLOW)
-            host.key("\r", r"\d  some\.iso")
-            host.main()
-            web.shutdown()
+            with tempfile.TemporaryDirectory() as directory:
+                path = os.path.join(directory, "some.iso")
+                with open(path, "wb") as file:
+                    file.write(DISC)
+                download_iso(host, path)
 
         def install():
             install_guest(host, "guest", "disk.qcow2", "tok-kept")

@@ -34,11 +34,10 @@ class Cut(Exception):
 
 
 class Machine(Host):
-    """With a data volume; cut_at is when its power goes. One processor: QEMU's emulation
-    of several runs stale code now and then (docs/testing.md)."""
+    """With a data volume; cut_at is when its power goes."""
 
     def __init__(self):
-        super().__init__("power-cut", "EPYC,+svm,+npt", smp=1, medium=CD + [
+        super().__init__("power-cut", "EPYC,+svm,+npt", medium=CD + [
             "-drive", "if=virtio,format=raw,cache=writeback,file=" + DISK])
         self.cut_at = None
 

@@ -73,7 +73,7 @@ class Vm:
         if uefi:
             command += ["-bios", OVMF]
         self.started = time.time()
-        self.child = pexpect.spawn("qemu-system-x86_64", command + args,
+        self.child = pexpect.spawn(os.path.join(TOP, "scripts/emulator"), command + args,
                                    timeout=60, echo=False)
         self.child.logfile_read = self.log
         self.screen = pyte.Screen(80, 24)
@@ -152,6 +152,11 @@ class Vm:
             answer = json.loads(self.qmp_file.readline())
             if "return" in answer or "error" in answer:
                 return answer
+
+    def monitor(self, command):
+        """What the monitor for people says."""
+        answer = self.qmp("human-monitor-command", **{"command-line": command})
+        return answer.get("return", str(answer)).replace("\r", "")
 
     def type_keys(self, keys):
         """Types on the keyboard (not the serial line); names as QEMU has them."""

@@ -51,7 +51,7 @@ report-lines:
 		>../build/reports/module-lines.tsv
 	@tail -n 1 build/reports/module-lines.tsv
 
-check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests
+check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests emulator
 	rm -rf build/reports/matrix
 	tests/prove $(if $(V),-v) tests/module; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
@@ -65,7 +65,7 @@ report-matrix:
 		build/reports/matrix.tsv
 
 check-long: check-module-long
-check-module-long: module module-tests kernel-debug real-guests kvm-selftests qemu mini-guest
+check-module-long: module module-tests kernel-debug real-guests kvm-selftests emulator mini-guest
 	tests/prove $(if $(V),-v) tests/module/long; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 

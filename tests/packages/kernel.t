@@ -59,7 +59,7 @@ poweroff -f
 END
 chmod +x "$work/ram/init"
 (cd "$work/ram" && find . | cpio -o -H newc --quiet | gzip -1 >"$work/initrd")
-timeout 280 qemu-system-x86_64 -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp 2 -m 2G -machine q35 \
+timeout 280 scripts/emulator -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp 2 -m 2G -machine q35 \
 	-display none -nic none -no-reboot -serial "file:$work/log" \
 	-kernel "$work/deb/boot/vmlinuz-$release" -initrd "$work/initrd" \
 	-append "console=ttyS0 rdinit=/init quiet" 2>"$work/qemu.log"

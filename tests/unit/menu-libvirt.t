@@ -221,7 +221,7 @@ exec >/dev/ttyS0 2>&1
 for f in /lib/*.ko; do /bin/busybox insmod "$f"; done
 echo INSTALLER RUNS
 /bin/busybox grep -o "debconf/priority=critical.*" /proc/cmdline
-/bin/busybox grep -o "get_hostname string.*\\|root-password password.*\\|disk string.*" /preseed.cfg
+/bin/busybox grep -o "get_hostname string.*\\|make-user.*\\|root-password password.*\\|disk string.*" /preseed.cfg
 /bin/busybox cat /boot.img >/dev/vda && echo INSTALLED
 /bin/busybox sync
 /bin/busybox sleep 1
@@ -270,8 +270,8 @@ def _():
     m.key("0", SUMMARY, "Installer        unattended")
     m.key("s", "Console of guest deb1")
     m.see("INSTALLED", timeout=240)
-    m.see("INSTALLER RUNS", "debconf/priority=critical", "console=ttyS0", "get_hostname string deb1",
-          "root-password password a-Good.one", "disk string /dev/vda")
+    m.see("INSTALLER RUNS", "debconf/priority=critical", "--- console=tty0 console=ttyS0", "get_hostname string deb1",
+          "make-user boolean false", "root-password password a-Good.one", "disk string /dev/vda")
     assert os.listdir("/var/lib/libvirt/boot") == [], "the answers are still there"
     m.see("has closed", timeout=60)
     m.key(ENTER, "The guest deb1 has stopped")

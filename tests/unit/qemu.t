@@ -262,6 +262,17 @@ def emulation():
            "qemu-system-x86_64 without an option emulates", g.stderr())
 
 
+def stale_code():
+    here = os.path.dirname(os.path.abspath(__file__))
+    subprocess.run(["cc", "-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
+                    "-Wl,-Ttext=0x100000,-z,norelro,-z,max-page-size=4096,--no-warn-rwx-segments",
+                    "-o", "stale-code", here + "/stale-code.S"], check=True)
+    p = run("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "64", "-nodefaults",
+            "-display", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", "stale-code")
+    ok(p.returncode == 3, "no stale code, when one processor patches what another executes",
+       p.returncode, p.stderr)
+
+
 def info_kvm():
     with Guest() as g:
         q = g.qmp("query-kvm")
@@ -422,8 +433,8 @@ def features():
 
 try:
     for name, f in list(globals().items()):
-        if f in (first_line, no_acpi, no_kvm, emulation, info_kvm, filter_on, filter_denies,
-                 filter_lets, mistakes, features):
+        if f in (first_line, no_acpi, no_kvm, emulation, stale_code, info_kvm, filter_on,
+                 filter_denies, filter_lets, mistakes, features):
             case(name, f)
 finally:
     shutil.rmtree(work, ignore_errors=True)

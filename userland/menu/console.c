@@ -169,6 +169,21 @@ static void wait_for_enter(void)
 			return;
 }
 
+/* A paused guest: else its console would stay empty for ever, without a word. */
+static void go_on(virDomainPtr dom)
+{
+	char *error, *text;
+
+	if (!virDomainResume(dom))
+		return;
+	error = virt_error();
+	text = xasprintf(_("*** The guest does not go on: %s\n"
+			   "*** Ctrl-] returns to the menu; resume it there, or cut its power.\n"), error);
+	say(text);
+	free(text);
+	free(error);
+}
+
 /* The stream is open: give it the terminal. True: the guest ended it. */
 static bool converse(virDomainPtr dom, struct console *c, bool resume)
 {
@@ -182,7 +197,7 @@ static bool converse(virDomainPtr dom, struct console *c, bool resume)
 				  VIR_STREAM_EVENT_ERROR |
 				  VIR_STREAM_EVENT_HANGUP, on_stream, c, NULL);
 	if (resume)
-		virDomainResume(dom);
+		go_on(dom);
 	left = pump(c);
 	if (!left)
 		wait_for_enter();

@@ -437,7 +437,7 @@ static const char *secure_boot_problem(struct flow *f, const struct virt_caps *c
 	if (f->s.devices == DEV_IDE)
 		return _("Old systems, with IDE, have no Secure Boot. Choose other devices first.");
 	if (f->s.virt == VIRT_KVM && !host_has_smm())
-		return _("Secure Boot needs the system management mode, which the hypervisor of this host does not emulate. Choose UEFI.");
+		return _("Secure Boot needs system management mode, which the hypervisor has on processors with EPT or nested paging only. Choose UEFI.");
 	if (!caps->secure_boot)
 		return _("This host has no firmware with Secure Boot. Install the package ovmf, or choose UEFI.");
 	return NULL;

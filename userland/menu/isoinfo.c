@@ -243,6 +243,9 @@ static void read_answers(OsinfoInstallConfig *config)
 	osinfo_install_config_set_hardware_arch(config, ARCH);
 	osinfo_install_config_set_l10n_language(config, "en_US");
 	osinfo_install_config_set_l10n_keyboard(config, "us");
+	/* Nobody but root. Debian's answers compare these with "", and unset is not that. */
+	osinfo_install_config_set_user_login(config, "");
+	osinfo_install_config_set_user_password(config, "");
 	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
 		for (size_t i = 0; i < G_N_ELEMENTS(answers); i++)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make qemu        build/qemu/kvm-qemu_*.deb, kvm-qemu-block-extra_*.deb
+# make emulator    build/emulator/: the same, unpacked, which the tests' PCs run on
 # make check-qemu  its tests; then the article's commands on our module in an
 #                  emulated AMD machine (minutes)
 # make check-qemu-own-tests  QEMU's own tests, against a build without our patches;
@@ -19,7 +20,13 @@ qemu qemu-unpatched:
 	scripts/cached $@ userland/qemu/build userland/qemu/debian $(if $(filter qemu,$@),userland/qemu/patches) \
 		-- userland/qemu/build "$$(newest)" $(QEMU)
 
-check-qemu: qemu userland mini-guest module
+# For scripts/emulator.
+emulator: qemu
+	@cmp -s build/qemu/.hash build/emulator/.hash || { rm -rf build/emulator && \
+		dpkg-deb -x build/qemu/kvm-qemu_*.deb build/emulator && \
+		cp build/qemu/.hash build/emulator/; }
+
+check-qemu: emulator userland mini-guest module
 	tests/prove $(if $(V),-v) tests/unit/qemu.t tests/packages/qemu.t tests/module/long/svm-kvm-command.t
 
 check-qemu-own-tests: qemu qemu-unpatched
@@ -27,4 +34,4 @@ check-qemu-own-tests: qemu qemu-unpatched
 
 check-long: check-qemu-own-tests
 
-.PHONY: qemu qemu-unpatched check-qemu check-qemu-own-tests
+.PHONY: qemu qemu-unpatched emulator check-qemu check-qemu-own-tests

@@ -64,9 +64,9 @@ bool kvm_guest_has(struct kvm_vcpu *v, unsigned int feature)
 	return m.gbpages;
 }
 
-int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
+int kvm_read_guest_entry(struct kvm_space *space, gpa_t gpa, u64 *entry, int size)
 {
-	assert(kvm == &vm && gpa % size == 0);
+	assert(space == vm.space && gpa % size == 0);
 	if (gpa >= sizeof(memory))
 		return gpa >> 12 == UNMAPPED ? -EFAULT : -ENXIO;
 	*entry = 0;
@@ -76,10 +76,10 @@ int kvm_read_guest_entry(struct kvm *kvm, gpa_t gpa, u64 *entry, int size)
 
 static int races;	/* the next so many exchanges find another entry */
 
-int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, void *old, const void *new,
+int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void *new,
 		      unsigned int size)
 {
-	assert(kvm == &vm && gpa + size <= sizeof(memory));
+	assert(space == vm.space && gpa + size <= sizeof(memory));
 	if (races) {		/* another processor is first, with the same bit */
 		races--;
 		memcpy(memory + gpa, new, size);
@@ -575,6 +575,7 @@ int main(int argc, char **argv)
 	long n = argc > 1 ? atol(argv[1]) : 100000;
 
 	vcpu.kvm = &vm;
+	vcpu.space = vm.space;
 	for (enum mode mode = OFF; mode < MODES; mode++)
 		run_mode(mode, n);
 	return done();

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * smm: system management mode. A guest in each of the processor's modes is
+ * interrupted by an SMI; the handler sees memory that the guest does not, and RSM
+ * brings back everything that the guest had. Where shadow paging is in use there
+ * is none, and every way to it says so.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stddef.h>
+#include <sys/time.h>
+
+#include "vm.h"
+
+#define SMBASE		0x30000
+#define MOVED		0x50000
+#define HIDDEN		0x30100	/* a word that only the handler sees */
+#define HIDDEN_WORD	0xfeedbeef
+#define MSR_SMBASE	0x9e
+#define MSR_SMI_COUNT	0x34
+
+/* What the handler is asked to do, at DATA16. */
+struct wish {
+	uint32_t calls;		/* counted by the handler */
+	uint32_t smbase;	/* the new one, or 0 */
+	uint32_t wake;		/* do not go back into HLT */
+	uint32_t cr0;		/* to be found by RSM, or 0 */
+};
+
+#define CODE16(name, body)						\
+	asm(".pushsection .rodata\n.globl " #name ", " #name "_end\n"	\
+	    ".code16\n" #name ":\n" body "\n" #name "_end:\n"		\
+	    ".code64\n.popsection");					\
+	extern const uint8_t name[], name##_end[]
+
+CODE16(handler,
+	"mov $'S', %al; out %al, $0x10\n"
+	"mov $0x30100, %ebx; mov (%ebx), %eax; out %eax, $0x10\n"
+	"mov $0x2000, %ebx; incl (%ebx)\n"
+	"mov 4(%ebx), %eax; test %eax, %eax; jz 1f; mov %eax, %cs:0xff00; 1:\n"
+	"mov 8(%ebx), %eax; test %eax, %eax; jz 1f; movb $0, %cs:0xfec9; 1:\n"
+	"mov 12(%ebx), %eax; test %eax, %eax; jz 1f; mov %eax, %cs:0xff58; 1:\n"
+	"rsm\n");
+/* Three bytes that mean the same in every mode: out %al, $0x10; and again. */
+CODE16(loop, "1: out %al, $0x10; jmp 1b\n");
+CODE16(halt, "1: hlt; mov $'w', %al; out %al, $0x10; jmp 1b\n");
+CODE16(nmi, "mov $'N', %al; out %al, $0x10; mov $'n', %al; out %al, $0x10; iret\n");
+CODE16(rsm, "mov $'r', %al; out %al, $0x10; rsm\n");
+CODE16(undefined, "mov $'U', %al; out %al, $0x10; hlt\n");
+
+static uint8_t *smram;
+
+/* The handler's space: the guest's memory but for 64 KiB at SMBASE. */
+static void add_space(struct vm *vm)
+{
+	struct { uint64_t from, to; uint8_t *host; } part[] = {
+		{ 0, SMBASE, vm->mem }, { SMBASE, SMBASE + 0x10000, smram },
+		{ SMBASE + 0x10000, MEMORY, vm->mem + SMBASE + 0x10000 },
+	};
+
+	for (int i = 0; i < 3; i++)
+		if (vm_slot(vm, 1 << 16 | i, 0, part[i].from, part[i].to - part[i].from,
+			    part[i].host))
+			bail_out("a slot of address space 1: %s", strerror(errno));
+}
+
+static struct wish *wish(struct vm *vm)
+{
+	return (struct wish *)(vm->mem + DATA16);
+}
+
+static void start(struct vm *vm, int bits, bool irqchip, const uint8_t *code,
+		  const uint8_t *end)
+{
+	vm_create_with(vm, irqchip);
+	memset(smram, 0, 0x10000);
+	memcpy(smram + 0x8000, handler, handler_end - handler);
+	*(uint32_t *)(smram + HIDDEN - SMBASE) = HIDDEN_WORD;
+	memcpy(vm->mem + MOVED + 0x8000, handler, handler_end - handler);
+	add_space(vm);
+	memcpy(vm->mem + (bits == 16 ? 0x1000 : 0x100000), code, end - code);
+	vm_mode_of(vm, vm->vcpu, bits);
+}
+
+#define START(vm, bits, irqchip, name) start(vm, bits, irqchip, name, name##_end)
+
+/* Let the guest finish the instruction that it was out for. */
+static void finish(struct vm *vm)
+{
+	vm->run->immediate_exit = 1;
+	if (vm_run_once(vm) != -EINTR)
+		note("KVM_RUN with immediate_exit: exit %u", vm->run->exit_reason);
+	vm->run->immediate_exit = 0;
+}
+
+/* The next thing that the guest says; 0x100 and more: another exit. */
+static uint32_t say(struct vm *vm)
+{
+	int r;
+
+	while ((r = vm_run_once(vm)) == -EAGAIN)
+		;
+	if (r < 0)
+		return 0x1000 - r;
+	if (vm->run->exit_reason != KVM_EXIT_IO)
+		return 0x100 + vm->run->exit_reason;
+	r = 0;
+	memcpy(&r, (uint8_t *)vm->run + vm->run->io.data_offset, vm->run->io.size);
+	return r;
+}
+
+static bool says(struct vm *vm, uint32_t want, const char *what)
+{
+	uint32_t got = say(vm);
+
+	if (ok(got == want, "%s", what))
+		return true;
+	note("got %#x, expected %#x", got, want);
+	vm_show_state(vm);
+	return false;
+}
+
+static struct kvm_vcpu_events events(struct vm *vm)
+{
+	struct kvm_vcpu_events e;
+
+	if (ioctl(vm->vcpu, KVM_GET_VCPU_EVENTS, &e))
+		bail_out("KVM_GET_VCPU_EVENTS: %s", strerror(errno));
+	return e;
+}
+
+static uint64_t msr(struct vm *vm, uint32_t index)
+{
+	struct { struct kvm_msrs head; struct kvm_msr_entry entry; } m = {
+		.head.nmsrs = 1, .entry.index = index,
+	};
+
+	return ioctl(vm->vcpu, KVM_GET_MSRS, &m) == 1 ? m.entry.data : ~0ULL;
+}
+
+struct state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debug;
+};
+
+static struct state state_of(struct vm *vm)
+{
+	struct state s;
+
+	memset(&s, 0, sizeof(s));
+	if (ioctl(vm->vcpu, KVM_GET_REGS, &s.regs) || ioctl(vm->vcpu, KVM_GET_SREGS, &s.sregs) ||
+	    ioctl(vm->vcpu, KVM_GET_DEBUGREGS, &s.debug))
+		bail_out("the vCPU's state: %s", strerror(errno));
+	return s;
+}
+
+/* Where two states differ: for a reader of the log. */
+static void show_difference(const struct state *a, const struct state *b)
+{
+	for (size_t i = 0; i < sizeof(*a); i += 8)
+		if (memcmp((char *)a + i, (char *)b + i, 8))
+			note("at byte %zu of the state (sregs from %zu): 0x%llx, was 0x%llx", i,
+			     offsetof(struct state, sregs),
+			     (unsigned long long)*(uint64_t *)((char *)b + i),
+			     (unsigned long long)*(uint64_t *)((char *)a + i));
+}
+
+/* PAE paging: the processor loads four entries with CR3, and again after RSM. */
+static void use_pae(struct vm *vm)
+{
+	uint64_t *table = (void *)(vm->mem + PAGE_TABLES);
+	struct kvm_sregs s;
+
+	memset(table, 0, 2 * PAGE);
+	table[0] = (PAGE_TABLES + PAGE) | 1;
+	for (uint64_t i = 0; i < 512; i++)
+		table[512 + i] = i << 21 | 0x83;
+	ioctl(vm->vcpu, KVM_GET_SREGS, &s);
+	s.cr3 = PAGE_TABLES;
+	s.cr4 = 0x20;
+	s.cr0 |= 0x80000000;
+	if (ioctl(vm->vcpu, KVM_SET_SREGS, &s))
+		bail_out("KVM_SET_SREGS for PAE: %s", strerror(errno));
+}
+
+/* Registers that no mode minds, so that a lost one shows. */
+static void fill_registers(struct vm *vm, int bits)
+{
+	struct kvm_debugregs d = { .db = { 0x11, 0x22, 0x33, 0x44 }, .dr6 = 0xffff0ff1,
+				   .dr7 = 0x402 };
+	struct kvm_regs r;
+	__u64 *reg = &r.rax;
+
+	ioctl(vm->vcpu, KVM_GET_REGS, &r);
+	for (int i = 0; i < (bits == 64 ? 16 : 8); i++)
+		if (&reg[i] != &r.rsp)
+			reg[i] = 0x11111111 * (i + 1) | (bits == 64 ? 0xabcdULL << 32 : 0);
+	r.rflags = 0x8d7;	/* OF, SF, ZF, AF, PF, CF */
+	ioctl(vm->vcpu, KVM_SET_REGS, &r);
+	ioctl(vm->vcpu, KVM_SET_DEBUGREGS, &d);
+}
+
+static void test_mode(int bits, bool pae)
+{
+	char name[16];
+	struct state before, inside, after;
+	struct vm vm;
+
+	snprintf(name, sizeof(name), pae ? "PAE" : "%d bits", bits);
+	START(&vm, bits, false, loop);
+	if (pae)
+		use_pae(&vm);
+	fill_registers(&vm, bits);
+	memset(vm.mem + SMBASE, 0xdd, 0x10000);
+	say(&vm);
+	finish(&vm);
+	before = state_of(&vm);
+	ok(!events(&vm).smi.smm && !(vm.run->flags & KVM_RUN_X86_SMM), "%s: not in SMM", name);
+	ok(!ioctl(vm.vcpu, KVM_SMI, 0) && events(&vm).smi.pending, "%s: KVM_SMI", name);
+	says(&vm, 'S', "the handler runs");
+	ok(events(&vm).smi.smm && !events(&vm).smi.pending && events(&vm).nmi.masked &&
+	   vm.run->flags & KVM_RUN_X86_SMM, "%s: in SMM, NMIs blocked", name);
+	inside = state_of(&vm);
+	ok(inside.sregs.cs.base == SMBASE && inside.sregs.cs.selector == SMBASE >> 4 &&
+	   inside.sregs.ds.limit == 0xffffffff && !inside.sregs.ds.base &&
+	   !(inside.sregs.cr0 & 0x8000000d) && !inside.sregs.cr4 && !inside.sregs.efer &&
+	   inside.debug.dr7 == 0x400 && !(inside.regs.rflags & ~0x8d7ULL),
+	   "%s: real mode at SMBASE with flat segments", name);
+	says(&vm, HIDDEN_WORD, "it sees memory that the guest does not");
+	say(&vm);
+	finish(&vm);
+	after = state_of(&vm);
+	ok(!events(&vm).smi.smm && !events(&vm).nmi.masked && wish(&vm)->calls == 1,
+	   "%s: RSM ends it", name);
+	if (!ok(!memcmp(&before, &after, sizeof(before)), "%s: all registers are as before", name))
+		show_difference(&before, &after);
+	ok(*(uint64_t *)(smram + 0xff78) == before.regs.rip &&
+	   *(uint64_t *)(smram + 0xff58) == before.sregs.cr0 &&
+	   *(uint32_t *)(smram + 0xff00) == SMBASE && *(uint32_t *)(smram + 0xfefc) & 1 << 17,
+	   "%s: the save area has RIP, CR0, SMBASE and its revision", name);
+	bool decoy = true;
+	for (int i = 0; i < 0x10000; i++)
+		decoy &= vm.mem[SMBASE + i] == 0xdd;
+	ok(decoy, "%s: the guest's own memory there is untouched", name);
+	vm_destroy(&vm);
+}
+
+static void test_relocation(void)
+{
+	struct vm vm;
+
+	START(&vm, 32, false, loop);
+	ok(msr(&vm, MSR_SMBASE) == SMBASE, "SMBASE is 0x30000 after power-on");
+	wish(&vm)->smbase = MOVED;
+	say(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	says(&vm, 'S', "the handler that moves SMBASE");
+	say(&vm);
+	say(&vm);
+	wish(&vm)->smbase = 0;
+	ok(msr(&vm, MSR_SMBASE) == MOVED, "SMBASE is what it wrote");
+	memset(smram + 0x8000, 0xff, 64);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	says(&vm, 'S', "the next SMI's handler is there");
+	ok(state_of(&vm).sregs.cs.base == MOVED, "and its CS, too");
+	say(&vm);
+	say(&vm);
+	ok(msr(&vm, MSR_SMI_COUNT) == 2, "two SMIs are counted");
+	vm_destroy(&vm);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* KVM_RUN of a halted vCPU does not return by itself. */
+static bool stays_halted(struct vm *vm)
+{
+	struct itimerval soon = { .it_value.tv_usec = 100000 }, never = {};
+	struct sigaction sa = { .sa_handler = on_alarm };
+	struct kvm_mp_state mp;
+	int r;
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	r = vm_run_once(vm);
+	setitimer(ITIMER_REAL, &never, NULL);
+	ioctl(vm->vcpu, KVM_GET_MP_STATE, &mp);
+	return r == -EINTR && mp.mp_state == KVM_MP_STATE_HALTED;
+}
+
+static void test_halt(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x200 };
+	struct vm vm;
+
+	START(&vm, 32, true, halt);
+	vm_interruptible(&vm, vm.vcpu);
+	ok(stays_halted(&vm), "a vCPU with an APIC halts");
+	ok(ioctl(vm.fd, KVM_SIGNAL_MSI, &msi) == 1, "an SMI by a message to its APIC");
+	says(&vm, 'S', "wakes it");
+	ok(smram[0xfec9] & 1, "the save area says that it was halted");
+	say(&vm);
+	ok(stays_halted(&vm), "RSM halts it again");
+	wish(&vm)->wake = 1;
+	ok(ioctl(vm.fd, KVM_SIGNAL_MSI, &msi) == 1, "another SMI");
+	says(&vm, 'S', "wakes it, too");
+	say(&vm);
+	says(&vm, 'w', "a handler that says so lets it go on behind HLT");
+	vm_destroy(&vm);
+}
+
+static void test_nmi(void)
+{
+	struct vm vm;
+
+	START(&vm, 16, false, loop);
+	memcpy(vm.mem + 0x1100, nmi, nmi_end - nmi);
+	*(uint32_t *)(vm.mem + 4 * 2) = 0x1100;
+	vm_interruptible(&vm, vm.vcpu);
+	say(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	says(&vm, 'S', "an SMI");
+	ioctl(vm.vcpu, KVM_NMI, 0);
+	says(&vm, HIDDEN_WORD, "an NMI waits for the handler's end");
+	says(&vm, 'N', "and comes with it");
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	says(&vm, 'S', "an SMI in the NMI's handler");
+	ok(events(&vm).smi.smm_inside_nmi, "is known as such");
+	say(&vm);
+	ioctl(vm.vcpu, KVM_NMI, 0);
+	says(&vm, 'n', "goes back to it, and a second NMI waits");
+	says(&vm, 'N', "until its IRET");
+	vm_destroy(&vm);
+}
+
+static void test_bad(void)
+{
+	struct vm vm;
+
+	START(&vm, 16, false, rsm);
+	memcpy(vm.mem + 0x1100, undefined, undefined_end - undefined);
+	*(uint32_t *)(vm.mem + 4 * 6) = 0x1100;
+	say(&vm);
+	says(&vm, 'U', "RSM outside of SMM is undefined");
+	vm_destroy(&vm);
+
+	START(&vm, 32, false, loop);
+	wish(&vm)->cr0 = 0x80000010;	/* PG without PE */
+	say(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	say(&vm);
+	say(&vm);
+	says(&vm, 0x100 + KVM_EXIT_SHUTDOWN, "RSM to a state that cannot be is a shutdown");
+	vm_destroy(&vm);
+
+	START(&vm, 32, false, loop);
+	ok(vm_slot(&vm, 2 << 16, 0, 0x800000, PAGE, vm.mem) < 0 && errno == EINVAL,
+	   "there is no address space 2");
+	for (int i = 0; i < 3; i++)
+		vm_slot(&vm, 1 << 16 | i, 0, 0, 0, NULL);
+	say(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	uint32_t end = say(&vm);
+	ok(end == 0x100 + KVM_EXIT_INTERNAL_ERROR || end == 0x100 + KVM_EXIT_SHUTDOWN,
+	   "an SMI without memory for it ends the guest");
+	note("exit %#x", end);
+	vm_destroy(&vm);
+}
+
+/* A guest in SMM moves to another VM that has the same memory. */
+static void test_migration(void)
+{
+	struct { struct kvm_msrs head; struct kvm_msr_entry entry; } m = {
+		.head.nmsrs = 1, .entry = { .index = MSR_SMBASE, .data = SMBASE },
+	};
+	struct kvm_vcpu_events e;
+	struct state before, s;
+	struct vm vm, to;
+
+	START(&vm, 64, false, loop);
+	say(&vm);
+	finish(&vm);
+	before = state_of(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	say(&vm);
+	finish(&vm);
+	s = state_of(&vm);
+	e = events(&vm);
+	vm_create(&to);
+	memcpy(to.mem, vm.mem, MEMORY);
+	add_space(&to);
+	ok(!ioctl(to.vcpu, KVM_SET_REGS, &s.regs) && !ioctl(to.vcpu, KVM_SET_SREGS, &s.sregs) &&
+	   !ioctl(to.vcpu, KVM_SET_DEBUGREGS, &s.debug) &&
+	   !ioctl(to.vcpu, KVM_SET_VCPU_EVENTS, &e) && ioctl(to.vcpu, KVM_SET_MSRS, &m) == 1,
+	   "the state of a vCPU in SMM is taken by another VM");
+	says(&to, HIDDEN_WORD, "where the handler goes on");
+	say(&to);
+	finish(&to);
+	s = state_of(&to);
+	ok(!memcmp(&before, &s, sizeof(s)), "and RSM ends it");
+	vm_destroy(&to);
+	vm_destroy(&vm);
+}
+
+static void test_dirty_log(void)
+{
+	unsigned long bits[MEMORY / PAGE / 8 / sizeof(long)];
+	struct kvm_dirty_log log = { .slot = 1 << 16, .dirty_bitmap = bits };
+	struct vm vm;
+
+	START(&vm, 32, false, loop);
+	vm_slot(&vm, 1 << 16, KVM_MEM_LOG_DIRTY_PAGES, 0, SMBASE, vm.mem);
+	say(&vm);
+	memset(bits, 0, sizeof(bits));
+	ok(!ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log) && !bits[0], "a log of the handler's space: empty");
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	say(&vm);
+	say(&vm);
+	say(&vm);
+	ok(!ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log) && bits[0] == 1UL << (DATA16 / PAGE),
+	   "it has the page that the handler wrote");
+	log.slot = 2 << 16;
+	ok(ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log) < 0 && errno == EINVAL, "no log of space 2");
+	vm_destroy(&vm);
+}
+
+static void test_absent(int kvm)
+{
+	struct kvm_vcpu_events e;
+	struct vm vm;
+
+	note("no system management mode here: shadow paging");
+	ok(vm_has(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) <= 1, "one address space");
+	vm_create(&vm);
+	ok(ioctl(vm.vcpu, KVM_SMI, 0) < 0 && errno == ENOTTY, "no KVM_SMI");
+	ok(vm_slot(&vm, 1 << 16, 0, 0, PAGE, vm.mem) < 0 && errno == EINVAL, "no second space");
+	e = events(&vm);
+	e.smi.smm = 1;
+	ok(ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &e) < 0 && errno == EINVAL, "no vCPU is put in it");
+	vm_destroy(&vm);
+}
+
+int main(void)
+{
+	int kvm = vm_open();
+
+	smram = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm_has(kvm, KVM_CAP_X86_SMM) <= 0) {
+		test_absent(kvm);
+		return done();
+	}
+	ok(vm_has(kvm, KVM_CAP_MULTI_ADDRESS_SPACE) == 2, "two address spaces");
+	test_mode(16, false);
+	test_mode(32, false);
+	test_mode(32, true);
+	test_mode(64, false);
+	test_relocation();
+	test_halt();
+	test_nmi();
+	test_bad();
+	test_migration();
+	test_dirty_log();
+	return done();
+}
