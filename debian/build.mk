@@ -19,6 +19,6 @@ repo: debs
 	@debian/build-repo build/debs build/repo
 
 check-packages: repo mini-guest emulator
-	tests/prove tests/packages/*.t
+	tests/prove --again tests/packages/*.t
 
 .PHONY: repo check-packages

@@ -17,7 +17,8 @@ ISO = os.environ.get("ISO", os.path.join(TOP, "build/iso/kvm-live.iso"))
 MAIN = "What do you want to do"
 KEPT = r"on the data volume and survive a restart: [\d.]+ GiB free"
 BOOT = 600		# seconds from the boot menu to ours at most, on a busy machine
-SLOW = 600		# for whatever starts libvirt or QEMU, and for the guest
+SLOW = 600		# for whatever starts libvirt or QEMU
+GUEST = 300		# for the guest's next words
 
 CD = ["-drive", "if=ide,index=2,media=cdrom,format=raw,file=" + ISO]
 STICK = ["-device", "qemu-xhci", "-device", "usb-storage,drive=stick",
@@ -179,7 +180,7 @@ def hear(host, *texts):
 
     try:
         for text in texts:
-            host.expect(text, SLOW)
+            host.expect(text, GUEST)
     except Failure as failure:
         for command in ("info registers -a", "info lapic 0", "info lapic 1", "info pic"):
             note("the host: " + command, host.monitor(command))

@@ -4,7 +4,7 @@
 # The whole job on the live image, by BIOS and by UEFI; minutes, because the
 # processor of the host is emulated. Writes build/reports/footprint.tsv.
 check-appliance: iso emulator
-	tests/prove -v tests/appliance/live-image.t tests/appliance/data-volume.t
+	tests/prove --again -v tests/appliance/live-image.t tests/appliance/data-volume.t
 
 # The mini guest alone, on plain emulation.
 check-images: mini-guest emulator

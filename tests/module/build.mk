@@ -53,7 +53,7 @@ report-lines:
 
 check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests emulator
 	rm -rf build/reports/matrix
-	tests/prove $(if $(V),-v) tests/module; s=$$?; \
+	tests/prove --again $(if $(V),-v) tests/module; s=$$?; \
 		$(MAKE) --no-print-directory report-matrix; exit $$s
 
 # backend, guest or probe, result (pass, fail, stock-fails), seconds

@@ -242,7 +242,7 @@ bool console_run(virDomainPtr dom, bool resume)
 	} else {
 		no_console(dom);
 		if (resume)
-			virDomainResume(dom);
+			virt_resume(dom, "Console");
 	}
 	if (c.stream)
 		virStreamFree(c.stream);

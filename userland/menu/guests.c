@@ -55,9 +55,7 @@ static bool is_paused(virDomainPtr dom)
 static void start(virDomainPtr dom)
 {
 	if (is_paused(dom)) {
-		if (virDomainResume(dom) < 0)
-			virt_failed("Start", "The guest could not be told to go on.",
-				    virt_error());
+		virt_resume(dom, "Start");
 	} else if (virt_active(dom)) {
 		ui_message("Start", "The guest %s is running already.",
 			   virDomainGetName(dom));
@@ -90,10 +88,7 @@ static void pause_guest(virDomainPtr dom)
 	if (!must_run(dom, "Pause"))
 		return;
 	if (is_paused(dom)) {
-		if (virDomainResume(dom) < 0)
-			virt_failed("Pause", "The guest could not be told to go on.",
-				    virt_error());
-		else
+		if (virt_resume(dom, "Pause"))
 			ui_message("Pause", "The guest %s goes on.", virDomainGetName(dom));
 	} else if (virDomainSuspend(dom) < 0) {
 		virt_failed("Pause", "The guest could not be paused.", virt_error());

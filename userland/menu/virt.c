@@ -111,6 +111,14 @@ void virt_failed(const char *title, const char *what, char *error)
 	free(error);
 }
 
+bool virt_resume(virDomainPtr dom, const char *title)
+{
+	if (!virDomainResume(dom))
+		return true;
+	virt_failed(title, "The guest could not be told to go on.", virt_error());
+	return false;
+}
+
 struct open_job {
 	virConnectPtr conn;
 	char *error;

@@ -32,6 +32,8 @@ bool virt_is_test(virConnectPtr conn);
 char *virt_error(void);
 /* Shows what failed, libvirt's words (freed here) and what to do about it. */
 void virt_failed(const char *title, const char *what, char *error);
+/* Tells a paused guest to go on; false: it does not, and the user has been told. */
+bool virt_resume(virDomainPtr dom, const char *title);
 /* The storage pool, active and refreshed; says so and returns NULL if none. */
 virStoragePoolPtr virt_pool(virConnectPtr conn);
 /* Lets all pools look for files that were made without them, as by snapshots. */
