@@ -24,23 +24,11 @@ static void pause_ms(int ms)
 static void create(struct vm *vm)
 {
 	struct kvm_pit_config pit = { .flags = 0 };
-	uint64_t identity = 0xfffbc000;
 
-	memset(vm, 0, sizeof(*vm));
-	vm->kvm = vm_open();
-	vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
-	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
-	ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-	vm->run_size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	vm->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	vm_slot(vm, 0, 0, 0, MEMORY, vm->mem);
-	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		bail_out("KVM_CREATE_IRQCHIP: %s", strerror(errno));
+	vm_create_with(vm, true);
 	if (vm_has(vm->fd, KVM_CAP_PIT2) > 0 &&
 	    ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
 		bail_out("KVM_CREATE_PIT2: %s", strerror(errno));
-	vm->vcpu = vm_add_vcpu(vm, 0, &vm->run);
 }
 
 /* Firmware's part: the PIC's output goes through the local APIC's LINT0. */
@@ -101,8 +89,7 @@ static void test_pic(void)
 	struct vm vm;
 
 	create(&vm);
-	memcpy(vm.mem + 0x1000, guest_real_pic, guest_real_pic_end - guest_real_pic);
-	vm_mode_of(&vm, vm.vcpu, 16);
+	VM_LOAD(&vm, 16, real_pic);
 	virtual_wire(&vm);
 	irqfd.fd = eventfd(0, EFD_CLOEXEC);
 	by_ioctl = (struct raiser){ &vm, -1 };
@@ -156,7 +143,6 @@ static void test_apic(void)
 	pthread_t thread;
 
 	create(&vm);
-	memcpy(vm.mem + 0x100000, guest_prot_apic, guest_prot_apic_end - guest_prot_apic);
 	second = vm;
 	second.vcpu = vm_add_vcpu(&vm, 1, &second.run);
 	ioctl(second.vcpu, KVM_GET_MP_STATE, &mp);
@@ -164,7 +150,7 @@ static void test_apic(void)
 	   "a second vCPU waits for its INIT and SIPI");
 	sigaction(SIGUSR1, &action, NULL);
 	pthread_create(&thread, NULL, run_second, &second);
-	vm_mode_of(&vm, vm.vcpu, 32);
+	VM_LOAD(&vm, 32, prot_apic);
 	vm.hook = exit_hook;
 	vm_go(&vm);
 	/* The version's number of registers is the module's choice. */

@@ -152,22 +152,10 @@ static void start(void)
 	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct kvm_sregs s;
 
-	memset(&vm, 0, sizeof(vm));
-	vm.kvm = vm_open();
-	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, 0);
-	ioctl(vm.fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
-	vm.run_size = ioctl(vm.kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	vm.mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (vm_slot(&vm, 0, 0, 0, MEMORY, vm.mem) < 0)
-		bail_out("KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
-	if (ioctl(vm.fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		bail_out("KVM_CREATE_IRQCHIP: %s", strerror(errno));
+	vm_create_with(&vm, true);
 	if (ioctl(vm.fd, KVM_CREATE_PIT2, &config) < 0)
 		bail_out("KVM_CREATE_PIT2: %s", strerror(errno));
-	vm.vcpu = vm_add_vcpu(&vm, 0, &vm.run);
-	memcpy(vm.mem + CODE, irq_guest, irq_guest_end - irq_guest);
-	vm_mode_of(&vm, vm.vcpu, 32);
+	vm_load(&vm, 32, irq_guest, irq_guest_end);
 	gate(0x20, irq_guest_tick);
 	gate(0x2c, irq_guest_slave);
 	gate(0x50, irq_guest_level);

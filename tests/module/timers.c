@@ -50,8 +50,7 @@ static uint32_t count(const struct machine *m)
 static void create(struct machine *m)
 {
 	vm_create_with(&m->vm, true);
-	memcpy(m->vm.mem + 0x100000, guest_prot_timer, guest_prot_timer_end - guest_prot_timer);
-	vm_mode_of(&m->vm, m->vm.vcpu, 32);
+	VM_LOAD(&m->vm, 32, prot_timer);
 	pthread_create(&m->thread, NULL, run, m);
 }
 

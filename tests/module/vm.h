@@ -233,14 +233,22 @@ static inline void vm_interruptible(struct vm *vm, int vcpu)
 	ioctl(vcpu, KVM_SET_REGS, &regs);
 }
 
-static inline void vm_start(struct vm *vm, int bits, const uint8_t *code,
-			    const uint8_t *end)
+/* Put a guest where guests of that mode begin, and the vCPU in front of it. */
+static inline void vm_load(struct vm *vm, int bits, const uint8_t *code, const uint8_t *end)
 {
-	vm_create(vm);
 	memcpy(vm->mem + (bits == 16 ? 0x1000 : 0x100000), code, end - code);
 	vm_mode_of(vm, vm->vcpu, bits);
 }
 
+static inline void vm_start(struct vm *vm, int bits, const uint8_t *code,
+			    const uint8_t *end)
+{
+	vm_create(vm);
+	vm_load(vm, bits, code, end);
+}
+
+#define VM_LOAD(vm, bits, name) \
+	vm_load(vm, bits, guest_##name, guest_##name##_end)
 #define VM_START(vm, bits, name) \
 	vm_start(vm, bits, guest_##name, guest_##name##_end)
 
