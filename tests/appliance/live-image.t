@@ -33,8 +33,7 @@ def main_job(firmware, fmt):
 
         def boot():
             seconds = host.boot()
-            if firmware == "bios":
-                figures["boot_to_menu_s"] = "%.1f" % seconds
+            figures["boot_to_menu_s" if firmware == "bios" else "boot_to_menu_uefi_s"] = "%.1f" % seconds
             tap.note("%s from the boot menu's choice to our menu: %.1f s" % (firmware, seconds))
             host.see("KVM: ready")
 
@@ -116,7 +115,7 @@ def no_svm():
     """The same ISO on a stick, where there is no virtualization extension."""
     with Host("live-no-svm", "qemu64,-svm", medium=STICK) as host:
         def verdict():
-            tap.note("stick: from the boot menu's choice to our menu: %.1f s" % host.boot())
+            figures["boot_to_menu_stick_s"] = "%.1f" % host.boot()
             host.see("KVM: no-vt")
             host.key("h", "KVM verdict: no-vt")
             host.see("is emulated by QEMU")
@@ -140,16 +139,16 @@ def footprint():
     os.makedirs(os.path.dirname(REPORT), exist_ok=True)
     with open(REPORT, "w") as report:
         report.write("name\tvalue\n")
-        for name in ("iso_mb", "boot_to_menu_s", "menu_memory_mb"):
-            if name in figures:
-                report.write("%s\t%s\n" % (name, figures[name]))
+        for name in sorted(figures):
+            report.write("%s\t%s\n" % (name, figures[name]))
     tap.ok(float(figures["iso_mb"]) <= 300, "the ISO has at most 300 MB",
            figures["iso_mb"] + " MB")
-    missing = [name for name in ("boot_to_menu_s", "menu_memory_mb") if name not in figures]
+    targets = {"boot_to_menu_s": 15, "boot_to_menu_uefi_s": 15, "boot_to_menu_stick_s": 15,
+               "menu_memory_mb": 150}
+    missing = [name for name in targets if name not in figures]
     tap.ok(not missing, "footprint.tsv has all its rows", "missing: " + " ".join(missing))
-    for name, target in (("boot_to_menu_s", 15), ("menu_memory_mb", 150)):
-        if name in figures:
-            tap.note("%s: %s (target: at most %d)" % (name, figures[name], target))
+    for name in sorted(set(targets) & set(figures)):
+        tap.note("%s: %s (target: at most %d)" % (name, figures[name], targets[name]))
 
 
 if not os.path.exists(ISO):
