@@ -189,7 +189,7 @@ mount --bind "$KVM_LIVE_CACHE/apt-archives" "$root/var/cache/apt/archives"
 mount -t proc proc "$root/proc"
 mkdir -p build/logs
 : >"$root.tap"
-timeout 1500 scripts/emulator -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp 2 -m 3G -machine q35 \
+timeout 1000 scripts/emulator -accel tcg,thread=multi -cpu EPYC,+svm,+npt -smp 2 -m 3G -machine q35 \
 	-display none -nic none -no-reboot -serial file:build/logs/machine.log -serial "file:$root.tap" \
 	-drive "if=virtio,format=raw,cache=unsafe,file=$root.disk" \
 	-kernel "$root/boot/vmlinuz-$headers" -initrd "$root/boot/initrd.img-$headers" \
