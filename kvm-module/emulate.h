@@ -252,20 +252,6 @@ int emu_run(struct emu *e);
  */
 int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error);
 
-/*
- * Performs a task switch that the processor reported (VMX and SVM intercept all
- * of them): rip must already be the value to be saved.
- */
-enum emu_task_reason {		/* as VMX numbers them */
-	EMU_TASK_CALL,
-	EMU_TASK_IRET,
-	EMU_TASK_JMP,
-	EMU_TASK_GATE,		/* through the IDT; nests like CALL */
-};
-
-int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason, bool has_error,
-		    u32 error);
-
 /* Answers the access that returned EMU_AGAIN: its data, none (0 bytes) of a write. */
 void emu_supply(struct emu *e, const void *data, unsigned int size);
 

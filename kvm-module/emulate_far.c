@@ -303,7 +303,14 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 	e->regs[EMU_RSP] = sp;
 }
 
-static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason,
+enum task_reason {
+	TASK_BY_CALL,
+	TASK_BY_IRET,
+	TASK_BY_JMP,
+	TASK_BY_EVENT,	/* nests like CALL */
+};
+
+static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
 			bool has_error, u32 error);
 
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
@@ -350,7 +357,7 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 	if (task) {
 		e->rip = e->next_rip;
 		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
-				   call ? EMU_TASK_CALL : EMU_TASK_JMP, false, 0);
+				   call ? TASK_BY_CALL : TASK_BY_JMP, false, 0);
 	}
 	if (wide)
 		t.offset |= d->high << 32;
@@ -462,7 +469,7 @@ void emu_op_iret(struct emu *e)
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
 		e->rip = e->next_rip;
-		switch_task(e, selector, EMU_TASK_IRET, false, 0);
+		switch_task(e, selector, TASK_BY_IRET, false, 0);
 		emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 		return;
 	}
@@ -538,7 +545,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	type = fetch_gate(e, vector, software, &raw, &t);
 	if (type == TYPE_TASK_GATE) {
 		e->rip = back;
-		return switch_task(e, raw >> 16, EMU_TASK_GATE, has_error, error);
+		return switch_task(e, raw >> 16, TASK_BY_EVENT, has_error, error);
 	}
 	check_code(e, raw >> 16, GATE, &t);
 	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
@@ -711,11 +718,11 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 	}
 }
 
-static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason,
+static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
 			bool has_error, u32 error)
 {
-	bool back = reason == EMU_TASK_IRET, wide;
-	bool nested = reason == EMU_TASK_CALL || reason == EMU_TASK_GATE;
+	bool back = reason == TASK_BY_IRET, wide;
+	bool nested = reason == TASK_BY_CALL || reason == TASK_BY_EVENT;
 	struct kvm_segment old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
 	u64 cr0 = cr(e, 0), cr3;
@@ -754,16 +761,4 @@ static void switch_task(struct emu *e, u16 selector, enum emu_task_reason reason
 		emu_push(e, error, wide ? 4 : 2);
 	if (e->status == EMU_AGAIN)
 		e->status = EMU_UNHANDLED;
-}
-
-int emu_task_switch(struct emu *e, u16 selector, enum emu_task_reason reason,
-		    bool has_error, u32 error)
-{
-	emu_begin(e);
-	if (e->mode == EMU_REAL || long_active(e))
-		emu_stop(e, EMU_UNHANDLED);
-	else
-		switch_task(e, selector, reason, has_error, error);
-	e->rip = e->next_rip;
-	return emu_end(e);
 }

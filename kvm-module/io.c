@@ -714,35 +714,22 @@ int kvm_emulate(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_emulate);
 
-/* What is not an instruction is not begun again: its tables and stack are memory. */
-static int event_done(struct kvm_vcpu *vcpu, int r, u16 what)
+int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error)
 {
 	struct emu *e = &vcpu->emu;
+	int r;
 
+	emu_reset(e);
+	emu_load(vcpu);
+	r = emu_interrupt(e, vector, has_error, error);
 	if (r == EMU_OK)
 		return emu_retire(vcpu, 0);
 	if (r == EMU_FAULT)
 		return emu_queue_fault(vcpu);
+	/* It is not begun again as an instruction is: its tables and stack are memory. */
 	emu_reset(e);
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, what, e->rip);
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, vector, e->rip);
 }
-
-int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error)
-{
-	emu_reset(&vcpu->emu);
-	emu_load(vcpu);
-	return event_done(vcpu, emu_interrupt(&vcpu->emu, vector, has_error, error), vector);
-}
-
-int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_reason reason,
-			    bool has_error, u32 error)
-{
-	emu_reset(&vcpu->emu);
-	emu_load(vcpu);
-	return event_done(vcpu, emu_task_switch(&vcpu->emu, selector, reason, has_error, error),
-			  selector);
-}
-EXPORT_SYMBOL_GPL(kvm_emulate_task_switch);
 
 bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 {

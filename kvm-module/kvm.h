@@ -607,6 +607,8 @@ void kvm_queue_page_fault(struct kvm_vcpu *vcpu, u64 cr2, u32 error_code);
 void kvm_deliver_payload(struct kvm_vcpu *vcpu);
 /* Vendor code, after an exit: this (EVENT_*) was being delivered, do it again. */
 void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
+/* By the emulator: deliver it, or, if there is nothing, run the instruction at RIP. */
+int kvm_emulate_injected(struct kvm_vcpu *vcpu);
 /* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
@@ -742,9 +744,6 @@ int kvm_leave_smm(struct kvm_vcpu *vcpu);	/* RSM; result as a handler */
 int kvm_emulate(struct kvm_vcpu *vcpu);
 /* Deliver an event in any mode; RIP is what it returns to. */
 int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error);
-/* A task switch that the processor reported; RIP is what the old task goes on at. */
-int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, u16 selector, enum emu_task_reason reason,
-			    bool has_error, u32 error);
 /* Length of the instruction at RIP, 0 when it cannot be read or decoded. */
 int kvm_instruction_length(struct kvm_vcpu *vcpu);
 /* Are these the bytes (at most 4, the first lowest) at this address? False: or not known. */

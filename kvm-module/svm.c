@@ -188,7 +188,7 @@ static const u16 intercepts[] = {
 	/* VMRUN must be intercepted; all of these are #UD. */
 	INTERCEPT_VMRUN, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
 	INTERCEPT_SKINIT, INTERCEPT_INVLPGA, INTERCEPT_RSM, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
-	INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_TLBSYNC,
+	INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_TLBSYNC, INTERCEPT_INVPCID,
 };
 
 /*
@@ -200,6 +200,7 @@ static const u16 shadow_intercepts[] = {
 	INTERCEPT_CR4_READ,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_PF,
 	INTERCEPT_INVLPG,
+	INTERCEPT_TASK_SWITCH,	/* loads CR3 from the guest's memory */
 };
 
 /* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
@@ -883,6 +884,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_INVLPGA]		= kvm_handle_ud,
 	[SVM_EXIT_IOIO]			= handle_io,
 	[SVM_EXIT_MSR]			= handle_msr,
+	[SVM_EXIT_TASK_SWITCH]		= kvm_emulate_injected,
 	[SVM_EXIT_SHUTDOWN]		= handle_shutdown,
 	[SVM_EXIT_VMRUN]		= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]		= kvm_handle_hypercall,
@@ -893,6 +895,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_RDPRU]		= kvm_handle_ud,
 	[SVM_EXIT_INVLPGB]		= kvm_handle_ud,
 	[SVM_EXIT_TLBSYNC]		= kvm_handle_ud,
+	[SVM_EXIT_INVPCID]		= kvm_handle_ud,
 	[SVM_EXIT_NPF]			= handle_npf,
 };
 

@@ -958,24 +958,12 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 		hw_breakpoint_restore();
 }
 
-/*
- * One instruction, or the delivery of one event, of a guest in a state that the
- * processor cannot be in: real mode, or on its way from there to protected mode.
- */
-static int run_emulated(struct kvm_vcpu *vcpu)
+int kvm_emulate_injected(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
 	bool has_error = false;
 	int vector = -1;
 
-	/* Who changes memory slots waits for the end of one instruction. */
-	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
-
-	/* As for the processor, and then taken back from it. */
-	if (ev->look)
-		inject_events(vcpu);
-	kvm_ops->cancel_injection(vcpu);
 	if (ev->exception.injected) {
 		vector = ev->exception.nr;
 		has_error = ev->exception.has_error;
@@ -989,6 +977,24 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	if (vector < 0)
 		return kvm_emulate(vcpu);
 	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_injected);
+
+/*
+ * One instruction, or the delivery of one event, of a guest in a state that the
+ * processor cannot be in: real mode, or on its way from there to protected mode.
+ */
+static int run_emulated(struct kvm_vcpu *vcpu)
+{
+	/* Who changes memory slots waits for the end of one instruction. */
+	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+
+	/* As for the processor, and then taken back from it. */
+	if (vcpu->events.look)
+		inject_events(vcpu);
+	kvm_ops->cancel_injection(vcpu);
+	return kvm_emulate_injected(vcpu);
 }
 
 /* An SMI goes in before all others, but behind what is being delivered. */

@@ -1600,20 +1600,12 @@ static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
 static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 info = vmx->idt_vectoring, valid = info & VECTORING_INFO_VALID_MASK;
-	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 
-	/* Unless an event or a fault did it, the old task goes on behind it. */
-	if (!valid || vmx->redo_info)
-		kvm_reg_write(vcpu, REG_RIP, kvm_reg_read(vcpu, REG_RIP) +
-					     vmcs_read(VM_EXIT_INSTRUCTION_LEN));
-	if (vcpu->events.nmi.injected)
-		vmx_set_nmi_mask(vcpu, true);
-	kvm_clear_injected(vcpu);
+	/* INT n and its like run again. */
+	if (vmx->redo_info)
+		kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
-	return kvm_emulate_task_switch(vcpu, qualification, qualification >> 30 & 3,
-				       valid && info & VECTORING_INFO_DELIVER_CODE_MASK,
-				       vmcs_read(IDT_VECTORING_ERROR_CODE));
+	return kvm_emulate_injected(vcpu);
 }
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {

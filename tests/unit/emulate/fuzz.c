@@ -291,9 +291,7 @@ static int run_any(u8 kind)
 {
 	if (kind < 0xf0)
 		return emu_run(&emu);
-	if (kind < 0xf8)
-		return emu_interrupt(&emu, kind * 3, kind & 1, kind);
-	return emu_task_switch(&emu, 8, kind & 3, kind & 4, 0);
+	return emu_interrupt(&emu, kind * 3, kind & 1, kind);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

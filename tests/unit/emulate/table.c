@@ -1220,8 +1220,9 @@ static void test_task_switch(void)
 	put32(0x5860, 0x40);
 	emu.regs[EMU_RSI] = 0x5151;
 	emu.rip = 0x1002;
-	is(emu_task_switch(&emu, 0x30, EMU_TASK_CALL, true, 0xee), EMU_OK,
-	   "task switch by CALL, with an error code");
+	put64(10 * 8, gate(0x30, 0, 0x85, 0));
+	is(emu_interrupt(&emu, 10, true, 0xee), EMU_OK,
+	   "task switch by an exception, with an error code");
 	ok(emu.rip == 0x4321 && emu.cpl == 3 && emu.regs[EMU_RSI] == 0x7000 &&
 	   emu.rflags == 0x4202, "the new task's registers, NT set");
 	ok(segs[EMU_CS].selector == 0x1b && segs[EMU_DS].selector == 0x23 &&
@@ -1234,8 +1235,8 @@ static void test_task_switch(void)
 	   word(0x504c) == 8, "the old one's state is saved");
 	is(word(0x4ffc), 0xee, "the error code is on the new stack");
 	is(emu.regs[EMU_RSP], 0x4ffc, "and ESP below it");
-	is(emu_task_switch(&emu, 0x28, EMU_TASK_IRET, false, 0), EMU_OK,
-	   "and back by IRET");
+	ram[0x4321] = 0xcf;
+	is(emu_run(&emu), EMU_OK, "and back by IRET");
 	ok(emu.rip == 0x1002 && emu.regs[EMU_RSI] == 0x5151 && !emu.cpl &&
 	   access_byte(0x30) == 0x89 && !(word(0x5824) & 0x4000),
 	   "the old state; the other is free and not nested");
@@ -1244,8 +1245,7 @@ static void test_task_switch(void)
 	describe(0x30, 0x5800, 0x2b, 0x0081);
 	memcpy(ram + 0x580e, "\x21\x43\x02\x02", 4);
 	memcpy(ram + 0x5822, "\x10\0\x08\0\x10\0\x10\0", 8);
-	is(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0), EMU_OK,
-	   "task switch to a 16-bit TSS");
+	is(RUN("\xea\0\0\0\0\x30\0"), EMU_OK, "task switch to a 16-bit TSS");
 	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[EMU_ES].base == 0x20000 &&
 	   segs[EMU_FS].attr & UNUSABLE, "FS and GS become null");
 
@@ -1253,8 +1253,8 @@ static void test_task_switch(void)
 	put32(0x5820, 0x77);
 	put32(0x5824, 0x23202);
 	put32(0x584c, 0x2000);
-	is(emu_task_switch(&emu, 0x30, EMU_TASK_GATE, false, 0), EMU_OK,
-	   "task switch to vm86 mode");
+	put64(0x21 * 8, gate(0x30, 0, 0x85, 0));
+	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "task switch to vm86 mode");
 	ok(emu.rip == 0x77 && emu.cpl == 3 && segs[EMU_CS].base == 0x20000 &&
 	   segs[EMU_CS].attr == 0xf3, "selectors are addresses there");
 
@@ -1280,16 +1280,13 @@ static void test_task_switch(void)
 	ok(emu.rip == 0x99 && emu.rflags == 0x4002, "nests");
 
 	reset_gdt(EMU_PROT32);
-	ok(selector_fault(emu_task_switch(&emu, 0x28, EMU_TASK_JMP, false, 0),
-			  13, 0x28), "a busy task is #GP");
+	ok(selector_fault(RUN("\xea\0\0\0\0\x28\0"), 13, 0x28), "a busy task is #GP");
 	describe(0x30, 0x5800, 0x66, 0x0089);
-	ok(selector_fault(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0),
-			  10, 0x30), "a short TSS is #TS");
+	ok(selector_fault(RUN("\xea\0\0\0\0\x30\0"), 10, 0x30), "a short TSS is #TS");
 	describe(0x30, 0x5800, 0x67, 0x0089);
 	put32(0x5820, 0x4321);
 	put32(0x584c, 0x10);
-	ok(selector_fault(emu_task_switch(&emu, 0x30, EMU_TASK_JMP, false, 0),
-			  10, 0x10) && emu.rip == 0x4321,
+	ok(selector_fault(RUN("\xea\0\0\0\0\x30\0"), 10, 0x10) && emu.rip == 0x4321,
 	   "data as CS is #TS in the new task");
 	ok(access_byte(0x28) == 0x89 && access_byte(0x30) == 0x8b,
 	   "JMP frees the old task");
