@@ -206,16 +206,20 @@ static void test_mmio(void)
 
 static void test_modes(void)
 {
+	/* The entry that maps itself in each task's tables, accessed by now. */
+	const uint32_t own_a = PAGE_TABLES + 0x1023, own_b = PAGE_TABLES + 0x3023;
 	struct vm vm;
 
 	VM_START(&vm, 32, prot_task);
 	vm_expect(&vm, ACTS(
-		{ OUT, V, 4, 0xbb01 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 0xaaaa },
-		{ OUT, V, 4, 0xbb02 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 8 },
-		{ OUT, V, 4, 0xbb03 }, { OUT, V, 4, 0x4000 }, { OUT, V, 4, 0xaaaa },
-		{ OUT, V, 4, 0 },
+		{ OUT, V, 4, 0xbb01 }, { OUT, V, 4, own_b }, { OUT, V, 4, 0x4000 },
+		{ OUT, V, 4, 0xaaaa }, { OUT, V, 4, own_a },
+		{ OUT, V, 4, 0xbb02 }, { OUT, V, 4, own_b }, { OUT, V, 4, 0x4000 },
+		{ OUT, V, 4, 8 },
+		{ OUT, V, 4, 0xbb03 }, { OUT, V, 4, own_b }, { OUT, V, 4, 0x4000 },
+		{ OUT, V, 4, 0xaaaa }, { OUT, V, 4, 0 },
 		END_HLT),
-		"task switches by TSS, task gate and interrupt, and back by IRET");
+		"task switches by TSS, task gate and interrupt, and back by IRET, each its page tables");
 	vm_destroy(&vm);
 
 	VM_START(&vm, 16, real_modes);
