@@ -304,10 +304,9 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 }
 
 enum task_reason {
-	TASK_BY_CALL,
+	TASK_BY_CALL,	/* or by an event */
 	TASK_BY_IRET,
 	TASK_BY_JMP,
-	TASK_BY_EVENT,	/* nests like CALL */
 };
 
 static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
@@ -545,7 +544,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	type = fetch_gate(e, vector, software, &raw, &t);
 	if (type == TYPE_TASK_GATE) {
 		e->rip = back;
-		return switch_task(e, raw >> 16, TASK_BY_EVENT, has_error, error);
+		return switch_task(e, raw >> 16, TASK_BY_CALL, has_error, error);
 	}
 	check_code(e, raw >> 16, GATE, &t);
 	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
@@ -721,8 +720,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
 			bool has_error, u32 error)
 {
-	bool back = reason == TASK_BY_IRET, wide;
-	bool nested = reason == TASK_BY_CALL || reason == TASK_BY_EVENT;
+	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
 	struct kvm_segment old = *emu_segment(e, EMU_TR);
 	u8 vector = back ? EX_TS : EX_GP;
 	u64 cr0 = cr(e, 0), cr3;

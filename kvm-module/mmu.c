@@ -386,8 +386,6 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	for (l = format->levels; l > level; l--) {
 		e = entry_of(table, gfn, l);
 		if (is_present(*e) && is_leaf(*e, l)) {
-			if (writable && !(*e & format->write) && !host->writable)
-				return;
 			WRITE_ONCE(*e, 0);
 			kvm_request_all(kvm, REQ_TLB_FLUSH);
 		}

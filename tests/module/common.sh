@@ -87,7 +87,8 @@ kvmctl_linux() {
 # need, as its arguments.
 real_guests() { # NAME…
 	mkdir -p "$logs/guests"
-	guest_initramfs "$logs/guest.cpio"
+	guest_initramfs "$logs/guest.cpio" /bin/busybox "$here/in-vm/guest-init" \
+		"$top/build/tests/tools/guest-work:bin/"
 	guest_initramfs "$logs/guest-i386.cpio" "$top/build/images/real-guests/busybox-i386"
 	echo "--share-root --file $logs/guest.cpio --file $logs/guest-i386.cpio"
 	echo "--file $here/in-vm/real-guest"

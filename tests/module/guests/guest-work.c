@@ -11,14 +11,19 @@
  *                          "chain BROKEN …" and the end.
  *   guest-work clock       answers every line on its standard input with the time of
  *                          CLOCK_REALTIME in nanoseconds, behind the line's own text
+ *   guest-work smi COUNT   raises so many SMIs (on a machine whose firmware takes them),
+ *                          from each processor in turn: "smi COUNT raised"
  */
+#define _GNU_SOURCE
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PAGE	4096
 #define ROUNDS	400	/* of the hash: so much work for each page that gets dirty */
@@ -110,6 +115,31 @@ static int tell_time(void)
 	return 0;
 }
 
+/* Port 0xb2 of the ICH9: a command to the firmware, here one that it does not know. */
+static int raise_smis(int count)
+{
+	int processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (ioperm(0xb2, 1, 1)) {
+		puts("smi BROKEN: no access to the port");
+		return 1;
+	}
+	for (int i = 0; i < count; i++) {
+		cpu_set_t one;
+
+		CPU_ZERO(&one);
+		CPU_SET(i % processors, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		outb(0x99, 0xb2);
+		if (i % 3 == 0)
+			usleep(i % 1000);	/* or at once, or behind a halt */
+		if (i % 100 == 0)
+			printf("smi %d\n", i);
+	}
+	printf("smi %d raised\n", count);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -117,6 +147,8 @@ int main(int argc, char **argv)
 		return chain(strtoul(argv[2], NULL, 10));
 	if (argc == 2 && !strcmp(argv[1], "clock"))
 		return tell_time();
-	fprintf(stderr, "usage: guest-work chain MIB | clock\n");
+	if (argc == 3 && !strcmp(argv[1], "smi"))
+		return raise_smis(atoi(argv[2]));
+	fprintf(stderr, "usage: guest-work chain MIB | clock | smi COUNT\n");
 	return 2;
 }
