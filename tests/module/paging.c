@@ -877,6 +877,10 @@ static void test_self_map(void)
 	int slot = m->size == 4 ? 0x3f0 : 0x1f0;
 	uint64_t window, shift;
 	struct want *want;
+	static const struct { int kind; uint64_t value; uint32_t moves; } locked[] = {
+		{ RMW, PAGE, 1 }, { XCHG, (LOW + 2 * PAGE) | 7, 2 }, { BTS, 12, 1 },
+		{ CX8, (LOW + 3 * PAGE) | 7, 3 }, { OR, 4 * PAGE, 4 }, { WRITE, (LOW + 5 * PAGE) | 7, 5 },
+	};
 
 	/* Walk the slot "level" times: then the window shows the lowest tables. */
 	shift = 12 + (level - 1) * m->index_bits;
@@ -909,6 +913,26 @@ static void test_self_map(void)
 		flush();
 		reads_page(0, LOW + (i + 1) % 16 * PAGE);
 	}
+	/* The window is the user's to read; CR0.WP is clear, so the kernel may write. */
+	put(table + slot * m->size, table | P | U);
+	set_registers((struct regs){ .nxe = cpu.nx });
+	load_cr3(ROOT);
+	for (unsigned int i = 0; i < 4 * sizeof(locked) / sizeof(locked[0]); i++) {
+		put(entry_at(1), LOW | 7);
+		flush();
+		/* What stays as it is through many flushes may be kept another way. */
+		for (int k = 0; k < 8; k++) {
+			load_cr3(ROOT);
+			reads_page(0, LOW);
+		}
+		script_add(s, locked[i % 6].kind, 0, window, locked[i % 6].value);
+		flush();
+		reads_page(0, LOW + locked[i % 6].moves * PAGE);
+	}
+	plain_registers();
+	put(table + slot * m->size, table | P | W);
+	load_cr3(ROOT);
+	script_add(s, READ, 0, window, 0);
 	want = script_add(s, READ, 0, table + slot * m->size, 0);
 	want->value = table | P | W | A;
 	want->mask = ~0u;
