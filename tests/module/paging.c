@@ -789,10 +789,17 @@ static void test_invalidation(void)
 	script_ok(s, "%s: bits A and D that are cleared are set again when due", m->name);
 }
 
+/* A way to write an entry, and to which page it then points. */
+struct way {
+	int kind;
+	uint64_t value;
+	uint32_t moves;
+};
+
 /* Entries written in all the ways that there are. */
 static void test_ways_to_write(void)
 {
-	static const struct { int kind; uint64_t value; uint32_t moves; } ways[] = {
+	static const struct way ways[] = {
 		{ WRITE1, 0x07, 0 },			/* the flags */
 		{ WRITE1, 0x00, 0 },
 		{ WRITE2, (LOW & 0xffff) | 7, 0 },
@@ -877,10 +884,11 @@ static void test_self_map(void)
 	int slot = m->size == 4 ? 0x3f0 : 0x1f0;
 	uint64_t window, shift;
 	struct want *want;
-	static const struct { int kind; uint64_t value; uint32_t moves; } locked[] = {
+	static const struct way window_ways[] = {
 		{ RMW, PAGE, 1 }, { XCHG, (LOW + 2 * PAGE) | 7, 2 }, { BTS, 12, 1 },
 		{ CX8, (LOW + 3 * PAGE) | 7, 3 }, { OR, 4 * PAGE, 4 }, { WRITE, (LOW + 5 * PAGE) | 7, 5 },
 	};
+	const unsigned int ways = sizeof(window_ways) / sizeof(window_ways[0]);
 
 	/* Walk the slot "level" times: then the window shows the lowest tables. */
 	shift = 12 + (level - 1) * m->index_bits;
@@ -917,7 +925,9 @@ static void test_self_map(void)
 	put(table + slot * m->size, table | P | U);
 	set_registers((struct regs){ .nxe = cpu.nx });
 	load_cr3(ROOT);
-	for (unsigned int i = 0; i < 4 * sizeof(locked) / sizeof(locked[0]); i++) {
+	for (unsigned int i = 0; i < 4 * ways; i++) {
+		const struct way *way = &window_ways[i % ways];
+
 		put(entry_at(1), LOW | 7);
 		flush();
 		/* What stays as it is through many flushes may be kept another way. */
@@ -925,9 +935,9 @@ static void test_self_map(void)
 			load_cr3(ROOT);
 			reads_page(0, LOW);
 		}
-		script_add(s, locked[i % 6].kind, 0, window, locked[i % 6].value);
+		script_add(s, way->kind, 0, window, way->value);
 		flush();
-		reads_page(0, LOW + locked[i % 6].moves * PAGE);
+		reads_page(0, LOW + way->moves * PAGE);
 	}
 	plain_registers();
 	put(table + slot * m->size, table | P | W);
