@@ -589,7 +589,9 @@ static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 {
 	u64 old = sp->table->entry[i];
 
-	if (old && (old & PTE_ADDR) == (entry & PTE_ADDR)) {
+	/* The page behind two guest frames can be one: then the leaf changes lists. */
+	if (old && !((old ^ entry) & PTE_ADDR) &&
+	    !((sp->table->info[i].guest ^ guest) & PTE_ADDR)) {
 		/* The usual change, more permissions, needs no flush. */
 		if (old & ~entry & (_PAGE_RW | _PAGE_USER) ||
 		    entry & ~old & _PAGE_NX)
