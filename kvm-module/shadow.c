@@ -76,6 +76,7 @@ union shadow_key {
 		u64 quadrant : 2;	/* which part of a table with 1024 entries */
 		u64 access : 3;		/* granted by the levels above */
 		u64 pkey : 4;		/* direct: of the large page */
+		u64 dirty : 1;		/* likewise: its leaves may be writable */
 		u64 mode : 4;		/* MODE_* */
 	};
 	u64 word;
@@ -539,6 +540,7 @@ static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva,
 		key.direct = true;
 		key.access = w->granted;
 		key.pkey = w->pkey;
+		key.dirty = !w->leaf || w->dirty;
 		key.mode &= MODE_WP;
 		key.gfn = round_down(w->gpa >> PAGE_SHIFT, 1ULL << (9 * (level - 1)));
 		return key;
