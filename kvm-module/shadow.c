@@ -393,8 +393,8 @@ static struct shadow_page *find_or_add(struct kvm_vcpu *vcpu, union shadow_key k
 	hlist_for_each_entry(sp, bucket(vcpu->kvm, key.gfn), hash) {
 		if (sp->key.word != key.word)
 			continue;
-		/* A device may have written to it while nobody used it. */
-		if (sp->tracked)
+		/* The guest, or a device, may have written to it while nobody used it. */
+		if (!key.direct)
 			compare_table(vcpu->kvm, sp, 0, ENTRIES);
 		return sp;
 	}
