@@ -273,18 +273,23 @@ static bool is_tracked(struct kvm *kvm, gfn_t gfn)
 	return false;
 }
 
-/* The page is going to be written: its shadows may differ from now on. */
+/* The table that this stands for may be written: from now on they may differ. */
+static void untrack_table(struct kvm *kvm, struct shadow_page *sp)
+{
+	if (!sp->tracked)
+		return;
+	sp->tracked = false;
+	sp->quiet = 0;
+	watch(kvm, sp);
+}
+
 static void untrack(struct kvm *kvm, gfn_t gfn)
 {
 	struct shadow_page *sp;
 
-	hlist_for_each_entry(sp, bucket(kvm, gfn), hash) {
-		if (sp->key.gfn != gfn || !sp->tracked)
-			continue;
-		sp->tracked = false;
-		sp->quiet = 0;
-		watch(kvm, sp);
-	}
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
+		if (sp->key.gfn == gfn)
+			untrack_table(kvm, sp);
 }
 
 /* ---- comparing ----------------------------------------------------------- */
@@ -767,6 +772,16 @@ void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn)
 	untrack(kvm, gfn);
 }
 
+/* User space sets a vCPU's registers, and before it perhaps all memory: a snapshot. */
+void kvm_shadow_untrack_all(struct kvm *kvm)
+{
+	struct shadow_page *sp;
+
+	guard(spinlock)(&kvm->mmu_lock);
+	list_for_each_entry(sp, &kvm->shadow.pages, link)
+		untrack_table(kvm, sp);
+}
+
 /*
  * The host takes pages away: their leaves go, and tables read from them may
  * change. TLBs may know of leaves that went before.
@@ -787,8 +802,8 @@ void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_
 		}
 	}
 	list_for_each_entry(sp, &kvm->shadow.pages, link)
-		if (sp->tracked && sp->key.gfn >= start && sp->key.gfn < end)
-			untrack(kvm, sp->key.gfn);
+		if (sp->key.gfn >= start && sp->key.gfn < end)
+			untrack_table(kvm, sp);
 	flush_others(kvm);
 }
 

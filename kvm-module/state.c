@@ -169,6 +169,8 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 			vcpu->events.irq.nr = i;
 			break;
 		}
+	if (!kvm_ops->tdp)
+		kvm_shadow_untrack_all(vcpu->kvm);
 	kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
