@@ -33,6 +33,7 @@
 #define HIGH		0x40000000ULL	/* 8 MiB that large pages reach */
 #define HIGHER		0x140000000ULL	/* the same beyond 4 GiB, other memory */
 #define HIGH_SIZE	(8u << 20)
+#define ALIAS		0x50000000ULL	/* what is at HIGH, for one test */
 
 #define BITS(from, to)	((~0ULL >> (63 - (from))) & (~0ULL << (to)))
 
@@ -787,6 +788,91 @@ static void test_invalidation(void)
 		want->mask = ~0u;
 	}
 	script_ok(s, "%s: bits A and D that are cleared are set again when due", m->name);
+
+	if (m->cr4) {	/* One bit D for all of a large page: any part's write sets it. */
+		uint64_t large = HIGH | PS | P | W | U | A, mask = (1ULL << (12 + m->index_bits)) - 1;
+		uint64_t page = HIGH + (m->gva & mask & ~0xfffULL);
+		struct want *want;
+
+		for (int i = 0; i < 16; i++) {
+			put(entry_at(2), large);
+			flush();
+			for (int k = 0; k < 64; k += 16)
+				script_add(s, XCHG, 0, m->gva + k * PAGE + WORD,
+					   *word_of(page + k * PAGE));
+			put(entry_at(2), large);
+			flush();
+			reads_page(0, page);
+			want = script_add(s, READ, 0, entry_at(2), 0);
+			want->value = large;
+			want->mask = ~0u;
+			script_add(s, XCHG, 0, m->gva + 16 * PAGE + WORD,
+				   *word_of(page + 16 * PAGE));
+			want = script_add(s, READ, 0, entry_at(2), 0);
+			want->value = large | D;
+			want->mask = ~0u;
+		}
+		put(entry_at(2), table);
+		flush();
+		script_ok(s, "%s: bit D of a large page that is cleared is set by a write to any part",
+			  m->name);
+	}
+}
+
+/* Pages of memory that the guest sees at two places; what it writes there is logged. */
+static void test_alias(void)
+{
+	uint64_t where = entry_at(1), bitmap[HIGH_SIZE / PAGE / 64];
+	struct kvm_dirty_log log = { .slot = 3, .dirty_bitmap = bitmap };
+
+	plain_registers();
+	put(entry_at(2), TABLE(1) | 7);
+	if (vm_slot(&s->vm, 3, KVM_MEM_LOG_DIRTY_PAGES, ALIAS, HIGH_SIZE, high) < 0)
+		bail_out("KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+	for (int i = 0; i < 8; i++) {
+		put(where, HIGH | P | U);
+		flush();
+		reads_page(0, HIGH);
+		put(where, ALIAS | P | W | U);	/* seen after the fault, without INVLPG */
+		for (int k = 0; k < 2; k++) {
+			script_add(s, XCHG, 0, m->gva + WORD, *word_of(HIGH));
+			script_run(s);
+			if (ioctl(s->vm.fd, KVM_GET_DIRTY_LOG, &log) < 0)
+				bail_out("KVM_GET_DIRTY_LOG: %s", strerror(errno));
+			if (!(bitmap[0] & 1) && s->bad++ < 5)
+				note("round %d: write %d is not in the log", i, k);
+		}
+	}
+	vm_slot(&s->vm, 3, 0, ALIAS, 0, high);
+	put(where, LOW | 7);
+	flush();
+	script_ok(s, "%s: writes through a second address of a page are logged", m->name);
+}
+
+/* User space goes back to a snapshot: other memory, then the registers. */
+static void test_new_memory(void)
+{
+	uint64_t where = entry_at(1);
+	struct kvm_sregs r;
+
+	plain_registers();
+	put(entry_at(2), TABLE(1) | 7);
+	for (int i = 0; i < 8; i++) {
+		put(where, LOW | 7);
+		for (int k = 0; k < 8; k++) {
+			load_cr3(ROOT);
+			reads_page(0, LOW);
+		}
+		script_run(s);
+		put_now(where, (LOW + PAGE) | 7);
+		if (ioctl(s->vm.vcpu, KVM_GET_SREGS, &r) < 0 ||
+		    ioctl(s->vm.vcpu, KVM_SET_SREGS, &r) < 0)
+			bail_out("KVM_SET_SREGS: %s", strerror(errno));
+		reads_page(0, LOW + PAGE);
+	}
+	put(where, LOW | 7);
+	flush();
+	script_ok(s, "%s: page tables that user space changes, then KVM_SET_SREGS", m->name);
 }
 
 /* A way to write an entry, and to which page it then points. */
@@ -1062,6 +1148,26 @@ static void test_roots(void)
 	put(entry_at(1), LOW | 7);
 	load_cr3(ROOT);
 	script_ok(s, "%s: a page is a table, then data, then a table again", m->name);
+
+	/* The same, and nothing is flushed before the page is a table again. */
+	for (int i = 0; i < 16; i++) {
+		uint64_t other = entry_at(1) + m->size;
+
+		put(entry_at(2), TABLE(1) | 7);
+		put(other, (LOW + PAGE) | 7);
+		load_cr3(ROOT);
+		reads_page(0, LOW);
+		reads_page(PAGE, LOW + PAGE);
+		put(entry_at(2), 0);
+		load_cr3(ROOT);
+		put(other, (LOW + (2 + i % 8) * PAGE) | 7);
+		put(entry_at(2), TABLE(1) | 7);
+		reads_page(0, LOW);
+		reads_page(PAGE, LOW + (2 + i % 8) * PAGE);
+		put(other, 0);
+	}
+	load_cr3(ROOT);
+	script_ok(s, "%s: a table that changes while nothing points to it", m->name);
 }
 
 /* Accesses that reach into a second page. */
@@ -1269,6 +1375,8 @@ int main(int argc, char **argv)
 		test_random_tables();
 		test_sequences();
 		test_invalidation();
+		test_alias();
+		test_new_memory();
 		test_ways_to_write();
 		test_self_map();
 		test_shared_tables();
