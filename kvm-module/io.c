@@ -284,6 +284,10 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	r = kvm_cmpxchg_guest(vcpu_of(e)->space, span[0].gpa, &seen, new, size);
 	if (r < 0)
 		return emu_error(e, r);
+	/*
+	 * kvm_cmpxchg_guest() does not say so itself, as kvm_write_guest() does: walk.c
+	 * sets A and D bits by it, which are no change that untracks a table.
+	 */
 	if (!r && !kvm_ops->tdp)
 		kvm_shadow_wrote(vcpu_of(e)->kvm, span[0].gpa >> PAGE_SHIFT);
 	return r ? EMU_RETRY : EMU_OK;
