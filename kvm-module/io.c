@@ -263,6 +263,16 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 	return io->posted ? EMU_OK : EMU_AGAIN;
 }
 
+/*
+ * Would a LOCKed access be an #AC here? The processor raises it in the kernel, too,
+ * which does not survive it.
+ */
+static bool is_split_lock(u64 linear, unsigned int size)
+{
+	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
+	       (linear ^ (linear + size - 1)) & -(u64)cache_line_size();
+}
+
 static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 		      const void *new, unsigned int size)
 {
@@ -276,7 +286,7 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
 	if (r != EMU_OK)
 		return r;
 	/* Devices and split accesses know no bus lock: a plain write it is. */
-	if (!span[0].memory || span[1].len)
+	if (!span[0].memory || span[1].len || is_split_lock(linear, size))
 		return op_access(e, linear, (void *)new, size, EMU_ACC_WRITE);
 	if (size > sizeof(seen))
 		return EMU_UNHANDLED;
