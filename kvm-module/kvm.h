@@ -72,7 +72,6 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
-#define KVM_INVALID_PAGE	(~(hpa_t)0)
 
 /* ---- registers ----------------------------------------------------------- */
 
@@ -130,7 +129,7 @@ struct kvm_memslots {
 struct kvm_space {
 	struct kvm *kvm;
 	struct kvm_memslots __rcu *slots;
-	hpa_t tdp_root;			/* mmu_lock */
+	hpa_t tdp_root;			/* set once; 0 with shadow paging */
 };
 
 /* ---- second-level page tables (mmu.c) ------------------------------------ */
@@ -432,7 +431,7 @@ struct kvm {
 	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
 
 	spinlock_t mmu_lock;
-	unsigned long tdp_pages;	/* table pages in use */
+	unsigned long tdp_pages;	/* table pages in use below the roots */
 	struct kvm_shadow shadow;
 	struct kvm_memslot *retiring;	/* mmu_lock; unpublished, still mapped */
 	struct mmu_notifier notifier;

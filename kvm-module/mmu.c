@@ -81,29 +81,13 @@ void kvm_mmu_free_cache(struct kvm_vcpu *vcpu)
 			  vcpu->mmu_cache.page[--vcpu->mmu_cache.count]);
 }
 
-static void release_table(struct kvm *kvm, u64 *table, struct list_head *freed)
-{
-	list_add(&virt_to_page(table)->lru, freed);
-	kvm->tdp_pages--;
-}
-
-/* After the TLBs were flushed. */
-static void free_tables(struct list_head *freed)
-{
-	struct page *page, *next;
-
-	list_for_each_entry_safe(page, next, freed, lru) {
-		list_del(&page->lru);
-		__free_page(page);
-	}
-}
-
 /* ---- taking out ---------------------------------------------------------- */
 
 /*
  * Take everything between start and end out of a table whose first entry maps
- * frame "base". Returns whether anything was there. Recursion is as deep as the
- * tables, at most 5.
+ * frame "base". Returns whether anything was there; the tables below it that are
+ * not needed any more go to the list "freed", for put_pages_list() when the TLBs were
+ * flushed. Recursion is as deep as the tables, at most 5.
  */
 static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 		      gfn_t start, gfn_t end, struct list_head *freed)
@@ -129,7 +113,8 @@ static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 				    end, freed);
 		if (first >= start && first + span <= end) {
 			WRITE_ONCE(table[i], 0);
-			release_table(kvm, table_of(e), freed);
+			list_add(&virt_to_page(table_of(e))->lru, freed);
+			kvm->tdp_pages--;
 			zapped = true;
 		}
 	}
@@ -140,8 +125,6 @@ static bool zap_range(struct kvm_space *space, gfn_t start, gfn_t end,
 		      struct list_head *freed)
 {
 	lockdep_assert_held(&space->kvm->mmu_lock);
-	if (space->tdp_root == KVM_INVALID_PAGE)
-		return false;
 	return zap_table(space->kvm, __va(space->tdp_root), kvm_ops->tdp->levels, 0,
 			 start, end, freed);
 }
@@ -156,7 +139,7 @@ static void zap_and_flush(struct kvm_space *space, gfn_t start, gfn_t end, gfn_t
 		scoped_guard(spinlock, &space->kvm->mmu_lock)
 			if (zap_range(space, start, stop, &freed))
 				kvm_request_all(space->kvm, REQ_TLB_FLUSH);
-		free_tables(&freed);
+		put_pages_list(&freed);
 		cond_resched();
 		start = stop;
 	}
@@ -192,27 +175,21 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
-/* The leaf that maps gfn, or NULL. */
+/* The leaf that maps gfn, or NULL; the level is that of the entry that says so. */
 static u64 *find_leaf(struct kvm_space *space, gfn_t gfn, int *level)
 {
-	u64 *table, *e;
-	int l;
+	u64 *table = __va(space->tdp_root);
 
 	lockdep_assert_held(&space->kvm->mmu_lock);
-	if (space->tdp_root == KVM_INVALID_PAGE)
-		return NULL;
-	table = __va(space->tdp_root);
-	for (l = kvm_ops->tdp->levels; l; l--) {
-		e = entry_of(table, gfn, l);
+	for (*level = kvm_ops->tdp->levels; ; --*level) {
+		u64 *e = entry_of(table, gfn, *level);
+
 		if (!is_present(*e))
 			return NULL;
-		if (is_leaf(*e, l)) {
-			*level = l;
+		if (is_leaf(*e, *level))
 			return e;
-		}
 		table = table_of(*e);
 	}
-	return NULL;
 }
 
 void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
@@ -411,7 +388,7 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 
 		zap_range(vcpu->space, first, first + level_pages(level), &freed);
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
-		free_tables(&freed);
+		put_pages_list(&freed);
 	}
 	/* Another vCPU was first, with at least our permissions. */
 	if (is_present(*e) && (*e & format->write || !writable))
@@ -465,8 +442,7 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 		return r == -EAGAIN ? FAULT_MAPPED : r;
 
 	guard(spinlock)(&kvm->mmu_lock);
-	if (kvm->invalidate_count || kvm->invalidate_seq != seq ||
-	    (!walk && vcpu->space->tdp_root == KVM_INVALID_PAGE))
+	if (kvm->invalidate_count || kvm->invalidate_seq != seq)
 		return FAULT_MAPPED;
 	/* A page whose writes are logged becomes writable by a write. */
 	if (walk) {
@@ -489,8 +465,7 @@ int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page)
 	if (r)
 		return r;
 	guard(spinlock)(&vcpu->kvm->mmu_lock);
-	if (vcpu->space->tdp_root != KVM_INVALID_PAGE)
-		map_leaf(vcpu, gpa >> PAGE_SHIFT, 1, &host, false);
+	map_leaf(vcpu, gpa >> PAGE_SHIFT, 1, &host, false);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_map_own);
@@ -561,7 +536,7 @@ static bool zap_hva_range(struct kvm *kvm, unsigned long start, unsigned long en
 		if (any)
 			kvm_request_all(kvm, REQ_TLB_FLUSH);
 	}
-	free_tables(&freed);
+	put_pages_list(&freed);
 	return any;
 }
 
@@ -674,51 +649,36 @@ static const struct mmu_notifier_ops notifier_ops = {
 
 /* ---- the life of the tables ---------------------------------------------- */
 
-static void free_roots(struct kvm *kvm)
+/* When nothing is left below the roots, even if half made. */
+static void free_tables(struct kvm *kvm)
 {
-	struct kvm_space *space;
-
-	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
-		if (space->tdp_root == KVM_INVALID_PAGE)
-			continue;
-		free_page((unsigned long)__va(space->tdp_root));
-		space->tdp_root = KVM_INVALID_PAGE;
-		kvm->tdp_pages--;
-	}
+	if (!kvm_ops->tdp)
+		kvm_shadow_destroy_vm(kvm);
+	for (int i = 0; i < KVM_SPACES; i++)
+		if (kvm->space[i].tdp_root)
+			free_page((unsigned long)__va(kvm->space[i].tdp_root));
 }
 
 static int alloc_roots(struct kvm *kvm)
 {
-	struct kvm_space *space;
-
-	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
+	for (int i = 0; i < KVM_SPACES; i++) {
 		void *root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
 		if (!root)
 			return -ENOMEM;
-		space->tdp_root = __pa(root);
-		kvm->tdp_pages++;
+		kvm->space[i].tdp_root = __pa(root);
 	}
 	return 0;
 }
 
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
-	int i, r;
+	int r = kvm_ops->tdp ? alloc_roots(kvm) : kvm_shadow_init_vm(kvm);
 
-	for (i = 0; i < KVM_SPACES; i++)
-		kvm->space[i].tdp_root = KVM_INVALID_PAGE;
-	r = kvm_ops->tdp ? alloc_roots(kvm) : kvm_shadow_init_vm(kvm);
-	if (r)
-		goto free;
 	kvm->notifier.ops = &notifier_ops;
-	r = mmu_notifier_register(&kvm->notifier, kvm->mm);
-	if (!r)
-		return 0;
-	if (!kvm_ops->tdp)
-		kvm_shadow_destroy_vm(kvm);
-free:
-	free_roots(kvm);
+	r = r ?: mmu_notifier_register(&kvm->notifier, kvm->mm);
+	if (r)
+		free_tables(kvm);
 	return r;
 }
 
@@ -726,11 +686,7 @@ free:
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
 	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
-	if (!kvm_ops->tdp) {
-		kvm_shadow_destroy_vm(kvm);
-		return;
-	}
 	zap_all(kvm);
-	free_roots(kvm);
+	free_tables(kvm);
 	WARN_ON_ONCE(kvm->tdp_pages);
 }

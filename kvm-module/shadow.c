@@ -850,16 +850,12 @@ int kvm_shadow_init_vm(struct kvm *kvm)
 	s->limit = MIN_TABLES;
 	s->hash = kvcalloc(1 << TABLE_HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
 	s->copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (s->hash && s->copy)
-		return 0;
-	kvfree(s->hash);
-	free_page((unsigned long)s->copy);
-	return -ENOMEM;
+	return s->hash && s->copy ? 0 : -ENOMEM;
 }
 
+/* After kvm_shadow_reset(), or half made. */
 void kvm_shadow_destroy_vm(struct kvm *kvm)
 {
-	kvm_shadow_reset(kvm);
 	kvfree(kvm->shadow.hash);
 	free_page((unsigned long)kvm->shadow.copy);
 }
