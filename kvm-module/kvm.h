@@ -955,9 +955,8 @@ int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 error_code);
 void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva);
 void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn);
 void kvm_shadow_untrack_all(struct kvm *kvm);
-void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end);
-bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-		    gfn_t end, bool clear);
+void kvm_shadow_zap(struct kvm_memslot *slot, gfn_t start, gfn_t end);
+bool kvm_shadow_age(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, bool clear);
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 			      const unsigned long *pages, u64 first, u64 count);
 

@@ -77,8 +77,7 @@ static int fill_cache(struct kvm_mmu_cache *cache)
 void kvm_mmu_free_cache(struct kvm_vcpu *vcpu)
 {
 	while (vcpu->mmu_cache.count)
-		free_page((unsigned long)
-			  vcpu->mmu_cache.page[--vcpu->mmu_cache.count]);
+		free_page((unsigned long)vcpu->mmu_cache.page[--vcpu->mmu_cache.count]);
 }
 
 /* ---- taking out ---------------------------------------------------------- */
@@ -96,12 +95,10 @@ static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 	unsigned int i = start > base ? (start - base) / span : 0;
 	bool zapped = false;
 
-	for (; i < ENTRIES; i++) {
+	for (; i < ENTRIES && base + i * span < end; i++) {
 		gfn_t first = base + i * span;
 		u64 e = table[i];
 
-		if (first >= end)
-			break;
 		if (!is_present(e))
 			continue;
 		if (is_leaf(e, level)) {
@@ -109,8 +106,7 @@ static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 			zapped = true;
 			continue;
 		}
-		zapped |= zap_table(kvm, table_of(e), level - 1, first, start,
-				    end, freed);
+		zapped |= zap_table(kvm, table_of(e), level - 1, first, start, end, freed);
 		if (first >= start && first + span <= end) {
 			WRITE_ONCE(table[i], 0);
 			list_add(&virt_to_page(table_of(e))->lru, freed);
@@ -121,8 +117,7 @@ static bool zap_table(struct kvm *kvm, u64 *table, int level, gfn_t base,
 	return zapped;
 }
 
-static bool zap_range(struct kvm_space *space, gfn_t start, gfn_t end,
-		      struct list_head *freed)
+static bool zap_range(struct kvm_space *space, gfn_t start, gfn_t end, struct list_head *freed)
 {
 	lockdep_assert_held(&space->kvm->mmu_lock);
 	return zap_table(space->kvm, __va(space->tdp_root), kvm_ops->tdp->levels, 0,
@@ -154,8 +149,7 @@ void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
 {
 	if (kvm_ops->tdp)
-		zap_and_flush(slot->space, slot->base, slot->base + slot->npages,
-			      level_pages(3));
+		zap_and_flush(slot->space, slot->base, slot->base + slot->npages, level_pages(3));
 	else
 		kvm_shadow_reset(kvm);
 	kvm_mmu_retire_slot(kvm, NULL);
@@ -216,17 +210,16 @@ void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 
 /* ---- what the host has at an address ------------------------------------- */
 
-/* Memory without struct page: a mapping of a device. */
+/* Memory without struct page: a mapping of a device. mmap_lock is held. */
 static int find_device_page(unsigned long hva, bool write, struct host_page *host)
 {
-	struct follow_pfnmap_args args = { .address = hva };
+	struct follow_pfnmap_args args = {
+		.address = hva, .vma = vma_lookup(current->mm, hva),
+	};
 	int r;
 
-	mmap_read_lock(current->mm);
-	args.vma = vma_lookup(current->mm, hva);
-	r = -EFAULT;
 	if (!args.vma || !(args.vma->vm_flags & (VM_IO | VM_PFNMAP)))
-		goto out;
+		return -EFAULT;
 	r = follow_pfnmap_start(&args);
 	if (!r && write && !args.writable) {
 		follow_pfnmap_end(&args);
@@ -236,24 +229,20 @@ static int find_device_page(unsigned long hva, bool write, struct host_page *hos
 		r = fixup_user_fault(current->mm, hva, write ? FAULT_FLAG_WRITE : 0, NULL) ?:
 		    follow_pfnmap_start(&args);
 	if (r)
-		goto out;
+		return r;
 	host->pfn = args.pfn;
 	host->writable = args.writable;
 	host->ram = pfn_valid(args.pfn) && !PageReserved(pfn_to_page(args.pfn));
 	follow_pfnmap_end(&args);
-	r = write && !host->writable ? -EFAULT : 0;
-out:
-	mmap_read_unlock(current->mm);
-	return r;
+	return write && !host->writable ? -EFAULT : 0;
 }
 
 int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_page *host)
 {
 	struct page *page[KVM_PEEK_PAGES];
-	int i;
 
 	n = get_user_pages_fast_only(hva, n, may_write ? FOLL_WRITE : 0, page);
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		struct folio *folio = page_folio(page[i]);
 
 		host[i].pfn = page_to_pfn(page[i]);
@@ -271,8 +260,7 @@ int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_pag
  * The host page behind hva, faulted in if need be. A read takes what is there,
  * and the write permission with it if that costs nothing.
  */
-static int find_host_page(unsigned long hva, bool write, bool may_write,
-			  struct host_page *host)
+static int find_host_page(unsigned long hva, bool write, bool may_write, struct host_page *host)
 {
 	struct page *page;
 	long r;
@@ -281,13 +269,15 @@ static int find_host_page(unsigned long hva, bool write, bool may_write,
 	r = get_user_pages_fast_only(hva, 1, may_write ? FOLL_WRITE : 0, &page);
 	if (r != 1) {
 		host->writable = write;
-		r = get_user_pages_unlocked(hva, 1, &page,
-					    write ? FOLL_WRITE : 0);
+		r = get_user_pages_unlocked(hva, 1, &page, write ? FOLL_WRITE : 0);
 	}
 	if (r != 1) {
 		if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
 			return r;
-		return find_device_page(hva, write, host);
+		mmap_read_lock(current->mm);
+		r = find_device_page(hva, write, host);
+		mmap_read_unlock(current->mm);
+		return r;
 	}
 	host->pfn = page_to_pfn(page);
 	host->ram = !PageReserved(page) || is_zero_pfn(host->pfn);
@@ -309,13 +299,13 @@ static int host_level(struct kvm *kvm, unsigned long hva)
 	/* Interrupts off: the tables that we read are not freed meanwhile. */
 	guard(irqsave)();
 	pgd = READ_ONCE(*pgd_offset(kvm->mm, hva));
-	if (pgd_none(pgd))
+	if (!pgd_present(pgd))
 		return 1;
 	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
-	if (p4d_none(p4d) || !p4d_present(p4d))
+	if (!p4d_present(p4d))
 		return 1;
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
-	if (pud_none(pud) || !pud_present(pud))
+	if (!pud_present(pud))
 		return 1;
 	if (pud_leaf(pud))
 		return 3;
@@ -336,8 +326,7 @@ static int leaf_level(struct kvm *kvm, const struct kvm_memslot *slot, gfn_t gfn
 		u64 pages = level_pages(level);
 		gfn_t first = round_down(gfn, pages);
 
-		if (first >= slot->base &&
-		    first + pages <= slot->base + slot->npages &&
+		if (first >= slot->base && first + pages <= slot->base + slot->npages &&
 		    !(((slot->hva >> PAGE_SHIFT) ^ slot->base) & (pages - 1)))
 			break;
 	}
@@ -354,13 +343,12 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 		     const struct host_page *host, bool writable)
 {
 	const struct kvm_tdp_format *format = kvm_ops->tdp;
-	u64 pfn = round_down(host->pfn, level_pages(level));
+	gfn_t first = round_down(gfn, level_pages(level));
+	u64 *table = __va(vcpu->space->tdp_root), *e;
 	struct kvm *kvm = vcpu->kvm;
-	u64 *table = __va(vcpu->space->tdp_root), *e, leaf;
 	LIST_HEAD(freed);
-	int l;
 
-	for (l = format->levels; l > level; l--) {
+	for (int l = format->levels; l > level; l--) {
 		e = entry_of(table, gfn, l);
 		if (is_present(*e) && is_leaf(*e, l)) {
 			WRITE_ONCE(*e, 0);
@@ -376,16 +364,7 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	}
 
 	e = entry_of(table, gfn, level);
-	leaf = pfn << PAGE_SHIFT | (host->ram ? format->leaf : format->leaf_mmio);
-	if (level > 1)
-		leaf |= PTE_LARGE;
-	if (writable)
-		leaf |= format->write;
-	if (host->writable)
-		leaf |= PTE_LOGGED;
 	if (is_present(*e) && !is_leaf(*e, level)) {
-		gfn_t first = round_down(gfn, level_pages(level));
-
 		zap_range(vcpu->space, first, first + level_pages(level), &freed);
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
 		put_pages_list(&freed);
@@ -393,7 +372,10 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	/* Another vCPU was first, with at least our permissions. */
 	if (is_present(*e) && (*e & format->write || !writable))
 		return;
-	WRITE_ONCE(*e, leaf);
+	WRITE_ONCE(*e, round_down(host->pfn, level_pages(level)) << PAGE_SHIFT |
+		       (host->ram ? format->leaf : format->leaf_mmio) |
+		       (level > 1 ? PTE_LARGE : 0) | (writable ? format->write : 0) |
+		       (host->writable ? PTE_LOGGED : 0));
 }
 
 /* The first write to a page since its log was read: the page is there. */
@@ -417,18 +399,15 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	bool write = access & ACCESS_WRITE;
 	struct kvm *kvm = vcpu->kvm;
 	gfn_t gfn = gpa >> PAGE_SHIFT;
-	struct kvm_memslot *slot;
+	struct kvm_memslot *slot = kvm_find_slot(vcpu->space, gfn);
 	struct host_page host = {};
 	unsigned long hva, seq;
-	bool may_write;
-	int r, level;
+	int r;
 
-	slot = kvm_find_slot(vcpu->space, gfn);
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return FAULT_MMIO;
 	if (write && slot->dirty && !walk && log_write(slot, gfn))
 		return FAULT_MAPPED;
-	may_write = !(slot->flags & KVM_MEM_READONLY);
 	hva = slot->hva + ((gfn - slot->base) << PAGE_SHIFT);
 
 	r = walk ? kvm_shadow_fill_cache(vcpu) : fill_cache(&vcpu->mmu_cache);
@@ -437,7 +416,7 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	seq = READ_ONCE(kvm->invalidate_seq);
 	/* The page is looked up after the sequence is read. */
 	smp_rmb();
-	r = find_host_page(hva, write, may_write, &host);
+	r = find_host_page(hva, write, !(slot->flags & KVM_MEM_READONLY), &host);
 	if (r)
 		return r == -EAGAIN ? FAULT_MAPPED : r;
 
@@ -445,12 +424,11 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	if (kvm->invalidate_count || kvm->invalidate_seq != seq)
 		return FAULT_MAPPED;
 	/* A page whose writes are logged becomes writable by a write. */
-	if (walk) {
+	if (walk)
 		kvm_shadow_map(vcpu, slot, gva, walk, &host, write);
-	} else {
-		level = host.ram ? leaf_level(kvm, slot, gfn, hva) : 1;
-		map_leaf(vcpu, gfn, level, &host, host.writable && (write || !slot->dirty));
-	}
+	else
+		map_leaf(vcpu, gfn, host.ram ? leaf_level(kvm, slot, gfn, hva) : 1, &host,
+			 host.writable && (write || !slot->dirty));
 	if (write)
 		kvm_mark_dirty(slot, gfn);
 	vcpu->stat[STAT_second_level_map]++;
@@ -477,51 +455,44 @@ static struct kvm *notifier_kvm(struct mmu_notifier *mn)
 	return container_of(mn, struct kvm, notifier);
 }
 
-typedef bool (*gfn_range_fn)(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-			     gfn_t end, void *arg);
+typedef bool (*gfn_range_fn)(struct kvm_memslot *slot, gfn_t start, gfn_t end, void *arg);
 
-static bool slot_hva_range(struct kvm *kvm, struct kvm_memslot *slot,
-			   unsigned long start, unsigned long end, gfn_range_fn fn,
-			   void *arg)
+static bool slot_hva_range(struct kvm_memslot *slot, unsigned long start, unsigned long end,
+			   gfn_range_fn fn, void *arg)
 {
 	unsigned long first = max(start, slot->hva);
 	unsigned long last = min(end, slot->hva + (slot->npages << PAGE_SHIFT));
 
 	if (first >= last)
 		return false;
-	return fn(kvm, slot, slot->base + ((first - slot->hva) >> PAGE_SHIFT),
-		  slot->base + ((last - slot->hva + PAGE_SIZE - 1) >> PAGE_SHIFT),
-		  arg);
+	return fn(slot, slot->base + ((first - slot->hva) >> PAGE_SHIFT),
+		  slot->base + ((last - slot->hva + PAGE_SIZE - 1) >> PAGE_SHIFT), arg);
 }
 
 /* Call fn for the guest frames of every slot that lies in the host range. */
-static bool visit_hva_range(struct kvm *kvm, unsigned long start,
-			       unsigned long end, gfn_range_fn fn, void *arg)
+static bool visit_hva_range(struct kvm *kvm, unsigned long start, unsigned long end,
+			    gfn_range_fn fn, void *arg)
 {
-	struct kvm_memslots *slots;
-	struct kvm_space *space;
 	bool any = false;
-	unsigned int i;
 
 	guard(srcu)(&kvm->srcu);
-	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
-		slots = srcu_dereference(space->slots, &kvm->srcu);
-		for (i = 0; i < slots->count; i++)
-			any |= slot_hva_range(kvm, slots->slot[i], start, end, fn, arg);
+	for (int space = 0; space < KVM_SPACES; space++) {
+		struct kvm_memslots *slots = srcu_dereference(kvm->space[space].slots, &kvm->srcu);
+
+		for (unsigned int i = 0; i < slots->count; i++)
+			any |= slot_hva_range(slots->slot[i], start, end, fn, arg);
 	}
 	if (kvm->retiring)
-		any |= slot_hva_range(kvm, kvm->retiring, start, end, fn, arg);
+		any |= slot_hva_range(kvm->retiring, start, end, fn, arg);
 	return any;
 }
 
-static bool zap_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-		     gfn_t end, void *freed)
+static bool zap_gfns(struct kvm_memslot *slot, gfn_t start, gfn_t end, void *freed)
 {
-	if (!kvm_ops->tdp) {
-		kvm_shadow_zap(kvm, slot, start, end);
-		return false;
-	}
-	return zap_range(slot->space, start, end, freed);
+	if (kvm_ops->tdp)
+		return zap_range(slot->space, start, end, freed);
+	kvm_shadow_zap(slot, start, end);
+	return false;
 }
 
 /* Returns whether anything was mapped; begin: until invalidate_range_end(). */
@@ -540,15 +511,13 @@ static bool zap_hva_range(struct kvm *kvm, unsigned long start, unsigned long en
 	return any;
 }
 
-static int invalidate_range_start(struct mmu_notifier *mn,
-				  const struct mmu_notifier_range *range)
+static int invalidate_range_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	zap_hva_range(notifier_kvm(mn), range->start, range->end, true);
 	return 0;
 }
 
-static void invalidate_range_end(struct mmu_notifier *mn,
-				 const struct mmu_notifier_range *range)
+static void invalidate_range_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct kvm *kvm = notifier_kvm(mn);
 
@@ -560,37 +529,29 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 }
 
 /* Has the guest touched these pages? With *clear set, forget that it has. */
-static bool age_gfns(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-		     gfn_t end, void *clear)
+static bool age_gfns(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, void *clear)
 {
 	bool young = false;
-	gfn_t gfn = start;
-	u64 accessed, *e;
+	u64 accessed;
 	int level;
 
 	if (!kvm_ops->tdp)
-		return kvm_shadow_age(kvm, slot, start, end, *(bool *)clear);
+		return kvm_shadow_age(slot, gfn, end, *(bool *)clear);
 	accessed = kvm_ops->tdp->accessed;
+	for (; gfn < end; gfn = round_down(gfn, level_pages(level)) + level_pages(level)) {
+		u64 *e = find_leaf(slot->space, gfn, &level);
 
-	while (gfn < end) {
-		e = find_leaf(slot->space, gfn, &level);
-		if (!e) {
-			gfn++;
-			continue;
-		}
 		/* Without accessed bits, what is mapped counts as touched. */
-		if (!accessed || *e & accessed) {
-			young = true;
-			if (*(bool *)clear && accessed)
-				clear_bit(__ffs64(accessed), (unsigned long *)e);
-		}
-		gfn = round_down(gfn, level_pages(level)) + level_pages(level);
+		if (!e || (accessed && !(*e & accessed)))
+			continue;
+		young = true;
+		if (*(bool *)clear)
+			clear_bit(__ffs64(accessed), (unsigned long *)e);
 	}
 	return young;
 }
 
-static int age_range(struct mmu_notifier *mn, unsigned long start,
-		     unsigned long end, bool clear)
+static int age_range(struct mmu_notifier *mn, unsigned long start, unsigned long end, bool clear)
 {
 	struct kvm *kvm = notifier_kvm(mn);
 
@@ -601,35 +562,27 @@ static int age_range(struct mmu_notifier *mn, unsigned long start,
 /*
  * No TLB flush: a processor that has the translation cached will not set the
  * bit again, so a page may look colder than it is. That costs at most a fault.
+ * Without accessed bits the leaf goes, and comes back when it is touched.
  */
-static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
-			     unsigned long start, unsigned long end)
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
 {
 	if (kvm_ops->tdp && !kvm_ops->tdp->accessed)
 		return zap_hva_range(notifier_kvm(mn), start, end, false);
 	return age_range(mn, start, end, true);
 }
 
-static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
-		       unsigned long start, unsigned long end)
-{
-	return age_range(mn, start, end, true);
-}
-
-static int test_young(struct mmu_notifier *mn, struct mm_struct *mm,
-		      unsigned long address)
+static int test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
 {
 	return age_range(mn, address, address + PAGE_SIZE, false);
 }
 
 static void zap_all(struct kvm *kvm)
 {
-	struct kvm_space *space;
-
 	if (!kvm_ops->tdp)
 		return kvm_shadow_reset(kvm);
-	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++)
-		zap_and_flush(space, 0, kvm_mmu_max_gfn(), level_pages(4));
+	for (int i = 0; i < KVM_SPACES; i++)
+		zap_and_flush(&kvm->space[i], 0, kvm_mmu_max_gfn(), level_pages(4));
 }
 
 /* The process is gone; its memory goes next. No vCPU can run any more. */
@@ -641,7 +594,7 @@ static void release(struct mmu_notifier *mn, struct mm_struct *mm)
 static const struct mmu_notifier_ops notifier_ops = {
 	.invalidate_range_start = invalidate_range_start,
 	.invalidate_range_end = invalidate_range_end,
-	.clear_flush_young = clear_flush_young,
+	.clear_flush_young = clear_young,
 	.clear_young = clear_young,
 	.test_young = test_young,
 	.release = release,

@@ -120,8 +120,8 @@ static struct shadow_page *child_of(u64 entry)
 
 static struct shadow_table *table_of_node(struct hlist_node *node, unsigned int *i)
 {
-	unsigned long size = PAGE_SIZE << TABLE_ORDER;
-	struct shadow_table *table = (void *)((unsigned long)node & ~(size - 1));
+	struct shadow_table *table = (void *)ALIGN_DOWN((unsigned long)node,
+							PAGE_SIZE << TABLE_ORDER);
 
 	*i = container_of(node, struct shadow_info, rmap) - table->info;
 	return table;
@@ -786,12 +786,12 @@ void kvm_shadow_untrack_all(struct kvm *kvm)
  * The host takes pages away: their leaves go, and tables read from them may
  * change. TLBs may know of leaves that went before.
  */
-void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end)
+void kvm_shadow_zap(struct kvm_memslot *slot, gfn_t start, gfn_t end)
 {
+	struct kvm *kvm = slot->space->kvm;
 	struct shadow_page *sp;
-	gfn_t gfn;
 
-	for (gfn = start; gfn < end; gfn++) {
+	for (gfn_t gfn = start; gfn < end; gfn++) {
 		struct hlist_head *list = &slot->rmap[gfn - slot->base];
 
 		while (!hlist_empty(list)) {
@@ -808,14 +808,12 @@ void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_
 }
 
 /* Has the guest touched these pages? With "clear", forget that it has. */
-bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-		    gfn_t end, bool clear)
+bool kvm_shadow_age(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, bool clear)
 {
 	struct hlist_node *node;
 	bool young = false;
-	gfn_t gfn;
 
-	for (gfn = start; gfn < end; gfn++)
+	for (; gfn < end; gfn++)
 		hlist_for_each(node, &slot->rmap[gfn - slot->base]) {
 			unsigned int i;
 			struct shadow_table *table = table_of_node(node, &i);
