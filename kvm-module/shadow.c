@@ -113,9 +113,12 @@ static struct shadow_page *page_of(struct shadow_table *table)
 	return (struct shadow_page *)page_private(virt_to_page(table));
 }
 
-static struct shadow_page *child_of(u64 entry)
+/* The table that an entry of an upper one points to, or NULL. */
+static struct shadow_page *child_of(struct shadow_page *sp, unsigned int i)
 {
-	return page_of(__va(entry & PTE_ADDR));
+	u64 entry = sp->table->entry[i];
+
+	return entry ? page_of(__va(entry & PTE_ADDR)) : NULL;
 }
 
 static struct shadow_table *table_of_node(struct hlist_node *node, unsigned int *i)
@@ -147,19 +150,16 @@ static void free_page_struct(struct shadow_page *sp)
 
 static struct shadow_page *alloc_page_struct(void)
 {
-	struct shadow_page *sp = kzalloc(sizeof(*sp), GFP_KERNEL_ACCOUNT);
+	struct shadow_page *sp __free(kfree) = kzalloc(sizeof(*sp), GFP_KERNEL_ACCOUNT);
 
 	if (!sp)
 		return NULL;
-	sp->table = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO,
-					     TABLE_ORDER);
-	if (!sp->table) {
-		kfree(sp);
+	sp->table = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, TABLE_ORDER);
+	if (!sp->table)
 		return NULL;
-	}
 	set_page_private(virt_to_page(sp->table), (unsigned long)sp);
 	INIT_LIST_HEAD(&sp->compare);
-	return sp;
+	return_ptr(sp);
 }
 
 /* Before mmu_lock is taken: what one fault or four roots may need. */
@@ -243,24 +243,20 @@ static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 	watch(kvm, sp);
 }
 
-static void protect_leaf(struct kvm *kvm, struct hlist_node *node)
+static void protect_frame(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
 {
+	struct hlist_node *node;
 	unsigned int i;
-	struct shadow_table *table = table_of_node(node, &i);
 
-	if (table->entry[i] & _PAGE_RW) {
+	hlist_for_each(node, &slot->rmap[gfn - slot->base]) {
+		struct shadow_table *table = table_of_node(node, &i);
+
+		if (!(table->entry[i] & _PAGE_RW))
+			continue;
 		/* The processor may set bits in it at the same time. */
 		clear_bit(_PAGE_BIT_RW, (unsigned long *)&table->entry[i]);
 		kvm->shadow.removals++;
 	}
-}
-
-static void protect_frame(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
-{
-	struct hlist_node *node;
-
-	hlist_for_each(node, &slot->rmap[gfn - slot->base])
-		protect_leaf(kvm, node);
 }
 
 static bool is_tracked(struct kvm *kvm, gfn_t gfn)
@@ -337,8 +333,8 @@ static bool read_table(struct kvm *kvm, const struct shadow_page *sp,
 }
 
 /* Take out what the guest has changed. Most tables have few entries. */
-static void compare_table(struct kvm *kvm, struct shadow_page *sp,
-			  unsigned int first, unsigned int end)
+static void compare_table(struct kvm *kvm, struct shadow_page *sp, unsigned int first,
+			  unsigned int end)
 {
 	unsigned int i = first, to = first;
 	bool known = false;
@@ -351,6 +347,8 @@ static void compare_table(struct kvm *kvm, struct shadow_page *sp,
 		if (!known || differs(sp->table->info[i].guest, guest_entry(kvm, sp, i)))
 			remove_entry(kvm, sp, i);
 	}
+	if (!sp->used)
+		list_del_init(&sp->compare);
 }
 
 /*
@@ -368,9 +366,7 @@ static void compare_all(struct kvm *kvm)
 
 		compare_table(kvm, sp, 0, ENTRIES);
 		sp->quiet = sp->used == used ? sp->quiet + 1 : 0;
-		if (!sp->used)
-			list_del_init(&sp->compare);
-		else if (sp->quiet >= QUIET_FLUSHES)
+		if (sp->used && sp->quiet >= QUIET_FLUSHES)
 			list_move(&sp->compare, &quiet);
 	}
 	if (list_empty(&quiet))
@@ -416,7 +412,6 @@ void kvm_shadow_reset(struct kvm *kvm)
 {
 	struct kvm_shadow *s = &kvm->shadow;
 	struct shadow_page *sp, *next;
-	unsigned int i;
 	LIST_HEAD(old);
 
 	spin_lock(&kvm->mmu_lock);
@@ -432,7 +427,7 @@ void kvm_shadow_reset(struct kvm *kvm)
 	kvm_request_all(kvm, REQ_MMU_RELOAD);
 	/* Until it is taken off the lists of its frames, a leaf can be found. */
 	list_for_each_entry(sp, &old, link) {
-		for (i = 0; i < ENTRIES && sp->used; i++)
+		for (unsigned int i = 0; i < ENTRIES && sp->used; i++)
 			remove_entry(kvm, sp, i);
 		cond_resched_lock(&kvm->mmu_lock);
 	}
@@ -453,19 +448,6 @@ static u8 guest_mode(struct kvm_vcpu *vcpu)
 
 #define ACCESS_ALL	(ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC)
 
-/* The guest's page-directory-pointer table; an entry that is no good is 0. */
-static void read_pdptes(struct kvm_vcpu *vcpu, u64 pdpte[4])
-{
-	gpa_t gpa = kvm_ops->get_cr3(vcpu) & GENMASK_ULL(31, 5);
-	int i;
-
-	if (kvm_read_guest(&vcpu->kvm->space[0], gpa, pdpte, 4 * sizeof(u64)))
-		memset(pdpte, 0, 4 * sizeof(u64));
-	for (i = 0; i < 4; i++)
-		if (!(pdpte[i] & _PAGE_PRESENT))
-			pdpte[i] = 0;
-}
-
 /*
  * The guest has flushed its TLB or changed the way it pages: find the tables to
  * run on, and the CR3 to run with. In the vCPU's thread, srcu held.
@@ -473,40 +455,42 @@ static void read_pdptes(struct kvm_vcpu *vcpu, u64 pdpte[4])
 int kvm_shadow_load(struct kvm_vcpu *vcpu)
 {
 	struct kvm_shadow_vcpu *s = &vcpu->shadow;
-	bool paging = vcpu->cr0 & X86_CR0_PG;
+	bool paging = vcpu->cr0 & X86_CR0_PG, pae = vcpu->cr4 & X86_CR4_PAE;
+	u64 cr3 = kvm_ops->get_cr3(vcpu);
 	struct kvm *kvm = vcpu->kvm;
 	union shadow_key key = {
 		.level = 2, .access = ACCESS_ALL, .mode = guest_mode(vcpu),
 	};
-	int i, r = kvm_shadow_fill_cache(vcpu);
+	int r = kvm_shadow_fill_cache(vcpu);
 
 	if (r)
 		return r;
+	/* What cannot be read is not present. */
 	memset(s->pdpte, 0, sizeof(s->pdpte));
-	if (paging && !kvm_is_long_mode(vcpu) && vcpu->cr4 & X86_CR4_PAE)
-		read_pdptes(vcpu, s->pdpte);
+	if (paging && pae && !kvm_is_long_mode(vcpu))
+		kvm_read_guest(&kvm->space[0], cr3 & GENMASK_ULL(31, 5), s->pdpte, sizeof(s->pdpte));
 	kvm_request(vcpu, REQ_TLB_FLUSH);
 	guard(spinlock)(&kvm->mmu_lock);
 	compare_all(kvm);
 	s->generation = kvm->shadow.generation;
 	if (kvm_is_long_mode(vcpu)) {
 		key.level = 4;
-		key.gfn = (kvm_ops->get_cr3(vcpu) & PTE_ADDR) >> PAGE_SHIFT;
+		key.gfn = (cr3 & PTE_ADDR) >> PAGE_SHIFT;
 		s->root[0] = find_or_add(vcpu, key);
 		s->cr3 = __pa(s->root[0]->table);
 		return 0;
 	}
-	for (i = 0; i < 4; i++) {
+	for (int i = 0; i < 4; i++) {
 		s->root[i] = NULL;
 		s->pdpt[i] = 0;
 		if (!paging) {
 			key.direct = true;
 			key.mode = MODE_WP;
 			key.gfn = (u64)i << 18;
-		} else if (!(vcpu->cr4 & X86_CR4_PAE)) {
+		} else if (!pae) {
 			key.quadrant = i;
-			key.gfn = (kvm_ops->get_cr3(vcpu) & U32_MAX) >> PAGE_SHIFT;
-		} else if (s->pdpte[i]) {
+			key.gfn = (cr3 & U32_MAX) >> PAGE_SHIFT;
+		} else if (s->pdpte[i] & _PAGE_PRESENT) {
 			key.gfn = (s->pdpte[i] & PTE_ADDR) >> PAGE_SHIFT;
 		} else {
 			continue;
@@ -520,8 +504,7 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 
 /* ---- faults -------------------------------------------------------------- */
 
-static struct shadow_page *root_of(struct kvm_vcpu *vcpu, u64 gva,
-				   const struct kvm_walk *w)
+static struct shadow_page *root_of(struct kvm_vcpu *vcpu, u64 gva, const struct kvm_walk *w)
 {
 	struct kvm_shadow_vcpu *s = &vcpu->shadow;
 
@@ -536,8 +519,8 @@ static struct shadow_page *root_of(struct kvm_vcpu *vcpu, u64 gva,
 }
 
 /* The key of the table below the given level on the way to w->gpa. */
-static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva,
-				  const struct kvm_walk *w, int level)
+static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva, const struct kvm_walk *w,
+				  int level)
 {
 	union shadow_key key = { .level = level - 1, .mode = guest_mode(vcpu) };
 
@@ -551,12 +534,9 @@ static union shadow_key key_below(struct kvm_vcpu *vcpu, u64 gva,
 		return key;
 	}
 	key.access = w->granted_at[level];
-	if (key.mode & MODE_PAE) {
-		key.gfn = (w->entry[level] & PTE_ADDR) >> PAGE_SHIFT;
-	} else {
-		key.gfn = w->entry[level] >> PAGE_SHIFT;
+	key.gfn = (w->entry[level] & PTE_ADDR) >> PAGE_SHIFT;
+	if (!(key.mode & MODE_PAE))
 		key.quadrant = gva >> 21 & 1;
-	}
 	return key;
 }
 
@@ -565,8 +545,7 @@ static unsigned int index_at(u64 gva, int level)
 	return gva >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1);
 }
 
-static u64 leaf_entry(const struct kvm_walk *w, const struct host_page *host,
-		      bool writable)
+static u64 leaf_entry(const struct kvm_walk *w, const struct host_page *host, bool writable)
 {
 	u64 e = host->pfn << PAGE_SHIFT | _PAGE_PRESENT | _PAGE_ACCESSED;
 
@@ -591,17 +570,19 @@ static bool may_write(struct kvm_vcpu *vcpu, const struct kvm_walk *w)
 	return !(vcpu->cr0 & X86_CR0_WP) && !(w->granted & ACCESS_USER);
 }
 
-static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
-		     u64 entry, u64 guest, struct hlist_head *rmap)
+/* Entry i of a lowest table maps what the walk says, which lies in this slot. */
+static void set_leaf(struct kvm_memslot *slot, struct shadow_page *sp, unsigned int i,
+		     const struct kvm_walk *w, const struct host_page *host, bool writable)
 {
-	u64 old = sp->table->entry[i];
+	u64 old = sp->table->entry[i], entry = leaf_entry(w, host, writable);
+	u64 guest = w->leaf == 1 ? w->entry[1] : 0;
+	struct kvm *kvm = slot->space->kvm;
 
 	/* The page behind two guest frames can be one: then the leaf changes lists. */
 	if (old && !((old ^ entry) & PTE_ADDR) &&
 	    !((sp->table->info[i].guest ^ guest) & PTE_ADDR)) {
 		/* The usual change, more permissions, needs no flush. */
-		if (old & ~entry & (_PAGE_RW | _PAGE_USER) ||
-		    entry & ~old & _PAGE_NX)
+		if (old & ~entry & (_PAGE_RW | _PAGE_USER) || entry & ~old & _PAGE_NX)
 			kvm->shadow.removals++;
 		sp->table->info[i].guest = guest;
 		WRITE_ONCE(sp->table->entry[i], entry);
@@ -609,7 +590,8 @@ static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 	}
 	remove_entry(kvm, sp, i);
 	add_entry(kvm, sp, i, entry, guest);
-	hlist_add_head(&sp->table->info[i].rmap, rmap);
+	hlist_add_head(&sp->table->info[i].rmap,
+		       &slot->rmap[(w->gpa >> PAGE_SHIFT) - slot->base]);
 }
 
 /*
@@ -617,8 +599,7 @@ static void set_leaf(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
  * guest has used it before, the host has it in memory.
  */
 static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
-			   struct shadow_page *sp, unsigned int i,
-			   const struct kvm_walk *first)
+			   struct shadow_page *sp, unsigned int i, const struct kvm_walk *first)
 {
 	unsigned int start = round_down(i, NEIGHBOURS), end = start + NEIGHBOURS;
 	bool may = !(slot->flags & KVM_MEM_READONLY), direct = sp->key.direct;
@@ -652,10 +633,8 @@ static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
 			kvm_mmu_peek_pages(slot->hva + ((gfn - slot->base) << PAGE_SHIFT),
 					   1, may, host);
 		if (host->ram)
-			set_leaf(kvm, sp, i,
-				 leaf_entry(&w, host, host->writable && !slot->dirty &&
-					    may_write(vcpu, &w) && !is_tracked(kvm, gfn)),
-				 w.leaf == 1 ? w.entry[1] : 0, &slot->rmap[gfn - slot->base]);
+			set_leaf(slot, sp, i, &w, host, host->writable && !slot->dirty &&
+				 may_write(vcpu, &w) && !is_tracked(kvm, gfn));
 	}
 }
 
@@ -664,35 +643,26 @@ static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
  * current. "write": the access is one, and to a page that may be written.
  */
 void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
-		    const struct kvm_walk *w, const struct host_page *host,
-		    bool write)
+		    const struct kvm_walk *w, const struct host_page *host, bool write)
 {
+	struct shadow_page *sp = root_of(vcpu, gva, w);
 	gfn_t gfn = w->gpa >> PAGE_SHIFT;
 	struct kvm *kvm = vcpu->kvm;
-	struct shadow_page *sp = root_of(vcpu, gva, w);
 	bool writable;
-	unsigned int i;
-	int level;
 
-	if (!sp) {
-		kvm_request(vcpu, REQ_MMU_RELOAD);
-		return;
-	}
-	for (level = sp->key.level; level > 1; level--) {
+	if (!sp)
+		return kvm_request(vcpu, REQ_MMU_RELOAD);
+	for (int level = sp->key.level; level > 1; level--) {
 		union shadow_key key = key_below(vcpu, gva, w, level);
 		u64 guest = w->leaf && level >= w->leaf ? w->entry[level] : 0;
-		struct shadow_page *child = NULL;
+		unsigned int i = index_at(gva, level);
+		struct shadow_page *child = child_of(sp, i);
 
-		i = index_at(gva, level);
-		if (sp->table->entry[i])
-			child = child_of(sp->table->entry[i]);
-		if (child && (child->key.word != key.word ||
-			      differs(sp->table->info[i].guest, guest))) {
+		if (!child || child->key.word != key.word ||
+		    differs(sp->table->info[i].guest, guest)) {
+			if (child)
+				kvm_request(vcpu, REQ_TLB_FLUSH);
 			remove_entry(kvm, sp, i);
-			kvm_request(vcpu, REQ_TLB_FLUSH);
-			child = NULL;
-		}
-		if (!child) {
 			child = find_or_add(vcpu, key);
 			add_entry(kvm, sp, i, __pa(child->table) | PTE_TABLE, guest);
 		}
@@ -704,8 +674,7 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 		writable = !slot->dirty && !is_tracked(kvm, gfn);
 	else if (writable)
 		untrack(kvm, gfn);
-	set_leaf(kvm, sp, index_at(gva, 1), leaf_entry(w, host, writable),
-		 w->leaf == 1 ? w->entry[1] : 0, &slot->rmap[gfn - slot->base]);
+	set_leaf(slot, sp, index_at(gva, 1), w, host, writable);
 	map_neighbours(vcpu, slot, sp, index_at(gva, 1), w);
 }
 
@@ -716,9 +685,8 @@ int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
 		     (code & X86_PF_USER ? ACCESS_USER : 0) |
 		     (code & X86_PF_INSTR ? ACCESS_EXEC : 0);
 	struct kvm_walk w;
-	int r;
+	int r = kvm_walk(vcpu, gva, access, &w);
 
-	r = kvm_walk(vcpu, gva, access, &w);
 	if (r < 0) {
 		/* A table outside of memory maps nothing. */
 		w.error_code = code & ~(X86_PF_PROT | X86_PF_RSVD | X86_PF_PK);
@@ -729,8 +697,7 @@ int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 code)
 		return 1;
 	}
 	/* Supervisor's write to a user's read-only page, CR0.WP clear. */
-	if (access & ACCESS_WRITE && !(w.granted & ACCESS_WRITE) &&
-	    w.granted & ACCESS_USER)
+	if (access & ACCESS_WRITE && !(w.granted & ACCESS_WRITE) && w.granted & ACCESS_USER)
 		return kvm_emulate(vcpu);
 	return kvm_handle_memory_fault(vcpu, w.gpa, access, gva, &w);
 }
@@ -747,20 +714,12 @@ void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva)
 		if (sp->key.level == 1)
 			break;
 		compare_table(kvm, sp, 0, ENTRIES);
-		if (!sp->used)
-			list_del_init(&sp->compare);
 	}
 	sp = root_of(vcpu, gva, NULL);
-	while (sp && sp->key.level > 1) {
-		u64 e = sp->table->entry[index_at(gva, sp->key.level)];
-
-		sp = e ? child_of(e) : NULL;
-	}
-	if (sp && can_differ(sp)) {
+	while (sp && sp->key.level > 1)
+		sp = child_of(sp, index_at(gva, sp->key.level));
+	if (sp && can_differ(sp))
 		compare_table(kvm, sp, index_at(gva, 1), index_at(gva, 1) + 1);
-		if (!sp->used)
-			list_del_init(&sp->compare);
-	}
 }
 
 /* ---- for the rest of the module ------------------------------------------ */
@@ -812,18 +771,17 @@ bool kvm_shadow_age(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, bool clear)
 {
 	struct hlist_node *node;
 	bool young = false;
+	unsigned int i;
 
 	for (; gfn < end; gfn++)
 		hlist_for_each(node, &slot->rmap[gfn - slot->base]) {
-			unsigned int i;
 			struct shadow_table *table = table_of_node(node, &i);
 
 			if (!(table->entry[i] & _PAGE_ACCESSED))
 				continue;
 			young = true;
 			if (clear)
-				clear_bit(_PAGE_BIT_ACCESSED,
-					  (unsigned long *)&table->entry[i]);
+				clear_bit(_PAGE_BIT_ACCESSED, (unsigned long *)&table->entry[i]);
 		}
 	return young;
 }
@@ -872,33 +830,28 @@ static unsigned long count_pages(struct shrinker *unused, struct shrink_control 
 	unsigned long pages = 0;
 	struct kvm *kvm;
 
-	if (!mutex_trylock(&kvm_lock))
-		return 0;
-	list_for_each_entry(kvm, &kvm_vm_list, link)
-		pages += (unsigned long)READ_ONCE(kvm->shadow.count) << TABLE_ORDER;
-	mutex_unlock(&kvm_lock);
+	scoped_cond_guard(mutex_try, return 0, &kvm_lock)
+		list_for_each_entry(kvm, &kvm_vm_list, link)
+			pages += (unsigned long)READ_ONCE(kvm->shadow.count) << TABLE_ORDER;
 	return pages;
 }
 
 /* One VM loses all its tables; the next time it is another one's turn. */
-static unsigned long free_pages_of_one(struct shrinker *unused,
-				       struct shrink_control *sc)
+static unsigned long free_pages_of_one(struct shrinker *unused, struct shrink_control *sc)
 {
-	unsigned long freed = 0;
 	struct kvm *kvm;
 
-	if (!mutex_trylock(&kvm_lock))
-		return SHRINK_STOP;
-	list_for_each_entry(kvm, &kvm_vm_list, link) {
-		freed = (unsigned long)READ_ONCE(kvm->shadow.count) << TABLE_ORDER;
-		if (!freed)
-			continue;
-		kvm_shadow_reset(kvm);
-		list_move_tail(&kvm->link, &kvm_vm_list);
-		break;
-	}
-	mutex_unlock(&kvm_lock);
-	return freed ?: SHRINK_STOP;
+	scoped_cond_guard(mutex_try, return SHRINK_STOP, &kvm_lock)
+		list_for_each_entry(kvm, &kvm_vm_list, link) {
+			unsigned long tables = READ_ONCE(kvm->shadow.count);
+
+			if (!tables)
+				continue;
+			kvm_shadow_reset(kvm);
+			list_move_tail(&kvm->link, &kvm_vm_list);
+			return tables << TABLE_ORDER;
+		}
+	return SHRINK_STOP;
 }
 
 int __init kvm_shadow_init(void)
