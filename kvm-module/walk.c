@@ -5,9 +5,9 @@
  * The emulator and a few ioctls have linear addresses and need guest-physical
  * ones; shadow paging asks for every fault. One loop serves all paging modes:
  * they differ in the number of levels, the size of an entry and the index bits
- * per level. What is accumulated on the
- * way down is the set of permissions that every level grants; what is checked
- * at the end is SDM vol. 3, 4.6 (access rights) and 4.7 (error codes).
+ * per level. What is accumulated on the way down is the set of permissions that
+ * every level grants; what is checked at the end is SDM vol. 3, 4.6 (access rights)
+ * and 4.7 (error codes).
  * Accessed and dirty bits are set as soon as, and only when, the access is
  * allowed; when an entry changed meanwhile, the walk starts again.
  */
@@ -18,10 +18,12 @@
 
 struct format {
 	int levels;
+	int top;		/* the level from which permissions and accessed bits count */
 	int entry_size;		/* bytes */
 	int index_bits;
 	int large_levels;	/* bit n: an entry of level n may be a large page */
 	u64 reserved;		/* bits that must be zero in every entry */
+	bool keys;		/* user pages have protection keys */
 };
 
 #define PT_P	BIT_ULL(0)
@@ -32,51 +34,43 @@ struct format {
 #define PT_PS	BIT_ULL(7)
 #define PT_NX	BIT_ULL(63)
 
-static void walk_format(struct kvm_vcpu *vcpu, struct format *f)
+/* The four PDPTEs of PAE paging have neither permissions nor an accessed bit. */
+static struct format walk_format(struct kvm_vcpu *vcpu)
 {
-	u64 beyond = GENMASK_ULL(51, vcpu->maxphyaddr);
+	u64 beyond = vcpu->maxphyaddr < 52 ? GENMASK_ULL(51, vcpu->maxphyaddr) : 0;
+	int levels = vcpu->cr4 & X86_CR4_LA57 ? 5 : 4;
 
-	if (vcpu->maxphyaddr >= 52)
-		beyond = 0;
 	if (!(vcpu->efer & EFER_NX))
 		beyond |= PT_NX;
 	if (kvm_is_long_mode(vcpu))
-		*f = (struct format){ vcpu->cr4 & X86_CR4_LA57 ? 5 : 4, 8, 9,
-				    BIT(2) | BIT(3), beyond };
-	else if (vcpu->cr4 & X86_CR4_PAE)
-		*f = (struct format){ 3, 8, 9, BIT(2),
-				    beyond | GENMASK_ULL(62, 52) };
-	else
-		*f = (struct format){ 2, 4, 10,
-				    vcpu->cr4 & X86_CR4_PSE ? BIT(2) : 0, 0 };
+		return (struct format){ levels, levels, 8, 9, BIT(2) | BIT(3), beyond,
+					vcpu->cr4 & X86_CR4_PKE };
+	if (vcpu->cr4 & X86_CR4_PAE)
+		return (struct format){ 3, 2, 8, 9, BIT(2), beyond | GENMASK_ULL(62, 52), false };
+	return (struct format){ 2, 2, 4, 10, vcpu->cr4 & X86_CR4_PSE ? BIT(2) : 0, 0, false };
 }
 
 /* Bits that must be zero in this entry: a large page's address is aligned. */
-static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f,
-			 int level, u64 e)
+static u64 reserved_bits(struct kvm_vcpu *vcpu, const struct format *f, int level, u64 e)
 {
-	if (level == 1 || !(e & PT_PS) || (f->levels == 3 && level == 3))
+	if (level == 1 || !(e & PT_PS) || level > f->top)
 		return f->reserved;
 	if (level > 3 || (level == 3 && !kvm_guest_has(vcpu, X86_FEATURE_GBPAGES)))
 		return f->reserved | PT_PS;
 	if (f->entry_size == 4)		/* table 4-4 */
-		return f->large_levels ?
-			GENMASK_ULL(21, min(vcpu->maxphyaddr, 40) - 19) : 0;
+		return f->large_levels ? GENMASK_ULL(21, min(vcpu->maxphyaddr, 40) - 19) : 0;
 	return f->reserved | GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, 13);
 }
 
 /* Ends a walk, whose page fault has these bits in its error code and others. */
 static int fault(struct kvm_vcpu *vcpu, struct kvm_walk *w, u32 access, u32 code)
 {
-	if (access & ACCESS_WRITE)
-		code |= X86_PF_WRITE;
-	if (access & ACCESS_USER)
-		code |= X86_PF_USER;
-	if ((access & ACCESS_EXEC) &&
-	    (vcpu->cr4 & X86_CR4_SMEP ||
-	     (vcpu->efer & EFER_NX && vcpu->cr4 & X86_CR4_PAE)))
-		code |= X86_PF_INSTR;
-	w->error_code = code;
+	bool fetches_differ = vcpu->cr4 & X86_CR4_SMEP ||
+			      (vcpu->efer & EFER_NX && vcpu->cr4 & X86_CR4_PAE);
+
+	w->error_code = code | (access & ACCESS_WRITE ? X86_PF_WRITE : 0) |
+			(access & ACCESS_USER ? X86_PF_USER : 0) |
+			(access & ACCESS_EXEC && fetches_differ ? X86_PF_INSTR : 0);
 	return 1;
 }
 
@@ -107,23 +101,14 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 	if (user && access & ACCESS_EXEC)
 		return !(vcpu->cr4 & X86_CR4_SMEP);
 	if (user && vcpu->cr4 & X86_CR4_SMAP &&
-	    (kvm_ops->get_cpl(vcpu) == 3 ||
-	     !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
+	    (kvm_ops->get_cpl(vcpu) == 3 || !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
 		return false;
 	return !(access & ACCESS_WRITE) || write || !(vcpu->cr0 & X86_CR0_WP);
 }
 
-/* Set bits in an entry; 1: it changed meanwhile. */
-static int set_bits(struct kvm_vcpu *vcpu, gpa_t gpa, u64 *entry, u64 bits, int size)
+static u8 key_of(const struct format *f, u32 granted, u64 e)
 {
-	u64 new = *entry | bits, old = *entry;
-	int r = 0;
-
-	if (new != old)
-		r = kvm_cmpxchg_guest(vcpu->space, gpa, &old, &new, size);
-	if (!r)
-		*entry = new;
-	return r;
+	return f->keys && granted & ACCESS_USER ? e >> 59 & 15 : 0;
 }
 
 static u32 granted_by(const struct format *f, u64 e)
@@ -134,8 +119,8 @@ static u32 granted_by(const struct format *f, u64 e)
 
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
+	struct format f = walk_format(vcpu);
 	u64 table, offset_mask, e, touched;
-	struct format f;
 	gpa_t where[6];
 	bool key_denies;
 	u32 granted;
@@ -147,7 +132,6 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 		w->granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
 		return 0;
 	}
-	walk_format(vcpu, &f);
 	w->levels = f.levels;
 	if (f.levels < 4)
 		gva &= 0xffffffff;
@@ -171,8 +155,7 @@ again:
 			return fault(vcpu, w, access, 0);
 		if (e & reserved_bits(vcpu, &f, level, e))
 			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_RSVD);
-		/* The four PDPTEs have neither permissions nor an accessed bit. */
-		if (f.levels != 3 || level != 3) {
+		if (level <= f.top) {
 			granted &= granted_by(&f, e);
 			touched &= e;
 		}
@@ -180,16 +163,12 @@ again:
 		offset_mask = BIT_ULL(shift) - 1;
 		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
 			break;
-		table = e & (f.entry_size == 8 ?
-			GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12));
+		table = e & (f.entry_size == 8 ? GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12));
 	}
 
 	w->granted = granted;
-	key_denies = false;
-	if (vcpu->cr4 & X86_CR4_PKE && f.levels > 3 && granted & ACCESS_USER) {
-		w->pkey = e >> 59 & 15;
-		key_denies = !key_allows(vcpu, w->pkey, access);
-	}
+	w->pkey = key_of(&f, granted, e);
+	key_denies = f.keys && granted & ACCESS_USER && !key_allows(vcpu, w->pkey, access);
 	if (key_denies || !allowed(vcpu, access, granted))
 		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
 
@@ -202,38 +181,34 @@ again:
 	w->dirty = e & PT_D;
 	if (likely(touched && (w->dirty || !(access & ACCESS_WRITE))))
 		return 0;
-	for (; level <= f.levels; level++) {
-		u64 bits = PT_A;
+	for (; level <= f.top; level++) {
+		u64 old = w->entry[level], new = old | PT_A;
 
-		if (f.levels == 3 && level == 3)
-			break;
 		if (level == w->leaf && access & ACCESS_WRITE)
-			bits |= PT_D;
-		r = set_bits(vcpu, where[level], &w->entry[level], bits,
-			     f.entry_size);
-		if (r == 1)
+			new |= PT_D;
+		if (new == old)
+			continue;
+		r = kvm_cmpxchg_guest(vcpu->space, where[level], &old, &new, f.entry_size);
+		if (r == 1)	/* it changed meanwhile */
 			goto again;
 		if (r)
 			return r;
+		w->entry[level] = new;
 	}
 	w->dirty = w->entry[w->leaf] & PT_D;
 	return 0;
 }
 
-bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
-			u32 granted)
+bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u32 granted)
 {
-	struct format f;
+	struct format f = walk_format(vcpu);
 
-	walk_format(vcpu, &f);
-	if (!(entry & PT_P) || !(entry & PT_A) ||
-	    entry & reserved_bits(vcpu, &f, 1, entry))
+	if (~entry & (PT_P | PT_A) || entry & reserved_bits(vcpu, &f, 1, entry))
 		return false;
 	w->entry[1] = entry;
 	w->granted = granted & granted_by(&f, entry);
 	w->dirty = entry & PT_D;
-	w->pkey = vcpu->cr4 & X86_CR4_PKE && f.levels > 3 &&
-		  w->granted & ACCESS_USER ? entry >> 59 & 15 : 0;
+	w->pkey = key_of(&f, w->granted, entry);
 	w->gpa = entry & GENMASK_ULL(51, 12);
 	return true;
 }
@@ -278,8 +253,7 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 	return true;
 }
 
-int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
-		  u32 *error_code)
+int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, u32 *error_code)
 {
 	struct kvm_walk w;
 	int r;
