@@ -891,8 +891,7 @@ void kvm_pit_acked(struct kvm *kvm);
 
 /* ---- memslot.c ----------------------------------------------------------- */
 
-int kvm_set_memory_region(struct kvm *kvm,
-			  const struct kvm_userspace_memory_region2 *region);
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
 int kvm_get_dirty_log(struct kvm *kvm, void *arg);
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
@@ -921,8 +920,8 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 /* Show the guest a page of ours, read-only; 1 or an errno, for handlers. */
 int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
 /*
- * Around the replacement of a slot: from the first call to the second the
- * notifier looks after its mappings, though no vCPU finds it any more.
+ * Around the replacement of a slot: until it is another's or NULL's turn, the notifier
+ * looks after the mappings of this one, though no vCPU finds it any more.
  */
 void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
@@ -933,8 +932,8 @@ int kvm_mmu_peek_pages(unsigned long hva, int n, bool may_write, struct host_pag
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu);
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, u64 gva);
 /* Take away the write permission of the pages whose bits are set, bit 0: first. */
-void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			   const unsigned long *pages, u64 first, u64 count);
+void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			   u64 count);
 
 /* ---- shadow.c ------------------------------------------------------------ */
 
@@ -957,8 +956,8 @@ void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn);
 void kvm_shadow_untrack_all(struct kvm *kvm);
 void kvm_shadow_zap(struct kvm_memslot *slot, gfn_t start, gfn_t end);
 bool kvm_shadow_age(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, bool clear);
-void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			      const unsigned long *pages, u64 first, u64 count);
+void kvm_shadow_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			      u64 count);
 
 /* ---- walk.c: the guest's own page tables --------------------------------- */
 

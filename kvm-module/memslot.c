@@ -71,9 +71,7 @@ struct kvm_memslot *kvm_find_slot(struct kvm_space *space, gfn_t gfn)
 
 static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 {
-	unsigned int i;
-
-	for (i = 0; i < slots->count; i++)
+	for (unsigned int i = 0; i < slots->count; i++)
 		if (slots->slot[i]->id == id)
 			return slots->slot[i];
 	return NULL;
@@ -81,14 +79,12 @@ static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 
 static void free_slot(struct kvm_memslot *slot)
 {
-	if (slot) {
-		kvfree(slot->dirty);
-		kvfree(slot->rmap);
-	}
+	kvfree(slot->dirty);
+	kvfree(slot->rmap);
 	kfree(slot);
 }
 
-DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
+DEFINE_FREE(memslot, struct kvm_memslot *, if (_T) free_slot(_T))
 
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {
@@ -103,27 +99,21 @@ static int replace_slot(struct kvm_space *space, struct kvm_memslot *old,
 			struct kvm_memslot *new)
 {
 	struct kvm_memslots *slots = slots_locked(space), *next;
-	unsigned int count = slots->count - !!old + !!new;
-	unsigned int i, n = 0;
+	unsigned int count = slots->count - !!old + !!new, n = 0;
 
 	next = kzalloc(struct_size(next, slot, count), GFP_KERNEL_ACCOUNT);
 	if (!next)
 		return -ENOMEM;
 	next->count = count;
 	next->generation = slots->generation + 1;
-	for (i = 0; i < slots->count; i++) {
-		struct kvm_memslot *slot = slots->slot[i];
-
-		if (slot == old)
-			continue;
-		if (new && new->base < slot->base) {
-			next->slot[n++] = new;
-			new = NULL;
-		}
-		next->slot[n++] = slot;
+	for (unsigned int i = 0; i < slots->count; i++)
+		if (slots->slot[i] != old)
+			next->slot[n++] = slots->slot[i];
+	if (new) {
+		for (; n && next->slot[n - 1]->base > new->base; n--)
+			next->slot[n] = next->slot[n - 1];
+		next->slot[n] = new;
 	}
-	if (new)
-		next->slot[n++] = new;
 	rcu_assign_pointer(space->slots, next);
 	synchronize_srcu_expedited(&space->kvm->srcu);
 	kfree(slots);
@@ -138,39 +128,25 @@ static struct kvm_space *space_of(struct kvm *kvm, u32 slot)
 	return &kvm->space[array_index_nospec(slot >> 16, KVM_SPACES)];
 }
 
-static int check_region(const struct kvm_userspace_memory_region2 *region)
+static bool is_valid(const struct kvm_userspace_memory_region2 *region)
 {
 	u64 size = region->memory_size, gpa = region->guest_phys_addr;
+	unsigned long hva = region->userspace_addr;
 
-	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
-		return -EINVAL;
-	if ((size | gpa) & ~PAGE_MASK)
-		return -EINVAL;
-	if (region->userspace_addr & ~PAGE_MASK ||
-	    region->userspace_addr != untagged_addr(region->userspace_addr) ||
-	    !access_ok((void __user *)(unsigned long)region->userspace_addr, size))
-		return -EINVAL;
-	if (gpa + size < gpa || (gpa + size) >> PAGE_SHIFT > kvm_mmu_max_gfn())
-		return -EINVAL;
-	if (size >> PAGE_SHIFT > MAX_SLOT_PAGES)
-		return -EINVAL;
-	return 0;
+	return !(region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) &&
+	       !((size | gpa | hva) & ~PAGE_MASK) && untagged_addr(hva) == region->userspace_addr &&
+	       access_ok((void __user *)hva, size) && size >> PAGE_SHIFT <= MAX_SLOT_PAGES &&
+	       gpa + size >= gpa && (gpa + size) >> PAGE_SHIFT <= kvm_mmu_max_gfn();
 }
 
-static bool overlaps_other(struct kvm_memslots *slots,
-			   const struct kvm_memslot *new,
+static bool overlaps_other(struct kvm_memslots *slots, const struct kvm_memslot *new,
 			   const struct kvm_memslot *old)
 {
-	unsigned int i;
+	unsigned int i = slot_search(slots, new->base);
 
-	for (i = slot_search(slots, new->base); i < slots->count; i++) {
-		const struct kvm_memslot *slot = slots->slot[i];
-
-		if (slot->base >= new->base + new->npages)
-			break;
-		if (slot != old)
+	for (; i < slots->count && slots->slot[i]->base < new->base + new->npages; i++)
+		if (slots->slot[i] != old)
 			return true;
-	}
 	return false;
 }
 
@@ -182,9 +158,8 @@ static void set_table_limit(struct kvm *kvm)
 {
 	struct kvm_memslots *slots = slots_locked(&kvm->space[0]);
 	u64 pages = 0;
-	unsigned int i;
 
-	for (i = 0; i < slots->count; i++)
+	for (unsigned int i = 0; i < slots->count; i++)
 		pages += slots->slot[i]->npages;
 	kvm_shadow_set_limit(kvm, kvm->user_tables ?: pages / 50);
 }
@@ -195,20 +170,18 @@ int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
 		return -EINVAL;
 	guard(mutex)(&kvm->slots_lock);
 	kvm->user_tables = tables;
-	if (!kvm_ops->tdp)
-		set_table_limit(kvm);
+	set_table_limit(kvm);
 	return 0;
 }
 
-int kvm_set_memory_region(struct kvm *kvm,
-			  const struct kvm_userspace_memory_region2 *region)
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region)
 {
 	struct kvm_memslot *old, *new __free(memslot) = NULL;
 	struct kvm_space *space = space_of(kvm, region->slot);
-	int r = space ? check_region(region) : -EINVAL;
+	int r;
 
-	if (r)
-		return r;
+	if (!space || !is_valid(region))
+		return -EINVAL;
 	guard(mutex)(&kvm->slots_lock);
 	old = slot_by_id(slots_locked(space), region->slot);
 	if (!region->memory_size) {
@@ -255,18 +228,16 @@ int kvm_set_memory_region(struct kvm *kvm,
 publish:
 	kvm_mmu_retire_slot(kvm, old);
 	r = replace_slot(space, old, new);
-	if (r) {
-		kvm_mmu_retire_slot(kvm, NULL);
-		return r;
-	}
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
 	 * logging begins they come back page by page and write-protected.
 	 */
-	if (old)
+	if (!r && old)
 		kvm_mmu_zap_slot(kvm, old);
-	if (!kvm_ops->tdp)
-		set_table_limit(kvm);
+	kvm_mmu_retire_slot(kvm, NULL);
+	if (r)
+		return r;
+	set_table_limit(kvm);
 	new = old;	/* is what goes now */
 	return 0;
 }
@@ -280,10 +251,9 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
 	const struct kvm_dirty_log *log = arg;
 	struct kvm_space *space = space_of(kvm, log->slot);
+	unsigned long *copy __free(kvfree) = NULL;
 	struct kvm_memslot *slot;
-	unsigned long *copy;
-	size_t bytes, i;
-	int r = 0;
+	size_t bytes;
 
 	if (!space)
 		return -EINVAL;
@@ -297,19 +267,16 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 	copy = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;
-	for (i = 0; i < bytes / sizeof(long); i++)
+	for (size_t i = 0; i < bytes / sizeof(long); i++)
 		if (READ_ONCE(slot->dirty[i]))
 			copy[i] = xchg(&slot->dirty[i], 0);
-	kvm_mmu_write_protect(kvm, slot, copy, 0, slot->npages);
-	if (copy_to_user(log->dirty_bitmap, copy, bytes)) {
-		/* Nothing is lost: put the bits back. */
-		for (i = 0; i < slot->npages; i++)
-			if (test_bit(i, copy))
-				set_bit(i, slot->dirty);
-		r = -EFAULT;
-	}
-	kvfree(copy);
-	return r;
+	kvm_mmu_write_protect(slot, copy, 0, slot->npages);
+	if (!copy_to_user(log->dirty_bitmap, copy, bytes))
+		return 0;
+	/* Nothing is lost: put the bits back. */
+	for (size_t i = 0; i < bytes / sizeof(long); i++)
+		atomic_long_or(copy[i], (atomic_long_t *)&slot->dirty[i]);
+	return -EFAULT;
 }
 
 /* Pages that user space is about to send: log their next write. */
@@ -320,7 +287,6 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
 	unsigned long *pages;
-	size_t i;
 
 	if (!space || first % 64)
 		return -EINVAL;
@@ -334,24 +300,21 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 	pages = vmemdup_user(log->dirty_bitmap, BITS_TO_LONGS(count) * sizeof(long));
 	if (IS_ERR(pages))
 		return PTR_ERR(pages);
-	for (i = 0; i < BITS_TO_LONGS(count); i++)
+	for (size_t i = 0; i < BITS_TO_LONGS(count); i++)
 		if (pages[i])
 			pages[i] &= atomic_long_fetch_andnot(pages[i],
 				(atomic_long_t *)&slot->dirty[first / BITS_PER_LONG + i]);
-	kvm_mmu_write_protect(kvm, slot, pages, first, count);
+	kvm_mmu_write_protect(slot, pages, first, count);
 	kvfree(pages);
 	return 0;
 }
 
 void kvm_free_memslots(struct kvm *kvm)
 {
-	struct kvm_space *space;
-	unsigned int i;
+	for (int space = 0; space < KVM_SPACES; space++) {
+		struct kvm_memslots *slots = slots_locked(&kvm->space[space]);
 
-	for (space = kvm->space; space < kvm->space + KVM_SPACES; space++) {
-		struct kvm_memslots *slots = slots_locked(space);
-
-		for (i = 0; i < slots->count; i++)
+		for (unsigned int i = 0; i < slots->count; i++)
 			free_slot(slots->slot[i]);
 		kfree(slots);
 	}
@@ -381,14 +344,12 @@ static __always_inline int access_guest(struct kvm_space *space, gpa_t gpa, void
 					unsigned int len, bool write)
 {
 	while (len) {
-		unsigned int n = min_t(unsigned int, len,
-				       PAGE_SIZE - offset_in_page(gpa));
+		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
 		struct kvm_memslot *slot;
 		void __user *hva = guest_hva(space, gpa, write, &slot);
 
 		/* The slot's addresses were checked when it was made. */
-		if (!hva || (write ? copy_to_user(hva, buf, n) :
-				     raw_copy_from_user(buf, hva, n)))
+		if (!hva || (write ? copy_to_user(hva, buf, n) : raw_copy_from_user(buf, hva, n)))
 			return -EFAULT;
 		if (write)
 			kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);

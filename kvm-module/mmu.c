@@ -152,7 +152,6 @@ void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
 		zap_and_flush(slot->space, slot->base, slot->base + slot->npages, level_pages(3));
 	else
 		kvm_shadow_reset(kvm);
-	kvm_mmu_retire_slot(kvm, NULL);
 }
 
 void kvm_mmu_guest_flush(struct kvm_vcpu *vcpu)
@@ -186,19 +185,20 @@ static u64 *find_leaf(struct kvm_space *space, gfn_t gfn, int *level)
 	}
 }
 
-void kvm_mmu_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			   const unsigned long *pages, u64 first, u64 count)
+void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			   u64 count)
 {
+	struct kvm *kvm = slot->space->kvm;
 	bool flush = false;
 	unsigned long i;
 	int level;
-	u64 *e;
 
 	guard(spinlock)(&kvm->mmu_lock);
 	if (!kvm_ops->tdp)
-		return kvm_shadow_write_protect(kvm, slot, pages, first, count);
+		return kvm_shadow_write_protect(slot, pages, first, count);
 	for_each_set_bit(i, pages, count) {
-		e = find_leaf(slot->space, slot->base + first + i, &level);
+		u64 *e = find_leaf(slot->space, slot->base + first + i, &level);
+
 		if (e && *e & kvm_ops->tdp->write) {
 			WRITE_ONCE(*e, *e & ~kvm_ops->tdp->write);
 			flush = true;

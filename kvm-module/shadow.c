@@ -243,7 +243,7 @@ static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
 	watch(kvm, sp);
 }
 
-static void protect_frame(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
+static void protect_frame(struct kvm_memslot *slot, gfn_t gfn)
 {
 	struct hlist_node *node;
 	unsigned int i;
@@ -255,7 +255,7 @@ static void protect_frame(struct kvm *kvm, struct kvm_memslot *slot, gfn_t gfn)
 			continue;
 		/* The processor may set bits in it at the same time. */
 		clear_bit(_PAGE_BIT_RW, (unsigned long *)&table->entry[i]);
-		kvm->shadow.removals++;
+		slot->space->kvm->shadow.removals++;
 	}
 }
 
@@ -374,7 +374,7 @@ static void compare_all(struct kvm *kvm)
 	list_for_each_entry(sp, &quiet, compare) {
 		slot = kvm_find_slot(&kvm->space[0], sp->key.gfn);
 		if (slot)
-			protect_frame(kvm, slot, sp->key.gfn);
+			protect_frame(slot, sp->key.gfn);
 	}
 	flush_others(kvm);
 	list_for_each_entry_safe(sp, next, &quiet, compare) {
@@ -787,14 +787,14 @@ bool kvm_shadow_age(struct kvm_memslot *slot, gfn_t gfn, gfn_t end, bool clear)
 }
 
 /* Take the write permission away, so that the next write is noticed. */
-void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
-			      const unsigned long *pages, u64 first, u64 count)
+void kvm_shadow_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			      u64 count)
 {
 	unsigned long i;
 
 	for_each_set_bit(i, pages, count)
-		protect_frame(kvm, slot, slot->base + first + i);
-	flush_others(kvm);
+		protect_frame(slot, slot->base + first + i);
+	flush_others(slot->space->kvm);
 }
 
 int kvm_shadow_init_vm(struct kvm *kvm)

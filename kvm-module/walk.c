@@ -123,7 +123,6 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	u64 table, offset_mask, e, touched;
 	gpa_t where[6];
 	bool key_denies;
-	u32 granted;
 	int level, r;
 
 	w->levels = w->leaf = w->pkey = 0;
@@ -138,7 +137,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 again:
 	table = kvm_ops->get_cr3(vcpu);
 	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
-	granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
+	w->granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
 	touched = PT_A;
 	for (level = f.levels; ; level--) {
 		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
@@ -156,20 +155,19 @@ again:
 		if (e & reserved_bits(vcpu, &f, level, e))
 			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_RSVD);
 		if (level <= f.top) {
-			granted &= granted_by(&f, e);
+			w->granted &= granted_by(&f, e);
 			touched &= e;
 		}
-		w->granted_at[level] = granted;
+		w->granted_at[level] = w->granted;
 		offset_mask = BIT_ULL(shift) - 1;
 		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
 			break;
 		table = e & (f.entry_size == 8 ? GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12));
 	}
 
-	w->granted = granted;
-	w->pkey = key_of(&f, granted, e);
-	key_denies = f.keys && granted & ACCESS_USER && !key_allows(vcpu, w->pkey, access);
-	if (key_denies || !allowed(vcpu, access, granted))
+	w->pkey = key_of(&f, w->granted, e);
+	key_denies = f.keys && w->granted & ACCESS_USER && !key_allows(vcpu, w->pkey, access);
+	if (key_denies || !allowed(vcpu, access, w->granted))
 		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
 
 	w->gpa = e & GENMASK_ULL(51, 12) & ~offset_mask;
