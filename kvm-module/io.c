@@ -66,6 +66,14 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/* User space answers what vcpu->io asks for; then the vCPU goes on with this. */
+static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
+{
+	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->resume = resume;
+	return vcpu->io.port_count ? pio_exit(vcpu) : mmio_exit(vcpu);
+}
+
 /* ---- ports that the processor decoded ------------------------------------ */
 
 static u64 low_bytes(u64 value, unsigned int size)
@@ -82,8 +90,6 @@ static void finish_in(struct kvm_vcpu *vcpu, u64 value, unsigned int size)
 
 static int resume_pio(struct kvm_vcpu *vcpu)
 {
-	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
-		return 1;
 	if (!vcpu->io.write)
 		finish_in(vcpu, READ_ONCE(*(u64 *)pio_data(vcpu)), vcpu->io.port_size);
 	return kvm_ops->skip_instruction(vcpu);
@@ -91,29 +97,25 @@ static int resume_pio(struct kvm_vcpu *vcpu)
 
 int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 {
-	u64 rax;
+	u64 rax = 0;
 
 	if (in) {
-		rax = 0;
 		if (kvm_device_pio(vcpu->kvm, port, size, &rax, false)) {
 			finish_in(vcpu, rax, size);
 			return kvm_ops->skip_instruction(vcpu);
 		}
 	} else {
 		rax = kvm_reg_read(vcpu, REG_RAX);
-		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true))
-			return kvm_ops->skip_instruction(vcpu);
-		if (kvm_write_taken(vcpu, true, port, size, &rax))
+		if (kvm_device_pio(vcpu->kvm, port, size, &rax, true) ||
+		    kvm_write_taken(vcpu, true, port, size, &rax))
 			return kvm_ops->skip_instruction(vcpu);
 		*(u64 *)pio_data(vcpu) = low_bytes(rax, size);
 	}
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
 	vcpu->io.write = !in;
 	vcpu->io.port = port;
 	vcpu->io.port_size = size;
 	vcpu->io.port_count = 1;
-	vcpu->resume = resume_pio;
-	return pio_exit(vcpu);
+	return ask_user(vcpu, resume_pio);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
@@ -121,13 +123,9 @@ EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
 static u32 walk_access(struct emu *e, unsigned int access)
 {
-	u32 walk = access & EMU_ACC_FETCH ? ACCESS_EXEC : 0;
-
-	if (access & (EMU_ACC_WRITE | EMU_ACC_RMW))
-		walk |= ACCESS_WRITE;
-	if (e->cpl == 3 && !(access & EMU_ACC_SYSTEM))
-		walk |= ACCESS_USER;
-	return walk;
+	return (access & EMU_ACC_FETCH ? ACCESS_EXEC : 0) |
+	       (access & (EMU_ACC_WRITE | EMU_ACC_RMW) ? ACCESS_WRITE : 0) |
+	       (e->cpl == 3 && !(access & EMU_ACC_SYSTEM) ? ACCESS_USER : 0);
 }
 
 /* EMU_* from an errno of a memory access. */
@@ -179,37 +177,28 @@ struct span {
 static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access,
 		      struct span span[2])
 {
-	unsigned int first = min_t(unsigned int, size,
-				   PAGE_SIZE - offset_in_page(linear));
+	unsigned int first = min_t(unsigned int, size, PAGE_SIZE - offset_in_page(linear));
 	struct kvm_memslot *slot;
-	int i, r;
 
 	span[0].len = first;
 	span[1].len = size - first;
-	for (i = 0; i < 2 && span[i].len; i++) {
-		r = translate(e, i ? linear + first : linear, access, &span[i].gpa);
+	for (int i = 0; i < 2 && span[i].len; i++) {
+		int r = translate(e, i ? linear + first : linear, access, &span[i].gpa);
+
 		if (r != EMU_OK)
 			return r;
 		slot = kvm_find_slot(vcpu_of(e)->space, span[i].gpa >> PAGE_SHIFT);
-		span[i].memory = slot && !(access & ACCESS_WRITE &&
-					   slot->flags & KVM_MEM_READONLY);
+		span[i].memory = slot && !(access & ACCESS_WRITE && slot->flags & KVM_MEM_READONLY);
 	}
 	return EMU_OK;
 }
 
-static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data,
-			  unsigned int len)
+static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data, unsigned int len)
 {
-	while (len) {
-		struct kvm_mmio_fragment *f = &io->fragment[io->fragments++];
-
-		f->gpa = gpa;
-		f->data = data;
-		f->len = min(len, 8U);
-		gpa += f->len;
-		data += f->len;
-		len -= f->len;
-	}
+	for (unsigned int at = 0; at < len; at += 8)
+		io->fragment[io->fragments++] = (struct kvm_mmio_fragment){
+			.gpa = gpa + at, .data = data + at, .len = min(len - at, 8U),
+		};
 }
 
 static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
@@ -220,7 +209,7 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 	bool write = access & EMU_ACC_WRITE, memory;
 	struct span span[2];
 	u8 *data = buf;
-	int i, r;
+	int r;
 
 	if (unlikely(io->posted))
 		return EMU_AGAIN;
@@ -245,13 +234,12 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
 		if (write)
 			memcpy(data, buf, size);
 	}
-	for (i = 0; i < 2 && span[i].len; i++) {
+	for (int i = 0; i < 2 && span[i].len; i++) {
 		if (!span[i].memory)
 			add_fragments(io, span[i].gpa, data, span[i].len);
-		else if (write)
-			r = kvm_write_guest(vcpu->space, span[i].gpa, data, span[i].len);
 		else
-			r = kvm_read_guest(vcpu->space, span[i].gpa, data, span[i].len);
+			r = write ? kvm_write_guest(vcpu->space, span[i].gpa, data, span[i].len) :
+				    kvm_read_guest(vcpu->space, span[i].gpa, data, span[i].len);
 		if (r)
 			return emu_error(e, r);
 		data += span[i].len;
@@ -273,8 +261,8 @@ static bool is_split_lock(u64 linear, unsigned int size)
 	       (linear ^ (linear + size - 1)) & -(u64)cache_line_size();
 }
 
-static int op_cmpxchg(struct emu *e, u64 linear, const void *old,
-		      const void *new, unsigned int size)
+static int op_cmpxchg(struct emu *e, u64 linear, const void *old, const void *new,
+		      unsigned int size)
 {
 	struct span span[2];
 	u64 seen;
@@ -310,14 +298,13 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 	struct kvm_io_state *io = &vcpu->io;
-	unsigned int i;
+	unsigned int i = 0;
 
 	if (unlikely(io->posted))
 		return EMU_AGAIN;
 	/* One port is one device's: all of the string, or none of it. */
-	for (i = 0; i < count; i++)
-		if (!kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
-			break;
+	while (i < count && kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
+		i++;
 	if (i == count)
 		return EMU_OK;
 	if (out && count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
@@ -406,11 +393,7 @@ static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 		return gp_unless(e, 1);
 	if (dr < 4)
 		vcpu->dr[array_index_nospec(dr, 4)] = value;
-	else if (dr == 6)
-		vcpu->dr6 = (value & DR6_WRITABLE) | DR6_FIXED;
-	else
-		vcpu->dr7 = (value & DR7_WRITABLE) | DR7_FIXED;
-	kvm_ops->update_debug(vcpu);
+	kvm_set_dr6_dr7(vcpu, dr == 6 ? value : vcpu->dr6, dr == 7 ? value : vcpu->dr7);
 	return EMU_OK;
 }
 
@@ -475,7 +458,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 	u32 unused, zmm_high = 0;
 	struct xregs_state *x;
-	int i, r = 0;
+	int r = 0;
 
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	x = kvm_copy_xsave(vcpu, kvm_xsave2_size());
@@ -493,7 +476,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 		}
 		if (kvm_caps.xcr0 & XFEATURE_MASK_ZMM_Hi256)
 			cpuid_count(0xd, XFEATURE_ZMM_Hi256, &unused, &zmm_high, &unused, &unused);
-		for (i = 0; i < 16 && zmm_high; i++)
+		for (int i = 0; i < 16 && zmm_high; i++)
 			if (fpu->zeroed >> i & 1)
 				memset((u8 *)x + zmm_high + 32 * i, 0, 32);
 		r = kvm_replace_xsave(vcpu, x);
@@ -535,10 +518,12 @@ static u8 emu_mode(struct kvm_vcpu *vcpu)
 	return cs.db ? EMU_PROT32 : EMU_PROT16;
 }
 
+/* Every use of the emulator begins here, but for the second half of an instruction. */
 static void emu_load(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;
 
+	emu_reset(e);
 	e->ops = &kvm_emu_ops;
 	e->owner = vcpu;
 	kvm_reg_read(vcpu, REG_RSP);
@@ -603,8 +588,7 @@ static int emu_failed(struct kvm_vcpu *vcpu)
 	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 3;
-	run->emulation_failure.flags =
-		KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+	run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
 	run->emulation_failure.insn_size = e->nbytes;
 	memcpy(run->emulation_failure.insn_bytes, e->bytes, e->nbytes);
 	return 0;
@@ -627,15 +611,9 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 /* User space has the write; what follows on it. */
 static int resume_posted(struct kvm_vcpu *vcpu)
 {
-	struct kvm_io_state *io = &vcpu->io;
-
-	if (kvm_reg_read(vcpu, REG_RIP) != io->rip)
-		return 1;
-	if (++io->next < io->fragments) {
-		vcpu->resume = resume_posted;
-		return mmio_exit(vcpu);
-	}
-	return io->more ? kvm_emulate(vcpu) : 1;
+	if (++vcpu->io.next < vcpu->io.fragments)
+		return ask_user(vcpu, resume_posted);
+	return vcpu->io.more ? kvm_emulate(vcpu) : 1;
 }
 
 /*
@@ -644,18 +622,12 @@ static int resume_posted(struct kvm_vcpu *vcpu)
  */
 static int post_write(struct kvm_vcpu *vcpu, int r)
 {
-	struct emu *e = &vcpu->emu;
-
 	vcpu->io.more = r != EMU_OK;
-	if (r == EMU_OK) {
+	if (r == EMU_OK)
 		emu_retire(vcpu, 0);
-	} else {
+	else
 		emu_store_regs(vcpu);
-		emu_reset(e);
-	}
-	vcpu->io.rip = e->rip;
-	vcpu->resume = resume_posted;
-	return mmio_exit(vcpu);
+	return ask_user(vcpu, resume_posted);
 }
 
 static int resume_emulation(struct kvm_vcpu *vcpu);
@@ -679,13 +651,9 @@ static int run_emulator(struct kvm_vcpu *vcpu)
 		return emu_queue_fault(vcpu);
 	case EMU_AGAIN:
 		emu_store_regs(vcpu);
-		vcpu->io.rip = e->rip;
-		vcpu->resume = resume_emulation;
-		return vcpu->io.port_count ? pio_exit(vcpu) : mmio_exit(vcpu);
+		return ask_user(vcpu, resume_emulation);
 	default:
-		r = emu_failed(vcpu);
-		emu_reset(e);
-		return r;
+		return emu_failed(vcpu);
 	}
 }
 
@@ -695,10 +663,8 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	/* User space has put other registers in place: they begin it afresh. */
-	if (kvm_reg_read(vcpu, REG_RIP) != io->rip || io->stale) {
-		emu_reset(e);
+	if (io->stale)
 		return 1;
-	}
 	if (io->port_count) {
 		emu_supply(e, pio_data(vcpu), io->write ? 0 : io->port_size * io->port_count);
 		return run_emulator(vcpu);
@@ -706,10 +672,8 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	if (!io->write)
 		memcpy(io->fragment[io->next].data, vcpu->run->mmio.data,
 		       io->fragment[io->next].len);
-	if (++io->next < io->fragments) {
-		vcpu->resume = resume_emulation;
-		return mmio_exit(vcpu);
-	}
+	if (++io->next < io->fragments)
+		return ask_user(vcpu, resume_emulation);
 	emu_supply(e, io->data, io->write ? 0 : io->size);
 	return run_emulator(vcpu);
 }
@@ -718,13 +682,11 @@ int kvm_emulate(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;
 
-	emu_reset(e);
 	emu_load(vcpu);
-	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)) {
-		if (emu_decode(e) == EMU_OK && e->map == 1 && e->opcode == 0xcc) {
-			vcpu->io.fault_known = false;
-			return kvm_handle_breakpoint(vcpu);
-		}
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP) && emu_decode(e) == EMU_OK &&
+	    e->map == 1 && e->opcode == 0xcc) {
+		vcpu->io.fault_known = false;
+		return kvm_handle_breakpoint(vcpu);
 	}
 	return run_emulator(vcpu);
 }
@@ -732,19 +694,16 @@ EXPORT_SYMBOL_GPL(kvm_emulate);
 
 int kvm_emulate_event(struct kvm_vcpu *vcpu, u8 vector, bool has_error, u32 error)
 {
-	struct emu *e = &vcpu->emu;
 	int r;
 
-	emu_reset(e);
 	emu_load(vcpu);
-	r = emu_interrupt(e, vector, has_error, error);
+	r = emu_interrupt(&vcpu->emu, vector, has_error, error);
 	if (r == EMU_OK)
 		return emu_retire(vcpu, 0);
 	if (r == EMU_FAULT)
 		return emu_queue_fault(vcpu);
 	/* It is not begun again as an instruction is: its tables and stack are memory. */
-	emu_reset(e);
-	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, vector, e->rip);
+	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, vector, vcpu->emu.rip);
 }
 
 bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
@@ -778,14 +737,8 @@ int kvm_patch_code(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 
 int kvm_instruction_length(struct kvm_vcpu *vcpu)
 {
-	struct emu *e = &vcpu->emu;
-	int r;
-
-	emu_reset(e);
 	emu_load(vcpu);
-	r = emu_decode(e) == EMU_OK ? e->length : 0;
-	emu_reset(e);
-	return r;
+	return emu_decode(&vcpu->emu) == EMU_OK ? vcpu->emu.length : 0;
 }
 EXPORT_SYMBOL_GPL(kvm_instruction_length);
 
@@ -805,8 +758,7 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 	 * memory: the instruction at RIP is not what did the access.
 	 */
 	if (unlikely(ev->exception.injected || ev->irq.injected || ev->nmi.injected))
-		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-					  gpa, access);
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, access);
 	vcpu->io.fault_known = true;
 	vcpu->io.fault_gpa = gpa;
 	vcpu->io.fault_write = access & ACCESS_WRITE;

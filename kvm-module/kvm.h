@@ -362,7 +362,7 @@ struct kvm_vcpu {
 
 	struct kvm_events events;
 	struct kvm_io_state io;
-	int (*resume)(struct kvm_vcpu *vcpu);	/* after user space's answer */
+	int (*resume)(struct kvm_vcpu *vcpu);	/* after user space's answer, if RIP is io.rip */
 	struct emu emu;
 	struct kvm_mmu_cache mmu_cache;
 	struct kvm_shadow_vcpu shadow;

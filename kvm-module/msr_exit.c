@@ -70,8 +70,6 @@ static int resume(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	if (kvm_reg_read(vcpu, REG_RIP) != vcpu->io.rip)
-		return 1;	/* user space went elsewhere */
 	if (READ_ONCE(run->msr.error))
 		return kvm_handle_gp(vcpu);
 	return finish(vcpu, READ_ONCE(run->msr.data), vcpu->io.write);

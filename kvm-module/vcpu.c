@@ -1115,7 +1115,8 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 
 	if (resume) {
 		vcpu->resume = NULL;
-		r = resume(vcpu);
+		/* If user space went elsewhere, what was half done is void. */
+		r = kvm_reg_read(vcpu, REG_RIP) == vcpu->io.rip ? resume(vcpu) : 1;
 		if (r <= 0)
 			return r;
 	}
