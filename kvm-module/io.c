@@ -174,8 +174,7 @@ struct span {
 	bool memory;
 };
 
-static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access,
-		      struct span span[2])
+static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access, struct span span[2])
 {
 	unsigned int first = min_t(unsigned int, size, PAGE_SIZE - offset_in_page(linear));
 	struct kvm_memslot *slot;
@@ -201,8 +200,7 @@ static void add_fragments(struct kvm_io_state *io, gpa_t gpa, u8 *data, unsigned
 		};
 }
 
-static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size,
-		     unsigned int access)
+static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 	struct kvm_io_state *io = &vcpu->io;

@@ -114,7 +114,6 @@ struct kvm_memslot {
 
 /* An immutable array, sorted by base; replaced as a whole under slots_lock. */
 struct kvm_memslots {
-	u64 generation;
 	unsigned int recent;	/* where the last look-up ended */
 	unsigned int count;
 	struct kvm_memslot *slot[] __counted_by(count);

@@ -95,8 +95,7 @@ static size_t dirty_bytes(const struct kvm_memslot *slot)
  * Publish an array without "old" and with "new" (either may be NULL), and wait
  * until nobody uses the previous one.
  */
-static int replace_slot(struct kvm_space *space, struct kvm_memslot *old,
-			struct kvm_memslot *new)
+static int replace_slot(struct kvm_space *space, struct kvm_memslot *old, struct kvm_memslot *new)
 {
 	struct kvm_memslots *slots = slots_locked(space), *next;
 	unsigned int count = slots->count - !!old + !!new, n = 0;
@@ -105,7 +104,6 @@ static int replace_slot(struct kvm_space *space, struct kvm_memslot *old,
 	if (!next)
 		return -ENOMEM;
 	next->count = count;
-	next->generation = slots->generation + 1;
 	for (unsigned int i = 0; i < slots->count; i++)
 		if (slots->slot[i] != old)
 			next->slot[n++] = slots->slot[i];
@@ -410,22 +408,8 @@ int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void 
 
 	if (!hva || offset_in_page(gpa) + len > PAGE_SIZE)
 		return -EFAULT;
-	switch (len) {
-	case 1:
-		r = TRY_CMPXCHG(u8);
-		break;
-	case 2:
-		r = TRY_CMPXCHG(u16);
-		break;
-	case 4:
-		r = TRY_CMPXCHG(u32);
-		break;
-	case 8:
-		r = TRY_CMPXCHG(u64);
-		break;
-	default:
-		return -EOPNOTSUPP;
-	}
+	r = len == 1 ? TRY_CMPXCHG(u8) : len == 2 ? TRY_CMPXCHG(u16) :
+	    len == 4 ? TRY_CMPXCHG(u32) : len == 8 ? TRY_CMPXCHG(u64) : -EOPNOTSUPP;
 	if (!r)
 		kvm_mark_dirty(slot, gpa >> PAGE_SHIFT);
 	return r;

@@ -314,8 +314,7 @@ static int host_level(struct kvm *kvm, unsigned long hva)
 }
 
 /* The largest leaf that may map gfn: it must lie in one slot and one host page. */
-static int leaf_level(struct kvm *kvm, const struct kvm_memslot *slot, gfn_t gfn,
-		      unsigned long hva)
+static int leaf_level(struct kvm *kvm, const struct kvm_memslot *slot, gfn_t gfn, unsigned long hva)
 {
 	int level;
 

@@ -233,8 +233,7 @@ static void watch(struct kvm *kvm, struct shadow_page *sp)
 		list_add_tail(&sp->compare, &kvm->shadow.compare);
 }
 
-static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i,
-		      u64 entry, u64 guest)
+static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i, u64 entry, u64 guest)
 {
 	sp->table->info[i].guest = guest;
 	WRITE_ONCE(sp->table->entry[i], entry);
@@ -590,8 +589,7 @@ static void set_leaf(struct kvm_memslot *slot, struct shadow_page *sp, unsigned 
 	}
 	remove_entry(kvm, sp, i);
 	add_entry(kvm, sp, i, entry, guest);
-	hlist_add_head(&sp->table->info[i].rmap,
-		       &slot->rmap[(w->gpa >> PAGE_SHIFT) - slot->base]);
+	hlist_add_head(&sp->table->info[i].rmap, &slot->rmap[(w->gpa >> PAGE_SHIFT) - slot->base]);
 }
 
 /*
@@ -623,8 +621,7 @@ static void map_neighbours(struct kvm_vcpu *vcpu, struct kvm_memslot *slot,
 			continue;
 		if (direct)
 			w.gpa = (sp->key.gfn + i) << PAGE_SHIFT;
-		else if (!kvm_walk_neighbour(vcpu, &w, guest_entry(kvm, sp, i),
-					     sp->key.access))
+		else if (!kvm_walk_neighbour(vcpu, &w, guest_entry(kvm, sp, i), sp->key.access))
 			continue;
 		gfn = w.gpa >> PAGE_SHIFT;
 		if (gfn < slot->base || gfn >= slot_end)

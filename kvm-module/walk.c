@@ -111,16 +111,17 @@ static u8 key_of(const struct format *f, u32 granted, u64 e)
 	return f->keys && granted & ACCESS_USER ? e >> 59 & 15 : 0;
 }
 
-static u32 granted_by(const struct format *f, u64 e)
+/* By entries and'ed together, with NX the other way round. */
+static u32 granted_by(u64 all)
 {
-	return (e & PT_U ? ACCESS_USER : 0) | (e & PT_W ? ACCESS_WRITE : 0) |
-	       (f->entry_size == 8 && e & PT_NX ? 0 : ACCESS_EXEC);
+	return (all & PT_U ? ACCESS_USER : 0) | (all & PT_W ? ACCESS_WRITE : 0) |
+	       (all & PT_NX ? ACCESS_EXEC : 0);
 }
 
 int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 {
 	struct format f = walk_format(vcpu);
-	u64 table, offset_mask, e, touched;
+	u64 table, offset_mask, e, all;
 	gpa_t where[6];
 	bool key_denies;
 	int level, r;
@@ -137,8 +138,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 again:
 	table = kvm_ops->get_cr3(vcpu);
 	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
-	w->granted = ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC;
-	touched = PT_A;
+	all = ~0ULL;
 	for (level = f.levels; ; level--) {
 		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
 
@@ -154,11 +154,9 @@ again:
 			return fault(vcpu, w, access, 0);
 		if (e & reserved_bits(vcpu, &f, level, e))
 			return fault(vcpu, w, access, X86_PF_PROT | X86_PF_RSVD);
-		if (level <= f.top) {
-			w->granted &= granted_by(&f, e);
-			touched &= e;
-		}
-		w->granted_at[level] = w->granted;
+		if (level <= f.top)
+			all &= e ^ PT_NX;
+		w->granted = w->granted_at[level] = granted_by(all);
 		offset_mask = BIT_ULL(shift) - 1;
 		if (level == 1 || (f.large_levels & BIT(level) && e & PT_PS))
 			break;
@@ -177,7 +175,7 @@ again:
 
 	w->leaf = level;
 	w->dirty = e & PT_D;
-	if (likely(touched && (w->dirty || !(access & ACCESS_WRITE))))
+	if (likely(all & PT_A && (w->dirty || !(access & ACCESS_WRITE))))
 		return 0;
 	for (; level <= f.top; level++) {
 		u64 old = w->entry[level], new = old | PT_A;
@@ -204,7 +202,7 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u3
 	if (~entry & (PT_P | PT_A) || entry & reserved_bits(vcpu, &f, 1, entry))
 		return false;
 	w->entry[1] = entry;
-	w->granted = granted & granted_by(&f, entry);
+	w->granted = granted & granted_by(entry ^ PT_NX);
 	w->dirty = entry & PT_D;
 	w->pkey = key_of(&f, w->granted, entry);
 	w->gpa = entry & GENMASK_ULL(51, 12);
@@ -217,10 +215,9 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u3
  */
 static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 {
-	u64 e = kvm_ops->get_cr3(vcpu), all = ~0ULL, any = 0, offset_mask;
+	u64 e = kvm_ops->get_cr3(vcpu), all = ~0ULL, offset_mask;
 	u64 reserved = GENMASK_ULL(51, 0) & ~(BIT_ULL(vcpu->maxphyaddr) - 1);
 	int shift = PAGE_SHIFT + 27;
-	u32 granted;
 
 	if (!kvm_is_long_mode(vcpu) || vcpu->cr4 & (X86_CR4_LA57 | X86_CR4_PKE))
 		return false;
@@ -232,8 +229,7 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 		if (kvm_read_guest_entry(vcpu->space, at, &e, 8) || e & reserved ||
 		    ~e & (PT_P | PT_A))
 			return false;
-		all &= e;
-		any |= e;
+		all &= e ^ PT_NX;
 		if (shift == PAGE_SHIFT)
 			break;
 		if (e & PT_PS) {
@@ -242,9 +238,7 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 			break;
 		}
 	}
-	granted = (all & PT_U ? ACCESS_USER : 0) | (all & PT_W ? ACCESS_WRITE : 0) |
-		  (any & PT_NX ? 0 : ACCESS_EXEC);
-	if (!allowed(vcpu, access, granted) || (access & ACCESS_WRITE && !(e & PT_D)))
+	if (!allowed(vcpu, access, granted_by(all)) || (access & ACCESS_WRITE && !(e & PT_D)))
 		return false;
 	offset_mask = BIT_ULL(shift) - 1;
 	*gpa = (e & GENMASK_ULL(51, 12) & ~offset_mask) | (gva & offset_mask);
