@@ -8,8 +8,8 @@
  * kvm_emu_ops below. When one of them meets MMIO or a port, it notes in vcpu->io
  * what user space has to answer and returns EMU_AGAIN; KVM_RUN returns, user
  * space answers, and on the next KVM_RUN vcpu->resume hands the answer over and
- * runs the emulator again, which takes it from its log. An access of up to 64
- * bytes leaves in fragments of at most 8, each within a page.
+ * runs the emulator again, which takes it from its log. A larger access leaves in
+ * fragments of at most 8 bytes, each within a page.
  *
  * An IN or OUT that the processor has decoded needs no emulator: kvm_handle_pio.
  *

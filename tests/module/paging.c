@@ -1256,6 +1256,19 @@ static void test_page_crossing(void)
 	load_cr3(ROOT);
 	script_ok(s, "%s: REP OUTS and INS stop with a fault at a page that is missing",
 		  m->name);
+
+	/* And one that reads and fills what is no memory. */
+	put(where, ALIAS | 7);
+	flush();
+	for (int i = 0; i < 2; i++) {
+		want = script_add(s, i ? REPINS : REPOUTS, 0, m->gva + 3,
+				  (uint64_t)PORT_BYTES << 32 | 2000);
+		want->has_count = true;
+		want->count = 0;
+	}
+	put(where, LOW | 7);
+	flush();
+	script_ok(s, "%s: REP OUTS and INS from and to a device's memory", m->name);
 }
 
 /* SDM vol. 3, 4.10.1: a load of CR3 forgets its own PCID, or with bit 63 nothing. */
