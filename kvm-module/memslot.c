@@ -79,12 +79,14 @@ static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 
 static void free_slot(struct kvm_memslot *slot)
 {
+	if (!slot)
+		return;
 	kvfree(slot->dirty);
 	kvfree(slot->rmap);
 	kfree(slot);
 }
 
-DEFINE_FREE(memslot, struct kvm_memslot *, if (_T) free_slot(_T))
+DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
 
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {
@@ -249,9 +251,10 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
 	const struct kvm_dirty_log *log = arg;
 	struct kvm_space *space = space_of(kvm, log->slot);
-	unsigned long *copy __free(kvfree) = NULL;
 	struct kvm_memslot *slot;
+	unsigned long *copy;
 	size_t bytes;
+	int r;
 
 	if (!space)
 		return -EINVAL;
@@ -269,12 +272,12 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 		if (READ_ONCE(slot->dirty[i]))
 			copy[i] = xchg(&slot->dirty[i], 0);
 	kvm_mmu_write_protect(slot, copy, 0, slot->npages);
-	if (!copy_to_user(log->dirty_bitmap, copy, bytes))
-		return 0;
+	r = copy_to_user(log->dirty_bitmap, copy, bytes) ? -EFAULT : 0;
 	/* Nothing is lost: put the bits back. */
-	for (size_t i = 0; i < bytes / sizeof(long); i++)
+	for (size_t i = 0; r && i < bytes / sizeof(long); i++)
 		atomic_long_or(copy[i], (atomic_long_t *)&slot->dirty[i]);
-	return -EFAULT;
+	kvfree(copy);
+	return r;
 }
 
 /* Pages that user space is about to send: log their next write. */
