@@ -241,7 +241,7 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	unsigned long i;
 
 	xa_for_each(&kvm->vcpus, i, vcpu)
-		if (vcpu->lapic && kvm_apic_accepts_extint(vcpu)) {
+		if (kvm_apic_accepts_extint(vcpu)) {
 			kvm_request(vcpu, REQ_EVENT);
 			kvm_kick(vcpu);
 		}
@@ -275,11 +275,11 @@ bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *d
 
 	if (!kvm->local_apics)
 		return false;
+	if (kvm_apic_mmio(vcpu, gpa, len, data, write))
+		return true;
 	if (write)
-		return kvm_apic_write(vcpu, gpa, len, data) ||
-		       (kvm->ioapic && kvm_ioapic_write(kvm, gpa, len, data));
-	return kvm_apic_read(vcpu, gpa, len, data) ||
-	       (kvm->ioapic && kvm_ioapic_read(kvm, gpa, len, data));
+		return kvm->ioapic && kvm_ioapic_write(kvm, gpa, len, data);
+	return kvm->ioapic && kvm_ioapic_read(kvm, gpa, len, data);
 }
 
 /* ---- irqfd --------------------------------------------------------------- */

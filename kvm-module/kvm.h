@@ -838,14 +838,13 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
-bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
-bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
-		    const void *data);
+/* False: not its page. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
-void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
-int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
+int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg);	/* KVM_GET_LAPIC */
+int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg);
 
 /* ---- i8259.c: the two interrupt controllers of a PC ---------------------- */
 
