@@ -402,10 +402,10 @@ static void start_timer(struct kvm_lapic *apic)
 		if (!apic->deadline)
 			return;
 		now = kvm_guest_tsc(apic->vcpu);
-		ns = apic->deadline > now ?
-			mul_u64_u64_div_u64(apic->deadline - now, 1000000,
-					    apic->vcpu->tsc_khz) : 0;
-		ns = min_t(u64, ns, KTIME_MAX / 2);
+		ns = apic->deadline > now ? apic->deadline - now : 0;
+		/* Years; but the quotient fits, as the TSC counts at more than 250 MHz. */
+		ns = mul_u64_u64_div_u64(min_t(u64, ns, S64_MAX / 4), 1000000,
+					 apic->vcpu->tsc_khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
 		if (!ns)
