@@ -674,6 +674,8 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!apic)
 		return -EINVAL;
+	/* One that has passed does not come again. */
+	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
 	memcpy(apic->regs, s->regs, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
