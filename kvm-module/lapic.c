@@ -545,7 +545,7 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 		break;
 	case APIC_TDCR:
 		*reg(apic, APIC_TDCR) = value & 0xb;
-		if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		if (hrtimer_active(&apic->timer))
 			start_timer(apic);
 		break;
 	}
