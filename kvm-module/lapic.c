@@ -260,7 +260,8 @@ static bool matches_logical(struct kvm_lapic *apic, u32 dest)
 	dest &= 0xff;
 	if (*reg(apic, APIC_DFR) >> 28 == 0xf)		/* flat */
 		return ldr & dest;
-	return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;	/* cluster */
+	/* Cluster; all ones are a broadcast: SDM vol. 3, 11.6.2.2. */
+	return (dest == 0xff || ldr >> 4 == dest >> 4) && ldr & dest & 0xf;
 }
 
 static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
