@@ -706,9 +706,11 @@ void kvm_apic_reset(struct kvm_vcpu *vcpu)
 	if (!apic)
 		return;
 	hrtimer_cancel(&apic->timer);
-	memset(apic->regs, 0, sizeof(apic->regs));
+	/* Behind the id. */
+	memset(reg(apic, APIC_LVR), 0, sizeof(apic->regs) - APIC_LVR);
 	count_vectors(apic);
-	set_ids(apic);
+	if (x2apic(apic))
+		set_ids(apic);
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_DFR) = 0xffffffff;
 	*reg(apic, APIC_SPIV) = 0xff;
@@ -730,6 +732,7 @@ int kvm_apic_create(struct kvm_vcpu *vcpu)
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	apic->timer.function = timer_fires;
 	vcpu->lapic = apic;
+	set_ids(apic);
 	return 0;
 }
 

@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
@@ -255,6 +254,103 @@ static void test_errors(void)
 	close(kvm);
 }
 
+/* ---- the local APIC, by its state ---------------------------------------- */
+
+#define VECTOR		0x40
+#define LVT_DEADLINE	0x40000
+#define X2APIC_LVTT	0x832		/* MSRs */
+#define X2APIC_TMICT	0x838
+#define X2APIC_TDCR	0x83e
+#define DEADLINE	0x6e0
+
+static struct kvm_lapic_state lapic;
+
+static uint32_t *lapic_reg(unsigned int offset)
+{
+	return (uint32_t *)(lapic.regs + offset);
+}
+
+static bool requested(unsigned int vector)
+{
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	return *lapic_reg(0x200 + vector / 32 * 16) >> vector % 32 & 1;
+}
+
+static bool comes(unsigned int vector)
+{
+	for (int i = 0; i < 1000 && !requested(vector); i++)
+		usleep(1000);
+	return requested(vector);
+}
+
+static int set_msr(uint32_t index, uint64_t data)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index, .data = data } };
+
+	return ioctl(vm.vcpu, KVM_SET_MSRS, &msrs);
+}
+
+static int send_msi(unsigned int dest, bool logical, unsigned int data)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000 | dest << 12 | logical << 2, .data = data };
+
+	return ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+}
+
+static void test_lapic(void)
+{
+	vm_create_with(&vm, true);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	*lapic_reg(0xf0) = 0x1ff;
+	*lapic_reg(0x320) = LVT_DEADLINE | VECTOR;
+	is(ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic), 0, "KVM_SET_LAPIC");
+
+	/* Run it with --append "tsc=reliable tsc_early_khz=800000", too: then it is more ns. */
+	is(set_msr(DEADLINE, ~0ULL), 1, "a TSC deadline in years' time");
+	usleep(10000);
+	ok(!requested(VECTOR), "... does not come");
+	set_msr(DEADLINE, 1);
+	ok(comes(VECTOR), "a TSC deadline of long ago comes at once");
+	*lapic_reg(0x200 + VECTOR / 32 * 16) = 0;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	usleep(10000);
+	ok(!requested(VECTOR), "... and not again when the state is restored");
+
+	*lapic_reg(0xd0) = 0x21000000;
+	*lapic_reg(0xe0) = 0x0fffffff;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	is(send_msi(0x21, true, 0x51), 1, "cluster model: a message to a member of a cluster");
+	is(send_msi(0x31, true, 0x52), 0, "... to another cluster");
+	is(send_msi(0x22, true, 0x53), 0, "... to another member");
+	is(send_msi(0xff, true, 0x54), 1, "... to all");
+
+	*lapic_reg(0x20) = 0x55000000;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	is(send_msi(0x55, false, 0x500), 1, "an INIT to an APIC with a new id");
+	vm_run_once(&vm);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0xf0), 0xff, "... resets it");
+	is(*lapic_reg(0x20), 0x55000000, "... but not its id");
+
+	set_msr(0x1b, 0xfee00d00);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0x20), 0, "x2APIC mode has the id of the vCPU");
+	*lapic_reg(0xf0) = 0x1ff;
+	*lapic_reg(0x320) = VECTOR;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	set_msr(X2APIC_TDCR, 0xb);
+	set_msr(X2APIC_TMICT, 1000);
+	ok(comes(VECTOR), "one shot of the timer");
+	set_msr(X2APIC_LVTT, VECTOR + 1);
+	set_msr(X2APIC_TDCR, 0xb);
+	usleep(10000);
+	ok(!requested(VECTOR + 1), "... and no second one by a new divisor");
+	vm_destroy(&vm);
+}
+
 static void test_guest(void)
 {
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
@@ -407,6 +503,7 @@ int main(void)
 	}
 	close(kvm);
 	test_errors();
+	test_lapic();
 	test_guest();
 	test_storm();
 	return done();
