@@ -251,35 +251,24 @@ void kvm_pic_output_changed(struct kvm *kvm)
 bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, bool write)
 {
 	u8 *byte = data;
-	bool mine;
 
 	/* Most ports are nobody's here. */
 	if (!kvm->pic || (port > 0xa1 && (port & ~1) != 0x4d0))
 		return false;
-	if (write)
-		mine = kvm_pic_write(kvm, port, *byte) ||
-		       (kvm->pit && kvm_pit_write(kvm, port, *byte));
-	else
-		mine = kvm_pic_read(kvm, port, byte) ||
-		       (kvm->pit && kvm_pit_read(kvm, port, byte));
+	if (!kvm_pic_port(kvm, port, byte, write) && !kvm_pit_port(kvm, port, byte, write))
+		return false;
 	/* Nobody drives the upper lines of the bus. */
-	if (mine && !write && len > 1)
+	if (!write && len > 1)
 		memset(byte + 1, 0xff, len - 1);
-	return mine;
+	return true;
 }
 
-bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
-		     bool write)
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	struct kvm *kvm = vcpu->kvm;
 
-	if (!kvm->local_apics)
-		return false;
-	if (kvm_apic_mmio(vcpu, gpa, len, data, write))
-		return true;
-	if (write)
-		return kvm->ioapic && kvm_ioapic_write(kvm, gpa, len, data);
-	return kvm->ioapic && kvm_ioapic_read(kvm, gpa, len, data);
+	return (vcpu->lapic && kvm_apic_mmio(vcpu, gpa, len, data, write)) ||
+	       (kvm->ioapic && kvm_ioapic_mmio(kvm, gpa, len, data, write));
 }
 
 /* ---- irqfd --------------------------------------------------------------- */

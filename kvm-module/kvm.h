@@ -846,17 +846,21 @@ void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
 int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg);	/* KVM_GET_LAPIC */
 int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg);
 
+/*
+ * The devices below: but for create and destroy, the PIT's ports and state, and
+ * kvm_pit_wants_ack(), only while the device is there.
+ */
+
 /* ---- i8259.c: the two interrupt controllers of a PC ---------------------- */
 
 int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
 void kvm_pic_destroy(struct kvm *kvm);
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		    bool level);
+/* Pins from 8 on are the slave's. */
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 bool kvm_pic_has_interrupt(struct kvm *kvm);	/* INTR is high; no lock */
 int kvm_pic_acknowledge(struct kvm *kvm);	/* INTA: the vector */
 /* Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, one byte; false: not mine. */
-bool kvm_pic_read(struct kvm *kvm, u16 port, u8 *value);
-bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value);
+bool kvm_pic_port(struct kvm *kvm, u16 port, u8 *value, bool write);
 void kvm_pic_get(struct kvm *kvm, bool slave, struct kvm_pic_state *state);
 int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
@@ -864,13 +868,11 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
 int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
 void kvm_ioapic_destroy(struct kvm *kvm);
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		       bool level);
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 /* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
-bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data);
-bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data);
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write);
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
@@ -879,10 +881,9 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
 void kvm_pit_destroy(struct kvm *kvm);
 /* Ports 0x40 to 0x43, and 0x61 when asked for; false: not mine. */
-bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value);
-bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value);
-void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state);
-int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state);
+bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write);
+int kvm_pit_get(struct kvm *kvm, void *arg);	/* KVM_GET_PIT2 */
+int kvm_pit_set(struct kvm *kvm, void *arg);
 void kvm_pit_set_reinject(struct kvm *kvm, bool reinject);
 /* Ticks are waiting for the end of one, even if it is edge triggered; no lock. */
 bool kvm_pit_wants_ack(struct kvm *kvm);

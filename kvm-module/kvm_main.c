@@ -580,19 +580,6 @@ static int create_pit(struct kvm *kvm, void *arg)
 	return kvm->pic ? kvm_pit_create(kvm, arg) : -ENOENT;
 }
 
-static int get_pit(struct kvm *kvm, void *arg)
-{
-	if (!kvm->pit)
-		return -ENXIO;
-	kvm_pit_get(kvm, arg);
-	return 0;
-}
-
-static int set_pit(struct kvm *kvm, void *arg)
-{
-	return kvm->pit ? kvm_pit_set(kvm, arg) : -ENXIO;
-}
-
 static int reinject_control(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_reinject_control control;
@@ -621,8 +608,8 @@ static const struct kvm_struct_ioctl vm_ioctls[] = {
 	{ KVM_SIGNAL_MSI, .vm = kvm_signal_msi },
 	{ KVM_IRQFD, .vm = kvm_irqfd },
 	{ KVM_CREATE_PIT2, .vm = create_pit },
-	{ KVM_GET_PIT2, .vm = get_pit },
-	{ KVM_SET_PIT2, .vm = set_pit },
+	{ KVM_GET_PIT2, .vm = kvm_pit_get },
+	{ KVM_SET_PIT2, .vm = kvm_pit_set },
 };
 
 static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
