@@ -49,6 +49,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/user-return-notifier.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
@@ -429,7 +430,8 @@ struct kvm {
 	struct kvm_pit *pit;
 	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
 	struct mutex irqfd_lock;
-	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
+	struct list_head irqfds;	/* irqfd_lock; readers: srcu */
+	struct work_struct irqfds_closed;	/* takes off those that nobody can signal */
 
 	spinlock_t mmu_lock;
 	unsigned long tdp_pages;	/* table pages in use */
@@ -812,16 +814,14 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 void kvm_irq_init(struct kvm *kvm);
 void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */
 void kvm_irq_free(struct kvm *kvm);	/* after them */
-int kvm_create_irqchip(struct kvm *kvm);
-int kvm_split_irqchip(struct kvm *kvm, u64 pins);
+/* split: the local APICs only, everything else is user space's. */
+int kvm_create_irqchip(struct kvm *kvm, bool split);
 int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user);
 int kvm_signal_msi(struct kvm *kvm, void *arg);
 int kvm_irqfd(struct kvm *kvm, void *arg);
 /* Accesses to the in-kernel devices; false: not theirs. */
-bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
-		    bool write);
-bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
-		     bool write);
+bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, bool write);
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
 
 /* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ---- */
 

@@ -410,7 +410,7 @@ static int enable_cap(struct kvm *kvm, void *arg)
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 		return cap->args[0] & ~1ULL ? -EINVAL : 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
-		return kvm_split_irqchip(kvm, cap->args[0]);
+		return cap->args[0] > KVM_MAX_ROUTES ? -EINVAL : kvm_create_irqchip(kvm, true);
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		if (cap->args[0] & ~KVM_MSR_EXIT_REASON_VALID_MASK)
 			return -EINVAL;
@@ -639,7 +639,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	case KVM_CHECK_EXTENSION:
 		return check_extension(kvm, arg);
 	case KVM_CREATE_IRQCHIP:
-		return kvm_create_irqchip(kvm);
+		return kvm_create_irqchip(kvm, false);
 	case KVM_IRQ_LINE:
 	case KVM_IRQ_LINE_STATUS:
 		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);

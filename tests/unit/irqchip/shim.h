@@ -150,6 +150,7 @@ struct preempt_notifier { int unused; };
 struct rcuwait { int unused; };
 struct fpu_guest { int unused; };
 struct xarray { int unused; };
+struct work_struct { int unused; };
 struct srcu_struct { int unused; };
 struct mmu_notifier { int unused; };
 typedef struct { int unused; } refcount_t;
