@@ -415,12 +415,17 @@ void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 		return;
 	if (kvm->pit && gsi_has_pin(routing, 0, irqchip, pin))
 		kvm_pit_acked(kvm);
-	list_for_each_entry_srcu(irqfd, &kvm->irqfds, link, srcu_read_lock_held(&kvm->srcu)) {
-		if (!irqfd->resample || !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
-			continue;
-		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
-		eventfd_signal(irqfd->resample);
-	}
+	/* All let go of the line before the first of them may raise it again. */
+	for (int told = 0; told < 2; told++)
+		list_for_each_entry_srcu(irqfd, &kvm->irqfds, link,
+					 srcu_read_lock_held(&kvm->srcu)) {
+			if (!irqfd->resample || !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
+				continue;
+			if (told)
+				eventfd_signal(irqfd->resample);
+			else
+				kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+		}
 }
 
 /* ---- birth and death ----------------------------------------------------- */
