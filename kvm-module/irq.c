@@ -388,6 +388,9 @@ int kvm_irqfd(struct kvm *kvm, void *arg)
 		return -EINVAL;
 	if (args->gsi >= KVM_MAX_ROUTES || !kvm->local_apics)
 		return -EINVAL;
+	/* In split mode, user space sees the acknowledgements. */
+	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE && !kvm->ioapic)
+		return -EINVAL;
 	return args->flags & KVM_IRQFD_FLAG_DEASSIGN ? deassign_irqfd(kvm, args) :
 						       assign_irqfd(kvm, args);
 }
