@@ -765,7 +765,9 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 
 int kvm_ioeventfd(struct kvm *kvm, void *arg);
 void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
-int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
+/* Struct kvm_coalesced_mmio_zone: one more; all that lie in this one. */
+int kvm_add_zone(struct kvm *kvm, void *arg);
+int kvm_remove_zones(struct kvm *kvm, void *arg);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
 bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,

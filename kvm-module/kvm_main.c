@@ -516,16 +516,6 @@ static int set_identity_map_addr(struct kvm *kvm, void *arg)
 	return 0;
 }
 
-static int register_zone(struct kvm *kvm, void *arg)
-{
-	return kvm_coalesced_zone(kvm, arg, true);
-}
-
-static int unregister_zone(struct kvm *kvm, void *arg)
-{
-	return kvm_coalesced_zone(kvm, arg, false);
-}
-
 /* ---- ... and those of its interrupt controllers -------------------------- */
 
 static int irq_line(struct kvm *kvm, void __user *argp, bool status)
@@ -596,8 +586,8 @@ static const struct kvm_struct_ioctl vm_ioctls[] = {
 	{ KVM_GET_DIRTY_LOG, .vm = kvm_get_dirty_log },
 	{ KVM_CLEAR_DIRTY_LOG, .vm = kvm_clear_dirty_log },
 	{ KVM_SET_IDENTITY_MAP_ADDR, .vm = set_identity_map_addr },
-	{ KVM_REGISTER_COALESCED_MMIO, .vm = register_zone },
-	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = unregister_zone },
+	{ KVM_REGISTER_COALESCED_MMIO, .vm = kvm_add_zone },
+	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = kvm_remove_zones },
 	{ KVM_IOEVENTFD, .vm = kvm_ioeventfd },
 	{ KVM_X86_SET_MSR_FILTER, .vm = kvm_set_msr_filter },
 	{ KVM_GET_CLOCK, .vm = get_clock },
