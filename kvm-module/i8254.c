@@ -159,7 +159,7 @@ static u8 pit_status(const struct pit_channel *c, s64 now)
 /* Rises of the output that make one tick. */
 static u32 pit_stride(const struct pit_channel *c)
 {
-	return DIV_ROUND_UP(MIN_CLOCKS, c->s.count);
+	return is_periodic(c) ? DIV_ROUND_UP(MIN_CLOCKS, c->s.count) : 1;
 }
 
 /* Clocks after the load at which the output rises for the n-th time. */
@@ -183,30 +183,22 @@ static void pit_tick(struct kvm_pit *pit, u64 ticks)
 	if (!ticks || pit->flags & KVM_PIT_FLAGS_HPET_LEGACY)
 		return;
 	r = pit_pulse(pit);
-	if (r == IRQ_NOBODY || !pit->reinject)
-		return;
-	if (r == IRQ_DELIVERED)
-		ticks--;
-	pit->pending = min_t(u64, pit->pending + ticks, MAX_PENDING);
+	if (r != IRQ_NOBODY && pit->reinject)
+		pit->pending = min_t(u64, pit->pending + ticks - (r == IRQ_DELIVERED), MAX_PENDING);
 }
 
 /* Ticks since the last call. */
 static u64 pit_ticks(struct kvm_pit *pit, s64 now)
 {
 	struct pit_channel *c = &pit->channel[0];
-	u64 ticks, clocks = elapsed(c, now);
+	u64 clocks = elapsed(c, now), rises, ticks;
 
-	if (!c->loaded || is_stopped(c) || clocks < pit_rise(c, pit->reported))
+	if (!c->loaded || is_stopped(c))
 		return 0;
-	if (is_periodic(c)) {
-		ticks = (clocks / c->s.count - pit->reported) / pit_stride(c);
-		pit->reported += ticks * pit_stride(c);
-		return ticks;
-	}
-	if (pit->reported || clocks < pit_rise(c, 1))
-		return 0;
-	pit->reported = 1;
-	return 1;
+	rises = is_periodic(c) ? clocks / c->s.count : clocks >= pit_rise(c, 1);
+	ticks = rises > pit->reported ? (rises - pit->reported) / pit_stride(c) : 0;
+	pit->reported += ticks * pit_stride(c);
+	return ticks;
 }
 
 static void pit_arm(struct kvm_pit *pit)
@@ -220,7 +212,7 @@ static void pit_arm(struct kvm_pit *pit)
 		hrtimer_try_to_cancel(&pit->timer);
 		return;
 	}
-	due += clocks_to_ns(pit_rise(c, is_periodic(c) ? pit->reported + pit_stride(c) : 1));
+	due += clocks_to_ns(pit_rise(c, pit->reported + pit_stride(c)));
 	if (is_periodic(c) && c->reload)
 		due = min(due, c->reload_time);
 	hrtimer_start(&pit->timer, ns_to_ktime(due), HRTIMER_MODE_ABS);
@@ -301,7 +293,7 @@ static void pit_load(struct kvm_pit *pit, struct pit_channel *c, u16 value, s64 
 
 	if (c->s.bcd)
 		count = min(bcd2bin(value >> 8) * 100 + bcd2bin(value & 0xff), 9999);
-	c->reload = count ? count : modulus(c);
+	c->reload = count ?: modulus(c);
 	if (is_triggered(c))
 		return;
 	if (is_periodic(c) && c->loaded && c->s.gate)
@@ -442,9 +434,8 @@ static void pit_write(struct kvm_pit *pit, struct pit_channel *c, u16 port, u8 v
 		pit_control(pit, value, now);
 	} else {
 		pit_set_gate(pit, c, value & PORT61_GATE, now);
-		pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-		if (value & PORT61_DATA)
-			pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+		pit->flags = (pit->flags & ~KVM_PIT_FLAGS_SPEAKER_DATA_ON) |
+			     (value & PORT61_DATA ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0);
 	}
 	pit_arm(pit);
 }

@@ -48,12 +48,10 @@ static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
 int kvm_signal_msi(struct kvm *kvm, void *arg)
 {
 	const struct kvm_msi *msi = arg;
-	int r;
 
 	if (!kvm->local_apics || msi->flags)
 		return -EINVAL;
-	r = send_msi(kvm, msi->address_lo, msi->address_hi, msi->data);
-	return r == IRQ_NOBODY ? 0 : r;
+	return max(send_msi(kvm, msi->address_lo, msi->address_hi, msi->data), IRQ_COALESCED);
 }
 
 /* ---- routing ------------------------------------------------------------- */

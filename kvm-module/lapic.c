@@ -28,9 +28,9 @@
 #define REG(offset)		BIT_ULL((offset) >> 4)
 #define REGS(first, last)	GENMASK_ULL((last) >> 4, (first) >> 4)
 #define XAPIC_REGS	(REG(APIC_ID) | REG(APIC_LVR) | REGS(APIC_TASKPRI, APIC_ESR) | \
-			 REGS(APIC_ICR, APIC_TMCCT) | REGS(APIC_TDCR, APIC_SELF_IPI))
+			 REGS(APIC_ICR, APIC_TMCCT) | REG(APIC_TDCR))
 #define X2APIC_READABLE	(XAPIC_REGS & ~(REG(APIC_ARBPRI) | REG(APIC_EOI) | REG(APIC_RRR) | \
-					REG(APIC_DFR) | REG(APIC_ICR2) | REG(APIC_SELF_IPI)))
+					REG(APIC_DFR) | REG(APIC_ICR2)))
 #define X2APIC_WRITABLE	(REG(APIC_TASKPRI) | REG(APIC_SPIV) | REGS(APIC_LVTT, APIC_TMICT) | \
 			 REG(APIC_TDCR))
 /* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
@@ -130,9 +130,7 @@ static bool software_enabled(struct kvm_lapic *apic)
 
 static void update_ppr(struct kvm_lapic *apic)
 {
-	u32 tpr = *reg(apic, APIC_TASKPRI);
-	int isr = highest_isr(apic);
-	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
+	u32 tpr = *reg(apic, APIC_TASKPRI), in_service = max(highest_isr(apic), 0) & 0xf0;
 
 	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
 	apic->vcpu->events.look = true;
@@ -183,12 +181,10 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 /* May the PIC's (or user space's) interrupt come through LINT0? */
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu)
 {
-	u32 lvt0;
+	u32 lvt0 = *reg(vcpu->lapic, APIC_LVT0);
 
-	if (!hardware_enabled(vcpu->lapic))
-		return true;
-	lvt0 = *reg(vcpu->lapic, APIC_LVT0);
-	return !(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT;
+	return !hardware_enabled(vcpu->lapic) ||
+	       (!(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT);
 }
 
 /* ---- arrival ------------------------------------------------------------- */
@@ -310,13 +306,11 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 	xa_for_each(&kvm->vcpus, i, vcpu) {
 		if (!matches(vcpu->lapic, source, m))
 			continue;
-		if (m->delivery_mode != 1) {
+		if (m->delivery_mode != 1)
 			result = max(result, accept(vcpu->lapic, m));
-			continue;
-		}
-		if (software_enabled(vcpu->lapic) &&
-		    (!lowest || *reg(vcpu->lapic, APIC_PROCPRI) <
-				*reg(lowest->lapic, APIC_PROCPRI)))
+		else if (software_enabled(vcpu->lapic) &&
+			 (!lowest || *reg(vcpu->lapic, APIC_PROCPRI) <
+				     *reg(lowest->lapic, APIC_PROCPRI)))
 			lowest = vcpu;
 	}
 	return lowest ? accept(lowest->lapic, m) : result;
@@ -499,6 +493,7 @@ static void mask_lvts(struct kvm_lapic *apic)
 		*reg(apic, offset) |= APIC_LVT_MASKED;
 }
 
+/* Those that there are and can be written; nothing comes of any other. */
 static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
 	/* More may come through now than before. */
@@ -570,7 +565,7 @@ bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *dat
 		if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
 			value = read_register(apic, offset) >> (8 * byte);
 		memcpy(data, &value, min(len, 4U));
-	} else if (len == 4 && !byte && is_in(XAPIC_REGS, offset) && offset != APIC_SELF_IPI) {
+	} else if (len == 4 && !byte) {
 		memcpy(&value, data, 4);
 		write_register(apic, offset, value);
 	}
@@ -669,16 +664,14 @@ int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 
 int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 {
-	const struct kvm_lapic_state *s = arg;
 	struct kvm_lapic *apic = vcpu->lapic;
-	u32 left;
 
 	if (!apic)
 		return -EINVAL;
 	/* One that has passed does not come again. */
 	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
-	memcpy(apic->regs, s->regs, sizeof(apic->regs));
+	memcpy(apic->regs, arg, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_ISR) &= ~0xffffU;
@@ -689,10 +682,10 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 		WRITE_ONCE(vcpu->kvm->odd_apic_ids, true);
 	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
-	left = *(const u32 *)(s->regs + APIC_TMCCT);
 	start_timer(apic);
-	if (left && hrtimer_active(&apic->timer))
-		hrtimer_start(&apic->timer, ns_to_ktime((u64)left * divisor(apic)),
+	if (*reg(apic, APIC_TMCCT) && hrtimer_active(&apic->timer))
+		hrtimer_start(&apic->timer,
+			      ns_to_ktime((u64)*reg(apic, APIC_TMCCT) * divisor(apic)),
 			      HRTIMER_MODE_REL_HARD);
 	kvm_request(vcpu, REQ_EVENT);
 	return 0;
