@@ -38,38 +38,24 @@ static bool same_place(const struct ioeventfd *e, const struct ioeventfd *n)
 				      e->datamatch == n->datamatch)));
 }
 
-static int check_args(const struct kvm_ioeventfd *args)
+/* A value to match needs a length. */
+static bool valid_args(const struct kvm_ioeventfd *args)
 {
-	if (args->len > 8 || hweight32(args->len) > 1)
-		return -EINVAL;
-	if (args->addr + args->len < args->addr)
-		return -EINVAL;
-	if (args->flags & ~KVM_IOEVENTFD_VALID_FLAG_MASK ||
-	    args->flags & KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY)
-		return -EINVAL;
-	/* A value to match needs a length. */
-	if (!args->len && args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH)
-		return -EINVAL;
-	return 0;
-}
-
-static int assign(struct kvm *kvm, struct ioeventfd *new)
-{
-	struct ioeventfd *e;
-
-	hash_for_each_possible(kvm->ioeventfds, e, link, new->addr)
-		if (same_place(e, new))
-			return -EEXIST;
-	hash_add_rcu(kvm->ioeventfds, &new->link, new->addr);
-	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
-	return 0;
+	return args->len <= 8 && hweight32(args->len) <= 1 &&
+	       args->addr + args->len >= args->addr &&
+	       !(args->flags & ~(KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO |
+				 KVM_IOEVENTFD_FLAG_DEASSIGN)) &&
+	       (args->len || !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH));
 }
 
 static void free_ioeventfd(struct ioeventfd *e)
 {
-	eventfd_ctx_put(e->eventfd);
+	if (e && !IS_ERR(e->eventfd))
+		eventfd_ctx_put(e->eventfd);
 	kfree(e);
 }
+
+DEFINE_FREE(ioeventfd, struct ioeventfd *, free_ioeventfd(_T))
 
 static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 {
@@ -92,20 +78,16 @@ static int deassign(struct kvm *kvm, const struct ioeventfd *old)
 int kvm_ioeventfd(struct kvm *kvm, void *arg)
 {
 	const struct kvm_ioeventfd *args = arg;
-	struct ioeventfd *e;
-	int r = check_args(args);
+	struct ioeventfd *e __free(ioeventfd) = NULL, *other;
 
-	if (r)
-		return r;
+	if (!valid_args(args))
+		return -EINVAL;
 	e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
 	if (!e)
 		return -ENOMEM;
 	e->eventfd = eventfd_ctx_fdget(args->fd);
-	if (IS_ERR(e->eventfd)) {
-		r = PTR_ERR(e->eventfd);
-		kfree(e);
-		return r;
-	}
+	if (IS_ERR(e->eventfd))
+		return PTR_ERR(e->eventfd);
 	e->addr = args->addr;
 	e->len = args->len;
 	e->pio = args->flags & KVM_IOEVENTFD_FLAG_PIO;
@@ -113,15 +95,15 @@ int kvm_ioeventfd(struct kvm *kvm, void *arg)
 	e->datamatch = e->wildcard ? 0 : args->datamatch;
 
 	guard(mutex)(&kvm->slots_lock);
-	if (!(args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)) {
-		r = assign(kvm, e);
-		if (!r)
-			return 0;
-	} else {
-		r = deassign(kvm, e);
-	}
-	free_ioeventfd(e);
-	return r;
+	if (args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)
+		return deassign(kvm, e);
+	hash_for_each_possible(kvm->ioeventfds, other, link, e->addr)
+		if (same_place(other, e))
+			return -EEXIST;
+	hash_add_rcu(kvm->ioeventfds, &e->link, e->addr);
+	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
+	retain_and_null_ptr(e);
+	return 0;
 }
 
 static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
@@ -131,17 +113,12 @@ static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len
 	u64 value = 0;
 
 	memcpy(&value, data, len);
-	hlist_for_each_entry_srcu(e, &kvm->ioeventfds[hash_min(addr, HASH_BITS(kvm->ioeventfds))],
-				  link, srcu_read_lock_held(&kvm->srcu)) {
-		if (e->pio != pio || e->addr != addr)
-			continue;
-		if (e->len && e->len != len)
-			continue;
-		if (!e->wildcard && e->datamatch != value)
-			continue;
-		eventfd_signal(e->eventfd);
-		return true;
-	}
+	hash_for_each_possible_rcu(kvm->ioeventfds, e, link, addr, srcu_read_lock_held(&kvm->srcu))
+		if (e->pio == pio && e->addr == addr && (!e->len || e->len == len) &&
+		    (e->wildcard || e->datamatch == value)) {
+			eventfd_signal(e->eventfd);
+			return true;
+		}
 	return false;
 }
 
@@ -172,25 +149,35 @@ void *kvm_coalesced_ring(struct kvm *kvm)
 	return other;
 }
 
-static int add_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
+static bool valid_zone(const struct kvm_coalesced_mmio_zone *args)
 {
-	struct coalesced_zone *z = kzalloc(sizeof(*z), GFP_KERNEL_ACCOUNT);
+	return args->pio <= 1 && args->addr + args->size >= args->addr;
+}
 
-	if (!z || !kvm_coalesced_ring(kvm)) {
-		kfree(z);
+int kvm_add_zone(struct kvm *kvm, void *arg)
+{
+	struct coalesced_zone *z __free(kfree) = kzalloc(sizeof(*z), GFP_KERNEL_ACCOUNT);
+
+	if (!valid_zone(arg))
+		return -EINVAL;
+	if (!z || !kvm_coalesced_ring(kvm))
 		return -ENOMEM;
-	}
-	z->at = *args;
+	z->at = *(const struct kvm_coalesced_mmio_zone *)arg;
+	guard(mutex)(&kvm->slots_lock);
 	list_add_tail_rcu(&z->link, &kvm->coalesced);
 	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
+	retain_and_null_ptr(z);
 	return 0;
 }
 
-/* All that the zones inside these addresses held. */
-static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args)
+int kvm_remove_zones(struct kvm *kvm, void *arg)
 {
+	const struct kvm_coalesced_mmio_zone *args = arg;
 	struct coalesced_zone *z, *next;
 
+	if (!valid_zone(args))
+		return -EINVAL;
+	guard(mutex)(&kvm->slots_lock);
 	list_for_each_entry_safe(z, next, &kvm->coalesced, link)
 		if (inside(args, z->at.pio, z->at.addr, z->at.size)) {
 			list_del_rcu(&z->link);
@@ -198,16 +185,6 @@ static void remove_zones(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *
 			synchronize_srcu_expedited(&kvm->srcu);
 			kfree(z);
 		}
-}
-
-int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add)
-{
-	if (args->pio > 1 || args->addr + args->size < args->addr)
-		return -EINVAL;
-	guard(mutex)(&kvm->slots_lock);
-	if (add)
-		return add_zone(kvm, args);
-	remove_zones(kvm, args);
 	return 0;
 }
 

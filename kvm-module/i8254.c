@@ -159,7 +159,7 @@ static u8 pit_status(const struct pit_channel *c, s64 now)
 /* Rises of the output that make one tick. */
 static u32 pit_stride(const struct pit_channel *c)
 {
-	return DIV_ROUND_UP(MIN_CLOCKS, c->s.count);
+	return is_periodic(c) ? DIV_ROUND_UP(MIN_CLOCKS, c->s.count) : 1;
 }
 
 /* Clocks after the load at which the output rises for the n-th time. */
@@ -183,30 +183,22 @@ static void pit_tick(struct kvm_pit *pit, u64 ticks)
 	if (!ticks || pit->flags & KVM_PIT_FLAGS_HPET_LEGACY)
 		return;
 	r = pit_pulse(pit);
-	if (r == IRQ_NOBODY || !pit->reinject)
-		return;
-	if (r == IRQ_DELIVERED)
-		ticks--;
-	pit->pending = min_t(u64, pit->pending + ticks, MAX_PENDING);
+	if (r != IRQ_NOBODY && pit->reinject)
+		pit->pending = min_t(u64, pit->pending + ticks - (r == IRQ_DELIVERED), MAX_PENDING);
 }
 
 /* Ticks since the last call. */
 static u64 pit_ticks(struct kvm_pit *pit, s64 now)
 {
 	struct pit_channel *c = &pit->channel[0];
-	u64 ticks, clocks = elapsed(c, now);
+	u64 clocks = elapsed(c, now), rises, ticks;
 
-	if (!c->loaded || is_stopped(c) || clocks < pit_rise(c, pit->reported))
+	if (!c->loaded || is_stopped(c))
 		return 0;
-	if (is_periodic(c)) {
-		ticks = (clocks / c->s.count - pit->reported) / pit_stride(c);
-		pit->reported += ticks * pit_stride(c);
-		return ticks;
-	}
-	if (pit->reported || clocks < pit_rise(c, 1))
-		return 0;
-	pit->reported = 1;
-	return 1;
+	rises = is_periodic(c) ? clocks / c->s.count : clocks >= pit_rise(c, 1);
+	ticks = rises > pit->reported ? (rises - pit->reported) / pit_stride(c) : 0;
+	pit->reported += ticks * pit_stride(c);
+	return ticks;
 }
 
 static void pit_arm(struct kvm_pit *pit)
@@ -214,15 +206,13 @@ static void pit_arm(struct kvm_pit *pit)
 	struct pit_channel *c = &pit->channel[0];
 	s64 due = c->s.count_load_time;
 
-	if (!c->loaded || is_stopped(c) ||
-	    pit->flags & KVM_PIT_FLAGS_HPET_LEGACY ||
+	if (!c->loaded || is_stopped(c) || pit->flags & KVM_PIT_FLAGS_HPET_LEGACY ||
 	    (!is_periodic(c) && pit->reported)) {
 		/* If it is just running it will find nothing to do. */
 		hrtimer_try_to_cancel(&pit->timer);
 		return;
 	}
-	due += clocks_to_ns(pit_rise(c, is_periodic(c) ?
-				     pit->reported + pit_stride(c) : 1));
+	due += clocks_to_ns(pit_rise(c, pit->reported + pit_stride(c)));
 	if (is_periodic(c) && c->reload)
 		due = min(due, c->reload_time);
 	hrtimer_start(&pit->timer, ns_to_ktime(due), HRTIMER_MODE_ABS);
@@ -267,8 +257,6 @@ void kvm_pit_acked(struct kvm *kvm)
 {
 	struct kvm_pit *pit = kvm->pit;
 
-	if (!pit)
-		return;
 	guard(raw_spinlock_irqsave)(&pit->lock);
 	if (pit->pending && pit_pulse(pit) != IRQ_COALESCED)
 		pit->pending--;
@@ -305,7 +293,7 @@ static void pit_load(struct kvm_pit *pit, struct pit_channel *c, u16 value, s64 
 
 	if (c->s.bcd)
 		count = min(bcd2bin(value >> 8) * 100 + bcd2bin(value & 0xff), 9999);
-	c->reload = count ? count : modulus(c);
+	c->reload = count ?: modulus(c);
 	if (is_triggered(c))
 		return;
 	if (is_periodic(c) && c->loaded && c->s.gate)
@@ -315,8 +303,7 @@ static void pit_load(struct kvm_pit *pit, struct pit_channel *c, u16 value, s64 
 		pit_start(pit, c, now);
 }
 
-static void pit_write_count(struct kvm_pit *pit, struct pit_channel *c, u8 value,
-			    s64 now)
+static void pit_write_count(struct kvm_pit *pit, struct pit_channel *c, u8 value, s64 now)
 {
 	switch (c->s.write_state) {
 	case RW_LOW:
@@ -379,15 +366,15 @@ static void pit_control(struct kvm_pit *pit, u8 value, s64 now)
 		pit_latch(c, now);
 		return;
 	}
-	c->s.rw_mode = rw_mode;
-	c->s.read_state = rw_mode;
-	c->s.write_state = rw_mode;
-	c->s.mode = value >> 1 & (value & BIT(2) ? 3 : 7);
-	c->s.bcd = value & 1;
-	c->s.count_latched = 0;
-	c->s.status_latched = 0;
-	c->loaded = false;
-	c->reload = 0;
+	*c = (struct pit_channel){ .s = {
+		.count = c->s.count,
+		.rw_mode = rw_mode,
+		.read_state = rw_mode,
+		.write_state = rw_mode,
+		.mode = value >> 1 & (value & BIT(2) ? 3 : 7),
+		.bcd = value & 1,
+		.gate = c->s.gate,
+	} };
 	if (n == 0)
 		pit->pending = 0;
 	c->s.count = min(c->s.count, modulus(c));
@@ -412,8 +399,7 @@ static u8 pit_read_count(struct pit_channel *c, s64 now)
 	return high ? value >> 8 : value;
 }
 
-static void pit_set_gate(struct kvm_pit *pit, struct pit_channel *c, bool gate,
-			 s64 now)
+static void pit_set_gate(struct kvm_pit *pit, struct pit_channel *c, bool gate, s64 now)
 {
 	if (gate == c->s.gate)
 		return;
@@ -428,67 +414,49 @@ static void pit_set_gate(struct kvm_pit *pit, struct pit_channel *c, bool gate,
 	c->s.gate = gate;
 }
 
-static bool pit_has_port(const struct kvm_pit *pit, u16 port)
+static u8 pit_read(struct kvm_pit *pit, struct pit_channel *c, u16 port, s64 now)
 {
-	return pit && ((port >= 0x40 && port <= 0x43) ||
-		       (port == 0x61 && pit->speaker));
-}
-
-/* Ports from 0x43 on are about channel 2. */
-static struct pit_channel *pit_channel(struct kvm_pit *pit, u16 port)
-{
-	return &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
-}
-
-bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value)
-{
-	struct kvm_pit *pit = kvm->pit;
-	struct pit_channel *c;
-	s64 now;
-
-	if (!pit_has_port(pit, port))
-		return false;
-	guard(raw_spinlock_irqsave)(&pit->lock);
-	now = ktime_get_boottime_ns();
-	c = pit_channel(pit, port);
-	pit_sync(pit, c, now);
 	if (port < 0x43)
-		*value = pit_read_count(c, now);
-	else if (port == 0x43)
-		*value = 0xff;		/* nobody drives the bus */
-	else
-		*value = (c->s.gate ? PORT61_GATE : 0) |
-			 (pit->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON ?
-			  PORT61_DATA : 0) |
-			 (div_u64(now, REFRESH_NS) & 1 ? PORT61_REFRESH : 0) |
-			 (pit_output(c, now) ? PORT61_OUT : 0);
-	return true;
+		return pit_read_count(c, now);
+	if (port == 0x43)
+		return 0xff;		/* nobody drives the bus */
+	return (c->s.gate ? PORT61_GATE : 0) |
+	       (pit->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON ? PORT61_DATA : 0) |
+	       (div_u64(now, REFRESH_NS) & 1 ? PORT61_REFRESH : 0) |
+	       (pit_output(c, now) ? PORT61_OUT : 0);
 }
 
-bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
+static void pit_write(struct kvm_pit *pit, struct pit_channel *c, u16 port, u8 value, s64 now)
 {
-	struct kvm_pit *pit = kvm->pit;
-	struct pit_channel *c;
-	s64 now;
-
-	if (!pit_has_port(pit, port))
-		return false;
-	guard(raw_spinlock_irqsave)(&pit->lock);
-	now = ktime_get_boottime_ns();
-	c = pit_channel(pit, port);
-	if (port != 0x43)
-		pit_sync(pit, c, now);
 	if (port < 0x43) {
 		pit_write_count(pit, c, value, now);
 	} else if (port == 0x43) {
 		pit_control(pit, value, now);
 	} else {
 		pit_set_gate(pit, c, value & PORT61_GATE, now);
-		pit->flags &= ~KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-		if (value & PORT61_DATA)
-			pit->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+		pit->flags = (pit->flags & ~KVM_PIT_FLAGS_SPEAKER_DATA_ON) |
+			     (value & PORT61_DATA ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0);
 	}
 	pit_arm(pit);
+}
+
+bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write)
+{
+	struct kvm_pit *pit = kvm->pit;
+	struct pit_channel *c;
+	s64 now;
+
+	if (!pit || !((port >= 0x40 && port <= 0x43) || (port == 0x61 && pit->speaker)))
+		return false;
+	guard(raw_spinlock_irqsave)(&pit->lock);
+	now = ktime_get_boottime_ns();
+	/* Ports from 0x43 on are about channel 2. */
+	c = &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
+	pit_sync(pit, c, now);
+	if (write)
+		pit_write(pit, c, port, *value, now);
+	else
+		*value = pit_read(pit, c, port, now);
 	return true;
 }
 
@@ -499,31 +467,35 @@ bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value)
  * latched, STATUS_NULL in it says that nothing counts; while the gate holds the
  * channel, the load time is as if it had been loaded "held" ago.
  */
-void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state)
+int kvm_pit_get(struct kvm *kvm, void *arg)
 {
+	struct kvm_pit_state2 *state = arg;
 	struct kvm_pit *pit = kvm->pit;
 	s64 now;
-	int n;
 
+	if (!pit)
+		return -ENXIO;
 	memset(state, 0, sizeof(*state));
 	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
-	for (n = 0; n < PIT_CHANNELS; n++) {
+	for (int n = 0; n < PIT_CHANNELS; n++) {
+		struct kvm_pit_channel_state *s = &state->channels[n];
 		struct pit_channel *c = &pit->channel[n];
 
 		pit_sync(pit, c, now);
-		state->channels[n] = c->s;
+		*s = c->s;
 		if (c->reload && (is_periodic(c) || !c->loaded)) {
-			state->channels[n].count = c->reload;
-			state->channels[n].count_load_time = c->reload_time;
+			s->count = c->reload;
+			s->count_load_time = c->reload_time;
 		}
-		if (!c->s.status_latched)
-			state->channels[n].status = c->loaded ? 0 : STATUS_NULL;
+		if (!s->status_latched)
+			s->status = c->loaded ? 0 : STATUS_NULL;
 		if (is_stopped(c))
-			state->channels[n].count_load_time = now - c->held;
+			s->count_load_time = now - c->held;
 	}
 	state->flags = pit->flags;
 	pit_arm(pit);
+	return 0;
 }
 
 static bool channel_valid(const struct kvm_pit_channel_state *s)
@@ -549,22 +521,24 @@ static void channel_set(struct pit_channel *c, const struct kvm_pit_channel_stat
 		c->held = now - c->s.count_load_time;
 }
 
-int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
+int kvm_pit_set(struct kvm *kvm, void *arg)
 {
+	const struct kvm_pit_state2 *state = arg;
 	struct kvm_pit *pit = kvm->pit;
 	s64 now;
-	int n;
 
+	if (!pit)
+		return -ENXIO;
 	if (state->flags & ~(KVM_PIT_FLAGS_HPET_LEGACY | KVM_PIT_FLAGS_SPEAKER_DATA_ON))
 		return -EINVAL;
-	for (n = 0; n < PIT_CHANNELS; n++)
+	for (int n = 0; n < PIT_CHANNELS; n++)
 		if (!channel_valid(&state->channels[n]))
 			return -EINVAL;
 
 	guard(raw_spinlock_irqsave)(&pit->lock);
 	now = ktime_get_boottime_ns();
 	/* Only channel 2 has its gate wired to something. */
-	for (n = 0; n < PIT_CHANNELS; n++)
+	for (int n = 0; n < PIT_CHANNELS; n++)
 		channel_set(&pit->channel[n], &state->channels[n], n == 2, now);
 	pit->flags = state->flags;
 	pit->pending = 0;
@@ -577,14 +551,11 @@ int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state)
 int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
 {
 	struct kvm_pit *pit;
-	int n;
 
 	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
 		return -EINVAL;
 	if (kvm->pit)
 		return -EEXIST;
-	if (!kvm->pic || !kvm->ioapic)
-		return -ENXIO;
 	pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
 	if (!pit)
 		return -ENOMEM;
@@ -594,11 +565,9 @@ int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
 	pit->kvm = kvm;
 	pit->reinject = true;
 	pit->speaker = config->flags & KVM_PIT_SPEAKER_DUMMY;
-	for (n = 0; n < PIT_CHANNELS; n++) {
-		pit->channel[n].s.count = 0x10000;
-		pit->channel[n].s.mode = 3;
-		pit->channel[n].s.gate = n != 2;
-	}
+	for (int n = 0; n < PIT_CHANNELS; n++)
+		pit->channel[n].s = (struct kvm_pit_channel_state){
+			.count = 0x10000, .mode = 3, .gate = n != 2 };
 	/* Whoever sees it sees it initialised. */
 	smp_store_release(&kvm->pit, pit);
 	return 0;

@@ -16,7 +16,7 @@
  *
  * pic->lock guards everything. Only pic->intr, the master's output, is also read
  * without it. Acknowledgements are collected while the lock is held and reported
- * after it was dropped, as listeners come back with a changed line.
+ * after it was dropped, as listeners come back with a changed line: guard(pic).
  */
 #include <linux/bitops.h>
 #include <linux/nospec.h>
@@ -71,17 +71,20 @@ static unsigned int pic_pin(const struct kvm_pic_state *c, unsigned int rank)
 	return (rank + c->priority_add) & 7;
 }
 
+/* ... in service. In special mask mode a level that is masked holds up no other. */
+static unsigned int pic_serving(const struct kvm_pic_state *c)
+{
+	return pic_rank(c, c->special_mask ? c->isr & ~c->imr : c->isr);
+}
+
 /* The pin that a chip would deliver now, or -1: then its output is low. */
 static int pic_request(const struct kvm_pic *pic, int n)
 {
 	const struct kvm_pic_state *c = &pic->chip[n];
-	unsigned int request = pic_rank(c, c->irr & ~c->imr);
-	unsigned int serving;
+	unsigned int request = pic_rank(c, c->irr & ~c->imr), serving = pic_serving(c);
 
 	if (c->init_state != READY || request == 8)
 		return -1;
-	/* In special mask mode a level that is masked holds up no other. */
-	serving = pic_rank(c, c->special_mask ? c->isr & ~c->imr : c->isr);
 	if (request < serving)
 		return pic_pin(c, request);
 	/* Special fully nested: the slave may interrupt itself. */
@@ -103,7 +106,7 @@ static void pic_update(struct kvm_pic *pic)
 }
 
 /* Let the new state take effect and tell those who must know. */
-static void pic_unlock(struct kvm_pic *pic, unsigned long flags, bool accepted)
+static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
 	__releases(&pic->lock)
 {
 	unsigned long acked = pic->acked;
@@ -112,8 +115,7 @@ static void pic_unlock(struct kvm_pic *pic, unsigned long flags, bool accepted)
 
 	pic->acked = 0;
 	pic_update(pic);
-	/* After an acceptance the output was low, if only for a moment. */
-	changed = pic->intr != was || (accepted && pic->intr);
+	changed = pic->intr != was;
 	raw_spin_unlock_irqrestore(&pic->lock, flags);
 
 	if (changed)
@@ -122,6 +124,11 @@ static void pic_unlock(struct kvm_pic *pic, unsigned long flags, bool accepted)
 		kvm_notify_acked(pic->kvm, bit < 8 ? KVM_IRQCHIP_PIC_MASTER :
 				 KVM_IRQCHIP_PIC_SLAVE, bit & 7);
 }
+
+DEFINE_LOCK_GUARD_1(pic, struct kvm_pic,
+		    raw_spin_lock_irqsave(&_T->lock->lock, _T->flags),
+		    pic_unlock(_T->lock, _T->flags),
+		    unsigned long flags)
 
 static void pic_end(struct kvm_pic *pic, int n, u8 pins)
 {
@@ -136,6 +143,8 @@ static void pic_accept(struct kvm_pic *pic, int n, unsigned int pin)
 {
 	struct kvm_pic_state *c = &pic->chip[n];
 
+	/* The output falls, if only for a moment. */
+	WRITE_ONCE(pic->intr, false);
 	if (!(c->elcr & BIT(pin)))
 		c->irr &= ~BIT(pin);
 	c->isr |= BIT(pin);
@@ -148,39 +157,31 @@ static void pic_accept(struct kvm_pic *pic, int n, unsigned int pin)
 
 /* ---- lines and INTA ------------------------------------------------------ */
 
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		    bool level)
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level)
 {
 	struct kvm_pic *pic = kvm->pic;
 	struct kvm_pic_state *c;
-	int r = IRQ_COALESCED;
-	unsigned long flags;
 	u8 bit, irr;
 
-	if (!pic || pin >= PIC_PINS || pin == CASCADE)
+	if (pin >= PIC_PINS || pin == CASCADE)
 		return IRQ_NOBODY;
 	pin = array_index_nospec(pin, PIC_PINS);
 	c = &pic->chip[pin / 8];
 	bit = BIT(pin & 7);
-
-	raw_spin_lock_irqsave(&pic->lock, flags);
+	guard(pic)(pic);
 	__assign_bit(source, &pic->sources[pin], level);
-	level = pic->sources[pin];
 	irr = c->irr;
-	if (level) {
-		if (c->elcr & bit || !(c->last_irr & bit))
-			c->irr |= bit;
-		c->last_irr |= bit;
-	} else {
+	if (!pic->sources[pin]) {
 		c->last_irr &= ~bit;
 		c->irr &= ~(c->elcr & bit);
+		return IRQ_DELIVERED;
 	}
-	if (level && c->imr & bit)
-		r = IRQ_NOBODY;
-	else if (!level || (c->irr & ~irr))
-		r = IRQ_DELIVERED;
-	pic_unlock(pic, flags, false);
-	return r;
+	if (c->elcr & bit || !(c->last_irr & bit))
+		c->irr |= bit;
+	c->last_irr |= bit;
+	if (c->imr & bit)
+		return IRQ_NOBODY;
+	return c->irr != irr ? IRQ_DELIVERED : IRQ_COALESCED;
 }
 
 bool kvm_pic_has_interrupt(struct kvm *kvm)
@@ -191,26 +192,20 @@ bool kvm_pic_has_interrupt(struct kvm *kvm)
 int kvm_pic_acknowledge(struct kvm *kvm)
 {
 	struct kvm_pic *pic = kvm->pic;
-	unsigned long flags;
 	int n = MASTER, pin;
-	u8 vector;
 
-	raw_spin_lock_irqsave(&pic->lock, flags);
+	guard(pic)(pic);
 	pin = pic_request(pic, MASTER);
 	if (pin == CASCADE) {
 		pic_accept(pic, MASTER, CASCADE);
 		n = SLAVE;
 		pin = pic_request(pic, SLAVE);
 	}
-	vector = pic->chip[n].irq_base;
-	if (pin >= 0) {
+	if (pin >= 0)
 		pic_accept(pic, n, pin);
-		vector |= pin;
-	} else {
-		vector |= 7;		/* spurious: the request is gone */
-	}
-	pic_unlock(pic, flags, true);
-	return vector;
+	else
+		pin = 7;		/* spurious: the request is gone */
+	return pic->chip[n].irq_base | pin;
 }
 
 /* ---- command words ------------------------------------------------------- */
@@ -220,18 +215,16 @@ static void pic_icw1(struct kvm_pic *pic, int n, u8 value)
 	struct kvm_pic_state *c = &pic->chip[n];
 
 	pic_end(pic, n, c->isr);
-	c->irr &= c->elcr;		/* edges are forgotten */
-	c->imr = 0;
-	c->priority_add = 0;
-	c->special_mask = 0;
-	c->read_reg_select = 0;
-	c->poll = 0;
-	c->auto_eoi = 0;
-	c->rotate_on_auto_eoi = 0;
-	c->special_fully_nested_mode = 0;
-	c->init4 = !!(value & ICW1_IC4);
+	*c = (struct kvm_pic_state){
+		.irr = c->irr & c->elcr,	/* edges are forgotten */
+		.last_irr = c->last_irr,
+		.irq_base = c->irq_base,
+		.elcr = c->elcr,
+		.elcr_mask = c->elcr_mask,
+		.init4 = !!(value & ICW1_IC4),
+		.init_state = WANT_ICW2,
+	};
 	pic->single[n] = value & ICW1_SNGL;
-	c->init_state = WANT_ICW2;
 }
 
 /* The odd port: ICW2 to ICW4 after an ICW1, otherwise OCW1. */
@@ -274,8 +267,7 @@ static void pic_ocw2(struct kvm_pic *pic, int n, u8 value)
 		return;
 	}
 	if (!(value & OCW2_SL)) {
-		/* The most urgent one in service, that counts. */
-		rank = pic_rank(c, c->special_mask ? c->isr & ~c->imr : c->isr);
+		rank = pic_serving(c);
 		if (rank == 8)
 			return;
 		pin = pic_pin(c, rank);
@@ -310,56 +302,37 @@ static int pic_decode(u16 port)
 	return -1;
 }
 
-bool kvm_pic_read(struct kvm *kvm, u16 port, u8 *value)
+static u8 pic_read(struct kvm_pic *pic, int n, u16 port)
 {
-	struct kvm_pic *pic = kvm->pic;
-	int n = pic_decode(port), pin;
-	bool accepted = false;
-	struct kvm_pic_state *c;
-	unsigned long flags;
+	struct kvm_pic_state *c = &pic->chip[n];
+	int pin;
 
-	if (!pic || n < 0)
-		return false;
-	c = &pic->chip[n];
-	raw_spin_lock_irqsave(&pic->lock, flags);
-	if (port >= 0x4d0) {
-		*value = c->elcr;
-	} else if (c->poll) {
+	if (port >= 0x4d0)
+		return c->elcr;
+	if (c->poll) {
 		/* Any read after a poll command accepts a request. */
 		c->poll = 0;
 		pin = pic_request(pic, n);
-		accepted = pin >= 0;
-		if (accepted)
-			pic_accept(pic, n, pin);
-		*value = accepted ? BIT(7) | pin : 0;
-	} else if (port & 1) {
-		*value = c->imr;
-	} else {
-		*value = c->read_reg_select ? c->isr : c->irr;
+		if (pin < 0)
+			return 0;
+		pic_accept(pic, n, pin);
+		return BIT(7) | pin;
 	}
-	pic_unlock(pic, flags, accepted);
-	return true;
+	if (port & 1)
+		return c->imr;
+	return c->read_reg_select ? c->isr : c->irr;
 }
 
-bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value)
+static void pic_write(struct kvm_pic *pic, int n, u16 port, u8 value)
 {
-	struct kvm_pic *pic = kvm->pic;
-	int n = pic_decode(port);
-	struct kvm_pic_state *c;
-	unsigned long flags;
+	struct kvm_pic_state *c = &pic->chip[n];
 
-	if (!pic || n < 0)
-		return false;
-	c = &pic->chip[n];
-	raw_spin_lock_irqsave(&pic->lock, flags);
 	if (port >= 0x4d0) {
-		u8 changed;
+		u8 changed = c->elcr ^ (value & c->elcr_mask);
 
-		value &= elcr_masks[n];
-		changed = c->elcr ^ value;
-		c->elcr = value;
+		c->elcr ^= changed;
 		/* A line that becomes level triggered requests while it is high. */
-		c->irr = (c->irr & ~changed) | (c->last_irr & value & changed);
+		c->irr = (c->irr & ~changed) | (c->last_irr & c->elcr & changed);
 	} else if (port & 1) {
 		pic_write_odd(pic, n, value);
 	} else if (value & ICW1) {
@@ -369,7 +342,20 @@ bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value)
 	} else {
 		pic_ocw2(pic, n, value);
 	}
-	pic_unlock(pic, flags, false);
+}
+
+bool kvm_pic_port(struct kvm *kvm, u16 port, u8 *value, bool write)
+{
+	struct kvm_pic *pic = kvm->pic;
+	int n = pic_decode(port);
+
+	if (n < 0)
+		return false;
+	guard(pic)(pic);
+	if (write)
+		pic_write(pic, n, port, *value);
+	else
+		*value = pic_read(pic, n, port);
 	return true;
 }
 
@@ -387,7 +373,6 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state)
 {
 	struct kvm_pic_state new = *state;
 	struct kvm_pic *pic = kvm->pic;
-	unsigned long flags;
 
 	if (new.priority_add > 7 || new.init_state > WANT_ICW4)
 		return -EINVAL;
@@ -395,10 +380,10 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state)
 	new.elcr_mask = elcr_masks[slave];
 	new.elcr &= new.elcr_mask;	/* all the others are bits or booleans */
 
-	raw_spin_lock_irqsave(&pic->lock, flags);
+	guard(pic)(pic);
 	pic->chip[slave] = new;
 	pic->single[slave] = false;
-	pic_unlock(pic, flags, true);
+	WRITE_ONCE(pic->intr, false);	/* a request is news */
 	return 0;
 }
 

@@ -119,8 +119,7 @@ static void ioapic_service(struct kvm_ioapic *ioapic, unsigned int pin)
 static void ioapic_delay(struct kvm_ioapic *ioapic, unsigned int pin)
 {
 	if (!ioapic->delayed)
-		hrtimer_start(&ioapic->timer, ns_to_ktime(STORM_DELAY_NS),
-			      HRTIMER_MODE_REL);
+		hrtimer_start(&ioapic->timer, ns_to_ktime(STORM_DELAY_NS), HRTIMER_MODE_REL);
 	ioapic->delayed |= BIT(pin);
 }
 
@@ -138,16 +137,14 @@ static enum hrtimer_restart ioapic_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		       bool level)
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
 	bool was;
 
-	if (!ioapic || pin >= KVM_IRQ_PINS)
+	if (pin >= KVM_IRQ_PINS)
 		return IRQ_NOBODY;
 	pin = array_index_nospec(pin, KVM_IRQ_PINS);
-
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	__assign_bit(source, &ioapic->sources[pin], level);
 	was = ioapic->lines & BIT(pin);
@@ -174,32 +171,26 @@ static void ioapic_notify(struct kvm *kvm, unsigned long acked)
 /* Edge-triggered pins need no EOI, but the PIT may have asked for it. */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 {
-	unsigned long flags, acked = 0, ended = 0;
 	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned long acked = 0, ended = 0;
 	unsigned int pin;
 
-	if (!ioapic)
-		return;
-	raw_spin_lock_irqsave(&ioapic->lock, flags);
-	for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
-		u64 *entry = &ioapic->table[pin];
+	scoped_guard(raw_spinlock_irqsave, &ioapic->lock)
+		for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
+			u64 *entry = &ioapic->table[pin];
 
-		if ((*entry & ENTRY_VECTOR) != vector ||
-		    entry_mode(*entry) > MODE_LOWEST)
-			continue;
-		if (!entry_is_level(*entry)) {
-			if (!(*entry & ENTRY_MASK))
+			if ((*entry & ENTRY_VECTOR) != vector || entry_mode(*entry) > MODE_LOWEST)
+				continue;
+			if (*entry & ENTRY_REMOTE_IRR) {
+				*entry &= ~ENTRY_REMOTE_IRR;
+				ended |= BIT(pin);
+			} else if (!entry_is_level(*entry) && !(*entry & ENTRY_MASK)) {
 				acked |= BIT(pin);
-		} else if (*entry & ENTRY_REMOTE_IRR) {
-			*entry &= ~ENTRY_REMOTE_IRR;
-			acked |= BIT(pin);
-			ended |= BIT(pin);
+			}
 		}
-	}
-	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 
 	/* Resamplers lower their lines now, before we look at them. */
-	ioapic_notify(kvm, acked);
+	ioapic_notify(kvm, acked | ended);
 	if (!ended)
 		return;
 
@@ -228,10 +219,12 @@ static int ioapic_selected(const struct kvm_ioapic *ioapic)
 	return array_index_nospec(pin, KVM_IRQ_PINS);
 }
 
-static u32 ioapic_read_window(const struct kvm_ioapic *ioapic)
+static u32 ioapic_read(const struct kvm_ioapic *ioapic, unsigned int offset)
 {
 	int pin = ioapic_selected(ioapic);
 
+	if (offset != IOWIN)
+		return offset == IOREGSEL ? ioapic->ioregsel : 0;
 	if (pin >= 0)
 		return ioapic->table[pin] >> (ioapic->ioregsel & 1 ? 32 : 0);
 	switch (ioapic->ioregsel) {
@@ -242,6 +235,13 @@ static u32 ioapic_read_window(const struct kvm_ioapic *ioapic)
 		return (KVM_IRQ_PINS - 1) << 16 | VERSION;
 	}
 	return 0;
+}
+
+/* What an entry becomes; remote IRR is ours, and no edge has it. */
+static u64 new_entry(u64 value, u64 old)
+{
+	value &= ENTRY_WRITABLE;
+	return entry_is_level(value) ? value | (old & ENTRY_REMOTE_IRR) : value;
 }
 
 /* Returns the pins whose interrupt ended by this. */
@@ -255,58 +255,37 @@ static u32 ioapic_write_window(struct kvm_ioapic *ioapic, u32 value)
 	if (pin < 0)
 		return 0;
 	old = ioapic->table[pin];
-	if (ioapic->ioregsel & 1)
-		new = (u64)value << 32 | (u32)old;
-	else
-		new = (old & ~(u64)U32_MAX) | value;
-	new &= ENTRY_WRITABLE;
-	/* A switch to edge is the way to an EOI without an EOI register. */
-	if (entry_is_level(new))
-		new |= old & ENTRY_REMOTE_IRR;
+	new = new_entry(ioapic->ioregsel & 1 ? (u64)value << 32 | (u32)old :
+					       (old & ~(u64)U32_MAX) | value, old);
 	ioapic->table[pin] = new;
 	ioapic_service(ioapic, pin);
+	/* A switch to edge is the way to an EOI without an EOI register. */
 	return old & ~new & ENTRY_REMOTE_IRR ? BIT(pin) : 0;
 }
 
 /* Registers are four bytes and live at multiples of 16; parts can be read. */
-bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data)
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
-	u32 value = 0;
-
-	if (!ioapic)
-		return false;
-	guard(raw_spinlock_irqsave)(&ioapic->lock);
-	if (gpa - ioapic->base >= IOAPIC_SIZE)
-		return false;
-	if (offset == IOREGSEL)
-		value = ioapic->ioregsel;
-	else if (offset == IOWIN)
-		value = ioapic_read_window(ioapic);
-	memset(data, 0, len);
-	if (byte < sizeof(value)) {
-		value >>= 8 * byte;
-		memcpy(data, &value, min_t(unsigned int, len, sizeof(value)));
-	}
-	return true;
-}
-
-bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data)
-{
-	struct kvm_ioapic *ioapic = kvm->ioapic;
+	unsigned int byte = gpa & 0xf;
 	u32 value = 0, acked = 0;
 
-	if (!ioapic)
-		return false;
-	memcpy(&value, data, min_t(unsigned int, len, sizeof(value)));
+	if (write)
+		memcpy(&value, data, min(len, 4U));
 	scoped_guard(raw_spinlock_irqsave, &ioapic->lock) {
 		if (gpa - ioapic->base >= IOAPIC_SIZE)
 			return false;
-		if ((gpa & 0xfff) == IOREGSEL)
+		if (!write)
+			value = ioapic_read(ioapic, gpa & 0xff0);
+		else if ((gpa & 0xfff) == IOREGSEL)
 			ioapic->ioregsel = value;
-		else if ((gpa & 0xfff) == IOWIN && len >= sizeof(value))
+		else if ((gpa & 0xfff) == IOWIN && len >= 4)
 			acked = ioapic_write_window(ioapic, value);
+	}
+	if (!write) {
+		memset(data, 0, len);
+		value = byte < 4 ? value >> (8 * byte) : 0;
+		memcpy(data, &value, min(len, 4U));
 	}
 	ioapic_notify(kvm, acked);
 	return true;
@@ -317,7 +296,6 @@ bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	int pin;
 
 	memset(state, 0, sizeof(*state));
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
@@ -325,7 +303,7 @@ void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 	state->ioregsel = ioapic->ioregsel;
 	state->id = ioapic->id;
 	state->irr = ioapic->lines;
-	for (pin = 0; pin < KVM_IRQ_PINS; pin++)
+	for (int pin = 0; pin < KVM_IRQ_PINS; pin++)
 		state->redirtbl[pin].bits = ioapic->table[pin];
 }
 
@@ -336,7 +314,6 @@ void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	int pin;
 
 	if (state->base_address & (IOAPIC_SIZE - 1) || state->ioregsel > U8_MAX ||
 	    state->id > 0xf || state->irr >> KVM_IRQ_PINS)
@@ -348,11 +325,9 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	ioapic->lines = state->irr;
 	ioapic->delayed = 0;
 	memset(ioapic->repeats, 0, sizeof(ioapic->repeats));
-	for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
-		u64 entry = state->redirtbl[pin].bits & ENTRY_WRITABLE;
+	for (int pin = 0; pin < KVM_IRQ_PINS; pin++) {
+		u64 entry = new_entry(state->redirtbl[pin].bits, state->redirtbl[pin].bits);
 
-		if (entry_is_level(entry))
-			entry |= state->redirtbl[pin].bits & ENTRY_REMOTE_IRR;
 		ioapic->table[pin] = entry;
 		if (entry_is_level(entry) && ioapic->lines & BIT(pin) &&
 		    !(entry & (ENTRY_REMOTE_IRR | ENTRY_MASK)))
@@ -364,7 +339,6 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 int kvm_ioapic_create(struct kvm *kvm)
 {
 	struct kvm_ioapic *ioapic = kzalloc(sizeof(*ioapic), GFP_KERNEL_ACCOUNT);
-	int pin;
 
 	if (!ioapic)
 		return -ENOMEM;
@@ -373,7 +347,7 @@ int kvm_ioapic_create(struct kvm *kvm)
 	ioapic->timer.function = ioapic_timer;
 	ioapic->kvm = kvm;
 	ioapic->base = IOAPIC_BASE;
-	for (pin = 0; pin < KVM_IRQ_PINS; pin++)
+	for (int pin = 0; pin < KVM_IRQ_PINS; pin++)
 		ioapic->table[pin] = ENTRY_MASK;
 	/* Whoever sees it sees it initialised. */
 	smp_store_release(&kvm->ioapic, ioapic);

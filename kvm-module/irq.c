@@ -19,7 +19,6 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
-#include <linux/workqueue.h>
 
 #include "kvm.h"
 
@@ -49,16 +48,15 @@ static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
 int kvm_signal_msi(struct kvm *kvm, void *arg)
 {
 	const struct kvm_msi *msi = arg;
-	int r;
 
 	if (!kvm->local_apics || msi->flags)
 		return -EINVAL;
-	r = send_msi(kvm, msi->address_lo, msi->address_hi, msi->data);
-	return r == IRQ_NOBODY ? 0 : r;
+	return max(send_msi(kvm, msi->address_lo, msi->address_hi, msi->data), IRQ_COALESCED);
 }
 
 /* ---- routing ------------------------------------------------------------- */
 
+/* The first route of this GSI or a higher one. */
 static const struct kvm_irq_routing_entry *first_route(const struct kvm_routing *routing, u32 gsi)
 {
 	unsigned int low = 0, high = routing->count;
@@ -74,13 +72,25 @@ static const struct kvm_irq_routing_entry *first_route(const struct kvm_routing 
 	return &routing->route[low];
 }
 
-static int set_pin(struct kvm *kvm, enum kvm_irq_source source, u32 irqchip, u32 pin,
-		   bool level)
+/* Of a table that srcu (held by the caller) protects. */
+#define for_each_route(route, routing, of_gsi)						\
+	for (route = first_route(routing, of_gsi);					\
+	     route < (routing)->route + (routing)->count && route->gsi == (of_gsi); route++)
+
+/* A message goes out when its GSI rises. */
+static int set_route(struct kvm *kvm, enum kvm_irq_source source,
+		     const struct kvm_irq_routing_entry *route, bool level)
 {
-	if (irqchip == KVM_IRQCHIP_IOAPIC)
-		return kvm_ioapic_set_irq(kvm, pin, source, level);
-	return kvm_pic_set_irq(kvm, pin + (irqchip == KVM_IRQCHIP_PIC_SLAVE ? 8 : 0),
-			       source, level);
+	const struct kvm_irq_routing_irqchip *chip = &route->u.irqchip;
+	const struct kvm_irq_routing_msi *msi = &route->u.msi;
+
+	if (route->type == KVM_IRQ_ROUTING_MSI)
+		return level ? send_msi(kvm, msi->address_lo, msi->address_hi, msi->data) :
+			       IRQ_NOBODY;
+	if (chip->irqchip == KVM_IRQCHIP_IOAPIC)
+		return kvm_ioapic_set_irq(kvm, chip->pin, source, level);
+	/* Master or slave: 0 or 1. */
+	return kvm_pic_set_irq(kvm, 8 * chip->irqchip + chip->pin, source, level);
 }
 
 /* Raise the GSI, lower it, or both one after the other: an edge. */
@@ -88,26 +98,17 @@ static int set_gsi(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool ra
 {
 	const struct kvm_irq_routing_entry *route;
 	const struct kvm_routing *routing;
-	int r, result = IRQ_NOBODY;
+	int result = IRQ_NOBODY;
 
 	guard(srcu)(&kvm->srcu);
 	routing = srcu_dereference(kvm->routing, &kvm->srcu);
 	if (!routing)
 		return IRQ_NOBODY;
-	route = first_route(routing, gsi);
-	for (; route < routing->route + routing->count && route->gsi == gsi; route++) {
-		bool msi = route->type == KVM_IRQ_ROUTING_MSI;
-		u32 chip = route->u.irqchip.irqchip, pin = route->u.irqchip.pin;
-
-		r = IRQ_NOBODY;
-		if (msi && raise)
-			r = send_msi(kvm, route->u.msi.address_lo, route->u.msi.address_hi,
-				     route->u.msi.data);
-		if (!msi && raise)
-			r = set_pin(kvm, source, chip, pin, true);
-		if (!msi && lower)
-			r = max(r, set_pin(kvm, source, chip, pin, false));
-		result = max(result, r);
+	for_each_route(route, routing, gsi) {
+		if (raise)
+			result = max(result, set_route(kvm, source, route, true));
+		if (lower)
+			result = max(result, set_route(kvm, source, route, false));
 	}
 	return result;
 }
@@ -139,8 +140,7 @@ static bool valid_route(struct kvm *kvm, const struct kvm_irq_routing_entry *e)
 static void publish(struct kvm *kvm, struct kvm_routing *routing)
 {
 	guard(mutex)(&kvm->slots_lock);
-	routing = rcu_replace_pointer(kvm->routing, routing,
-				      lockdep_is_held(&kvm->slots_lock));
+	routing = rcu_replace_pointer(kvm->routing, routing, lockdep_is_held(&kvm->slots_lock));
 	synchronize_srcu_expedited(&kvm->srcu);
 	kvfree(routing);
 }
@@ -149,7 +149,6 @@ int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user)
 {
 	struct kvm_routing *routing __free(kvfree) = NULL;
 	struct kvm_irq_routing head;
-	unsigned int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
@@ -159,22 +158,26 @@ int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user)
 	if (!routing)
 		return -ENOMEM;
 	routing->count = head.nr;
-	if (copy_from_user(routing->route, user->entries,
-			   head.nr * sizeof(routing->route[0])))
+	if (copy_from_user(routing->route, user->entries, head.nr * sizeof(routing->route[0])))
 		return -EFAULT;
-	for (i = 0; i < head.nr; i++)
+	for (u32 i = 0; i < head.nr; i++)
 		if (!valid_route(kvm, &routing->route[i]))
 			return -EINVAL;
-	sort(routing->route, routing->count, sizeof(routing->route[0]),
-	     compare_routes, NULL);
+	sort(routing->route, routing->count, sizeof(routing->route[0]), compare_routes, NULL);
 	publish(kvm, no_free_ptr(routing));
 	return 0;
+}
+
+static struct kvm_irq_routing_entry pin_route(u32 gsi, u32 irqchip, u32 pin)
+{
+	return (struct kvm_irq_routing_entry){
+		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { irqchip, pin } };
 }
 
 /* As a PC is wired: the PIT's line 0 is pin 2 of the I/O APIC. */
 static int default_routing(struct kvm *kvm)
 {
-	unsigned int count = 16 + KVM_IRQ_PINS - 1, gsi;
+	unsigned int count = 16 + KVM_IRQ_PINS - 1;
 	struct kvm_irq_routing_entry *e;
 	struct kvm_routing *routing;
 
@@ -183,18 +186,11 @@ static int default_routing(struct kvm *kvm)
 		return -ENOMEM;
 	routing->count = count;
 	e = routing->route;
-	for (gsi = 0; gsi < KVM_IRQ_PINS; gsi++) {
+	for (u32 gsi = 0; gsi < KVM_IRQ_PINS; gsi++) {
 		if (gsi < 16)
-			*e++ = (struct kvm_irq_routing_entry){
-				.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER :
-							       KVM_IRQCHIP_PIC_SLAVE,
-				.u.irqchip.pin = gsi % 8 };
+			*e++ = pin_route(gsi, gsi / 8, gsi % 8);
 		if (gsi != 2)
-			*e++ = (struct kvm_irq_routing_entry){
-				.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC,
-				.u.irqchip.pin = gsi ?: 2 };
+			*e++ = pin_route(gsi, KVM_IRQCHIP_IOAPIC, gsi ?: 2);
 	}
 	publish(kvm, routing);
 	return 0;
@@ -202,35 +198,22 @@ static int default_routing(struct kvm *kvm)
 
 /* ---- the kernel's own controllers ---------------------------------------- */
 
-int kvm_create_irqchip(struct kvm *kvm)
+int kvm_create_irqchip(struct kvm *kvm, bool split)
 {
-	int r;
+	int r = 0;
 
 	guard(mutex)(&kvm->lock);
 	if (kvm->local_apics)
 		return -EEXIST;
 	if (kvm->nr_vcpus)
 		return -EINVAL;
-	r = kvm_pic_create(kvm) ?: kvm_ioapic_create(kvm) ?: default_routing(kvm);
-	if (!r) {
-		WRITE_ONCE(kvm->local_apics, true);
-		return 0;
+	if (!split)
+		r = kvm_pic_create(kvm) ?: kvm_ioapic_create(kvm) ?: default_routing(kvm);
+	if (r) {
+		kvm_ioapic_destroy(kvm);
+		kvm_pic_destroy(kvm);
+		return r;
 	}
-	kvm_ioapic_destroy(kvm);
-	kvm_pic_destroy(kvm);
-	return r;
-}
-
-/* Local APICs here, everything else in user space. */
-int kvm_split_irqchip(struct kvm *kvm, u64 pins)
-{
-	if (pins > KVM_MAX_ROUTES)
-		return -EINVAL;
-	guard(mutex)(&kvm->lock);
-	if (kvm->local_apics)
-		return -EEXIST;
-	if (kvm->nr_vcpus)
-		return -EINVAL;
 	WRITE_ONCE(kvm->local_apics, true);
 	return 0;
 }
@@ -241,7 +224,7 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	unsigned long i;
 
 	xa_for_each(&kvm->vcpus, i, vcpu)
-		if (vcpu->lapic && kvm_apic_accepts_extint(vcpu)) {
+		if (kvm_apic_accepts_extint(vcpu)) {
 			kvm_request(vcpu, REQ_EVENT);
 			kvm_kick(vcpu);
 		}
@@ -251,35 +234,24 @@ void kvm_pic_output_changed(struct kvm *kvm)
 bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, bool write)
 {
 	u8 *byte = data;
-	bool mine;
 
 	/* Most ports are nobody's here. */
 	if (!kvm->pic || (port > 0xa1 && (port & ~1) != 0x4d0))
 		return false;
-	if (write)
-		mine = kvm_pic_write(kvm, port, *byte) ||
-		       (kvm->pit && kvm_pit_write(kvm, port, *byte));
-	else
-		mine = kvm_pic_read(kvm, port, byte) ||
-		       (kvm->pit && kvm_pit_read(kvm, port, byte));
+	if (!kvm_pic_port(kvm, port, byte, write) && !kvm_pit_port(kvm, port, byte, write))
+		return false;
 	/* Nobody drives the upper lines of the bus. */
-	if (mine && !write && len > 1)
+	if (!write && len > 1)
 		memset(byte + 1, 0xff, len - 1);
-	return mine;
+	return true;
 }
 
-bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
-		     bool write)
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	struct kvm *kvm = vcpu->kvm;
 
-	if (!kvm->local_apics)
-		return false;
-	if (write)
-		return kvm_apic_write(vcpu, gpa, len, data) ||
-		       (kvm->ioapic && kvm_ioapic_write(kvm, gpa, len, data));
-	return kvm_apic_read(vcpu, gpa, len, data) ||
-	       (kvm->ioapic && kvm_ioapic_read(kvm, gpa, len, data));
+	return (vcpu->lapic && kvm_apic_mmio(vcpu, gpa, len, data, write)) ||
+	       (kvm->ioapic && kvm_ioapic_mmio(kvm, gpa, len, data, write));
 }
 
 /* ---- irqfd --------------------------------------------------------------- */
@@ -289,13 +261,12 @@ struct irqfd {
 	struct kvm *kvm;
 	struct eventfd_ctx *eventfd, *resample;
 	u32 gsi;
+	bool closed;			/* the eventfd's last descriptor is */
 	wait_queue_entry_t wait;
 	poll_table poll;
-	struct work_struct closed;
 };
 
-static int irqfd_signalled(wait_queue_entry_t *wait, unsigned int mode, int sync,
-			   void *key)
+static int irqfd_signalled(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 {
 	struct irqfd *irqfd = container_of(wait, struct irqfd, wait);
 	__poll_t events = key_to_poll(key);
@@ -305,9 +276,10 @@ static int irqfd_signalled(wait_queue_entry_t *wait, unsigned int mode, int sync
 		eventfd_ctx_do_read(irqfd->eventfd, &count);
 		set_gsi(irqfd->kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, true, !irqfd->resample);
 	}
-	/* The last descriptor of the eventfd is closed: nobody will signal it. */
-	if (events & EPOLLHUP)
-		schedule_work(&irqfd->closed);
+	if (events & EPOLLHUP) {
+		WRITE_ONCE(irqfd->closed, true);
+		schedule_work(&irqfd->kvm->irqfds_closed);
+	}
 	return 0;
 }
 
@@ -316,20 +288,6 @@ static void irqfd_queue(struct file *file, wait_queue_head_t *head, poll_table *
 	struct irqfd *irqfd = container_of(poll, struct irqfd, poll);
 
 	add_wait_queue_priority(head, &irqfd->wait);
-}
-
-/* Off the eventfd's queue and off the list; irqfd_lock held. */
-static void detach_irqfd(struct irqfd *irqfd)
-{
-	struct kvm *kvm = irqfd->kvm;
-	u64 count;
-
-	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
-	list_del_rcu(&irqfd->link);
-	synchronize_srcu_expedited(&kvm->srcu);
-	if (irqfd->resample)
-		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
-	list_add(&irqfd->link, &kvm->irqfds_closed);
 }
 
 static void free_irqfd(struct irqfd *irqfd)
@@ -345,32 +303,30 @@ static void free_irqfd(struct irqfd *irqfd)
 
 DEFINE_FREE(irqfd, struct irqfd *, free_irqfd(_T))
 
-static void irqfd_closed(struct work_struct *work)
+/* Off the eventfd's queue and off the list; irqfd_lock held. */
+static void remove_irqfd(struct irqfd *irqfd)
 {
-	struct irqfd *irqfd = container_of(work, struct irqfd, closed);
 	struct kvm *kvm = irqfd->kvm;
-	struct irqfd *other;
+	u64 count;
 
-	guard(mutex)(&kvm->irqfd_lock);
-	/* It may have been taken off meanwhile; its owner then waits for us. */
-	list_for_each_entry(other, &kvm->irqfds, link)
-		if (other == irqfd) {
-			detach_irqfd(irqfd);
-			break;
-		}
+	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
+	list_del_rcu(&irqfd->link);
+	synchronize_srcu_expedited(&kvm->srcu);
+	if (irqfd->resample)
+		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+	free_irqfd(irqfd);
 }
 
-/* Those that were taken off, and whose work is done. irqfd_lock held. */
-static void reap_irqfds(struct kvm *kvm)
+/* Those whose eventfds nobody can signal any more. */
+static void remove_closed_irqfds(struct work_struct *work)
 {
+	struct kvm *kvm = container_of(work, struct kvm, irqfds_closed);
 	struct irqfd *irqfd, *next;
 
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds_closed, link) {
-		if (work_busy(&irqfd->closed))
-			continue;
-		list_del(&irqfd->link);
-		free_irqfd(irqfd);
-	}
+	guard(mutex)(&kvm->irqfd_lock);
+	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
+		if (READ_ONCE(irqfd->closed))
+			remove_irqfd(irqfd);
 }
 
 static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
@@ -386,7 +342,6 @@ static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 		return -ENOMEM;
 	irqfd->kvm = kvm;
 	irqfd->gsi = args->gsi;
-	INIT_WORK(&irqfd->closed, irqfd_closed);
 	irqfd->eventfd = eventfd_ctx_fileget(fd_file(f));
 	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE)
 		irqfd->resample = eventfd_ctx_fdget(args->resamplefd);
@@ -397,7 +352,6 @@ static int assign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 	init_poll_funcptr(&irqfd->poll, irqfd_queue);
 
 	guard(mutex)(&kvm->irqfd_lock);
-	reap_irqfds(kvm);
 	list_for_each_entry(other, &kvm->irqfds, link)
 		if (other->eventfd == irqfd->eventfd)
 			return -EBUSY;
@@ -419,8 +373,7 @@ static int deassign_irqfd(struct kvm *kvm, const struct kvm_irqfd *args)
 	guard(mutex)(&kvm->irqfd_lock);
 	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
 		if (irqfd->eventfd == eventfd && irqfd->gsi == args->gsi)
-			detach_irqfd(irqfd);
-	reap_irqfds(kvm);
+			remove_irqfd(irqfd);
 	eventfd_ctx_put(eventfd);
 	return 0;
 }
@@ -433,17 +386,19 @@ int kvm_irqfd(struct kvm *kvm, void *arg)
 		return -EINVAL;
 	if (args->gsi >= KVM_MAX_ROUTES || !kvm->local_apics)
 		return -EINVAL;
-	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
-		return deassign_irqfd(kvm, args);
-	return assign_irqfd(kvm, args);
+	/* In split mode, user space sees the acknowledgements. */
+	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE && !kvm->ioapic)
+		return -EINVAL;
+	return args->flags & KVM_IRQFD_FLAG_DEASSIGN ? deassign_irqfd(kvm, args) :
+						       assign_irqfd(kvm, args);
 }
 
 /* Is this GSI connected to this pin? Caller holds srcu. */
 static bool gsi_has_pin(const struct kvm_routing *routing, u32 gsi, u32 irqchip, u32 pin)
 {
-	const struct kvm_irq_routing_entry *route = first_route(routing, gsi);
+	const struct kvm_irq_routing_entry *route;
 
-	for (; route < routing->route + routing->count && route->gsi == gsi; route++)
+	for_each_route(route, routing, gsi)
 		if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
 		    route->u.irqchip.irqchip == irqchip && route->u.irqchip.pin == pin)
 			return true;
@@ -461,12 +416,17 @@ void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 		return;
 	if (kvm->pit && gsi_has_pin(routing, 0, irqchip, pin))
 		kvm_pit_acked(kvm);
-	list_for_each_entry_srcu(irqfd, &kvm->irqfds, link, srcu_read_lock_held(&kvm->srcu)) {
-		if (!irqfd->resample || !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
-			continue;
-		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
-		eventfd_signal(irqfd->resample);
-	}
+	/* All let go of the line before the first of them may raise it again. */
+	for (int told = 0; told < 2; told++)
+		list_for_each_entry_srcu(irqfd, &kvm->irqfds, link,
+					 srcu_read_lock_held(&kvm->srcu)) {
+			if (!irqfd->resample || !gsi_has_pin(routing, irqfd->gsi, irqchip, pin))
+				continue;
+			if (told)
+				eventfd_signal(irqfd->resample);
+			else
+				kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
+		}
 }
 
 /* ---- birth and death ----------------------------------------------------- */
@@ -475,7 +435,7 @@ void kvm_irq_init(struct kvm *kvm)
 {
 	mutex_init(&kvm->irqfd_lock);
 	INIT_LIST_HEAD(&kvm->irqfds);
-	INIT_LIST_HEAD(&kvm->irqfds_closed);
+	INIT_WORK(&kvm->irqfds_closed, remove_closed_irqfds);
 }
 
 /* The last user is gone: no ioctl, no vCPU. Signals of eventfds end here. */
@@ -483,14 +443,10 @@ void kvm_irq_destroy(struct kvm *kvm)
 {
 	struct irqfd *irqfd, *next;
 
-	mutex_lock(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
-		detach_irqfd(irqfd);
-	mutex_unlock(&kvm->irqfd_lock);
-	list_for_each_entry_safe(irqfd, next, &kvm->irqfds_closed, link) {
-		cancel_work_sync(&irqfd->closed);
-		free_irqfd(irqfd);
-	}
+	scoped_guard(mutex, &kvm->irqfd_lock)
+		list_for_each_entry_safe(irqfd, next, &kvm->irqfds, link)
+			remove_irqfd(irqfd);
+	cancel_work_sync(&kvm->irqfds_closed);
 	/* Their timers reach vCPUs. */
 	kvm_pit_destroy(kvm);
 	kvm_ioapic_destroy(kvm);

@@ -49,6 +49,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/user-return-notifier.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
@@ -427,7 +428,8 @@ struct kvm {
 	struct kvm_pit *pit;
 	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
 	struct mutex irqfd_lock;
-	struct list_head irqfds, irqfds_closed;	/* irqfd_lock; readers: srcu */
+	struct list_head irqfds;	/* irqfd_lock; readers: srcu */
+	struct work_struct irqfds_closed;	/* takes off those that nobody can signal */
 
 	spinlock_t mmu_lock;
 	unsigned long tdp_pages;	/* table pages in use below the roots */
@@ -761,7 +763,9 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 
 int kvm_ioeventfd(struct kvm *kvm, void *arg);
 void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
-int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
+/* Struct kvm_coalesced_mmio_zone: one more; all that lie in this one. */
+int kvm_add_zone(struct kvm *kvm, void *arg);
+int kvm_remove_zones(struct kvm *kvm, void *arg);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
 bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
@@ -810,16 +814,14 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 void kvm_irq_init(struct kvm *kvm);
 void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */
 void kvm_irq_free(struct kvm *kvm);	/* after them */
-int kvm_create_irqchip(struct kvm *kvm);
-int kvm_split_irqchip(struct kvm *kvm, u64 pins);
+/* split: the local APICs only, everything else is user space's. */
+int kvm_create_irqchip(struct kvm *kvm, bool split);
 int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user);
 int kvm_signal_msi(struct kvm *kvm, void *arg);
 int kvm_irqfd(struct kvm *kvm, void *arg);
 /* Accesses to the in-kernel devices; false: not theirs. */
-bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
-		    bool write);
-bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
-		     bool write);
+bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, bool write);
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
 
 /* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ---- */
 
@@ -836,26 +838,29 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
-bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
-bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
-		    const void *data);
+/* False: not its page. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
-void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
-int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
+int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg);	/* KVM_GET_LAPIC */
+int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg);
+
+/*
+ * The devices below: but for create and destroy, the PIT's ports and state, and
+ * kvm_pit_wants_ack(), only while the device is there.
+ */
 
 /* ---- i8259.c: the two interrupt controllers of a PC ---------------------- */
 
 int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
 void kvm_pic_destroy(struct kvm *kvm);
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		    bool level);
+/* Pins from 8 on are the slave's. */
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 bool kvm_pic_has_interrupt(struct kvm *kvm);	/* INTR is high; no lock */
 int kvm_pic_acknowledge(struct kvm *kvm);	/* INTA: the vector */
 /* Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, one byte; false: not mine. */
-bool kvm_pic_read(struct kvm *kvm, u16 port, u8 *value);
-bool kvm_pic_write(struct kvm *kvm, u16 port, u8 value);
+bool kvm_pic_port(struct kvm *kvm, u16 port, u8 *value, bool write);
 void kvm_pic_get(struct kvm *kvm, bool slave, struct kvm_pic_state *state);
 int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
@@ -863,13 +868,11 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
 int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
 void kvm_ioapic_destroy(struct kvm *kvm);
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		       bool level);
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 /* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
-bool kvm_ioapic_read(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data);
-bool kvm_ioapic_write(struct kvm *kvm, gpa_t gpa, unsigned int len, const void *data);
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write);
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 
@@ -878,10 +881,9 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config);
 void kvm_pit_destroy(struct kvm *kvm);
 /* Ports 0x40 to 0x43, and 0x61 when asked for; false: not mine. */
-bool kvm_pit_read(struct kvm *kvm, u16 port, u8 *value);
-bool kvm_pit_write(struct kvm *kvm, u16 port, u8 value);
-void kvm_pit_get(struct kvm *kvm, struct kvm_pit_state2 *state);
-int kvm_pit_set(struct kvm *kvm, const struct kvm_pit_state2 *state);
+bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write);
+int kvm_pit_get(struct kvm *kvm, void *arg);	/* KVM_GET_PIT2 */
+int kvm_pit_set(struct kvm *kvm, void *arg);
 void kvm_pit_set_reinject(struct kvm *kvm, bool reinject);
 /* Ticks are waiting for the end of one, even if it is edge triggered; no lock. */
 bool kvm_pit_wants_ack(struct kvm *kvm);

@@ -410,7 +410,7 @@ static int enable_cap(struct kvm *kvm, void *arg)
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 		return cap->args[0] & ~1ULL ? -EINVAL : 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
-		return kvm_split_irqchip(kvm, cap->args[0]);
+		return cap->args[0] > KVM_MAX_ROUTES ? -EINVAL : kvm_create_irqchip(kvm, true);
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		if (cap->args[0] & ~KVM_MSR_EXIT_REASON_VALID_MASK)
 			return -EINVAL;
@@ -516,16 +516,6 @@ static int set_identity_map_addr(struct kvm *kvm, void *arg)
 	return 0;
 }
 
-static int register_zone(struct kvm *kvm, void *arg)
-{
-	return kvm_coalesced_zone(kvm, arg, true);
-}
-
-static int unregister_zone(struct kvm *kvm, void *arg)
-{
-	return kvm_coalesced_zone(kvm, arg, false);
-}
-
 /* ---- ... and those of its interrupt controllers -------------------------- */
 
 static int irq_line(struct kvm *kvm, void __user *argp, bool status)
@@ -580,19 +570,6 @@ static int create_pit(struct kvm *kvm, void *arg)
 	return kvm->pic ? kvm_pit_create(kvm, arg) : -ENOENT;
 }
 
-static int get_pit(struct kvm *kvm, void *arg)
-{
-	if (!kvm->pit)
-		return -ENXIO;
-	kvm_pit_get(kvm, arg);
-	return 0;
-}
-
-static int set_pit(struct kvm *kvm, void *arg)
-{
-	return kvm->pit ? kvm_pit_set(kvm, arg) : -ENXIO;
-}
-
 static int reinject_control(struct kvm *kvm, void __user *argp)
 {
 	struct kvm_reinject_control control;
@@ -609,8 +586,8 @@ static const struct kvm_struct_ioctl vm_ioctls[] = {
 	{ KVM_GET_DIRTY_LOG, .vm = kvm_get_dirty_log },
 	{ KVM_CLEAR_DIRTY_LOG, .vm = kvm_clear_dirty_log },
 	{ KVM_SET_IDENTITY_MAP_ADDR, .vm = set_identity_map_addr },
-	{ KVM_REGISTER_COALESCED_MMIO, .vm = register_zone },
-	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = unregister_zone },
+	{ KVM_REGISTER_COALESCED_MMIO, .vm = kvm_add_zone },
+	{ KVM_UNREGISTER_COALESCED_MMIO, .vm = kvm_remove_zones },
 	{ KVM_IOEVENTFD, .vm = kvm_ioeventfd },
 	{ KVM_X86_SET_MSR_FILTER, .vm = kvm_set_msr_filter },
 	{ KVM_GET_CLOCK, .vm = get_clock },
@@ -621,8 +598,8 @@ static const struct kvm_struct_ioctl vm_ioctls[] = {
 	{ KVM_SIGNAL_MSI, .vm = kvm_signal_msi },
 	{ KVM_IRQFD, .vm = kvm_irqfd },
 	{ KVM_CREATE_PIT2, .vm = create_pit },
-	{ KVM_GET_PIT2, .vm = get_pit },
-	{ KVM_SET_PIT2, .vm = set_pit },
+	{ KVM_GET_PIT2, .vm = kvm_pit_get },
+	{ KVM_SET_PIT2, .vm = kvm_pit_set },
 };
 
 static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
@@ -652,7 +629,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	case KVM_CHECK_EXTENSION:
 		return check_extension(kvm, arg);
 	case KVM_CREATE_IRQCHIP:
-		return kvm_create_irqchip(kvm);
+		return kvm_create_irqchip(kvm, false);
 	case KVM_IRQ_LINE:
 	case KVM_IRQ_LINE_STATUS:
 		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);

@@ -28,9 +28,9 @@
 #define REG(offset)		BIT_ULL((offset) >> 4)
 #define REGS(first, last)	GENMASK_ULL((last) >> 4, (first) >> 4)
 #define XAPIC_REGS	(REG(APIC_ID) | REG(APIC_LVR) | REGS(APIC_TASKPRI, APIC_ESR) | \
-			 REGS(APIC_ICR, APIC_TMCCT) | REGS(APIC_TDCR, APIC_SELF_IPI))
+			 REGS(APIC_ICR, APIC_TMCCT) | REG(APIC_TDCR))
 #define X2APIC_READABLE	(XAPIC_REGS & ~(REG(APIC_ARBPRI) | REG(APIC_EOI) | REG(APIC_RRR) | \
-					REG(APIC_DFR) | REG(APIC_ICR2) | REG(APIC_SELF_IPI)))
+					REG(APIC_DFR) | REG(APIC_ICR2)))
 #define X2APIC_WRITABLE	(REG(APIC_TASKPRI) | REG(APIC_SPIV) | REGS(APIC_LVTT, APIC_TMICT) | \
 			 REG(APIC_TDCR))
 /* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
@@ -55,33 +55,21 @@ static u32 *reg(struct kvm_lapic *apic, unsigned int offset)
 	return (u32 *)(apic->regs + offset);
 }
 
-/* A 256-bit register: 32 bits of it every 16 bytes. */
-static unsigned long *vector_word(struct kvm_lapic *apic, unsigned int base, u8 vector)
+/* A 256-bit register, 32 bits of it every 16 bytes, for the functions on bits ... */
+static unsigned long *bits_of(struct kvm_lapic *apic, unsigned int base)
 {
-	return (unsigned long *)(apic->regs + base + (vector / 32) * 16);
+	return (unsigned long *)(apic->regs + base);
 }
 
-/* The words are 16 bytes apart and 8 aligned: bits 0 to 31 of a long. */
-static bool test_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
+/* ... and which of them is a vector's. */
+static unsigned int bit_of(u8 vector)
 {
-	return test_bit(vector % 32, vector_word(apic, base, vector));
-}
-
-static bool set_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
-{
-	return test_and_set_bit(vector % 32, vector_word(apic, base, vector));
-}
-
-static void clear_vector(struct kvm_lapic *apic, unsigned int base, u8 vector)
-{
-	clear_bit(vector % 32, vector_word(apic, base, vector));
+	return vector / 32 * 128 + vector % 32;
 }
 
 static int highest_vector(struct kvm_lapic *apic, unsigned int base)
 {
-	int word;
-
-	for (word = 7; word >= 0; word--) {
+	for (int word = 7; word >= 0; word--) {
 		u32 bits = READ_ONCE(*reg(apic, base + word * 16));
 
 		if (bits)
@@ -117,11 +105,9 @@ static int highest_isr(struct kvm_lapic *apic)
 /* The registers were replaced as a whole. */
 static void count_vectors(struct kvm_lapic *apic)
 {
-	int word;
-
 	WRITE_ONCE(apic->irr_pending, true);
 	apic->isr_count = 0;
-	for (word = 0; word < 8; word++)
+	for (int word = 0; word < 8; word++)
 		apic->isr_count += hweight32(*reg(apic, APIC_ISR + word * 16));
 }
 
@@ -144,9 +130,7 @@ static bool software_enabled(struct kvm_lapic *apic)
 
 static void update_ppr(struct kvm_lapic *apic)
 {
-	u32 tpr = *reg(apic, APIC_TASKPRI);
-	int isr = highest_isr(apic);
-	u32 in_service = isr < 0 ? 0 : isr & 0xf0;
+	u32 tpr = *reg(apic, APIC_TASKPRI), in_service = max(highest_isr(apic), 0) & 0xf0;
 
 	*reg(apic, APIC_PROCPRI) = (tpr & 0xf0) >= in_service ? tpr : in_service;
 	apic->vcpu->events.look = true;
@@ -168,14 +152,9 @@ void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8)
 int kvm_apic_pending(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
-	int vector;
+	int vector = software_enabled(apic) ? highest_irr(apic) : -1;
 
-	if (!software_enabled(apic))
-		return -1;
-	vector = highest_irr(apic);
-	if (vector < 0 || (vector & 0xf0) <= (*reg(apic, APIC_PROCPRI) & 0xf0))
-		return -1;
-	return vector;
+	return vector >= 0 && (vector & 0xf0) > (*reg(apic, APIC_PROCPRI) & 0xf0) ? vector : -1;
 }
 
 /* The priority class of an interrupt that waits for a lower TPR, or 0. */
@@ -193,8 +172,8 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
-	clear_vector(apic, APIC_IRR, vector);
-	if (!set_vector(apic, APIC_ISR, vector))
+	clear_bit(bit_of(vector), bits_of(apic, APIC_IRR));
+	if (!test_and_set_bit(bit_of(vector), bits_of(apic, APIC_ISR)))
 		apic->isr_count++;
 	update_ppr(apic);
 }
@@ -202,13 +181,10 @@ void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector)
 /* May the PIC's (or user space's) interrupt come through LINT0? */
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu)
 {
-	u32 lvt0;
+	u32 lvt0 = *reg(vcpu->lapic, APIC_LVT0);
 
-	if (!hardware_enabled(vcpu->lapic))
-		return true;
-	lvt0 = *reg(vcpu->lapic, APIC_LVT0);
-	return !(lvt0 & APIC_LVT_MASKED) &&
-	       GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT;
+	return !hardware_enabled(vcpu->lapic) ||
+	       (!(lvt0 & APIC_LVT_MASKED) && GET_APIC_DELIVERY_MODE(lvt0) == APIC_MODE_EXTINT);
 }
 
 /* ---- arrival ------------------------------------------------------------- */
@@ -219,11 +195,8 @@ static int accept_vector(struct kvm_lapic *apic, u8 vector, bool level)
 
 	if (!software_enabled(apic))
 		return IRQ_NOBODY;
-	if (level)
-		set_vector(apic, APIC_TMR, vector);
-	else
-		clear_vector(apic, APIC_TMR, vector);
-	was_set = set_vector(apic, APIC_IRR, vector);
+	assign_bit(bit_of(vector), bits_of(apic, APIC_TMR), level);
+	was_set = test_and_set_bit(bit_of(vector), bits_of(apic, APIC_IRR));
 	WRITE_ONCE(apic->irr_pending, true);
 	/* On its way into the guest it may have looked at the IRR already. */
 	kvm_request(apic->vcpu, REQ_EVENT);
@@ -276,30 +249,22 @@ static bool matches_logical(struct kvm_lapic *apic, u32 dest)
 {
 	u32 ldr = *reg(apic, APIC_LDR);
 
-	if (x2apic(apic)) {
-		/* Cluster in the upper half, one bit a member in the lower. */
-		if (dest == 0xffffffff)
-			return true;
-		return ldr >> 16 == dest >> 16 && ldr & dest & 0xffff;
-	}
+	/* Cluster in the upper half, one bit a member in the lower. */
+	if (x2apic(apic))
+		return dest == 0xffffffff || (ldr >> 16 == dest >> 16 && ldr & dest & 0xffff);
 	ldr >>= 24;
 	dest &= 0xff;
 	if (*reg(apic, APIC_DFR) >> 28 == 0xf)		/* flat */
 		return ldr & dest;
-	return ldr >> 4 == dest >> 4 && ldr & dest & 0xf;	/* cluster */
+	/* Cluster; all ones are a broadcast: SDM vol. 3, 11.6.2.2. */
+	return (dest == 0xff || ldr >> 4 == dest >> 4) && ldr & dest & 0xf;
 }
 
 static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 		    const struct kvm_apic_message *m)
 {
-	switch (m->shorthand) {
-	case 1:
-		return apic->vcpu == source;
-	case 2:
-		return true;
-	case 3:
-		return apic->vcpu != source;
-	}
+	if (m->shorthand)	/* 1: itself, 2: all, 3: all but itself */
+		return m->shorthand == 2 || (m->shorthand == 1) == (apic->vcpu == source);
 	if (m->logical)
 		return hardware_enabled(apic) && matches_logical(apic, m->dest);
 	if (m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)))
@@ -307,18 +272,21 @@ static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 	return apic_id(apic) == m->dest;
 }
 
-/* Without a search when ids are what they usually are. */
+/*
+ * Without a search when ids are what they usually are. Here and below: if one vCPU has
+ * a local APIC, all have.
+ */
 struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu = xa_load(&kvm->vcpus, id);
 	unsigned long i;
 
-	if (vcpu && vcpu->id == id && vcpu->lapic && apic_id(vcpu->lapic) == id)
+	if (vcpu && apic_id(vcpu->lapic) == id)
 		return vcpu;
 	if (likely(!READ_ONCE(kvm->odd_apic_ids)))
 		return NULL;
 	xa_for_each(&kvm->vcpus, i, vcpu)
-		if (vcpu->lapic && apic_id(vcpu->lapic) == id)
+		if (apic_id(vcpu->lapic) == id)
 			return vcpu;
 	return NULL;
 }
@@ -331,21 +299,18 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 	int result = IRQ_NOBODY;
 	unsigned long i;
 
-	if (!m->shorthand && !m->logical && m->dest != 0xff &&
-	    m->dest != 0xffffffff) {
+	if (!m->shorthand && !m->logical && m->dest != 0xff && m->dest != 0xffffffff) {
 		vcpu = kvm_vcpu_by_apic_id(kvm, m->dest);
 		return vcpu ? accept(vcpu->lapic, m) : IRQ_NOBODY;
 	}
 	xa_for_each(&kvm->vcpus, i, vcpu) {
-		if (!vcpu->lapic || !matches(vcpu->lapic, source, m))
+		if (!matches(vcpu->lapic, source, m))
 			continue;
-		if (m->delivery_mode != 1) {
+		if (m->delivery_mode != 1)
 			result = max(result, accept(vcpu->lapic, m));
-			continue;
-		}
-		if (software_enabled(vcpu->lapic) &&
-		    (!lowest || *reg(vcpu->lapic, APIC_PROCPRI) <
-				*reg(lowest->lapic, APIC_PROCPRI)))
+		else if (software_enabled(vcpu->lapic) &&
+			 (!lowest || *reg(vcpu->lapic, APIC_PROCPRI) <
+				     *reg(lowest->lapic, APIC_PROCPRI)))
 			lowest = vcpu;
 	}
 	return lowest ? accept(lowest->lapic, m) : result;
@@ -353,25 +318,29 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 
 /* ---- end of interrupt ---------------------------------------------------- */
 
-static int end_of_interrupt(struct kvm_lapic *apic)
+/* Does anybody but the local APIC want to know the end of this interrupt? */
+static bool end_matters(struct kvm_lapic *apic, u8 vector)
+{
+	return test_bit(bit_of(vector), bits_of(apic, APIC_TMR)) ||
+	       kvm_pit_wants_ack(apic->vcpu->kvm);
+}
+
+static void end_of_interrupt(struct kvm_lapic *apic)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
 	int vector = highest_isr(apic);
 
 	if (vector < 0)
-		return 1;
-	clear_vector(apic, APIC_ISR, vector);
+		return;
+	clear_bit(bit_of(vector), bits_of(apic, APIC_ISR));
 	apic->isr_count--;
 	update_ppr(apic);
-	if (!test_vector(apic, APIC_TMR, vector) && !kvm_pit_wants_ack(vcpu->kvm))
-		return 1;
-	if (vcpu->kvm->ioapic) {
+	if (!end_matters(apic, vector))
+		return;
+	if (vcpu->kvm->ioapic)
 		kvm_ioapic_eoi(vcpu->kvm, vector);
-		return 1;
-	}
-	/* Split mode: the I/O APIC is user space's, and wants to know. */
-	vcpu->pending_eoi = vector;
-	return 1;
+	else	/* Split mode: the I/O APIC is user space's. */
+		vcpu->pending_eoi = vector;
 }
 
 /*
@@ -386,8 +355,7 @@ void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
 	if (kvm_pv_eoi_taken(vcpu))
 		end_of_interrupt(apic);
 	vector = highest_isr(apic);
-	if (vector >= 0 && !test_vector(apic, APIC_TMR, vector) &&
-	    !kvm_pit_wants_ack(vcpu->kvm) && highest_irr(apic) < 0)
+	if (vector >= 0 && !end_matters(apic, vector) && highest_irr(apic) < 0)
 		kvm_pv_eoi_offer(vcpu);
 }
 
@@ -400,8 +368,7 @@ static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 
 	if (!(lvtt & APIC_LVT_MASKED) && (lvtt & 0xff) >= 16)
 		accept_vector(apic, lvtt & 0xff, false);
-	if ((lvtt & LVT_TIMER_MODE) != APIC_LVT_TIMER_PERIODIC ||
-	    !apic->period_ns)
+	if ((lvtt & LVT_TIMER_MODE) != APIC_LVT_TIMER_PERIODIC || !apic->period_ns)
 		return HRTIMER_NORESTART;
 	hrtimer_forward_now(timer, ns_to_ktime(apic->period_ns));
 	return HRTIMER_RESTART;
@@ -416,9 +383,8 @@ static u32 timer_mode(struct kvm_lapic *apic)
 static u32 divisor(struct kvm_lapic *apic)
 {
 	u32 tdcr = *reg(apic, APIC_TDCR);
-	u32 code = ((tdcr & 3) | (tdcr >> 1 & 4)) + 1;
 
-	return 1 << (code & 7);
+	return 1 << ((((tdcr & 3) | (tdcr >> 1 & 4)) + 1) & 7);
 }
 
 /* Anew, by the mode, from the initial count or to the deadline. */
@@ -431,10 +397,10 @@ static void start_timer(struct kvm_lapic *apic)
 		if (!apic->deadline)
 			return;
 		now = kvm_guest_tsc(apic->vcpu);
-		ns = apic->deadline > now ?
-			mul_u64_u64_div_u64(apic->deadline - now, 1000000,
-					    apic->vcpu->tsc_khz) : 0;
-		ns = min_t(u64, ns, KTIME_MAX / 2);
+		ns = apic->deadline > now ? apic->deadline - now : 0;
+		/* Years; but the quotient fits, as the TSC counts at more than 250 MHz. */
+		ns = mul_u64_u64_div_u64(min_t(u64, ns, S64_MAX / 4), 1000000,
+					 apic->vcpu->tsc_khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
 		if (!ns)
@@ -462,10 +428,8 @@ u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu)
 	struct kvm_lapic *apic = vcpu->lapic;
 
 	/* The register reads as 0 once the deadline has passed. */
-	if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE ||
-	    !hrtimer_active(&apic->timer))
-		return 0;
-	return apic->deadline;
+	return timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE && hrtimer_active(&apic->timer) ?
+		apic->deadline : 0;
 }
 
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline)
@@ -482,17 +446,7 @@ void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline)
 
 static u32 read_register(struct kvm_lapic *apic, unsigned int offset)
 {
-	switch (offset) {
-	case APIC_ID:
-		return x2apic(apic) ? apic->vcpu->id : *reg(apic, APIC_ID);
-	case APIC_ARBPRI:
-	case APIC_EOI:
-		return 0;
-	case APIC_TMCCT:
-		return current_count(apic);
-	default:
-		return *reg(apic, offset);
-	}
+	return offset == APIC_TMCCT ? current_count(apic) : *reg(apic, offset);
 }
 
 static bool is_in(u64 set, unsigned int offset)
@@ -507,38 +461,25 @@ static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
 		.vector = low,
 		.delivery_mode = low >> 8 & 7,
 		.logical = low & APIC_DEST_LOGICAL,
-		.level_triggered = low & APIC_INT_LEVELTRIG,
+		/* IPIs are edge triggered; only INIT knows a level. */
 		.assert = low & APIC_INT_ASSERT || !(low & APIC_INT_LEVELTRIG),
 		.shorthand = low >> 18 & 3,
 	};
 
-	/* IPIs are edge triggered; only INIT knows a level. */
-	if (m.delivery_mode != 5)
-		m.level_triggered = false;
 	kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
 }
 
 static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
-	static const struct {
-		u16 offset;
-		u32 mask;
-	} lvt[] = {
-		{ APIC_LVTT, LVT_MASK(LVT_TIMER_MODE) },
-		{ APIC_LVTTHMR, LVT_MASK(0x700) },
-		{ APIC_LVTPC, LVT_MASK(0x700) },
-		{ APIC_LVT0, LVT_MASK(0xa700) },
-		{ APIC_LVT1, LVT_MASK(0xa700) },
-		{ APIC_LVTERR, LVT_MASK(0) },
+	static const u32 mask[] = {	/* of the timer's, the thermal sensor's ... */
+		LVT_MASK(LVT_TIMER_MODE), LVT_MASK(0x700), LVT_MASK(0x700),
+		LVT_MASK(0xa700), LVT_MASK(0xa700), LVT_MASK(0),
 	};
 	u32 old_mode = timer_mode(apic);
-	int i;
 
 	if (!software_enabled(apic))
 		value |= APIC_LVT_MASKED;
-	for (i = 0; i < ARRAY_SIZE(lvt); i++)
-		if (lvt[i].offset == offset)
-			WRITE_ONCE(*reg(apic, offset), value & lvt[i].mask);
+	WRITE_ONCE(*reg(apic, offset), value & mask[(offset - APIC_LVTT) / 16]);
 	if (offset == APIC_LVTT && timer_mode(apic) != old_mode) {
 		hrtimer_cancel(&apic->timer);
 		*reg(apic, APIC_TMICT) = 0;
@@ -546,42 +487,40 @@ static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)
 	}
 }
 
-static void write_spiv(struct kvm_lapic *apic, u32 value)
+static void mask_lvts(struct kvm_lapic *apic)
 {
-	unsigned int offset;
-
-	*reg(apic, APIC_SPIV) = value & 0x3ff;
-	if (value & APIC_SPIV_APIC_ENABLED)
-		return;
-	for (offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
+	for (unsigned int offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
 		*reg(apic, offset) |= APIC_LVT_MASKED;
 }
 
-/* Result as a handler. */
-static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
+/* Those that there are and can be written; nothing comes of any other. */
+static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
 	/* More may come through now than before. */
 	if (offset == APIC_SPIV || offset == APIC_LVT0)
 		apic->vcpu->events.look = true;
 	switch (offset) {
-	case APIC_ID:
-		*reg(apic, APIC_ID) = value & 0xff000000;
-		if (value >> 24 != apic->vcpu->id)
-			WRITE_ONCE(apic->vcpu->kvm->odd_apic_ids, true);
-		break;
 	case APIC_TASKPRI:
 		set_tpr(apic, value);
 		break;
 	case APIC_EOI:
-		return end_of_interrupt(apic);
+		end_of_interrupt(apic);
+		break;
+	case APIC_ID:
+		if (value >> 24 != apic->vcpu->id)
+			WRITE_ONCE(apic->vcpu->kvm->odd_apic_ids, true);
+		fallthrough;
 	case APIC_LDR:
-		*reg(apic, APIC_LDR) = value & 0xff000000;
+	case APIC_ICR2:
+		*reg(apic, offset) = value & 0xff000000;
 		break;
 	case APIC_DFR:
 		*reg(apic, APIC_DFR) = value | 0x0fffffff;
 		break;
 	case APIC_SPIV:
-		write_spiv(apic, value);
+		*reg(apic, APIC_SPIV) = value & 0x3ff;
+		if (!(value & APIC_SPIV_APIC_ENABLED))
+			mask_lvts(apic);
 		break;
 	case APIC_ESR:
 		*reg(apic, APIC_ESR) = 0;
@@ -590,9 +529,6 @@ static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value
 		value &= ~(u32)APIC_ICR_BUSY;
 		*reg(apic, APIC_ICR) = value;
 		send_ipi(apic, value, *reg(apic, APIC_ICR2) >> 24);
-		break;
-	case APIC_ICR2:
-		*reg(apic, APIC_ICR2) = value & 0xff000000;
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
 		write_lvt(apic, offset, value);
@@ -605,49 +541,33 @@ static int write_register(struct kvm_lapic *apic, unsigned int offset, u32 value
 		break;
 	case APIC_TDCR:
 		*reg(apic, APIC_TDCR) = value & 0xb;
-		if (timer_mode(apic) != APIC_LVT_TIMER_TSCDEADLINE)
+		if (hrtimer_active(&apic->timer))
 			start_timer(apic);
 		break;
 	}
-	return 1;
-}
-
-static bool in_page(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	return vcpu->lapic && hardware_enabled(vcpu->lapic) &&
-	       !x2apic(vcpu->lapic) &&
-	       gpa >> PAGE_SHIFT == vcpu->apic_base >> PAGE_SHIFT;
 }
 
 /*
- * MMIO. The registers take aligned 32-bit accesses; a shorter read gets its
- * part of the register, anything else is lost, as the SDM allows.
+ * MMIO, of a vCPU with a local APIC. The registers take aligned 32-bit accesses; a
+ * shorter read gets its part of the register, anything else is lost, as the SDM allows.
  */
-bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
+	struct kvm_lapic *apic = vcpu->lapic;
 	u32 value = 0;
 
-	if (!in_page(vcpu, gpa))
+	if (!hardware_enabled(apic) || x2apic(apic) ||
+	    gpa >> PAGE_SHIFT != vcpu->apic_base >> PAGE_SHIFT)
 		return false;
-	memset(data, 0, len);
-	if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
-		value = read_register(vcpu->lapic, offset) >> (8 * byte);
-	memcpy(data, &value, min(len, 4U));
-	return true;
-}
-
-bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
-		    const void *data)
-{
-	unsigned int offset = gpa & 0xff0;
-	u32 value;
-
-	if (!in_page(vcpu, gpa))
-		return false;
-	if (len == 4 && !(gpa & 0xf) && is_in(XAPIC_REGS, offset) && offset != APIC_SELF_IPI) {
+	if (!write) {
+		memset(data, 0, len);
+		if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
+			value = read_register(apic, offset) >> (8 * byte);
+		memcpy(data, &value, min(len, 4U));
+	} else if (len == 4 && !byte) {
 		memcpy(&value, data, 4);
-		write_register(vcpu->lapic, offset, value);
+		write_register(apic, offset, value);
 	}
 	return true;
 }
@@ -699,37 +619,39 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-/* The logical id follows from the id: SDM vol. 3, 11.12.10.2. */
-static u32 x2apic_ldr(u32 id)
+/* In x2APIC mode the logical id follows from the id: SDM vol. 3, 11.12.10.2. */
+static void set_ids(struct kvm_lapic *apic)
 {
-	return (id & ~0xfU) << 12 | 1U << (id & 0xf);
+	u32 id = apic->vcpu->id;
+
+	*reg(apic, APIC_ID) = x2apic(apic) ? id : id << 24;
+	if (x2apic(apic))
+		*reg(apic, APIC_LDR) = (id & ~0xfU) << 12 | 1U << (id & 0xf);
 }
 
 /* A new IA32_APIC_BASE, checked by the caller: mode changes. */
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
-	u64 changed = old ^ vcpu->apic_base;
 
 	if (!apic)
 		return;
 	vcpu->events.look = true;
-	if (changed & X2APIC_ENABLE && x2apic(apic)) {
-		*reg(apic, APIC_ID) = vcpu->id;
-		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
-	} else if (changed & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
-		*reg(apic, APIC_ID) = vcpu->id << 24;
-	}
+	if ((old ^ vcpu->apic_base) & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE))
+		set_ids(apic);
 	if (!hardware_enabled(apic))
 		hrtimer_cancel(&apic->timer);
 }
 
 /* ---- state --------------------------------------------------------------- */
 
-void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
+	struct kvm_lapic_state *s = arg;
 
+	if (!apic)
+		return -EINVAL;
 	if (kvm_pv_eoi_taken(vcpu))
 		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
@@ -737,32 +659,33 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	/* The old format has the id in bits 31:24 in either mode. */
 	if (x2apic(apic))
 		*(u32 *)(s->regs + APIC_ID) = vcpu->kvm->x2apic_ids ? vcpu->id : vcpu->id << 24;
+	return 0;
 }
 
-int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
+int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
-	u32 left;
 
+	if (!apic)
+		return -EINVAL;
+	/* One that has passed does not come again. */
+	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
-	memcpy(apic->regs, s->regs, sizeof(apic->regs));
+	memcpy(apic->regs, arg, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_ISR) &= ~0xffffU;
 	*reg(apic, APIC_TDCR) &= 0xb;
-	if (x2apic(apic)) {
-		*reg(apic, APIC_ID) = vcpu->id;
-		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
-	}
+	if (x2apic(apic))
+		set_ids(apic);
 	if (apic_id(apic) != vcpu->id)
 		WRITE_ONCE(vcpu->kvm->odd_apic_ids, true);
 	count_vectors(apic);
 	set_tpr(apic, *reg(apic, APIC_TASKPRI));
-	left = *(const u32 *)(s->regs + APIC_TMCCT);
 	start_timer(apic);
-	if (left && hrtimer_active(&apic->timer))
+	if (*reg(apic, APIC_TMCCT) && hrtimer_active(&apic->timer))
 		hrtimer_start(&apic->timer,
-			      ns_to_ktime((u64)left * divisor(apic)),
+			      ns_to_ktime((u64)*reg(apic, APIC_TMCCT) * divisor(apic)),
 			      HRTIMER_MODE_REL_HARD);
 	kvm_request(vcpu, REQ_EVENT);
 	return 0;
@@ -772,21 +695,19 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 void kvm_apic_reset(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
-	unsigned int offset;
 
 	if (!apic)
 		return;
 	hrtimer_cancel(&apic->timer);
-	memset(apic->regs, 0, sizeof(apic->regs));
+	/* Behind the id. */
+	memset(reg(apic, APIC_LVR), 0, sizeof(apic->regs) - APIC_LVR);
 	count_vectors(apic);
-	*reg(apic, APIC_ID) = x2apic(apic) ? vcpu->id : vcpu->id << 24;
 	if (x2apic(apic))
-		*reg(apic, APIC_LDR) = x2apic_ldr(vcpu->id);
+		set_ids(apic);
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;
 	*reg(apic, APIC_DFR) = 0xffffffff;
 	*reg(apic, APIC_SPIV) = 0xff;
-	for (offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
-		*reg(apic, offset) = APIC_LVT_MASKED;
+	mask_lvts(apic);
 	/* Until firmware sets it up, the boot processor hears the PIC. */
 	if (vcpu->id == vcpu->kvm->bsp_id)
 		*reg(apic, APIC_LVT0) = APIC_MODE_EXTINT << 8;
@@ -804,6 +725,7 @@ int kvm_apic_create(struct kvm_vcpu *vcpu)
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	apic->timer.function = timer_fires;
 	vcpu->lapic = apic;
+	set_ids(apic);
 	return 0;
 }
 
@@ -813,5 +735,4 @@ void kvm_apic_destroy(struct kvm_vcpu *vcpu)
 		return;
 	hrtimer_cancel(&vcpu->lapic->timer);
 	kfree(vcpu->lapic);
-	vcpu->lapic = NULL;
 }

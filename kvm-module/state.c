@@ -700,19 +700,6 @@ static int queue_interrupt(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
-static int get_lapic(struct kvm_vcpu *vcpu, void *arg)
-{
-	if (!vcpu->lapic)
-		return -EINVAL;
-	kvm_apic_get_state(vcpu, arg);
-	return 0;
-}
-
-static int set_lapic(struct kvm_vcpu *vcpu, void *arg)
-{
-	return vcpu->lapic ? kvm_apic_set_state(vcpu, arg) : -EINVAL;
-}
-
 /*
  * The page that a patched 32-bit Windows shares its task priority through. QEMU
  * says on every reset that there is none, and there never is: nothing reports
@@ -753,8 +740,8 @@ static const struct kvm_struct_ioctl state_ioctls[] = {
 	{ KVM_SET_XCRS, .vcpu = set_xcrs },
 	{ KVM_TRANSLATE, .vcpu = translate },
 	{ KVM_INTERRUPT, .vcpu = queue_interrupt },
-	{ KVM_GET_LAPIC, .vcpu = get_lapic },
-	{ KVM_SET_LAPIC, .vcpu = set_lapic },
+	{ KVM_GET_LAPIC, .vcpu = kvm_apic_get_state },
+	{ KVM_SET_LAPIC, .vcpu = kvm_apic_set_state },
 	{ KVM_SET_VAPIC_ADDR, .vcpu = set_vapic_addr },
 	{ KVM_X86_SETUP_MCE, .vcpu = setup_mce },
 	{ KVM_X86_SET_MCE, .vcpu = set_mce },

@@ -7,8 +7,8 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "vm.h"
@@ -255,6 +255,172 @@ static void test_errors(void)
 	close(kvm);
 }
 
+/* ---- the local APIC, by its state ---------------------------------------- */
+
+#define VECTOR		0x40
+#define LVT_DEADLINE	0x40000
+#define X2APIC_EOI	0x80b		/* MSRs */
+#define X2APIC_LVTT	0x832
+#define X2APIC_TMICT	0x838
+#define X2APIC_TDCR	0x83e
+#define DEADLINE	0x6e0
+
+static struct kvm_lapic_state lapic;
+
+static uint32_t *lapic_reg(unsigned int offset)
+{
+	return (uint32_t *)(lapic.regs + offset);
+}
+
+static bool requested(unsigned int vector)
+{
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	return *lapic_reg(0x200 + vector / 32 * 16) >> vector % 32 & 1;
+}
+
+static bool comes(unsigned int vector)
+{
+	for (int i = 0; i < 1000 && !requested(vector); i++)
+		usleep(1000);
+	return requested(vector);
+}
+
+static int set_msr(uint32_t index, uint64_t data)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index, .data = data } };
+
+	return ioctl(vm.vcpu, KVM_SET_MSRS, &msrs);
+}
+
+static int send_msi(unsigned int dest, bool logical, unsigned int data)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000 | dest << 12 | logical << 2, .data = data };
+
+	return ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+}
+
+static void test_lapic(void)
+{
+	vm_create_with(&vm, true);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	*lapic_reg(0xf0) = 0x1ff;
+	*lapic_reg(0x320) = LVT_DEADLINE | VECTOR;
+	is(ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic), 0, "KVM_SET_LAPIC");
+
+	/* Run it with --append "tsc=reliable tsc_early_khz=800000", too: then it is more ns. */
+	is(set_msr(DEADLINE, ~0ULL), 1, "a TSC deadline in years' time");
+	usleep(10000);
+	ok(!requested(VECTOR), "... does not come");
+	set_msr(DEADLINE, 1);
+	ok(comes(VECTOR), "a TSC deadline of long ago comes at once");
+	*lapic_reg(0x200 + VECTOR / 32 * 16) = 0;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	usleep(10000);
+	ok(!requested(VECTOR), "... and not again when the state is restored");
+
+	*lapic_reg(0xd0) = 0x21000000;
+	*lapic_reg(0xe0) = 0x0fffffff;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	is(send_msi(0x21, true, 0x51), 1, "cluster model: a message to a member of a cluster");
+	is(send_msi(0x31, true, 0x52), 0, "... to another cluster");
+	is(send_msi(0x22, true, 0x53), 0, "... to another member");
+	is(send_msi(0xff, true, 0x54), 1, "... to all");
+
+	*lapic_reg(0x20) = 0x55000000;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	is(send_msi(0x55, false, 0x500), 1, "an INIT to an APIC with a new id");
+	vm_run_once(&vm);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0xf0), 0xff, "... resets it");
+	is(*lapic_reg(0x20), 0x55000000, "... but not its id");
+
+	set_msr(0x1b, 0xfee00d00);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0x20), 0, "x2APIC mode has the id of the vCPU");
+	*lapic_reg(0xf0) = 0x1ff;
+	*lapic_reg(0x320) = VECTOR;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	set_msr(X2APIC_TDCR, 0xb);
+	set_msr(X2APIC_TMICT, 1000);
+	ok(comes(VECTOR), "one shot of the timer");
+	set_msr(X2APIC_LVTT, VECTOR + 1);
+	set_msr(X2APIC_TDCR, 0xb);
+	usleep(10000);
+	ok(!requested(VECTOR + 1), "... and no second one by a new divisor");
+	vm_destroy(&vm);
+}
+
+static int irqfd(int fd, int resample, unsigned int gsi, unsigned int flags)
+{
+	struct kvm_irqfd args = { .fd = fd, .gsi = gsi, .flags = flags, .resamplefd = resample };
+
+	if (resample >= 0)
+		args.flags |= KVM_IRQFD_FLAG_RESAMPLE;
+	return ioctl(vm.fd, KVM_IRQFD, &args);
+}
+
+/* Two devices share a level; the second raises it as soon as the first is told of its end. */
+static void test_irqfd(void)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+	int first = eventfd(0, 0), second = eventfd(0, 0), told = eventfd(0, EFD_NONBLOCK), i;
+	uint64_t one = 1;
+
+	vm_create_with(&vm, true);
+	set_msr(0x1b, 0xfee00d00);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	*lapic_reg(0xf0) = 0x1ff;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	ioctl(vm.fd, KVM_GET_IRQCHIP, &chip);
+	chip.chip.ioapic.redirtbl[10].bits = 0x8050;
+	chip.chip.ioapic.redirtbl[11].bits = 0x51;
+	ioctl(vm.fd, KVM_SET_IRQCHIP, &chip);
+
+	for (i = 0; i < 200; i++) {
+		int fd = eventfd(0, 0);
+
+		if (irqfd(fd, -1, 11, 0) < 0)
+			break;
+		close(fd);
+	}
+	is(i, 200, "irqfds whose eventfds are closed");
+	is(irqfd(first, second, 10, 0), 0, "an irqfd with a resampler");
+	is(irqfd(second, told, 10, 0), 0, "... that is another irqfd");
+	ok(irqfd(second, told, 10, 0) < 0 && errno == EBUSY, "... once");
+	ok(write(first, &one, 8) == 8 && requested(0x50), "the first raises the line");
+	*lapic_reg(0x100 + 0x50 / 32 * 16) = *lapic_reg(0x200 + 0x50 / 32 * 16);
+	*lapic_reg(0x200 + 0x50 / 32 * 16) = 0;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	set_msr(X2APIC_EOI, 0);
+	ioctl(vm.fd, KVM_GET_IRQCHIP, &chip);
+	ok(requested(0x50) && chip.chip.ioapic.irr & 1 << 10,
+	   "its end makes the second raise it again, and it stays high");
+	ok(read(told, &one, 8) == 8 && one == 1, "... and is told to all");
+	is(irqfd(second, -1, 10, KVM_IRQFD_FLAG_DEASSIGN), 0, "KVM_IRQFD_FLAG_DEASSIGN");
+	*lapic_reg(0x100 + 0x50 / 32 * 16) = *lapic_reg(0x200 + 0x50 / 32 * 16);
+	*lapic_reg(0x200 + 0x50 / 32 * 16) = 0;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	set_msr(X2APIC_EOI, 0);
+	ok(!requested(0x50), "... takes its level with it");
+	vm_destroy(&vm);
+
+	vm.kvm = vm_open();
+	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, 0);
+	is(ioctl(vm.fd, KVM_ENABLE_CAP, &split), 0, "KVM_CAP_SPLIT_IRQCHIP");
+	is(irqfd(first, -1, 10, 0), 0, "there, an irqfd");
+	ok(irqfd(second, told, 10, 0) < 0 && errno == EINVAL,
+	   "... but no resampler: user space sees the ends of interrupts");
+	close(vm.fd);
+	close(vm.kvm);
+	close(first);
+	close(second);
+	close(told);
+}
+
 static void test_guest(void)
 {
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
@@ -407,6 +573,8 @@ int main(void)
 	}
 	close(kvm);
 	test_errors();
+	test_lapic();
+	test_irqfd();
 	test_guest();
 	test_storm();
 	return done();

@@ -93,28 +93,27 @@ void lock_order(const raw_spinlock_t *lock);	/* the test's opinion */
 #define raw_spin_unlock_irqrestore(l, f) \
 	((void)(f), assert((l)->held), (l)->held = false, (void)locks_held--)
 
-static inline raw_spinlock_t *guard_lock(raw_spinlock_t *lock)
-{
-	unsigned long flags;
+/* Of linux/cleanup.h: held to the end of the block. */
+#define DEFINE_LOCK_GUARD_1(name, type, take, give_back, member)		\
+	typedef struct { type *lock; member; } guard_##name;			\
+	static inline guard_##name take_##name(type *lock)			\
+	{									\
+		guard_##name t = { .lock = lock }, *_T = &t;			\
+		take;								\
+		return t;							\
+	}									\
+	static inline void give_back_##name(guard_##name *_T) { give_back; }
 
-	raw_spin_lock_irqsave(lock, flags);
-	(void)flags;
-	return lock;
-}
+DEFINE_LOCK_GUARD_1(raw_spinlock_irqsave, raw_spinlock_t,
+		    raw_spin_lock_irqsave(_T->lock, _T->flags),
+		    raw_spin_unlock_irqrestore(_T->lock, _T->flags),
+		    unsigned long flags)
 
-static inline void guard_unlock(raw_spinlock_t **lock)
-{
-	raw_spin_unlock_irqrestore(*lock, 0);
-}
-
-/* Of linux/cleanup.h: held to the end of the block; the one kind that is used. */
-#define GUARD_NAME(line)	guard_of_line_##line
-#define GUARD(line) \
-	__attribute__((cleanup(guard_unlock), unused)) raw_spinlock_t *GUARD_NAME(line) = guard_lock
-#define guard(kind)	GUARD(__LINE__)
-#define scoped_guard(kind, lock) \
-	for (raw_spinlock_t *scope __attribute__((cleanup(guard_unlock))) = guard_lock(lock), \
-	     *once = scope; once; once = NULL)
+#define guard(name) \
+	__attribute__((cleanup(give_back_##name), unused)) guard_##name guard_till_end = take_##name
+#define scoped_guard(name, lock)						\
+	for (guard_##name scope __attribute__((cleanup(give_back_##name))) = take_##name(lock), \
+	     *once = &scope; once; once = NULL)
 
 /* ---- time ---------------------------------------------------------------- */
 
@@ -151,6 +150,7 @@ struct preempt_notifier { int unused; };
 struct rcuwait { int unused; };
 struct fpu_guest { int unused; };
 struct xarray { int unused; };
+struct work_struct { int unused; };
 struct srcu_struct { int unused; };
 struct mmu_notifier { int unused; };
 typedef struct { int unused; } refcount_t;

@@ -154,7 +154,7 @@ int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
 
 static void out(u16 port, u8 value)
 {
-	if (!kvm_pic_write(&vm, port, value) && !kvm_pit_write(&vm, port, value))
+	if (!kvm_pic_port(&vm, port, &value, true) && !kvm_pit_port(&vm, port, &value, true))
 		bail_out("port %#x is nobody's", port);
 }
 
@@ -162,7 +162,7 @@ static u8 in(u16 port)
 {
 	u8 value = 0;
 
-	if (!kvm_pic_read(&vm, port, &value) && !kvm_pit_read(&vm, port, &value))
+	if (!kvm_pic_port(&vm, port, &value, false) && !kvm_pit_port(&vm, port, &value, false))
 		bail_out("port %#x is nobody's", port);
 	return value;
 }
@@ -271,8 +271,8 @@ static void test_pic_basics(void)
 	is(irq(2, true), IRQ_NOBODY, "PIC: pin 2 is the cascade's");
 	is(irq(16, true), IRQ_NOBODY, "PIC: there is no pin 16");
 	is(irq(4000000000u, true), IRQ_NOBODY, "PIC: nor pin 4000000000");
-	ok(!kvm_pic_read(&vm, 0x22, &value), "PIC: port 22 is not its");
-	ok(!kvm_pic_write(&vm, 0x60, 0), "PIC: nor 60");
+	ok(!kvm_pic_port(&vm, 0x22, &value, false), "PIC: port 22 is not its");
+	ok(!kvm_pic_port(&vm, 0x60, &value, true), "PIC: nor 60");
 
 	out(0x21, 0x10);
 	is(in(0x21), 0x10, "PIC: the mask reads back");
@@ -581,7 +581,7 @@ static void test_pic_state(void)
 
 static void mmio_write(unsigned int offset, u32 value)
 {
-	if (!kvm_ioapic_write(&vm, BASE + offset, 4, &value))
+	if (!kvm_ioapic_mmio(&vm, BASE + offset, 4, &value, true))
 		bail_out("I/O APIC: %#x is not its", offset);
 }
 
@@ -590,7 +590,7 @@ static u32 reg_read(u8 reg)
 	u32 value = 0x55555555;
 
 	mmio_write(0, reg);
-	if (!kvm_ioapic_read(&vm, BASE + 0x10, 4, &value))
+	if (!kvm_ioapic_mmio(&vm, BASE + 0x10, 4, &value, false))
 		bail_out("I/O APIC: not its page");
 	return value;
 }
@@ -659,23 +659,23 @@ static void test_ioapic_registers(void)
 
 	mmio_write(0, 1);
 	memset(bytes, 0x55, sizeof(bytes));
-	kvm_ioapic_read(&vm, BASE + 0x10, 1, bytes);
+	kvm_ioapic_mmio(&vm, BASE + 0x10, 1, bytes, false);
 	is(bytes[0] | bytes[1] << 8, 0x5511, "I/O APIC: one byte");
-	kvm_ioapic_read(&vm, BASE + 0x12, 2, bytes);
+	kvm_ioapic_mmio(&vm, BASE + 0x12, 2, bytes, false);
 	is(bytes[0] | bytes[1] << 8, 0x17, "I/O APIC: the upper two bytes");
-	kvm_ioapic_read(&vm, BASE + 0x10, 8, &wide);
+	kvm_ioapic_mmio(&vm, BASE + 0x10, 8, &wide, false);
 	is(wide, 0x170011, "I/O APIC: eight bytes");
-	kvm_ioapic_read(&vm, BASE + 0x20, 4, &value);
+	kvm_ioapic_mmio(&vm, BASE + 0x20, 4, &value, false);
 	is(value, 0, "I/O APIC: nothing between the registers");
 	bytes[0] = 0x10;
-	kvm_ioapic_write(&vm, BASE, 1, bytes);
-	kvm_ioapic_read(&vm, BASE, 4, &value);
+	kvm_ioapic_mmio(&vm, BASE, 1, bytes, true);
+	kvm_ioapic_mmio(&vm, BASE, 4, &value, false);
 	is(value, 0x10, "I/O APIC: the index can be written as a byte");
-	kvm_ioapic_write(&vm, BASE + 0x10, 1, bytes);
+	kvm_ioapic_mmio(&vm, BASE + 0x10, 1, bytes, true);
 	is(reg_read(0x10), 0x0001afff, "I/O APIC: the window cannot");
-	ok(!kvm_ioapic_read(&vm, BASE - 1, 4, &value), "I/O APIC: below its page");
-	ok(!kvm_ioapic_read(&vm, BASE + 0x1000, 4, &value), "I/O APIC: above it");
-	ok(!kvm_ioapic_write(&vm, ~0ULL, 4, &value), "I/O APIC: far above it");
+	ok(!kvm_ioapic_mmio(&vm, BASE - 1, 4, &value, false), "I/O APIC: below its page");
+	ok(!kvm_ioapic_mmio(&vm, BASE + 0x1000, 4, &value, false), "I/O APIC: above it");
+	ok(!kvm_ioapic_mmio(&vm, ~0ULL, 4, &value, true), "I/O APIC: far above it");
 }
 
 static void test_ioapic_edge(void)
@@ -860,8 +860,8 @@ static void test_ioapic_state(void)
 	again = state;
 	again.base_address = 0xfee00000 + 0x100000;
 	is(kvm_ioapic_set(&vm, &again), 0, "state: another base");
-	ok(!kvm_ioapic_read(&vm, BASE, 4, &i), "state: left the old place");
-	ok(kvm_ioapic_read(&vm, again.base_address, 4, &i), "state: is at the new");
+	ok(!kvm_ioapic_mmio(&vm, BASE, 4, &i, false), "state: left the old place");
+	ok(kvm_ioapic_mmio(&vm, again.base_address, 4, &i, false), "state: is at the new");
 
 	srand(2);
 	for (i = 0; i < 100000; i++) {
@@ -881,9 +881,9 @@ static void test_ioapic_state(void)
 			good++;
 		eoi(rand());
 		line(rand() % 26, rand() & 1);
-		kvm_ioapic_write(&vm, BASE + (rand() & 0x10), 1 << rand() % 4, &data);
-		kvm_ioapic_read(&vm, ~0xfffULL + (rand() & 0xfff), 1 << rand() % 4,
-				&data);
+		kvm_ioapic_mmio(&vm, BASE + (rand() & 0x10), 1 << rand() % 4, &data, true);
+		kvm_ioapic_mmio(&vm, ~0xfffULL + (rand() & 0xfff), 1 << rand() % 4,
+				&data, false);
 		advance(rand() % 1000000);
 	}
 	ok(good >= 50000, "state: %d random states survived", good);
@@ -1147,11 +1147,11 @@ static void test_pit_access(void)
 		advance(15085);
 	}
 	ok(high > 40 && high < 60, "port 61: the refresh bit toggles");
-	ok(!kvm_pit_read(&vm, 0x44, &value), "PIT: port 44 is not its");
+	ok(!kvm_pit_port(&vm, 0x44, &value, false), "PIT: port 44 is not its");
 	kvm_pit_destroy(&vm);
 	assert(!kvm_pit_create(&vm, &(struct kvm_pit_config){ 0 }));
-	ok(!kvm_pit_read(&vm, 0x61, &value), "port 61: only when asked for");
-	ok(!kvm_pit_write(&vm, 0x61, 0), "port 61: writes, too");
+	ok(!kvm_pit_port(&vm, 0x61, &value, false), "port 61: only when asked for");
+	ok(!kvm_pit_port(&vm, 0x61, &value, true), "port 61: writes, too");
 }
 
 static void pit_guest(void)
@@ -1445,18 +1445,16 @@ static void test_pit_state(void)
 
 static void test_life(void)
 {
+	struct kvm_pit_state2 state = { 0 };
+
 	kvm_pit_destroy(&vm);
 	kvm_ioapic_destroy(&vm);
 	kvm_pic_destroy(&vm);
 	ok(!timers && !vm.pit && !vm.ioapic && !vm.pic, "everything is gone");
 	ok(!kvm_pic_has_interrupt(&vm), "no PIC: no interrupt");
-	is(irq(1, true), IRQ_NOBODY, "no PIC: nobody");
-	is(line(1, true), IRQ_NOBODY, "no I/O APIC: nobody");
-	kvm_ioapic_eoi(&vm, 1);
-	kvm_pit_acked(&vm);
+	is(kvm_pit_get(&vm, &state), -ENXIO, "no PIT: no state of it");
+	is(kvm_pit_set(&vm, &state), -ENXIO, "... nor can it be set");
 	kvm_pit_destroy(&vm);
-	is(kvm_pit_create(&vm, &(struct kvm_pit_config){ 0 }), -ENXIO,
-	   "no PIC: no PIT");
 	is(locks_held, 0, "no lock is held");
 }
 
