@@ -527,8 +527,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_TSC_ADJUST:
 		/* User space restores the register, the guest moves its clock. */
 		if (!host)
-			set_tsc_offset(vcpu, vcpu->tsc_offset + value -
-					     vcpu->tsc_adjust);
+			set_tsc_offset(vcpu, vcpu->tsc_offset + value - vcpu->tsc_adjust);
 		vcpu->tsc_adjust = value;
 		return 0;
 	case MSR_IA32_APICBASE:

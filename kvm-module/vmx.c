@@ -148,14 +148,12 @@ static struct kvm_tdp_format ept_format __ro_after_init = {
  * must be 1, its high half those that may be (A.3.1). What is needed and not
  * possible is an error that names the MSR and the bits.
  */
-static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
-				  u32 *result)
+static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want, u32 *result)
 {
 	u32 must, may;
 
 	if (rdmsr_safe(msr, &must, &may)) {
-		pr_err("kvm-live: MSR %#x (%s controls) cannot be read\n",
-		       msr, name);
+		pr_err("kvm-live: MSR %#x (%s controls) cannot be read\n", msr, name);
 		return -EIO;
 	}
 	*result = ((need | want) & may) | must;
@@ -203,17 +201,14 @@ static int __init vmx_setup_controls(void)
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	if (vmx_basic_vmcs_size(basic) > PAGE_SIZE ||
 	    vmx_basic_vmcs_mem_type(basic) != X86_MEMTYPE_WB) {
-		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n",
-		       basic);
+		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n", basic);
 		return -EIO;
 	}
 	caps.revision = vmx_basic_vmcs_revision_id(basic);
 	for (i = 0; i < ARRAY_SIZE(controls); i++) {
-		r = adjust_controls(controls[i].name,
-				    basic & VMX_BASIC_TRUE_CTLS ?
+		r = adjust_controls(controls[i].name, basic & VMX_BASIC_TRUE_CTLS ?
 				    controls[i].true_msr : controls[i].msr,
-				    controls[i].need, controls[i].want,
-				    controls[i].result);
+				    controls[i].need, controls[i].want, controls[i].result);
 		if (r)
 			return r;
 	}
@@ -221,33 +216,26 @@ static int __init vmx_setup_controls(void)
 	 * Without these controls EFER.NX and SCE stay the host's, which shadow
 	 * tables live with, and LME and LMA go by the address-space controls.
 	 */
-	if (!(caps.entry & VM_ENTRY_LOAD_IA32_EFER) ||
-	    !(caps.exit & VM_EXIT_LOAD_IA32_EFER)) {
+	if (!(caps.entry & VM_ENTRY_LOAD_IA32_EFER) || !(caps.exit & VM_EXIT_LOAD_IA32_EFER)) {
 		caps.entry &= ~VM_ENTRY_LOAD_IA32_EFER;
 		caps.exit &= ~VM_EXIT_LOAD_IA32_EFER;
 		use_ept = false;
 	}
 	if (!(caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
 		return 0;
-	return adjust_controls("secondary processor-based",
-			       MSR_IA32_VMX_PROCBASED_CTLS2, 0,
-			       SECONDARY_EXEC_WBINVD_EXITING |
-			       SECONDARY_EXEC_ENABLE_EPT |
-			       SECONDARY_EXEC_UNRESTRICTED_GUEST |
-			       SECONDARY_EXEC_ENABLE_VPID |
-			       SECONDARY_EXEC_ENABLE_RDTSCP |
-			       SECONDARY_EXEC_PAUSE_LOOP_EXITING |
+	return adjust_controls("secondary processor-based", MSR_IA32_VMX_PROCBASED_CTLS2, 0,
+			       SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_ENABLE_EPT |
+			       SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
+			       SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 			       SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
 }
 
 /* What to use of what the processor has: the parameters say so afterwards. */
 static void __init vmx_setup_memory(void)
 {
-	u64 cap = 0, ept = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT |
-			   VMX_EPT_INVEPT_BIT;
+	u64 cap = 0, ept = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT;
 
-	if (caps.secondary & (SECONDARY_EXEC_ENABLE_EPT |
-			      SECONDARY_EXEC_ENABLE_VPID))
+	if (caps.secondary & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
 		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 
 	caps.invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
@@ -270,8 +258,7 @@ static void __init vmx_setup_memory(void)
 	caps.invvpid_single = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
 	caps.invvpid_all = cap >> 32 & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
 	use_vpid = use_vpid && caps.secondary & SECONDARY_EXEC_ENABLE_VPID &&
-		   cap >> 32 & VMX_VPID_INVVPID_BIT &&
-		   (caps.invvpid_single || caps.invvpid_all);
+		   cap >> 32 & VMX_VPID_INVVPID_BIT && (caps.invvpid_single || caps.invvpid_all);
 
 	if (!use_ept) {
 		caps.secondary &= ~SECONDARY_EXEC_ENABLE_EPT;
@@ -291,8 +278,7 @@ static DEFINE_PER_CPU(struct list_head, loaded_vmcss);
 
 static struct vmcs *vmcs_alloc(int cpu)
 {
-	struct page *page = alloc_pages_node(cpu_to_node(cpu),
-					     GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+	struct page *page = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
 	struct vmcs *vmcs;
 
 	if (!page)
@@ -324,8 +310,7 @@ static int vmx_cpu_enable(void)
 	if (vmx_on(__pa(__this_cpu_read(vmxon_region)))) {
 		cr4_clear_bits(X86_CR4_VMXE);
 		intel_pt_handle_vmx(0);
-		pr_err_ratelimited("kvm-live: VMXON failed on CPU %d\n",
-				   smp_processor_id());
+		pr_err_ratelimited("kvm-live: VMXON failed on CPU %d\n", smp_processor_id());
 		return -EIO;
 	}
 	__this_cpu_write(current_vmcs, NULL);
@@ -393,8 +378,7 @@ static const u32 user_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
 };
 
-static_assert(ARRAY_SIZE(user_msrs) ==
-	      ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
+static_assert(ARRAY_SIZE(user_msrs) == ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
 
 struct user_msr_state {
 	struct user_return_notifier notifier;
@@ -604,8 +588,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* This CPU may hold translations from an earlier stay. */
 		vmx->flush_ept = use_ept;
 		vmx->flush_vpid = true;
-		vmcs_write(HOST_TR_BASE,
-			   (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+		vmcs_write(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
 		vmcs_write(HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
 		rdmsrl(MSR_IA32_SYSENTER_ESP, value);
 		vmcs_write(HOST_IA32_SYSENTER_ESP, value);
@@ -760,8 +743,7 @@ static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
 	guard(srcu)(&vcpu->kvm->srcu);
-	if (kvm_read_guest(vcpu->space, vmx_get_cr3(vcpu) & 0xffffffe0,
-			   pdptr, sizeof(pdptr)))
+	if (kvm_read_guest(vcpu->space, vmx_get_cr3(vcpu) & 0xffffffe0, pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
 	for (i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
@@ -854,8 +836,7 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS,
-			 rflags & X86_EFLAGS_TF);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS, rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -887,8 +868,7 @@ static void vmx_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 	};
 }
 
-static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg,
-			    const struct kvm_segment *s)
+static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s)
 {
 	int i = 2 * seg;
 	u32 ar = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
@@ -909,8 +889,7 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 {
 	if (!(vcpu->cr0 & X86_CR0_PE))
 		return 0;
-	if (!kvm_is_long_mode(vcpu) &&
-	    vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
+	if (!kvm_is_long_mode(vcpu) && vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
 		return 3;
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
@@ -933,8 +912,7 @@ static void vmx_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtabl
  * processor has loaded itself always may. A guest that has just set CR0.PE has
  * segments of real mode, which may not.
  */
-static bool vmx_segment_valid(int seg, const struct kvm_segment *s,
-			      const struct kvm_segment *cs,
+static bool vmx_segment_valid(int seg, const struct kvm_segment *s, const struct kvm_segment *cs,
 			      const struct kvm_segment *ss)
 {
 	/* The types that each may have, one bit a type. */
@@ -1007,8 +985,7 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 */
 	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
 			 BIT(X86_TRAP_UD);	/* VMMCALL becomes VMCALL */
-	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-		  vcpu->debug_dr7 : vcpu->dr7;
+	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->debug_dr7 : vcpu->dr7;
 
 	if (!use_ept)
 		exceptions |= BIT(X86_TRAP_PF);
@@ -1126,8 +1103,7 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 	int i;
 
 	if (msr_field(index)) {
-		vmcs_write(msr_field(index), index == MSR_IA32_SYSENTER_CS ?
-					     (u32)value : value);
+		vmcs_write(msr_field(index), index == MSR_IA32_SYSENTER_CS ? (u32)value : value);
 		return 0;
 	}
 	if (index == MSR_KERNEL_GS_BASE) {
@@ -1169,8 +1145,7 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 	memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
 	vmx->kernel_gs_base = 0;
 	vmx->redo_info = 0;
-	vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING |
-				CPU_BASED_NMI_WINDOW_EXITING);
+	vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
 }
 
 /* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------- */
@@ -1231,8 +1206,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 static void vmx_cancel_injection(struct kvm_vcpu *vcpu)
 {
 	vmx_requeue(vcpu, vmcs_read(VM_ENTRY_INTR_INFO_FIELD),
-		    vmcs_read(VM_ENTRY_EXCEPTION_ERROR_CODE),
-		    vmcs_read(VM_ENTRY_INSTRUCTION_LEN));
+		    vmcs_read(VM_ENTRY_EXCEPTION_ERROR_CODE), vmcs_read(VM_ENTRY_INSTRUCTION_LEN));
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
@@ -1245,8 +1219,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
-		vmx_requeue(vcpu, vmx->idt_vectoring,
-			    vmcs_read(IDT_VECTORING_ERROR_CODE),
+		vmx_requeue(vcpu, vmx->idt_vectoring, vmcs_read(IDT_VECTORING_ERROR_CODE),
 			    vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 		return;
 	}
@@ -1285,8 +1258,7 @@ static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 	/* At most one of them (27.3.1.5), and STI's needs IF. */
 	if (shadow & KVM_X86_SHADOW_INT_MOV_SS)
 		new |= GUEST_INTR_STATE_MOV_SS;
-	else if (shadow & KVM_X86_SHADOW_INT_STI &&
-		 vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
+	else if (shadow & KVM_X86_SHADOW_INT_STI && vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
 		new |= GUEST_INTR_STATE_STI;
 	if (new == old)
 		return;
@@ -1393,8 +1365,7 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY :
-					 vmcs_read(VM_EXIT_REASON);
+	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
 	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
 		vmx_cancel_injection(vcpu);
 		return;
@@ -1459,8 +1430,7 @@ static int vmx_handle_alignment_check(struct kvm_vcpu *vcpu)
 
 	if (guests || !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
 	    !handle_guest_split_lock(kvm_reg_read(vcpu, REG_RIP)))
-		kvm_queue_exception_e(vcpu, X86_TRAP_AC,
-				      vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read(VM_EXIT_INTR_ERROR_CODE));
 	return 1;
 }
 
@@ -1483,8 +1453,7 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 		/* B0 to B3, BD, BS, where DR6 has them (Table 28-1). */
 		dr6 = vmcs_read(EXIT_QUALIFICATION);
 		/* INT1 is a trap, but its exit is not. */
-		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) ==
-		    INTR_TYPE_PRIV_SW_EXCEPTION)
+		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 			vmx_skip_instruction(vcpu);
 		return kvm_handle_debug(vcpu, dr6);
 	case X86_TRAP_BP:
@@ -1546,8 +1515,7 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 {
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 
-	pr_err_ratelimited("kvm-live: EPT misconfiguration at guest-physical %#llx\n",
-			   gpa);
+	pr_err_ratelimited("kvm-live: EPT misconfiguration at guest-physical %#llx\n", gpa);
 	kvm_vm_bugged(vcpu->kvm);
 	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
 				  EXIT_REASON_EPT_MISCONFIG, gpa);
@@ -1737,8 +1705,7 @@ static void __init vmx_setup_l1d_flush(void)
 
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) ||
-	    arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH) {
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH) {
 		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NOT_REQUIRED;
 		return;
 	}
@@ -1818,11 +1785,9 @@ static int __init vmx_init(void)
 			ept_format.max_level == 3 ? "1 GiB" :
 			ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
 			ept_format.accessed ? ", accessed bits" : "",
-			use_unrestricted ? ", unrestricted guest" : "",
-			use_vpid ? ", VPID" : "");
+			use_unrestricted ? ", unrestricted guest" : "", use_vpid ? ", VPID" : "");
 	else
-		pr_info("kvm-live: VMX with shadow paging%s\n",
-			use_vpid ? ", VPID" : "");
+		pr_info("kvm-live: VMX with shadow paging%s\n", use_vpid ? ", VPID" : "");
 	return 0;
 
 reset_l1tf:
