@@ -470,6 +470,10 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		if (!__is_canonical_address(value, boot_cpu_data.x86_virt_bits))
 			return 1;
 		break;
+	case MSR_SYSCALL_MASK:
+		if (value >> 32)
+			return 1;
+		break;
 	}
 	r = kvm_ops->set_msr(vcpu, index, value);
 	if (r <= 0)
