@@ -346,7 +346,7 @@ struct kvm_vcpu {
 	u32 regs_avail;			/* bit n: regs[n] is current */
 	u32 regs_dirty;			/* bit n: regs[n] must reach the processor */
 	u64 cr0, cr2, cr4, cr8, efer;	/* CR3 lives with the vendor: ops->get_cr3 */
-	u64 xcr0, xss;
+	u64 xcr0;
 	u64 dr[4], dr6, dr7;
 	u64 apic_base;
 	u32 mp_state;			/* KVM_MP_STATE_* */

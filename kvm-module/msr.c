@@ -4,9 +4,9 @@
  *
  * Three kinds. What lives in the processor's own structure while the guest runs
  * (SYSCALL and SYSENTER registers, segment bases, PAT) is the vendor's: get_msr
- * and set_msr of the ops are asked first. What has a meaning for us is a case of
- * the two switches below. The rest only has to be remembered: one line each in
- * plain[], with the bits that may be written.
+ * and set_msr of the ops are asked first. What has a meaning for us is a case of the
+ * switches below. The rest only has to be remembered: in a field of struct
+ * kvm_vcpu (fields[]), or where nobody else looks (plain[]).
  *
  * A read or write that the processor would refuse returns 1: #GP for a guest,
  * the end of the list for user space. User space ("host") may also set what is
@@ -77,16 +77,6 @@ static bool vendor_matches(u8 vendor)
 	return vendor == ANY || (vendor == INTEL) == intel;
 }
 
-static int plain_index(u32 index)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(plain); i++)
-		if (plain[i].index == index && vendor_matches(plain[i].vendor))
-			return i;
-	return -1;
-}
-
 /* The other registers that user space saves and restores. */
 static const u32 saved[] = {
 	MSR_IA32_TSC, MSR_IA32_TSC_ADJUST, MSR_IA32_APICBASE,
@@ -155,17 +145,16 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 	u32 list[ARRAY_SIZE(saved) + ARRAY_SIZE(plain) + 4];
 	struct kvm_msr_list head;
 	u32 room, n = 0;
-	int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (feature_list) {
-		for (i = 0; i < ARRAY_SIZE(features); i++)
-			list[n++] = features[i];
+		memcpy(list, features, sizeof(features));
+		n = ARRAY_SIZE(features);
 	} else {
-		for (i = 0; i < ARRAY_SIZE(saved); i++)
-			list[n++] = saved[i];
-		for (i = 0; i < ARRAY_SIZE(plain); i++)
+		memcpy(list, saved, sizeof(saved));
+		n = ARRAY_SIZE(saved);
+		for (int i = 0; i < ARRAY_SIZE(plain); i++)
 			if (vendor_matches(plain[i].vendor) &&
 			    plain[i].index != MSR_AMD64_TSC_RATIO)
 				list[n++] = plain[i].index;
@@ -248,127 +237,137 @@ static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 
 static bool valid_memory_type(u8 type)
 {
-	/* UC, WC, WT, WP, WB */
-	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6;
+	return type < 8 &&
+	       BIT(type) & (BIT(X86_MEMTYPE_UC) | BIT(X86_MEMTYPE_WC) | BIT(X86_MEMTYPE_WT) |
+			    BIT(X86_MEMTYPE_WP) | BIT(X86_MEMTYPE_WB));
 }
 
-/* Eight of them: in a fixed-range MTRR, or in PAT with 7: MTRRs may override. */
+/* Eight of them: in a fixed-range MTRR, or in PAT with UC-: MTRRs may override. */
 static bool valid_memory_types(u64 value, bool pat)
 {
-	int i;
-
-	for (i = 0; i < 8; i++, value >>= 8)
-		if (!valid_memory_type(value) && !(pat && (u8)value == 7))
+	for (int i = 0; i < 8; i++, value >>= 8)
+		if (!valid_memory_type(value) && !(pat && (u8)value == X86_MEMTYPE_UC_MINUS))
 			return false;
 	return true;
 }
 
-/* The registers that are a field of struct kvm_vcpu. */
+/* ---- what is remembered -------------------------------------------------- */
+
+/* The registers that are a field of struct kvm_vcpu, or an array there. */
 static const struct {
-	u32 index;
-	u16 offset;
+	u32 index, count;
+	size_t offset;
 } fields[] = {
-	{ MSR_IA32_TSC_ADJUST,	offsetof(struct kvm_vcpu, tsc_adjust) },
-	{ MSR_EFER,		offsetof(struct kvm_vcpu, efer) },
-	{ MSR_IA32_CR_PAT,	offsetof(struct kvm_vcpu, pat) },
-	{ MSR_IA32_MCG_CAP,	offsetof(struct kvm_vcpu, mcg_cap) },
-	{ MSR_IA32_MCG_STATUS,	offsetof(struct kvm_vcpu, mcg_status) },
-	{ MSR_IA32_MCG_CTL,	offsetof(struct kvm_vcpu, mcg_ctl) },
-	{ MSR_IA32_XSS,		offsetof(struct kvm_vcpu, xss) },
-	{ MSR_TSC_AUX,		offsetof(struct kvm_vcpu, tsc_aux) },
-	{ MSR_IA32_SPEC_CTRL,	offsetof(struct kvm_vcpu, spec_ctrl) },
-	{ MSR_IA32_SMBASE,	offsetof(struct kvm_vcpu, smbase) },
-	{ MSR_SMI_COUNT,	offsetof(struct kvm_vcpu, smi_count) },
+	{ MSR_IA32_TSC_ADJUST,	1, offsetof(struct kvm_vcpu, tsc_adjust) },
+	{ MSR_EFER,		1, offsetof(struct kvm_vcpu, efer) },
+	{ MSR_IA32_CR_PAT,	1, offsetof(struct kvm_vcpu, pat) },
+	{ MSR_IA32_MCG_STATUS,	1, offsetof(struct kvm_vcpu, mcg_status) },
+	{ MSR_IA32_MCG_CTL,	1, offsetof(struct kvm_vcpu, mcg_ctl) },
+	{ MSR_TSC_AUX,		1, offsetof(struct kvm_vcpu, tsc_aux) },
+	{ MSR_IA32_SPEC_CTRL,	1, offsetof(struct kvm_vcpu, spec_ctrl) },
+	{ MSR_IA32_SMBASE,	1, offsetof(struct kvm_vcpu, smbase) },
+	{ MSR_SMI_COUNT,	1, offsetof(struct kvm_vcpu, smi_count) },
+	{ MSR_MTRRdefType,	1, offsetof(struct kvm_vcpu, mtrr.def_type) },
+	{ MSR_MTRRfix64K_00000,	1, offsetof(struct kvm_vcpu, mtrr.fixed[0]) },
+	{ MSR_MTRRfix16K_80000,	2, offsetof(struct kvm_vcpu, mtrr.fixed[1]) },
+	{ MSR_MTRRfix4K_C0000,	8, offsetof(struct kvm_vcpu, mtrr.fixed[3]) },
+	{ MTRRphysBase_MSR(0),	16, offsetof(struct kvm_vcpu, mtrr.var) },
+	{ MSR_IA32_MC0_CTL,	4 * KVM_MCE_BANKS, offsetof(struct kvm_vcpu, mce_bank) },
 };
 
-static u64 *find_field(struct kvm_vcpu *vcpu, u32 index)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(fields); i++)
-		if (fields[i].index == index)
-			return (void *)vcpu + fields[i].offset;
-	return NULL;
-}
-
-/* The MTRR with this index, NULL if there is none. */
-static u64 *find_mtrr(struct kvm_vcpu *vcpu, u32 index)
-{
-	struct kvm_mtrr *mtrr = &vcpu->mtrr;
-
-	switch (index) {
-	case MSR_MTRRdefType:
-		return &mtrr->def_type;
-	case MSR_MTRRfix64K_00000:
-		return &mtrr->fixed[0];
-	case MSR_MTRRfix16K_80000 ... MSR_MTRRfix16K_A0000:
-		return &mtrr->fixed[1 + index - MSR_MTRRfix16K_80000];
-	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
-		return &mtrr->fixed[3 + index - MSR_MTRRfix4K_C0000];
-	case 0x200 ... 0x20f:
-		return &mtrr->var[index - 0x200];
-	default:
-		return NULL;
-	}
-}
-
-static bool valid_mtrr(struct kvm_vcpu *vcpu, u32 index, u64 value)
-{
-	u64 beyond = vcpu->maxphyaddr < 52 ?
-		GENMASK_ULL(63, vcpu->maxphyaddr) : GENMASK_ULL(63, 52);
-
-	if (index == MSR_MTRRdefType)
-		return !(value & ~0xcffULL) && valid_memory_type(value);
-	if (index < 0x200 || index > 0x20f)
-		return valid_memory_types(value, false);
-	if (value & beyond)
-		return false;
-	if (index & 1)
-		return !(value & 0x7ff);
-	return !(value & 0xf00) && valid_memory_type(value);
-}
-
-/* ---- machine checks ------------------------------------------------------ */
-
-static u64 *find_mce(struct kvm_vcpu *vcpu, u32 index)
+/* Where a register is, and the bits of it that the guest may change; NULL: nowhere. */
+static u64 *find_register(struct kvm_vcpu *vcpu, u32 index, u64 *guest_bits)
 {
 	u32 banks = vcpu->mcg_cap & MCG_BANKCNT_MASK;
 
-	if (index >= MSR_IA32_MC0_CTL && index < MSR_IA32_MC0_CTL + 4 * banks)
-		return &vcpu->mce_bank[array_index_nospec(index - MSR_IA32_MC0_CTL,
-							  4 * KVM_MCE_BANKS)];
+	if (index >= MSR_IA32_MCx_CTL(banks) && index < MSR_IA32_MCx_CTL(KVM_MCE_BANKS))
+		return NULL;
+	*guest_bits = ~0ULL;
+	for (int i = 0; i < ARRAY_SIZE(fields); i++)
+		if (index - fields[i].index < fields[i].count)
+			return (void *)vcpu + fields[i].offset + sizeof(u64) *
+			       array_index_nospec(index - fields[i].index, fields[i].count);
+	for (int i = 0; i < ARRAY_SIZE(plain); i++) {
+		*guest_bits = plain[i].guest_bits;
+		if (plain[i].index == index && vendor_matches(plain[i].vendor))
+			return &vcpu->msrs[i];
+	}
 	return NULL;
 }
 
-static int set_mce(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
+static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
 {
-	u64 *reg = find_mce(vcpu, index);
+	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+	       kvm_guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
+	       kvm_guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
+	       kvm_guest_has(vcpu, X86_FEATURE_AMD_SSBD);
+}
 
-	switch ((index - MSR_IA32_MC0_CTL) & 3) {
-	case 0:		/* CTL: all ones or all zeros (Linux clears bit 10) */
-		if (value && (value | BIT(10) | 1) != ~0ULL)
-			return 1;
-		break;
-	case 1:		/* STATUS: the guest may only clear it */
-		if (!host && value)
-			return 1;
-		break;
+/* Some registers depend on what the processor or the guest's CPUID has. */
+static bool may_access(struct kvm_vcpu *vcpu, u32 index, bool host)
+{
+	switch (index) {
+	case MSR_IA32_MCG_CTL:
+		return host || vcpu->mcg_cap & MCG_CTL_P;
+	case MSR_IA32_XSS:
+	case MSR_IA32_SMBASE:
+		return host;
+	case MSR_TSC_AUX:
+		return has_tsc_aux() && (host || vcpu->wants_tsc_aux);
+	case MSR_IA32_SPEC_CTRL:
+		return has_spec_ctrl() && (host || guest_has_spec_ctrl(vcpu));
+	case MSR_IA32_ARCH_CAPABILITIES:
+		return host || kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES);
+	default:
+		return true;
 	}
-	*reg = value;
-	return 0;
+}
+
+/* May a register that find_register() has found become this? */
+static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
+{
+	switch (index) {
+	case MSR_IA32_MCG_CTL:
+		return !value || (value == ~0ULL && vcpu->mcg_cap & MCG_CTL_P);
+	case MSR_IA32_MC0_CTL ... MSR_IA32_MCx_CTL(KVM_MCE_BANKS) - 1:
+		/* CTL: all ones or all zeros (Linux clears bit 10). */
+		if (index % 4 == 0)
+			return !value || (value | BIT(10) | 1) == ~0ULL;
+		/* STATUS: the guest may only clear it. */
+		return index % 4 != 1 || host || !value;
+	case MSR_SMI_COUNT:
+		return host;
+	case MSR_IA32_SPEC_CTRL:
+		return !(value & ~(u64)(SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD));
+	case MSR_K7_HWCR:
+		return !(value & ~HWCR_KEPT);
+	case MSR_MTRRdefType:
+		return !(value & ~0xcffULL) && valid_memory_type(value);
+	case MSR_MTRRfix64K_00000 ... MSR_MTRRfix4K_F8000:
+		return valid_memory_types(value, false);
+	case MTRRphysBase_MSR(0) ... MTRRphysMask_MSR(7):
+		if (value & GENMASK_ULL(63, vcpu->maxphyaddr))
+			return false;
+		return index & 1 ? !(value & 0x7ff) : !(value & 0xf00) && valid_memory_type(value);
+	default:
+		return true;
+	}
 }
 
 /* ---- reading and writing ------------------------------------------------- */
 
 int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
-	bool refused = false;
-	u64 *reg;
-	int i, r;
+	u64 *reg, guest_bits;
+	int r;
 
+	if (index - APIC_BASE_MSR < 0x100)
+		return kvm_x2apic_read(vcpu, index, value);
 	r = kvm_ops->get_msr(vcpu, index, value);
 	if (r <= 0)
 		return r;
+	if (!may_access(vcpu, index, host))
+		return 1;
 
 	switch (index) {
 	case MSR_IA32_TSC:
@@ -377,8 +376,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_APICBASE:
 		*value = vcpu->apic_base;
 		return 0;
-	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
-		return kvm_x2apic_read(vcpu, index, value);
 	case MSR_IA32_TSC_DEADLINE:
 		if (!vcpu->lapic)
 			break;
@@ -388,46 +385,28 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 		/* 8 variable ranges, fixed ranges, write-combining */
 		*value = 0x508;
 		return 0;
+	case MSR_IA32_MCG_CAP:
+		*value = vcpu->mcg_cap;
+		return 0;
 	case MSR_IA32_P5_MC_ADDR:
 	case MSR_IA32_P5_MC_TYPE:
+	case MSR_IA32_XSS:
 		*value = 0;
 		return 0;
-	case MSR_IA32_MCG_CTL:
-		refused = !(vcpu->mcg_cap & MCG_CTL_P) && !host;
-		break;
-	case MSR_IA32_XSS:
-	case MSR_IA32_SMBASE:
-		refused = !host;
-		break;
-	case MSR_TSC_AUX:
-		refused = !has_tsc_aux() || (!host && !vcpu->wants_tsc_aux);
-		break;
-	case MSR_IA32_SPEC_CTRL:
-		refused = !has_spec_ctrl();
-		break;
 	case MSR_PLATFORM_INFO:
-		refused = !host && vcpu->kvm->hide_platform_info;
+		if (!host && vcpu->kvm->hide_platform_info)
+			return 1;
 		break;
 	case MSR_IA32_ARCH_CAPABILITIES:
-		if (!host && !kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES))
-			return 1;
 		return kvm_get_feature_msr(index, value);
 	}
-	if (refused)
-		return 1;
-	reg = find_field(vcpu, index);
-	if (!reg && kvm_pv_has_msr(vcpu, index, host)) {
+	reg = find_register(vcpu, index, &guest_bits);
+	if (reg)
+		*value = *reg;
+	else if (kvm_pv_has_msr(vcpu, index, host))
 		*value = kvm_pv_get_msr(vcpu, index);
-		return 0;
-	}
-	reg = reg ?: find_mtrr(vcpu, index) ?: find_mce(vcpu, index);
-	if (!reg) {
-		i = plain_index(index);
-		if (i < 0)
-			return KVM_MSR_UNKNOWN;
-		reg = &vcpu->msrs[i];
-	}
-	*value = *reg;
+	else
+		return KVM_MSR_UNKNOWN;
 	return 0;
 }
 
@@ -450,21 +429,6 @@ int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host)
 	return 0;
 }
 
-static int set_spec_ctrl(struct kvm_vcpu *vcpu, u64 value, bool host)
-{
-	u64 bits = SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD;
-
-	if (!has_spec_ctrl() || value & ~bits)
-		return 1;
-	if (!host && !kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_AMD_IBRS) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_AMD_STIBP) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_AMD_SSBD))
-		return 1;
-	vcpu->spec_ctrl = value;
-	return 0;
-}
-
 static int set_pred_cmd(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
 	if (value & ~(u64)PRED_CMD_IBPB || !boot_cpu_has(X86_FEATURE_IBPB))
@@ -477,29 +441,20 @@ static int set_pred_cmd(struct kvm_vcpu *vcpu, u64 value, bool host)
 	return 0;
 }
 
-static int set_plain(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
-{
-	int i = plain_index(index);
-
-	if (i < 0)
-		return KVM_MSR_UNKNOWN;
-	if (index == MSR_K7_HWCR) {
-		value &= ~HWCR_IGNORED;
-		if (value & ~HWCR_KEPT)
-			return 1;
-	}
-	if (!host && (value ^ vcpu->msrs[i]) & ~plain[i].guest_bits)
-		return 1;
-	vcpu->msrs[i] = value;
-	return 0;
-}
-
 int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 {
-	u64 *reg;
+	u64 *reg, guest_bits;
 	int r;
 
 	switch (index) {
+	/* These two come by all the time. */
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return kvm_x2apic_write(vcpu, index, value);
+	case MSR_IA32_TSC_DEADLINE:
+		if (!vcpu->lapic)
+			break;
+		kvm_apic_set_deadline(vcpu, value);
+		return 0;
 	case MSR_IA32_CR_PAT:
 		if (!valid_memory_types(value, true))
 			return 1;
@@ -515,10 +470,16 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		if (!__is_canonical_address(value, boot_cpu_data.x86_virt_bits))
 			return 1;
 		break;
+	case MSR_SYSCALL_MASK:
+		if (value >> 32)
+			return 1;
+		break;
 	}
 	r = kvm_ops->set_msr(vcpu, index, value);
 	if (r <= 0)
 		return r;
+	if (!may_access(vcpu, index, host))
+		return 1;
 
 	switch (index) {
 	case MSR_IA32_TSC:
@@ -527,53 +488,24 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_TSC_ADJUST:
 		/* User space restores the register, the guest moves its clock. */
 		if (!host)
-			set_tsc_offset(vcpu, vcpu->tsc_offset + value -
-					     vcpu->tsc_adjust);
-		vcpu->tsc_adjust = value;
-		return 0;
+			set_tsc_offset(vcpu, vcpu->tsc_offset + value - vcpu->tsc_adjust);
+		break;
 	case MSR_IA32_APICBASE:
 		return kvm_set_apic_base(vcpu, value, host);
-	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
-		return kvm_x2apic_write(vcpu, index, value);
-	case MSR_IA32_TSC_DEADLINE:
-		if (!vcpu->lapic)
-			break;
-		kvm_apic_set_deadline(vcpu, value);
-		return 0;
 	case MSR_EFER:
 		return kvm_set_efer(vcpu, value, host);
-	case MSR_IA32_CR_PAT:
-		vcpu->pat = value;
-		return 0;
-	case MSR_IA32_MCG_STATUS:
-		vcpu->mcg_status = value;
-		return 0;
-	case MSR_IA32_MCG_CTL:
-		if (!(vcpu->mcg_cap & MCG_CTL_P) && (!host || value))
-			return 1;
-		if (value && value != ~0ULL)
-			return 1;
-		vcpu->mcg_ctl = value;
-		return 0;
 	case MSR_IA32_XSS:
-		return value || !host;
+		return value ? 1 : 0;
 	case MSR_IA32_SMBASE:
-		vcpu->smbase = host ? lower_32_bits(value) : vcpu->smbase;
-		return !host;
-	case MSR_SMI_COUNT:
-		vcpu->smi_count = host ? value : vcpu->smi_count;
-		return !host;
+		value = lower_32_bits(value);
+		break;
 	case MSR_TSC_AUX:
-		if (!has_tsc_aux() || value >> 32)
+		if (value >> 32)
 			return 1;
 		vcpu->tsc_aux = value;
-		preempt_disable();
-		if (vcpu->cpu >= 0)
+		scoped_guard(preempt)
 			kvm_load_tsc_aux(vcpu);
-		preempt_enable();
 		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(vcpu, value, host);
 	case MSR_IA32_PRED_CMD:
 		return set_pred_cmd(vcpu, value, host);
 	case MSR_IA32_ARCH_CAPABILITIES:
@@ -585,19 +517,18 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return 0;	/* Intel's way to ask for the revision: write 0 first */
 	case MSR_IA32_UCODE_WRITE:
 		return 0;	/* an update that does nothing */
+	case MSR_K7_HWCR:
+		value &= ~HWCR_IGNORED;
+		break;
 	}
-	if (kvm_pv_has_msr(vcpu, index, host))
-		return kvm_pv_set_msr(vcpu, index, value, host);
-	reg = find_mtrr(vcpu, index);
-	if (reg) {
-		if (!valid_mtrr(vcpu, index, value))
-			return 1;
-		*reg = value;
-		return 0;
-	}
-	if (find_mce(vcpu, index))
-		return set_mce(vcpu, index, value, host);
-	return set_plain(vcpu, index, value, host);
+	reg = find_register(vcpu, index, &guest_bits);
+	if (!reg)
+		return kvm_pv_has_msr(vcpu, index, host) ?
+		       kvm_pv_set_msr(vcpu, index, value, host) : KVM_MSR_UNKNOWN;
+	if (!valid_value(vcpu, index, value, host) || (!host && (value ^ *reg) & ~guest_bits))
+		return 1;
+	*reg = value;
+	return 0;
 }
 
 /* ---- a vCPU's registers -------------------------------------------------- */
@@ -620,9 +551,7 @@ void kvm_free_msrs(struct kvm_vcpu *vcpu)
 
 void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(plain); i++)
+	for (int i = 0; i < ARRAY_SIZE(plain); i++)
 		vcpu->msrs[i] = plain[i].reset;
 	vcpu->pat = 0x0007040600070406ULL;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
@@ -630,6 +559,6 @@ void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	memset(&vcpu->mtrr, 0, sizeof(vcpu->mtrr));
 	vcpu->spec_ctrl = 0;
-	vcpu->xss = vcpu->smi_count = 0;
+	vcpu->smi_count = 0;
 	vcpu->smbase = 0x30000;
 }

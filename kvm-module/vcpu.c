@@ -605,9 +605,8 @@ static int debug_exit(struct kvm_vcpu *vcpu, u32 exception, u64 dr6)
 
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 {
-	/* Behind STI, VMX would owe the next step's trap at once (SDM 3C 26.3.1.5). */
-	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP && dr6 & DR_STEP)
-		kvm_ops->set_shadow(vcpu, 0);
+	/* The trap ends it; VMX would not enter with it and TF set (SDM 3C 26.3.1.5). */
+	kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
 	queue_exception(vcpu, X86_TRAP_DB, false, 0,

@@ -18,7 +18,7 @@
  *   in the VMCS: CR0, CR3, CR4, DR7, RSP, RIP, RFLAGS, segments, descriptor
  *     tables, SYSENTER_*, FS and GS base, EFER: switched by the processor;
  *   KERNEL_GS_BASE, the host's segment registers: switched when the vCPU first
- *     enters after it was loaded, and back when it is put (host_save/restore);
+ *     enters after it was loaded, and back when it is put (host_save, vmx_vcpu_put);
  *   STAR, LSTAR, CSTAR, FMASK: the kernel does not use them, so they stay until
  *     the CPU returns to user space (user_msrs);
  *   SPEC_CTRL: switched by the entry code, only when it differs;
@@ -32,6 +32,7 @@
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
@@ -104,7 +105,7 @@ struct vmx_vcpu {
 
 	/* The host's state that the vCPU displaces. */
 	bool host_saved;
-	u16 host_fs, host_gs, host_ds, host_es;
+	u16 host_fs, host_gs, host_ds, host_es, host_ldt;
 	u64 host_debugctl;
 	u64 kernel_gs_base;		/* the guest's */
 
@@ -123,13 +124,10 @@ static struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
 static struct {
 	u32 pin, primary, secondary, exit, entry;
 	u32 revision;
-	bool invept_single, invept_all;
-	bool invvpid_single, invvpid_all;
+	u8 invept, invvpid;	/* the narrowest type of flush that there is */
 	u64 eptp_bits;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0;
 } caps __ro_after_init;
-
-static bool l1d_flush __ro_after_init;
 
 static struct kvm_tdp_format ept_format __ro_after_init = {
 	.present = VMX_EPT_RWX_MASK,
@@ -148,14 +146,12 @@ static struct kvm_tdp_format ept_format __ro_after_init = {
  * must be 1, its high half those that may be (A.3.1). What is needed and not
  * possible is an error that names the MSR and the bits.
  */
-static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
-				  u32 *result)
+static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want, u32 *result)
 {
 	u32 must, may;
 
 	if (rdmsr_safe(msr, &must, &may)) {
-		pr_err("kvm-live: MSR %#x (%s controls) cannot be read\n",
-		       msr, name);
+		pr_err("kvm-live: MSR %#x (%s controls) cannot be read\n", msr, name);
 		return -EIO;
 	}
 	*result = ((need | want) & may) | must;
@@ -173,18 +169,14 @@ static int __init adjust_controls(const char *name, u32 msr, u32 need, u32 want,
  */
 static int __init vmx_setup_controls(void)
 {
-	u64 basic;
-	int r, i;
 	struct {
 		const char *name;
-		u32 msr, true_msr, need, want, *result;
+		u32 msr, need, want, *result;
 	} const controls[] = {
 		{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS,
-		  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING |
-		  PIN_BASED_VIRTUAL_NMIS, 0, &caps.pin },
+		  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS, 0,
+		  &caps.pin },
 		{ "primary processor-based", MSR_IA32_VMX_PROCBASED_CTLS,
-		  MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 		  CPU_BASED_HLT_EXITING | CPU_BASED_USE_TSC_OFFSETTING |
 		  CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING |
 		  CPU_BASED_RDPMC_EXITING | CPU_BASED_CR8_LOAD_EXITING |
@@ -192,28 +184,27 @@ static int __init vmx_setup_controls(void)
 		  CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS,
 		  CPU_BASED_ACTIVATE_SECONDARY_CONTROLS | CPU_BASED_TPR_SHADOW,
 		  &caps.primary },
-		{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
+		{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS,
 		  VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS,
 		  VM_EXIT_LOAD_IA32_EFER, &caps.exit },
-		{ "VM-entry", MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
-		  VM_ENTRY_LOAD_DEBUG_CONTROLS, VM_ENTRY_LOAD_IA32_EFER,
-		  &caps.entry },
+		{ "VM-entry", MSR_IA32_VMX_ENTRY_CTLS,
+		  VM_ENTRY_LOAD_DEBUG_CONTROLS, VM_ENTRY_LOAD_IA32_EFER, &caps.entry },
 	};
+	u64 basic = native_read_msr(MSR_IA32_VMX_BASIC);
+	/* From one row of MSRs to the other, which has the same order. */
+	u32 true_ctls = basic & VMX_BASIC_TRUE_CTLS ?
+			MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS : 0;
+	int r;
 
-	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	if (vmx_basic_vmcs_size(basic) > PAGE_SIZE ||
 	    vmx_basic_vmcs_mem_type(basic) != X86_MEMTYPE_WB) {
-		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n",
-		       basic);
+		pr_err("kvm-live: VMX_BASIC %#llx asks for a VMCS that we cannot make\n", basic);
 		return -EIO;
 	}
 	caps.revision = vmx_basic_vmcs_revision_id(basic);
-	for (i = 0; i < ARRAY_SIZE(controls); i++) {
-		r = adjust_controls(controls[i].name,
-				    basic & VMX_BASIC_TRUE_CTLS ?
-				    controls[i].true_msr : controls[i].msr,
-				    controls[i].need, controls[i].want,
-				    controls[i].result);
+	for (int i = 0; i < ARRAY_SIZE(controls); i++) {
+		r = adjust_controls(controls[i].name, controls[i].msr + true_ctls,
+				    controls[i].need, controls[i].want, controls[i].result);
 		if (r)
 			return r;
 	}
@@ -221,39 +212,32 @@ static int __init vmx_setup_controls(void)
 	 * Without these controls EFER.NX and SCE stay the host's, which shadow
 	 * tables live with, and LME and LMA go by the address-space controls.
 	 */
-	if (!(caps.entry & VM_ENTRY_LOAD_IA32_EFER) ||
-	    !(caps.exit & VM_EXIT_LOAD_IA32_EFER)) {
+	if (!(caps.entry & VM_ENTRY_LOAD_IA32_EFER) || !(caps.exit & VM_EXIT_LOAD_IA32_EFER)) {
 		caps.entry &= ~VM_ENTRY_LOAD_IA32_EFER;
 		caps.exit &= ~VM_EXIT_LOAD_IA32_EFER;
 		use_ept = false;
 	}
 	if (!(caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
 		return 0;
-	return adjust_controls("secondary processor-based",
-			       MSR_IA32_VMX_PROCBASED_CTLS2, 0,
-			       SECONDARY_EXEC_WBINVD_EXITING |
-			       SECONDARY_EXEC_ENABLE_EPT |
-			       SECONDARY_EXEC_UNRESTRICTED_GUEST |
-			       SECONDARY_EXEC_ENABLE_VPID |
-			       SECONDARY_EXEC_ENABLE_RDTSCP |
-			       SECONDARY_EXEC_PAUSE_LOOP_EXITING |
+	return adjust_controls("secondary processor-based", MSR_IA32_VMX_PROCBASED_CTLS2, 0,
+			       SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_ENABLE_EPT |
+			       SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
+			       SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
 			       SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
 }
 
 /* What to use of what the processor has: the parameters say so afterwards. */
 static void __init vmx_setup_memory(void)
 {
-	u64 cap = 0, ept = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT |
-			   VMX_EPT_INVEPT_BIT;
+	u64 cap = 0, ept = VMX_EPT_PAGE_WALK_4_BIT | VMX_EPTP_WB_BIT | VMX_EPT_INVEPT_BIT;
 
-	if (caps.secondary & (SECONDARY_EXEC_ENABLE_EPT |
-			      SECONDARY_EXEC_ENABLE_VPID))
+	if (caps.secondary & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
 		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 
-	caps.invept_single = cap & VMX_EPT_EXTENT_CONTEXT_BIT;
-	caps.invept_all = cap & VMX_EPT_EXTENT_GLOBAL_BIT;
+	caps.invept = cap & VMX_EPT_EXTENT_CONTEXT_BIT ? VMX_EPT_EXTENT_CONTEXT :
+		      cap & VMX_EPT_EXTENT_GLOBAL_BIT ? VMX_EPT_EXTENT_GLOBAL : 0;
 	use_ept = use_ept && caps.secondary & SECONDARY_EXEC_ENABLE_EPT &&
-		  (cap & ept) == ept && (caps.invept_single || caps.invept_all);
+		  (cap & ept) == ept && caps.invept;
 	use_unrestricted = use_unrestricted && use_ept &&
 		caps.secondary & SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	caps.eptp_bits = VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
@@ -267,11 +251,12 @@ static void __init vmx_setup_memory(void)
 	if (cap & VMX_EPT_1GB_PAGE_BIT)
 		ept_format.max_level = 3;
 
-	caps.invvpid_single = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
-	caps.invvpid_all = cap >> 32 & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
+	caps.invvpid = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
+		       VMX_VPID_EXTENT_SINGLE_CONTEXT :
+		       cap >> 32 & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT ?
+		       VMX_VPID_EXTENT_ALL_CONTEXT : 0;
 	use_vpid = use_vpid && caps.secondary & SECONDARY_EXEC_ENABLE_VPID &&
-		   cap >> 32 & VMX_VPID_INVVPID_BIT &&
-		   (caps.invvpid_single || caps.invvpid_all);
+		   cap >> 32 & VMX_VPID_INVVPID_BIT && caps.invvpid;
 
 	if (!use_ept) {
 		caps.secondary &= ~SECONDARY_EXEC_ENABLE_EPT;
@@ -291,14 +276,10 @@ static DEFINE_PER_CPU(struct list_head, loaded_vmcss);
 
 static struct vmcs *vmcs_alloc(int cpu)
 {
-	struct page *page = alloc_pages_node(cpu_to_node(cpu),
-					     GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
-	struct vmcs *vmcs;
+	struct vmcs *vmcs = kzalloc_node(PAGE_SIZE, GFP_KERNEL_ACCOUNT, cpu_to_node(cpu));
 
-	if (!page)
-		return NULL;
-	vmcs = page_address(page);
-	vmcs->revision = caps.revision;
+	if (vmcs)
+		vmcs->revision = caps.revision;
 	return vmcs;
 }
 
@@ -324,16 +305,10 @@ static int vmx_cpu_enable(void)
 	if (vmx_on(__pa(__this_cpu_read(vmxon_region)))) {
 		cr4_clear_bits(X86_CR4_VMXE);
 		intel_pt_handle_vmx(0);
-		pr_err_ratelimited("kvm-live: VMXON failed on CPU %d\n",
-				   smp_processor_id());
+		pr_err_ratelimited("kvm-live: VMXON failed on CPU %d\n", smp_processor_id());
 		return -EIO;
 	}
 	__this_cpu_write(current_vmcs, NULL);
-	/* Translations of an earlier life of this module. */
-	if (use_ept && caps.invept_all)
-		vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
-	if (use_vpid && caps.invvpid_all)
-		vmx_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
 	return 0;
 }
 
@@ -373,16 +348,15 @@ static void vmcs_flush(struct vmx_vcpu *vmx)
 static void vmx_cpu_disable(void)
 {
 	struct vmx_vcpu *vmx, *next;
-	unsigned long flags;
 
-	local_irq_save(flags);
-	if (!in_nmi())
-		user_msrs_restore();
-	list_for_each_entry_safe(vmx, next, this_cpu_ptr(&loaded_vmcss), link)
-		vmcs_flush_here(vmx);
-	vmx_off();
-	cr4_clear_bits(X86_CR4_VMXE);
-	local_irq_restore(flags);
+	scoped_guard(irqsave) {
+		if (!in_nmi())
+			user_msrs_restore();
+		list_for_each_entry_safe(vmx, next, this_cpu_ptr(&loaded_vmcss), link)
+			vmcs_flush_here(vmx);
+		vmx_off();
+		cr4_clear_bits(X86_CR4_VMXE);
+	}
 	if (!in_nmi())
 		intel_pt_handle_vmx(0);
 }
@@ -393,8 +367,7 @@ static const u32 user_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
 };
 
-static_assert(ARRAY_SIZE(user_msrs) ==
-	      ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
+static_assert(ARRAY_SIZE(user_msrs) == ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
 
 struct user_msr_state {
 	struct user_return_notifier notifier;
@@ -407,43 +380,36 @@ static DEFINE_PER_CPU(struct user_msr_state, user_msr_state);
 static void user_msrs_restore(void)
 {
 	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
-	unsigned int i;
 
 	if (!state->registered)
 		return;
 	state->registered = false;
 	user_return_notifier_unregister(&state->notifier);
-	for (i = 0; i < ARRAY_SIZE(user_msrs); i++)
+	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
 		if (state->now[i] != state->host[i])
 			wrmsrl(user_msrs[i], state->host[i]);
 }
 
 static void user_msrs_on_return(struct user_return_notifier *notifier)
 {
-	unsigned long flags;
-
 	/* Against vmx_cpu_disable() in an interrupt. */
-	local_irq_save(flags);
+	guard(irqsave)();
 	user_msrs_restore();
-	local_irq_restore(flags);
 }
 
 /* Interrupts are off. */
 static void user_msrs_load(struct vmx_vcpu *vmx)
 {
 	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
-	unsigned int i;
 
 	if (unlikely(!state->registered)) {
-		for (i = 0; i < ARRAY_SIZE(user_msrs); i++) {
-			rdmsrl(user_msrs[i], state->host[i]);
-			state->now[i] = state->host[i];
-		}
+		for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
+			state->now[i] = state->host[i] = native_read_msr(user_msrs[i]);
 		state->notifier.on_user_return = user_msrs_on_return;
 		user_return_notifier_register(&state->notifier);
 		state->registered = true;
 	}
-	for (i = 0; i < ARRAY_SIZE(user_msrs); i++) {
+	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++) {
 		if (state->now[i] == vmx->user_msr[i])
 			continue;
 		state->now[i] = vmx->user_msr[i];
@@ -452,6 +418,17 @@ static void user_msrs_load(struct vmx_vcpu *vmx)
 }
 
 /* ---- the MSR bitmaps ----------------------------------------------------- */
+
+/* The MSRs that the VMCS has a field for: the guest's own. */
+static const struct {
+	u32 index, field;
+} vmcs_msrs[] = {
+	{ MSR_FS_BASE, GUEST_FS_BASE },
+	{ MSR_GS_BASE, GUEST_GS_BASE },
+	{ MSR_IA32_SYSENTER_CS, GUEST_SYSENTER_CS },
+	{ MSR_IA32_SYSENTER_ESP, GUEST_SYSENTER_ESP },
+	{ MSR_IA32_SYSENTER_EIP, GUEST_SYSENTER_EIP },
+};
 
 /* One bit an MSR: read low, read high, write low, write high, 1 KiB each (25.6.9). */
 static void *msr_bitmap, *msr_bitmap_spec;
@@ -466,20 +443,15 @@ static void __init msr_bitmap_open(void *bitmap, u32 msr)
 
 static int __init msr_bitmaps_init(void)
 {
-	/* The guest's own in the VMCS, or switched by host_save(). */
-	static const u32 open[] = {
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	};
-	unsigned int i;
-
 	msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
 	msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
 	if (!msr_bitmap || !msr_bitmap_spec)
 		return -ENOMEM;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(open); i++)
-		msr_bitmap_open(msr_bitmap, open[i]);
+	for (int i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
+		msr_bitmap_open(msr_bitmap, vmcs_msrs[i].index);
+	/* Switched by host_save(). */
+	msr_bitmap_open(msr_bitmap, MSR_KERNEL_GS_BASE);
 	memcpy(msr_bitmap_spec, msr_bitmap, PAGE_SIZE);
 	msr_bitmap_open(msr_bitmap_spec, MSR_IA32_SPEC_CTRL);
 	return 0;
@@ -510,9 +482,9 @@ static u64 vmx_eptp(struct kvm_vcpu *vcpu)
 	return vcpu->space->tdp_root | caps.eptp_bits;
 }
 
-static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
+static void vmx_assign_primary(struct vmx_vcpu *vmx, u32 bits, bool on)
 {
-	u32 primary = (vmx->primary | set) & ~clear;
+	u32 primary = on ? vmx->primary | bits : vmx->primary & ~bits;
 
 	if (primary == vmx->primary)
 		return;
@@ -520,77 +492,17 @@ static void vmx_set_primary(struct vmx_vcpu *vmx, u32 set, u32 clear)
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, primary);
 }
 
-/* Fields that never change in the VMCS's life: 25.5 to 25.8. */
-static void vmcs_init(struct vmx_vcpu *vmx)
-{
-	static const u32 zeros[] = {
-		EXCEPTION_BITMAP, PAGE_FAULT_ERROR_CODE_MASK, PAGE_FAULT_ERROR_CODE_MATCH,
-		CR3_TARGET_COUNT, VM_EXIT_MSR_STORE_COUNT, VM_EXIT_MSR_LOAD_COUNT,
-		VM_ENTRY_MSR_LOAD_COUNT, VM_ENTRY_INTR_INFO_FIELD, GUEST_IA32_DEBUGCTL,
-		HOST_DS_SELECTOR, HOST_ES_SELECTOR, HOST_FS_SELECTOR, HOST_GS_SELECTOR,
-	};
-	struct desc_ptr idt;
-	u64 value;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(zeros); i++)
-		vmcs_write(zeros[i], 0);
-	vmx->primary = caps.primary & ~CPU_BASED_TPR_SHADOW;
-	if (vmx->vtpr) {
-		vmx->primary |= CPU_BASED_TPR_SHADOW;
-		vmx->primary &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
-		vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vtpr) & PAGE_MASK);
-		vmcs_write(TPR_THRESHOLD, 0);
-	}
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, caps.pin);
-	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
-	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
-	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
-	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
-	if (caps.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
-		vmcs_write(PLE_GAP, PLE_GAP_TICKS);
-		vmcs_write(PLE_WINDOW, PLE_WINDOW_TICKS);
-	}
-	if (use_ept)
-		vmcs_write(EPT_POINTER, vmx_eptp(&vmx->vcpu));
-	if (vmx->vpid)
-		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
-	if (caps.secondary & SECONDARY_EXEC_ENCLS_EXITING)
-		vmcs_write(ENCLS_EXITING_BITMAP, ~0ull);
-	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
-	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
-	vmcs_write(VMCS_LINK_POINTER, ~0ull);
-
-	/* The host, as far as it is the same on every CPU and in every thread. */
-	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
-	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
-	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
-	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
-	store_idt(&idt);
-	vmcs_write(HOST_IDTR_BASE, idt.address);
-	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
-	rdmsrl(MSR_IA32_SYSENTER_CS, value);
-	vmcs_write(HOST_IA32_SYSENTER_CS, value);
-	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
-	vmcs_write(HOST_IA32_SYSENTER_EIP, value);
-	rdmsrl(MSR_EFER, value);
-	if (caps.exit & VM_EXIT_LOAD_IA32_EFER)
-		vmcs_write(HOST_IA32_EFER, value);
-}
-
 static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	bool moved = vmx->loaded_cpu != cpu;
-	unsigned long flags;
-	u64 value;
 
 	if (moved) {
 		vmcs_flush(vmx);
-		local_irq_save(flags);
-		list_add(&vmx->link, this_cpu_ptr(&loaded_vmcss));
-		vmx->loaded_cpu = cpu;
-		local_irq_restore(flags);
+		scoped_guard(irqsave) {
+			list_add(&vmx->link, this_cpu_ptr(&loaded_vmcss));
+			vmx->loaded_cpu = cpu;
+		}
 	}
 	if (__this_cpu_read(current_vmcs) != vmx->vmcs) {
 		/* In a restart VMX may be off already, and the vCPU dead. */
@@ -604,13 +516,10 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* This CPU may hold translations from an earlier stay. */
 		vmx->flush_ept = use_ept;
 		vmx->flush_vpid = true;
-		vmcs_write(HOST_TR_BASE,
-			   (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+		vmcs_write(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
 		vmcs_write(HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
-		rdmsrl(MSR_IA32_SYSENTER_ESP, value);
-		vmcs_write(HOST_IA32_SYSENTER_ESP, value);
-		rdmsrl(MSR_GS_BASE, value);
-		vmcs_write(HOST_GS_BASE, value);
+		vmcs_write(HOST_IA32_SYSENTER_ESP, native_read_msr(MSR_IA32_SYSENTER_ESP));
+		vmcs_write(HOST_GS_BASE, native_read_msr(MSR_GS_BASE));
 	}
 }
 
@@ -622,6 +531,7 @@ static void host_save(struct vmx_vcpu *vmx)
 	savesegment(gs, vmx->host_gs);
 	savesegment(ds, vmx->host_ds);
 	savesegment(es, vmx->host_es);
+	store_ldt(vmx->host_ldt);
 	/*
 	 * The exit loads null selectors (26.2.3 would not take a user's) and
 	 * these bases.
@@ -632,11 +542,16 @@ static void host_save(struct vmx_vcpu *vmx)
 	vmx->host_saved = true;
 }
 
-static void host_restore(struct vmx_vcpu *vmx)
+static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 {
-	unsigned long flags;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
+	if (!vmx->host_saved)
+		return;
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	/* The exit left none (28.5.2); the segments may be in it. */
+	if (vmx->host_ldt)
+		asm volatile("lldt %0" : : "m" (vmx->host_ldt));
 	if (vmx->host_fs)
 		loadsegment(fs, vmx->host_fs);
 	if (vmx->host_ds)
@@ -644,9 +559,8 @@ static void host_restore(struct vmx_vcpu *vmx)
 	if (vmx->host_es)
 		loadsegment(es, vmx->host_es);
 	if (vmx->host_gs) {
-		local_irq_save(flags);
+		guard(irqsave)();
 		load_gs_index(vmx->host_gs);
-		local_irq_restore(flags);
 	}
 	/* A selector's base is the descriptor's, which need not be the thread's. */
 	if (vmx->host_fs)
@@ -658,18 +572,9 @@ static void host_restore(struct vmx_vcpu *vmx)
 	vmx->host_saved = false;
 }
 
-static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	if (vmx->host_saved)
-		host_restore(vmx);
-}
-
 static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	int cpu;
 
 	vmx->loaded_cpu = -1;
 	vmx->sw.regs = vcpu->regs;
@@ -684,14 +589,8 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		vmx->vtpr = page + APIC_TASKPRI;
 	}
 	vmx->vpid = vpid_get();
-
-	cpu = get_cpu();
-	vmx_clear(__pa(vmx->vmcs));
-	vmx_vcpu_load(vcpu, cpu);
-	vmcs_init(vmx);
-	vmx_vcpu_put(vcpu);
-	put_cpu();
-	return 0;
+	/* A VMCS begins its life with this (25.11.3). */
+	return vmx_clear(__pa(vmx->vmcs));
 }
 
 static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
@@ -704,7 +603,7 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 	vmcs_flush(vmx);
 	preempt_enable();
 	vpid_put(vmx->vpid);
-	free_page((unsigned long)vmx->vmcs);
+	kfree(vmx->vmcs);
 	free_page((unsigned long)vmx->vtpr & PAGE_MASK);
 }
 
@@ -726,21 +625,14 @@ static u64 vmx_identity_gpa(struct kvm_vcpu *vcpu)
 
 static int __init vmx_identity_init(void)
 {
-	u32 i, bits = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED |
-		      _PAGE_DIRTY | _PAGE_PSE;
+	u32 bits = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_PSE;
 
 	identity_table = (u32 *)__get_free_page(GFP_KERNEL);
 	if (!identity_table)
 		return -ENOMEM;
-	for (i = 0; i < PAGE_SIZE / sizeof(u32); i++)
+	for (u32 i = 0; i < PAGE_SIZE / sizeof(u32); i++)
 		identity_table[i] = i << 22 | bits;
 	return 0;
-}
-
-/* Is what the processor has in CR3 the guest's own? */
-static bool vmx_guests_cr3(struct kvm_vcpu *vcpu)
-{
-	return use_unrestricted || (use_ept && vcpu->cr0 & X86_CR0_PG);
 }
 
 static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
@@ -754,16 +646,14 @@ static u64 vmx_get_cr3(struct kvm_vcpu *vcpu)
 static void vmx_update_pdptrs(struct kvm_vcpu *vcpu)
 {
 	u64 pdptr[4];
-	int i;
 
 	if (!use_ept || !(vcpu->cr0 & X86_CR0_PG) ||
 	    !(vcpu->cr4 & X86_CR4_PAE) || kvm_is_long_mode(vcpu))
 		return;
 	guard(srcu)(&vcpu->kvm->srcu);
-	if (kvm_read_guest(vcpu->space, vmx_get_cr3(vcpu) & 0xffffffe0,
-			   pdptr, sizeof(pdptr)))
+	if (kvm_read_guest(vcpu->space, vmx_get_cr3(vcpu) & 0xffffffe0, pdptr, sizeof(pdptr)))
 		memset(pdptr, 0, sizeof(pdptr));
-	for (i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++)
 		vmcs_write(GUEST_PDPTR0 + 2 * i, pdptr[i]);
 }
 
@@ -784,21 +674,16 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 	u64 cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	/* A machine check with CR4.MCE clear would shut the host down. */
 	u64 cr4 = vcpu->cr4 | (cr4_read_shadow() & X86_CR4_MCE);
-	u32 cr3_exits = CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
 	u64 efer = vcpu->efer;
 
-	if (use_unrestricted)
-		cr0 |= caps.cr0_fixed0 & ~(u64)(X86_CR0_PE | X86_CR0_PG);
-	else
-		cr0 |= caps.cr0_fixed0;
+	cr0 |= caps.cr0_fixed0;
 	vmx->cr3 = cr3;
-	vmx->cr3_hidden = !vmx_guests_cr3(vcpu);
-	if (!vmx->cr3_hidden) {
-		cr3_exits = 0;
-	} else if (use_ept) {
+	/* Is what the processor has in CR3 the guest's own? */
+	vmx->cr3_hidden = !use_unrestricted && !(use_ept && vcpu->cr0 & X86_CR0_PG);
+	if (vmx->cr3_hidden && use_ept) {
 		cr3 = vmx_identity_gpa(vcpu);
 		cr4 = (cr4 & ~(u64)X86_CR4_PAE) | X86_CR4_PSE;
-	} else {
+	} else if (vmx->cr3_hidden) {
 		cr3 = vcpu->shadow.cr3;
 		cr0 |= X86_CR0_WP;
 		cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCIDE);
@@ -810,8 +695,9 @@ static void vmx_load_paging(struct kvm_vcpu *vcpu, u64 cr3)
 		cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
 		efer &= ~(u64)EFER_LME;
 	}
-	vmx_set_primary(vmx, cr3_exits, ~caps.primary & ~cr3_exits &
-			(CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING));
+	/* On an old processor all exit. */
+	vmx_assign_primary(vmx, ~caps.primary & (CPU_BASED_CR3_LOAD_EXITING |
+						 CPU_BASED_CR3_STORE_EXITING), vmx->cr3_hidden);
 	vmcs_write(GUEST_CR0, cr0 & caps.cr0_fixed1);
 	vmcs_write(GUEST_CR3, cr3);
 	vmcs_write(GUEST_CR4, cr4 | caps.cr4_fixed0);
@@ -834,10 +720,7 @@ static void vmx_set_modes(struct kvm_vcpu *vcpu)
 
 static void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 {
-	if (reg == REG_RSP)
-		vcpu->regs[REG_RSP] = vmcs_read(GUEST_RSP);
-	else if (reg == REG_RIP)
-		vcpu->regs[REG_RIP] = vmcs_read(GUEST_RIP);
+	vcpu->regs[reg] = vmcs_read(reg == REG_RSP ? GUEST_RSP : GUEST_RIP);
 	vcpu->regs_avail |= BIT(reg);
 }
 
@@ -854,8 +737,7 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS,
-			 rflags & X86_EFLAGS_TF);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS, rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -887,8 +769,7 @@ static void vmx_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 	};
 }
 
-static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg,
-			    const struct kvm_segment *s)
+static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s)
 {
 	int i = 2 * seg;
 	u32 ar = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
@@ -909,8 +790,7 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 {
 	if (!(vcpu->cr0 & X86_CR0_PE))
 		return 0;
-	if (!kvm_is_long_mode(vcpu) &&
-	    vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
+	if (!kvm_is_long_mode(vcpu) && vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
 		return 3;
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
@@ -933,8 +813,7 @@ static void vmx_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtabl
  * processor has loaded itself always may. A guest that has just set CR0.PE has
  * segments of real mode, which may not.
  */
-static bool vmx_segment_valid(int seg, const struct kvm_segment *s,
-			      const struct kvm_segment *cs,
+static bool vmx_segment_valid(int seg, const struct kvm_segment *s, const struct kvm_segment *cs,
 			      const struct kvm_segment *ss)
 {
 	/* The types that each may have, one bit a type. */
@@ -970,13 +849,12 @@ static bool vmx_state_valid(struct kvm_vcpu *vcpu)
 {
 	struct kvm_segment s[NR_SEGS];
 	bool vm86 = vmx_get_rflags(vcpu) & X86_EFLAGS_VM;
-	int i;
 
 	if (!(vcpu->cr0 & X86_CR0_PE))
 		return false;
-	for (i = 0; i < NR_SEGS; i++)
+	for (int i = 0; i < NR_SEGS; i++)
 		vmx_get_segment(vcpu, i, &s[i]);
-	for (i = 0; i < NR_SEGS; i++) {
+	for (int i = 0; i < NR_SEGS; i++) {
 		if (vm86 && i < SEG_LDTR ?
 		    s[i].base != s[i].selector << 4 || s[i].limit != 0xffff ||
 		    vmcs_read(GUEST_ES_AR_BYTES + 2 * i) != 0xf3 :
@@ -1007,8 +885,7 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 	 */
 	u32 exceptions = BIT(X86_TRAP_MC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) |
 			 BIT(X86_TRAP_UD);	/* VMMCALL becomes VMCALL */
-	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
-		  vcpu->debug_dr7 : vcpu->dr7;
+	u64 dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->debug_dr7 : vcpu->dr7;
 
 	if (!use_ept)
 		exceptions |= BIT(X86_TRAP_PF);
@@ -1021,14 +898,11 @@ static void vmx_update_debug(struct kvm_vcpu *vcpu)
 
 static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
 	if (watch) {
 		get_debugreg(vcpu->dr6, 6);
 		vcpu->dr7 = vmcs_read(GUEST_DR7);
 	}
-	vmx_set_primary(vmx, watch ? CPU_BASED_MOV_DR_EXITING : 0,
-			watch ? 0 : CPU_BASED_MOV_DR_EXITING);
+	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING, watch);
 }
 
 /* 29.1.1: a CR8 below the threshold exits. */
@@ -1053,12 +927,10 @@ static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 	if (caps.primary & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 		vmcs_write(SECONDARY_VM_EXEC_CONTROL, secondary);
 	/* Without the bitmaps, every access exits. */
-	vmx->primary |= CPU_BASED_USE_MSR_BITMAPS;
-	if (rcu_access_pointer(vcpu->kvm->msr_filter))
-		vmx->primary &= ~CPU_BASED_USE_MSR_BITMAPS;
-	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
-		vmx->primary &= ~CPU_BASED_HLT_EXITING;
-	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
+	vmx_assign_primary(vmx, CPU_BASED_USE_MSR_BITMAPS,
+			   !rcu_access_pointer(vcpu->kvm->msr_filter));
+	vmx_assign_primary(vmx, CPU_BASED_HLT_EXITING,
+			   !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT));
 }
 
 static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
@@ -1067,77 +939,47 @@ static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
 }
 
 /* The VMCS's field for an MSR that has one, or 0. */
-static unsigned long msr_field(u32 index)
+static u32 msr_field(u32 index)
 {
-	switch (index) {
-	case MSR_FS_BASE:
-		return GUEST_FS_BASE;
-	case MSR_GS_BASE:
-		return GUEST_GS_BASE;
-	case MSR_IA32_SYSENTER_CS:
-		return GUEST_SYSENTER_CS;
-	case MSR_IA32_SYSENTER_ESP:
-		return GUEST_SYSENTER_ESP;
-	case MSR_IA32_SYSENTER_EIP:
-		return GUEST_SYSENTER_EIP;
-	default:
-		return 0;
-	}
+	for (int i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
+		if (vmcs_msrs[i].index == index)
+			return vmcs_msrs[i].field;
+	return 0;
 }
 
-/* The place of an MSR in user_msr[], or -1. */
-static int user_msr_index(u32 index)
+/* Where we keep an MSR that is switched in software, or NULL. */
+static u64 *kept_msr(struct kvm_vcpu *vcpu, u32 index)
 {
-	int i;
-
-	for (i = 0; i < (int)ARRAY_SIZE(user_msrs); i++)
+	if (index == MSR_KERNEL_GS_BASE) {
+		/* Out of the processor; the next entry puts it in again. */
+		scoped_guard(preempt)
+			vmx_vcpu_put(vcpu);
+		return &to_vmx(vcpu)->kernel_gs_base;
+	}
+	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
 		if (user_msrs[i] == index)
-			return i;
-	return -1;
+			return &to_vmx(vcpu)->user_msr[i];
+	return NULL;
 }
 
 static int vmx_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	int i;
+	u32 field = msr_field(index);
+	u64 *msr = kept_msr(vcpu, index);
 
-	if (msr_field(index)) {
-		*value = vmcs_read(msr_field(index));
-		return 0;
-	}
-	if (index == MSR_KERNEL_GS_BASE) {
-		guard(preempt)();
-		if (vmx->host_saved)
-			rdmsrl(MSR_KERNEL_GS_BASE, *value);
-		else
-			*value = vmx->kernel_gs_base;
-		return 0;
-	}
-	i = user_msr_index(index);
-	if (i < 0)
-		return 1;
-	*value = vmx->user_msr[i];
-	return 0;
+	if (field)
+		*value = vmcs_read(field);
+	else if (msr)
+		*value = *msr;
+	return !field && !msr;
 }
 
 static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	int i;
+	u32 field = msr_field(index);
+	u64 *msr = kept_msr(vcpu, index);
 
-	if (msr_field(index)) {
-		vmcs_write(msr_field(index), index == MSR_IA32_SYSENTER_CS ?
-					     (u32)value : value);
-		return 0;
-	}
-	if (index == MSR_KERNEL_GS_BASE) {
-		guard(preempt)();
-		if (vmx->host_saved)
-			wrmsrl(MSR_KERNEL_GS_BASE, value);
-		else
-			vmx->kernel_gs_base = value;
-		return 0;
-	}
 	/*
 	 * A guest that uses it writes it at every entry to its kernel: no more exits
 	 * for that. The value itself is vcpu->spec_ctrl.
@@ -1147,30 +989,72 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmx->spec_ctrl_direct = true;
 		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
-	i = user_msr_index(index);
-	if (i < 0)
-		return 1;
-	vmx->user_msr[i] = value;
-	return 0;
+	if (field)
+		vmcs_write(field, index == MSR_IA32_SYSENTER_CS ? (u32)value : value);
+	else if (msr)
+		*msr = value;
+	return !field && !msr;
 }
 
-/* Power-on, as far as generic code does not set it register by register. */
+/* What generic code does not set register by register, and the host: 25.4 to 25.8. */
 static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 {
+	static const u32 zeros[] = {
+		EXCEPTION_BITMAP, PAGE_FAULT_ERROR_CODE_MASK, PAGE_FAULT_ERROR_CODE_MATCH,
+		CR3_TARGET_COUNT, VM_EXIT_MSR_STORE_COUNT, VM_EXIT_MSR_LOAD_COUNT,
+		VM_ENTRY_MSR_LOAD_COUNT, VM_ENTRY_INTR_INFO_FIELD, GUEST_IA32_DEBUGCTL,
+		HOST_DS_SELECTOR, HOST_ES_SELECTOR, HOST_FS_SELECTOR, HOST_GS_SELECTOR,
+		GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
+		GUEST_INTERRUPTIBILITY_INFO, GUEST_ACTIVITY_STATE, GUEST_PENDING_DBG_EXCEPTIONS,
+	};
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct desc_ptr idt;
 
-	vmcs_write(GUEST_SYSENTER_CS, 0);
-	vmcs_write(GUEST_SYSENTER_ESP, 0);
-	vmcs_write(GUEST_SYSENTER_EIP, 0);
-	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
-	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
-	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	for (int i = 0; i < ARRAY_SIZE(zeros); i++)
+		vmcs_write(zeros[i], 0);
+	vmx->primary = caps.primary & ~CPU_BASED_TPR_SHADOW;
+	if (vmx->vtpr) {
+		vmx->primary |= CPU_BASED_TPR_SHADOW;
+		vmx->primary &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
+		vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(vmx->vtpr) & PAGE_MASK);
+		vmcs_write(TPR_THRESHOLD, 0);
+	}
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, caps.pin);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->primary);
+	vmcs_write(VM_EXIT_CONTROLS, caps.exit);
+	vmcs_write(VM_ENTRY_CONTROLS, caps.entry);
+	vmcs_write(MSR_BITMAP, __pa(vmx->spec_ctrl_direct ? msr_bitmap_spec : msr_bitmap));
+	if (caps.secondary & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+		vmcs_write(PLE_GAP, PLE_GAP_TICKS);
+		vmcs_write(PLE_WINDOW, PLE_WINDOW_TICKS);
+	}
+	if (use_ept)
+		vmcs_write(EPT_POINTER, vmx_eptp(vcpu));
+	if (vmx->vpid)
+		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (caps.secondary & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write(ENCLS_EXITING_BITMAP, ~0ull);
+	vmcs_write(CR0_GUEST_HOST_MASK, ~0ull);
+	vmcs_write(CR4_GUEST_HOST_MASK, ~0ull);
+	vmcs_write(VMCS_LINK_POINTER, ~0ull);
+
+	/* The host, as far as it is the same on every CPU and in every thread. */
+	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
+	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
+	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
+	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	store_idt(&idt);
+	vmcs_write(HOST_IDTR_BASE, idt.address);
+	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
+	vmcs_write(HOST_IA32_SYSENTER_CS, native_read_msr(MSR_IA32_SYSENTER_CS));
+	vmcs_write(HOST_IA32_SYSENTER_EIP, native_read_msr(MSR_IA32_SYSENTER_EIP));
+	if (caps.exit & VM_EXIT_LOAD_IA32_EFER)
+		vmcs_write(HOST_IA32_EFER, native_read_msr(MSR_EFER));
+
 	memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
-	vmx->kernel_gs_base = 0;
+	*kept_msr(vcpu, MSR_KERNEL_GS_BASE) = 0;
 	vmx->redo_info = 0;
-	vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING |
-				CPU_BASED_NMI_WINDOW_EXITING);
+	vmx_intercepts_changed(vcpu);
 }
 
 /* ---- events: 25.8.3, 25.9.3, 27.6 ---------------------------------------- */
@@ -1231,8 +1115,7 @@ static void vmx_requeue(struct kvm_vcpu *vcpu, u32 info, u32 error_code, u32 len
 static void vmx_cancel_injection(struct kvm_vcpu *vcpu)
 {
 	vmx_requeue(vcpu, vmcs_read(VM_ENTRY_INTR_INFO_FIELD),
-		    vmcs_read(VM_ENTRY_EXCEPTION_ERROR_CODE),
-		    vmcs_read(VM_ENTRY_INSTRUCTION_LEN));
+		    vmcs_read(VM_ENTRY_EXCEPTION_ERROR_CODE), vmcs_read(VM_ENTRY_INSTRUCTION_LEN));
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
@@ -1245,8 +1128,7 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 	kvm_clear_injected(vcpu);
 	vmx->redo_info = 0;
 	if (unlikely(vmx->idt_vectoring & VECTORING_INFO_VALID_MASK)) {
-		vmx_requeue(vcpu, vmx->idt_vectoring,
-			    vmcs_read(IDT_VECTORING_ERROR_CODE),
+		vmx_requeue(vcpu, vmx->idt_vectoring, vmcs_read(IDT_VECTORING_ERROR_CODE),
 			    vmcs_read(VM_EXIT_INSTRUCTION_LEN));
 		return;
 	}
@@ -1261,12 +1143,12 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 
 static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
 {
-	vmx_set_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, 0);
+	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 }
 
 static void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
 {
-	vmx_set_primary(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, 0);
+	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
 }
 
 static u32 vmx_get_shadow(struct kvm_vcpu *vcpu)
@@ -1285,8 +1167,7 @@ static void vmx_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 	/* At most one of them (27.3.1.5), and STI's needs IF. */
 	if (shadow & KVM_X86_SHADOW_INT_MOV_SS)
 		new |= GUEST_INTR_STATE_MOV_SS;
-	else if (shadow & KVM_X86_SHADOW_INT_STI &&
-		 vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
+	else if (shadow & KVM_X86_SHADOW_INT_STI && vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_IF)
 		new |= GUEST_INTR_STATE_STI;
 	if (new == old)
 		return;
@@ -1310,20 +1191,13 @@ static void vmx_flush_tlb(struct kvm_vcpu *vcpu)
 
 static void vmx_do_flushes(struct vmx_vcpu *vmx)
 {
-	if (vmx->flush_ept) {
-		vmx->flush_ept = false;
-		if (caps.invept_single)
-			vmx_invept(VMX_EPT_EXTENT_CONTEXT, vmx_eptp(&vmx->vcpu));
-		else
-			vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
-	}
+	/* A flush of all asks for no name: it may have one all the same. */
+	if (vmx->flush_ept)
+		vmx_invept(caps.invept, vmx_eptp(&vmx->vcpu));
 	/* Without a VPID every entry and exit flushes. */
-	if (vmx->flush_vpid && vmx->vpid) {
-		if (caps.invvpid_single)
-			vmx_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid);
-		else
-			vmx_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
-	}
+	if (vmx->flush_vpid && vmx->vpid)
+		vmx_invvpid(caps.invvpid, vmx->vpid);
+	vmx->flush_ept = false;
 	vmx->flush_vpid = false;
 }
 
@@ -1377,7 +1251,7 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
 		vmx_do_flushes(vmx);
 	vmx_prepare_spec_ctrl(vmx);
-	if (l1d_flush)
+	if (l1tf_vmx_mitigation == VMENTER_L1D_FLUSH_ALWAYS)
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	if (vcpu->cr2 != native_read_cr2())
 		native_write_cr2(vcpu->cr2);
@@ -1393,8 +1267,7 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY :
-					 vmcs_read(VM_EXIT_REASON);
+	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
 	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
 		vmx_cancel_injection(vcpu);
 		return;
@@ -1424,19 +1297,15 @@ static void vmx_host_machine_check(void)
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 type;
+	u8 vector = vmx->intr_info & INTR_INFO_VECTOR_MASK;
 
-	if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY) {
+	if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
 		vmx_host_machine_check();
-		return;
-	}
 	if (vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)
 		return;
-	type = vmx->intr_info & INTR_INFO_INTR_TYPE_MASK;
-	if (type == INTR_TYPE_NMI_INTR)
+	if (vector == X86_TRAP_NMI)
 		vmx_host_nmi();
-	else if (type == INTR_TYPE_HARD_EXCEPTION &&
-		 (vmx->intr_info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
+	else if (vector == X86_TRAP_MC)
 		vmx_host_machine_check();
 }
 
@@ -1459,34 +1328,29 @@ static int vmx_handle_alignment_check(struct kvm_vcpu *vcpu)
 
 	if (guests || !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
 	    !handle_guest_split_lock(kvm_reg_read(vcpu, REG_RIP)))
-		kvm_queue_exception_e(vcpu, X86_TRAP_AC,
-				      vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+		kvm_queue_exception_e(vcpu, X86_TRAP_AC, vmcs_read(VM_EXIT_INTR_ERROR_CODE));
 	return 1;
 }
 
 static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u8 nr = vmx->intr_info & INTR_INFO_VECTOR_MASK;
-	u64 dr6;
+	u64 qualification = vmcs_read(EXIT_QUALIFICATION);
 
 	vcpu->stat[STAT_exception]++;
-	if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
-		return 1;	/* the host's, handled */
-	switch (nr) {
+	switch (vmx->intr_info & INTR_INFO_VECTOR_MASK) {
 	case X86_TRAP_PF:
-		return kvm_handle_shadow_fault(vcpu, vmcs_read(EXIT_QUALIFICATION),
+		return kvm_handle_shadow_fault(vcpu, qualification,
 					       vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+	case X86_TRAP_NMI:
 	case X86_TRAP_MC:
 		return 1;	/* the host's, handled */
 	case X86_TRAP_DB:
-		/* B0 to B3, BD, BS, where DR6 has them (Table 28-1). */
-		dr6 = vmcs_read(EXIT_QUALIFICATION);
 		/* INT1 is a trap, but its exit is not. */
-		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) ==
-		    INTR_TYPE_PRIV_SW_EXCEPTION)
+		if ((vmx->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 			vmx_skip_instruction(vcpu);
-		return kvm_handle_debug(vcpu, dr6);
+		/* B0 to B3, BD, BS, where DR6 has them (Table 28-1). */
+		return kvm_handle_debug(vcpu, qualification);
 	case X86_TRAP_BP:
 		return kvm_handle_breakpoint(vcpu);
 	case X86_TRAP_UD:
@@ -1501,16 +1365,11 @@ static int vmx_handle_exception(struct kvm_vcpu *vcpu)
 
 static int vmx_handle_window(struct kvm_vcpu *vcpu)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool nmi = to_vmx(vcpu)->exit_reason == EXIT_REASON_NMI_WINDOW;
 
-	if (vmx->exit_reason == EXIT_REASON_NMI_WINDOW) {
-		vmx_set_primary(vmx, 0, CPU_BASED_NMI_WINDOW_EXITING);
-		vcpu->stat[STAT_nmi_window]++;
-	} else {
-		vmx_set_primary(vmx, 0, CPU_BASED_INTR_WINDOW_EXITING);
-		vcpu->stat[STAT_irq_window]++;
-	}
-	kvm_request(vcpu, REQ_EVENT);
+	vcpu->stat[nmi ? STAT_nmi_window : STAT_irq_window]++;
+	vmx_assign_primary(to_vmx(vcpu), nmi ? CPU_BASED_NMI_WINDOW_EXITING :
+					       CPU_BASED_INTR_WINDOW_EXITING, false);
 	return 1;
 }
 
@@ -1529,15 +1388,12 @@ static int vmx_handle_ept_violation(struct kvm_vcpu *vcpu)
 {
 	u64 q = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
-	u32 access = 0;
+	u32 access = (q & EPT_VIOLATION_ACC_WRITE ? ACCESS_WRITE : 0) |
+		     (q & EPT_VIOLATION_ACC_INSTR ? ACCESS_EXEC : 0);
 
 	if (identity_table && (gpa & PAGE_MASK) == vmx_identity_gpa(vcpu) &&
 	    !(q & EPT_VIOLATION_ACC_WRITE))
 		return kvm_mmu_map_own(vcpu, gpa, identity_table);
-	if (q & EPT_VIOLATION_ACC_WRITE)
-		access |= ACCESS_WRITE;
-	if (q & EPT_VIOLATION_ACC_INSTR)
-		access |= ACCESS_EXEC;
 	return kvm_handle_memory_fault(vcpu, gpa, access, 0, NULL);
 }
 
@@ -1546,8 +1402,7 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 {
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 
-	pr_err_ratelimited("kvm-live: EPT misconfiguration at guest-physical %#llx\n",
-			   gpa);
+	pr_err_ratelimited("kvm-live: EPT misconfiguration at guest-physical %#llx\n", gpa);
 	kvm_vm_bugged(vcpu->kvm);
 	return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
 				  EXIT_REASON_EPT_MISCONFIG, gpa);
@@ -1737,41 +1592,48 @@ static void __init vmx_setup_l1d_flush(void)
 
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) ||
-	    arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH) {
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
 		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NOT_REQUIRED;
-		return;
-	}
-	if (l1tf_mitigation == L1TF_MITIGATION_OFF) {
+	else if (l1tf_mitigation != L1TF_MITIGATION_OFF && boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_ALWAYS;
+	else
 		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NEVER;
-		return;
-	}
-	if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_NEVER;
+	if (l1tf_vmx_mitigation == VMENTER_L1D_FLUSH_NEVER &&
+	    l1tf_mitigation != L1TF_MITIGATION_OFF)
 		pr_warn("kvm-live: this processor has the L1TF flaw and no command to flush its L1 data cache: a guest may read host memory. Update its microcode.\n");
-		return;
-	}
-	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_ALWAYS;
-	l1d_flush = true;
 }
 
 static void vmx_free(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		free_page((unsigned long)per_cpu(vmxon_region, cpu));
-		per_cpu(vmxon_region, cpu) = NULL;
-	}
+	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
+	for_each_possible_cpu(cpu)
+		kfree(per_cpu(vmxon_region, cpu));
 	free_page((unsigned long)msr_bitmap);
 	free_page((unsigned long)msr_bitmap_spec);
 	free_page((unsigned long)identity_table);
 	ida_destroy(&vpids);
 }
 
+static int __init vmx_alloc(void)
+{
+	int cpu, r = msr_bitmaps_init();
+
+	if (!r && use_ept && !use_unrestricted)
+		r = vmx_identity_init();
+	for_each_possible_cpu(cpu) {
+		INIT_LIST_HEAD(&per_cpu(loaded_vmcss, cpu));
+		per_cpu(vmxon_region, cpu) = vmcs_alloc(cpu);
+		if (!per_cpu(vmxon_region, cpu))
+			r = -ENOMEM;
+	}
+	return r;
+}
+
 static int __init vmx_init(void)
 {
-	int cpu, r;
+	int r;
 
 	BUILD_BUG_ON(offsetof(struct vmx_switch, regs) != SWITCH_REGS);
 	BUILD_BUG_ON(offsetof(struct vmx_switch, host_rsp) != SWITCH_HOST_RSP);
@@ -1794,49 +1656,31 @@ static int __init vmx_init(void)
 	if (!use_unrestricted)
 		vmx_ops.must_emulate = vmx_must_emulate;
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
+	if (use_unrestricted)
+		caps.cr0_fixed0 &= ~(u64)(X86_CR0_PE | X86_CR0_PG);
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, caps.cr4_fixed0);
-	r = msr_bitmaps_init();
-	if (!r && use_ept && !use_unrestricted)
-		r = vmx_identity_init();
-	if (r)
-		goto free;
-	for_each_possible_cpu(cpu) {
-		INIT_LIST_HEAD(&per_cpu(loaded_vmcss, cpu));
-		per_cpu(vmxon_region, cpu) = vmcs_alloc(cpu);
-		if (!per_cpu(vmxon_region, cpu)) {
-			r = -ENOMEM;
-			goto free;
-		}
-	}
 	vmx_setup_l1d_flush();
-	r = kvm_register_vendor(&vmx_ops, THIS_MODULE);
-	if (r)
-		goto reset_l1tf;
+	r = vmx_alloc() ?: kvm_register_vendor(&vmx_ops, THIS_MODULE);
+	if (r) {
+		vmx_free();
+		return r;
+	}
 	if (use_ept)
 		pr_info("kvm-live: VMX with EPT (leaves up to %s%s)%s%s\n",
 			ept_format.max_level == 3 ? "1 GiB" :
 			ept_format.max_level == 2 ? "2 MiB" : "4 KiB",
 			ept_format.accessed ? ", accessed bits" : "",
-			use_unrestricted ? ", unrestricted guest" : "",
-			use_vpid ? ", VPID" : "");
+			use_unrestricted ? ", unrestricted guest" : "", use_vpid ? ", VPID" : "");
 	else
-		pr_info("kvm-live: VMX with shadow paging%s\n",
-			use_vpid ? ", VPID" : "");
+		pr_info("kvm-live: VMX with shadow paging%s\n", use_vpid ? ", VPID" : "");
 	return 0;
-
-reset_l1tf:
-	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
-free:
-	vmx_free();
-	return r;
 }
 module_init(vmx_init);
 
 static void __exit vmx_exit(void)
 {
 	kvm_unregister_vendor();
-	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
 	vmx_free();
 }
 module_exit(vmx_exit);

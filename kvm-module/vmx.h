@@ -88,8 +88,7 @@ static __always_inline void vmcs_write(unsigned long field, u64 value)
 		 : "cc" : failed, gone);
 	return;
 failed:
-	pr_err_ratelimited("kvm-live: VMWRITE of %#llx to field %#lx failed\n",
-			   value, field);
+	pr_err_ratelimited("kvm-live: VMWRITE of %#llx to field %#lx failed\n", value, field);
 gone:
 	return;
 }

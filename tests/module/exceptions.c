@@ -55,6 +55,9 @@ X(db_step_rep_outs, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
   "movl $0x300000, %esi; movl $3, %ecx; movw $0x48, %dx;" SET_TF "9: rep outsb") \
 X(db_step_cpuid, 96, KERNEL, 1, 0, 0, 0, 0, 0, "xorl %eax, %eax;" SET_TF "cpuid; 9: nop") \
 X(db_step_rdmsr, 96, KERNEL, 1, 0, 0, 0, 0, 0, "movl $0x1b, %ecx;" SET_TF "rdmsr; 9: nop") \
+X(db_step_sti, 96, KERNEL, 1, 0, 0, 0, 0, 0, "cli;" SET_TF "sti; 9: nop") \
+X(db_step_icebp, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
+  "movw %ss, %ax;" SET_TF "movw %ax, %ss; .byte 0xf1; 9: nop") \
 X(db_watch, 96, KERNEL, 1, 0, 0, 0, 0, 0, \
   "movl $0x380000, %eax;" TO_DR0 "movl $0xd0001, %eax;" TO_DR7 \
   "movl %eax, 0x380004(,1); movl %eax, 0x380000(,1); 9: nop") \

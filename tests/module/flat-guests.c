@@ -816,6 +816,8 @@ static void test_msrs(void)
 					 .data = 0x8000000000000000ULL };
 	is(ioctl(vm.vcpu, KVM_SET_MSRS, &m), 0,
 	   "an address that is not canonical is refused (LSTAR)");
+	m.e[0] = (struct kvm_msr_entry){ .index = 0xc0000084, .data = 1ULL << 32 };
+	is(ioctl(vm.vcpu, KVM_SET_MSRS, &m), 0, "a mask of flags that there are not is refused");
 	vm_destroy(&vm);
 }
 

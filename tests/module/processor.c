@@ -6,6 +6,7 @@
  * steps. The guests report by writing letters to port 0x10; a word to port 0x14
  * is a value. They end with HLT.
  */
+#include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MEMORY		(4u << 20)
@@ -440,6 +442,26 @@ static void test_registers(void)
 	guest_free(&g[0]);
 }
 
+/* A segment of this process's local descriptor table, as DOS emulators have them. */
+static void test_own_ldt(void)
+{
+	struct user_desc data = { .limit = 0xfff, .seg_32bit = 1 };
+	struct guest g;
+	uint8_t there;
+
+	if (syscall(SYS_modify_ldt, 1, &data, sizeof(data))) {
+		printf("ok %d - this process keeps its LDT # SKIP %s\n", ++count, strerror(errno));
+		return;
+	}
+	guest_new(&g);
+	put(&g, CODE, stepping, stepping_end);
+	set_mode(&g, 64);
+	guest_run(&g, 1);
+	asm volatile("verr %w1; setz %0" : "=q" (there) : "r" (7) : "cc");
+	check(there, "this process keeps its LDT when a guest has run");
+	guest_free(&g);
+}
+
 static void test_pae(void)
 {
 	struct guest g;
@@ -563,6 +585,7 @@ int main(void)
 	test_exceptions();
 	test_interrupts();
 	test_registers();
+	test_own_ldt();
 	test_pae();
 	test_debug();
 	test_lost_stack();
