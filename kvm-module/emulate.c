@@ -431,6 +431,7 @@ static void decode_vex(struct emu *e, u8 first)
 	e->map = 2;
 	if (e->vex == 3) {
 		e->map = (first & 0x1f) + 1;
+		ud_if(e, e->map == 1);	/* no prefix for what has one byte */
 		last = fetch(e, 1);
 	}
 	wide = e->vex == 3 && last & 0x80;
@@ -671,6 +672,7 @@ static void decode(struct emu *e)
 	unknown_if(e, !e->run);
 	if (stopped(e))
 		return;
+	ud_if(e, e->vex_reg && !strchr(operands, 'B'));
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
 		stack = decode_address(e, &relative);

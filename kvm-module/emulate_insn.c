@@ -794,7 +794,6 @@ static void op_vec_move(struct emu *e)
 
 	/* MOVSS, MOVSD, MOVHLPS, MOVLHPS: with two registers they are other moves. */
 	unknown_if(e, e->opcode < 0x18 && to->size < 16 && to->loc == from->loc);
-	ud_if(e, e->vex && e->vex_reg && !(part && to->loc == 'V'));
 	vector_begin(e, mmx);
 	if (mmx)
 		mmx_begin(e);
@@ -1159,9 +1158,9 @@ static const struct searched_row {
 	{ 2, 0x10, P_ANY | BOTH, { op_vec_move, "VsWs", MOVE } },
 	{ 2, 0x11, P_ANY | BOTH, { op_vec_move, "WsVs", MOVE } },
 	/* MOVLPS, MOVLPD, MOVHPS, MOVHPD */
-	{ 2, 0x12, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x12, PACKED, { op_vec_move, "VqWqBx", RAW, PART } },
 	{ 2, 0x13, PACKED, { op_vec_move, "MqVq", RAW, PART } },
-	{ 2, 0x16, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x16, PACKED, { op_vec_move, "VqWqBx", RAW, PART } },
 	{ 2, 0x17, PACKED, { op_vec_move, "MqVq", RAW, PART } },
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
 	{ 2, 0x28, PACKED, { op_vec_move, "VxWx", MOVE | ALIGN } },

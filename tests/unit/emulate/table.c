@@ -719,6 +719,11 @@ static void test_decoder(void)
 		   "length of %s (mode %d) is %u", lengths[i].name,
 		   lengths[i].mode, lengths[i].size);
 	}
+	reset(EMU_LONG);
+	ok(faulted(RUN("\xc4\xe0\x78\x04\x05"), 6), "VEX before a one-byte opcode is #UD");
+	ok(faulted(RUN("\xc4\xe3\x73\xf0\xc0\x01"), 6), "so is RORX with a register in vvvv");
+	ok(faulted(RUN("\xc5\xf0\xae\x13"), 6), "so is VLDMXCSR with one");
+	is(RUN("\xc4\xe3\x7b\xf0\xc0\x01"), EMU_OK, "without one RORX is done");
 	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
 		reset(unknown[i].mode);
 		r = run(unknown[i].bytes, unknown[i].size);
