@@ -880,6 +880,7 @@ static void execute_string(struct emu *e)
 		if (++e->iterations >= EMU_REP_MAX || e->rflags & X86_EFLAGS_TF)
 			return;
 	}
+	e->rflags &= ~X86_EFLAGS_RF;
 	e->rip = e->next_rip;
 }
 
@@ -948,6 +949,7 @@ static int run_once(struct emu *e)
 	if (e->flags & STRING && e->rep) {
 		execute_string(e);
 	} else if (!stopped(e)) {
+		e->rflags &= ~X86_EFLAGS_RF;	/* unless IRET or a new task sets it */
 		execute(e);
 		e->rip = e->next_rip;
 	}

@@ -340,6 +340,16 @@ static void test_real_mode(void)
 	ok(word(0x2000 + 0x1234) == 0x5678 && !word(0x2000 + 0x1236),
 	   "real mode: 16 bits go to DS * 16 + offset");
 	is(emu.rip, 3, "real mode: IP advances by the length");
+	emu.rflags |= 0x10000;
+	RUN("\x90");
+	is(emu.rflags, 2, "an instruction that is done clears RF");
+	emu.rflags |= 0x10000;
+	emu.regs[EMU_RCX] = 2;
+	RUN("\xf3\xac");
+	is(emu.rflags, 2, "so does REP LODS");
+	emu.rflags |= 0x10000;
+	idt.limit = 0;
+	ok(faulted(RUN("\xcc"), 13) && emu.rflags == 0x10002, "one that faults does not");
 
 	reset(EMU_REAL);
 	emu.regs[EMU_RAX] = 0x12345678;
