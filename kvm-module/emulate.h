@@ -93,7 +93,6 @@ enum emu_segment {
 enum emu_control {
 	EMU_CTL_HLT,		/* the vCPU halts after this instruction */
 	EMU_CTL_INVLPG,		/* arg: linear address */
-	EMU_CTL_INVPCID,	/* arg: type, arg2: pointer to the 16-byte descriptor */
 	EMU_CTL_XSETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */

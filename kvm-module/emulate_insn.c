@@ -698,14 +698,6 @@ static void op_invlpg(struct emu *e)
 		emu_call(e, control, EMU_CTL_INVLPG, linear, NULL);
 }
 
-static void op_invpcid(struct emu *e)
-{
-	u8 descriptor[16];
-
-	emu_access(e, e->seg, e->ea, descriptor, 16, 0);
-	emu_call(e, control, EMU_CTL_INVPCID, e->op[1].val, descriptor);
-}
-
 /* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, by ModRM.reg */
 static void op_fsgsbase(struct emu *e)
 {
@@ -1187,8 +1179,8 @@ static const struct searched_row {
 	{ 3, 0x2a, P_66 | BOTH, { op_vec_move, "VxMx", MOVE | ALIGN } },
 	{ 2, 0xc3, P_NONE | OLD, { op_value, "MyGy", NOREAD, MOV } },
 	{ 2, 0xc3, P_ANY | OLD, { op_ud } },
-	/* INVPCID, MOVBE, CRC32, ADCX and ADOX */
-	{ 3, 0x82, P_66 | OLD, { op_invpcid, "MdGn", NOREAD | NOWRITE | PRIV } },
+	/* INVPCID, which no guest has; MOVBE, CRC32, ADCX and ADOX */
+	{ 3, 0x82, P_66 | OLD, { op_ud } },
 	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_value, "GvMv", NOREAD, BSWAP } },
 	{ 3, 0xf0, P_F2 | OLD, { op_value, "GyEb", 0, CRC32 } },
 	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_value, "MvGv", NOREAD, BSWAP } },
