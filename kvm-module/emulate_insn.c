@@ -22,7 +22,7 @@ enum what {
 	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
 	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
-	BT, BTS, BTR, BTC, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
+	BIT_OP, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
 	LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
 	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC, PART,
@@ -285,13 +285,11 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case SETCC:	return condition(e);
 	case CMOVCC:
 		return condition(e) ? b : a;
-	case BT:	/* BT itself does not write */
-	case BTS:
-	case BTR:
-	case BTC:
+	case BIT_OP:	/* 0 is BT, which does not write, 1 BTS, 2 BTR, 3 BTC */
+		what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 		b = 1ull << (b & (size * 8 - 1));
 		flags_change(e, FL_CF, flag_if(a & b, FL_CF));
-		return what == BTS ? a | b : what == BTR ? a & ~b : a ^ b;
+		return what == 1 ? a | b : what == 2 ? a & ~b : a ^ b;
 	case PDEP:
 	case PEXT:
 		return spread(b, e->op[2].val, what == PDEP);
@@ -904,85 +902,58 @@ static void op_fxsave(struct emu *e)
 
 /* ---- The opcode tables (SDM 2D appendix A) ------------------------------- */
 
-/* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
-static const struct row arithmetic_rows[3] = {
-	{ op_value, "EuGu", LOCK, ARITHMETIC },
-	{ op_value, "GuEu", 0, ARITHMETIC },
-	{ op_value, "auIj", 0, ARITHMETIC },
-};
-
 /* By ModRM.reg, in the manual's numbering (SDM 2D table A-6) */
 enum { GROUP1, GROUP1A, GROUP3, GROUP4, GROUP5, GROUP6, GROUP7, GROUP8, GROUP9, GROUP11 };
 
 const struct row emu_groups[][8] = {
-	[GROUP1] = {
-		[0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
-		[7] = { op_value, "", NOWRITE, CMP },
-	},
-	[GROUP1A] = {
-		{ op_value, "", NOREAD | D64, MOV },				/* POP */
-		[1 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP3] = {
-		[0 ... 1] = { op_value, "EuIj", NOWRITE, AND },			/* TEST */
-		[2] = { op_value, "", LOCK, NOT },
-		[3] = { op_value, "", LOCK, NEG },
-		[4 ... 5] = { op_value, "", NOWRITE, MUL },
-		[6 ... 7] = { op_div, "", NOWRITE },
-	},
-	[GROUP4] = {
-		[0] = { op_value, "", LOCK, INC },
-		[1] = { op_value, "", LOCK, DEC },
-		[2 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP5] = {
-		{ op_value, "", LOCK, INC },
-		{ op_value, "", LOCK, DEC },
-		{ op_call, "", NOWRITE | F64 },
-		{ emu_op_far, "Mv", NOWRITE },				/* CALL far */
-		{ op_jmp, "", NOWRITE | F64 },
-		{ emu_op_far, "Mv", NOWRITE },				/* JMP far */
-		{ op_value, "-vEv", NOREAD | D64, MOV },			/* PUSH */
-		{ op_ud, "", RAW },
-	},
-	[GROUP6] = {
-		[0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },		/* SLDT */
-		[1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },		/* STR */
-		[2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },		/* LLDT */
-		[3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },		/* LTR */
-		[4 ... 5] = { emu_op_look, "", NOWRITE | PROT },		/* VERR, VERW */
-		[6 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP7] = {
-		[0 ... 1] = { op_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
-		[2 ... 3] = { op_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
-		[4] = { op_value, "Em0n", NOREAD | UMIP, MOV },			/* SMSW */
-		[6] = { op_value, "0nEw", PRIV, LMSW },
-		[7] = { op_invlpg, "Mv", RAW | PRIV },
-	},
-	[GROUP8] = {
-		[0 ... 3] = { op_ud, "", RAW },
-		[4] = { op_value, "", NOWRITE, BT },
-		[5] = { op_value, "", LOCK, BTS },
-		[6] = { op_value, "", LOCK, BTR },
-		[7] = { op_value, "", LOCK, BTC },
-	},
-	[GROUP9] = {
-		[1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
-	},
-	[GROUP11] = {
-		{ op_value, "", NOREAD, MOV },
-	},
+	[GROUP1][0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
+	[GROUP1][7] = { op_value, "", NOWRITE, CMP },
+	[GROUP1A][0] = { op_value, "", NOREAD | D64, MOV },		/* POP */
+	[GROUP1A][1 ... 7] = { op_ud, "", RAW },
+	[GROUP3][0 ... 1] = { op_value, "EuIj", NOWRITE, AND },		/* TEST */
+	[GROUP3][2] = { op_value, "", LOCK, NOT },
+	[GROUP3][3] = { op_value, "", LOCK, NEG },
+	[GROUP3][4 ... 5] = { op_value, "", NOWRITE, MUL },
+	[GROUP3][6 ... 7] = { op_div, "", NOWRITE },
+	[GROUP4][0] = { op_value, "", LOCK, INC },
+	[GROUP4][1] = { op_value, "", LOCK, DEC },
+	[GROUP4][2 ... 7] = { op_ud, "", RAW },
+	[GROUP5][0] = { op_value, "", LOCK, INC },
+	[GROUP5][1] = { op_value, "", LOCK, DEC },
+	[GROUP5][2] = { op_call, "", NOWRITE | F64 },
+	[GROUP5][3] = { emu_op_far, "Mv", NOWRITE },			/* CALL far */
+	[GROUP5][4] = { op_jmp, "", NOWRITE | F64 },
+	[GROUP5][5] = { emu_op_far, "Mv", NOWRITE },			/* JMP far */
+	[GROUP5][6] = { op_value, "-vEv", NOREAD | D64, MOV },		/* PUSH */
+	[GROUP5][7] = { op_ud, "", RAW },
+	[GROUP6][0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },	/* SLDT */
+	[GROUP6][1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },	/* STR */
+	[GROUP6][2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },	/* LLDT */
+	[GROUP6][3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },	/* LTR */
+	[GROUP6][4 ... 5] = { emu_op_look, "", NOWRITE | PROT },	/* VERR, VERW */
+	[GROUP6][6 ... 7] = { op_ud, "", RAW },
+	[GROUP7][0 ... 1] = { op_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
+	[GROUP7][2 ... 3] = { op_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
+	[GROUP7][4] = { op_value, "Em0n", NOREAD | UMIP, MOV },		/* SMSW */
+	[GROUP7][6] = { op_value, "0nEw", PRIV, LMSW },
+	[GROUP7][7] = { op_invlpg, "Mv", RAW | PRIV },
+	[GROUP8][0 ... 3] = { op_ud, "", RAW },
+	[GROUP8][4] = { op_value, "", NOWRITE, BIT_OP },			/* BT */
+	[GROUP8][5 ... 7] = { op_value, "", LOCK, BIT_OP },		/* BTS, BTR, BTC */
+	[GROUP9][1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
+	[GROUP11][0] = { op_value, "", NOREAD, MOV },
 };
 
+/*
+ * Of 00 to 37 the rows are those of 00 to 07: bits 3 to 5 name the operation or the
+ * segment. (0F and the prefixes are not looked up; the decimal adjustments have rows.)
+ */
 static const struct row one_byte[256] = {
-	[0x06] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x07] = { op_value, "sw+v", NOREAD | I64, MOV },
-	[0x0e] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x16] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x17] = { op_value, "sw+v", NOREAD | I64, MOV },
-	[0x1e] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x1f] = { op_value, "sw+v", NOREAD | I64, MOV },
+	[0x00 ... 0x01] = { op_value, "EuGu", LOCK, ARITHMETIC },
+	[0x02 ... 0x03] = { op_value, "GuEu", 0, ARITHMETIC },
+	[0x04 ... 0x05] = { op_value, "auIj", 0, ARITHMETIC },
+	[0x06] = { op_value, "-vsw", NOREAD | I64, MOV },		/* PUSH */
+	[0x07] = { op_value, "sw+v", NOREAD | I64, MOV },		/* POP */
 	[0x27] = { op_daa_das, "ab", I64 },
 	[0x2f] = { op_daa_das, "ab", I64 },
 	[0x37] = { op_aaa_aas, "aw", I64 },
@@ -1100,27 +1071,27 @@ static const struct row two_byte[256] = {
 	[0xa0] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa1] = { op_value, "sw+v", NOREAD | D64, MOV },
 	[0xa2] = { op_cpuid },
-	[0xa3] = { op_value, "EvGv", NOWRITE | BITS, BT },
+	[0xa3] = { op_value, "EvGv", NOWRITE | BITS, BIT_OP },		/* BT */
 	[0xa4] = { op_shift, "EvGvIb", 0, SHLD },
 	[0xa5] = { op_shift, "EvGvcb", 0, SHLD },
 	[0xa8] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa9] = { op_value, "sw+v", NOREAD | D64, MOV },
 	[0xaa] = { op_control, "", 0, EMU_CTL_RSM },
-	[0xab] = { op_value, "EvGv", LOCK | BITS, BTS },
+	[0xab] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTS */
 	[0xac] = { op_shift, "EvGvIb", 0, SHRD },
 	[0xad] = { op_shift, "EvGvcb", 0, SHRD },
 	[0xae] = { NULL, "Ey" },					/* MAP_0FAE_… */
 	[0xaf] = { op_value, "GvEv", 0, IMUL },
 	[0xb0 ... 0xb1] = { op_value, "EuGu", LOCK, CMPXCHG },
 	[0xb2] = { emu_op_load_far_pointer, "GvMv", NOREAD },
-	[0xb3] = { op_value, "EvGv", LOCK | BITS, BTR },
+	[0xb3] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTR */
 	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, "GvMv", NOREAD },
 	[0xb6] = { op_value, "GvEb", NOREAD, MOV },			/* MOVZX */
 	[0xb7] = { op_value, "GvEw", NOREAD, MOV },
 	[0xb8] = { op_value, "GvEv", NOREAD, POPCNT },
 	[0xb9] = { op_ud, "Eb", RAW },					/* UD1 */
 	[0xba] = { NULL, "EvIb", 0, GROUP8 },
-	[0xbb] = { op_value, "EvGv", LOCK | BITS, BTC },
+	[0xbb] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTC */
 	[0xbc] = { op_bit_scan, "GvEv", NOREAD, BSF },
 	[0xbd] = { op_bit_scan, "GvEv", NOREAD, BSR },
 	[0xbe] = { op_value, "GvEb", NOREAD, MOVSX },
@@ -1241,8 +1212,8 @@ const struct row *emu_find_row(const struct emu *e)
 {
 	const struct row *row = e->map == 1 ? &one_byte[e->opcode] : &two_byte[e->opcode];
 
-	if (e->map == 1 && e->opcode < 0x38 && (e->opcode & 7) < 6)
-		return &arithmetic_rows[e->opcode >> 1 & 3];
+	if (e->map == 1 && e->opcode < ((e->opcode & 7) < 6 ? 0x38 : 0x20))
+		return &one_byte[e->opcode & 7];
 	if (e->map == 1 && e->opcode == 0x63 && e->mode != EMU_LONG)
 		return &row_arpl;
 	if (e->map == 1 || (e->map == 2 && (!e->vex || e->opcode == 0xae) &&
