@@ -45,7 +45,7 @@ int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error)
 
 int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 {
-	emu_fault(e, EX_PF, true, error);
+	emu_fault(e, X86_TRAP_PF, true, error);
 	e->fault.has_cr2 = true;
 	e->fault.cr2 = cr2;
 	return EMU_FAULT;
@@ -53,7 +53,7 @@ int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 
 void emu_raise(struct emu *e, u8 vector, u32 error)
 {
-	bool has_error = vector >= EX_TS && vector <= EX_PF;
+	bool has_error = vector >= X86_TRAP_TS && vector <= X86_TRAP_PF;
 
 	if (!stopped(e))
 		e->status = emu_fault(e, vector, has_error, error | e->external);
@@ -117,7 +117,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 			good = good && !s->unusable && s->present &&
 			       (write ? type == SEG_WRITE : type != SEG_CODE);
 	}
-	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
+	raise_if(e, !good, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 	return linear;
 }
@@ -351,12 +351,12 @@ static void fetch_more(struct emu *e)
 
 	if (e->mode == EMU_LONG) {
 		if (!n || !emu_canonical(e, offset))	/* SDM 2A 2.3.11: too long */
-			return emu_raise(e, EX_GP, 0);
+			return emu_raise(e, X86_TRAP_GP, 0);
 	} else {
 		cs = emu_segment(e, EMU_CS);
 		offset = (u32)offset;
 		if (!n || offset > cs->limit)
-			return emu_raise(e, EX_GP, 0);
+			return emu_raise(e, X86_TRAP_GP, 0);
 		if (n > cs->limit - offset + 1ull)
 			n = cs->limit - offset + 1ull;
 		linear = (u32)(cs->base + offset);
@@ -815,7 +815,7 @@ static void check_allowed(struct emu *e)
 	if (flags & IOPL && e->mode == EMU_VM86 && iopl(e) < 3) {
 		/* With CR4.VME there is more to it, which is not known here. */
 		unknown_if(e, cr(e, 4) & X86_CR4_VME);
-		emu_raise(e, EX_GP, 0);
+		emu_raise(e, X86_TRAP_GP, 0);
 	}
 }
 

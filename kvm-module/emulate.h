@@ -32,23 +32,9 @@
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
 
+#include <linux/string.h>
 #include <linux/types.h>
 #include <asm/kvm.h>	/* segments as the ABI has them */
-#ifdef __KERNEL__
-#include <linux/string.h>
-#else
-#include <stdbool.h>
-#include <stddef.h>
-#include <string.h>
-typedef __u8 u8;
-typedef __u16 u16;
-typedef __u32 u32;
-typedef __u64 u64;
-typedef __s8 s8;
-typedef __s16 s16;
-typedef __s32 s32;
-typedef __s64 s64;
-#endif
 
 struct emu;
 

@@ -136,7 +136,7 @@ static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, un
 		good = (!(type & SEG_CODE) || type & SEG_WRITE) &&
 		       (conforming(&d.seg) || (rpl <= d.seg.dpl && cpl <= d.seg.dpl));
 	selector_if(e, !d.seg.s || !good, vector, selector);
-	selector_if(e, !d.seg.present, seg == EMU_SS ? EX_SS : EX_NP, selector);
+	selector_if(e, !d.seg.present, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_NP, selector);
 	mark_descriptor(e, &d, SEG_ACCESSED, 0);
 	*out = d.seg;
 }
@@ -181,7 +181,7 @@ static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector
 		good = tss ? type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e)) :
 			     type == TYPE_LDT;
 		selector_if(e, !good, vector, selector);
-		selector_if(e, !d.seg.present, vector == EX_TS ? EX_TS : EX_NP,
+		selector_if(e, !d.seg.present, vector == X86_TRAP_TS ? X86_TRAP_TS : X86_TRAP_NP,
 			    selector);
 		gp_if(e, !emu_canonical(e, d.seg.base));
 	}
@@ -196,11 +196,11 @@ void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 	struct kvm_segment s;
 
 	if (seg >= EMU_LDTR)
-		return load_system(e, seg, selector, EX_GP);
+		return load_system(e, seg, selector, X86_TRAP_GP);
 	if (real_or_vm86(e))
 		selector_to_base(e, seg, selector, &s);
 	else
-		check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
+		check_data_segment(e, seg, selector, e->cpl, X86_TRAP_GP, &s);
 	emu_set_segment(e, seg, &s);
 }
 
@@ -245,9 +245,9 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 		return selector_to_base(e, EMU_CS, selector, s);
 	}
 	gp_if(e, null_selector(selector));
-	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
+	selector_if(e, how == BACK && rpl < e->cpl, X86_TRAP_GP, selector);
 	if (how != DIRECT)	/* else emu_op_far() had a look at it */
-		fetch_descriptor(e, selector, EX_GP, &t->d);
+		fetch_descriptor(e, selector, X86_TRAP_GP, &t->d);
 	level = s->dpl;
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
 	if (how == GATE || conforming(s))
@@ -257,8 +257,8 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	if (wide)
 		good = good && !(s->l && s->db) && (how < GATE_JMP || s->l);
 	good = good && s->s && s->type & SEG_CODE;
-	selector_if(e, !good, EX_GP, selector);
-	selector_if(e, !s->present, EX_NP, selector);
+	selector_if(e, !good, X86_TRAP_GP, selector);
+	selector_if(e, !s->present, X86_TRAP_NP, selector);
 	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) : t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
 	mark_descriptor(e, &t->d, SEG_ACCESSED, 0);
@@ -285,15 +285,15 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 	u64 sp = e->regs[EMU_RSP];
 
 	if (inner || ist) {
-		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, EX_TS, tr->selector);
+		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, X86_TRAP_TS, tr->selector);
 		sp = emu_system_load(e, tr->base + at, size);
-		raise_if(e, wide && !emu_canonical(e, sp), EX_SS, 0);
+		raise_if(e, wide && !emu_canonical(e, sp), X86_TRAP_SS, 0);
 	}
 	if (inner && wide)
 		unusable(&ss, t->cpl, t->cpl);
 	else if (inner)
 		check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
-				   t->cpl, EX_TS, &ss);
+				   t->cpl, X86_TRAP_TS, &ss);
 	if (stopped(e))
 		return;
 	e->mode = wide && t->d.seg.l ? EMU_LONG :
@@ -351,8 +351,8 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 	u16 to = d->raw >> 16;
 
 	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
-		    EX_GP, selector);
-	selector_if(e, !d->seg.present, EX_NP, selector);
+		    X86_TRAP_GP, selector);
+	selector_if(e, !d->seg.present, X86_TRAP_NP, selector);
 	if (task) {
 		e->rip = e->next_rip;
 		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
@@ -378,7 +378,7 @@ void emu_op_far(struct emu *e)
 	unknown_if(e, e->op_size == 8);
 	if (!real_or_vm86(e)) {
 		gp_if(e, null_selector(selector));
-		fetch_descriptor(e, selector, EX_GP, &t.d);
+		fetch_descriptor(e, selector, X86_TRAP_GP, &t.d);
 		if (!stopped(e) && !t.d.seg.s)
 			return far_system(e, &t.d, selector, call);
 	}
@@ -420,7 +420,7 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	selector = emu_pop(e, e->op_size);
 	/* A null SS is for 64-bit code below ring 3 only. */
 	gp_if(e, !to_long && null_selector(selector));
-	check_data_segment(e, EMU_SS, selector, t->cpl, EX_GP, &ss);
+	check_data_segment(e, EMU_SS, selector, t->cpl, X86_TRAP_GP, &ss);
 	enter_code(e, t);
 	emu_set_segment(e, EMU_SS, &ss);
 	if (e->mode == EMU_LONG)
@@ -518,12 +518,12 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
 	u64 at = idt->base + vector * size;
 
-	raise_if(e, vector * size + size - 1 > idt->limit, EX_GP, code);
+	raise_if(e, vector * size + size - 1 > idt->limit, X86_TRAP_GP, code);
 	*raw = emu_system_load(e, at, 8);
 	type = *raw >> 40 & 0x1f;
-	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), EX_GP, code);
-	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, EX_GP, code);
-	raise_if(e, !(*raw >> 47 & 1), EX_NP, code);
+	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), X86_TRAP_GP, code);
+	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, X86_TRAP_GP, code);
+	raise_if(e, !(*raw >> 47 & 1), X86_TRAP_NP, code);
 	t->offset = (*raw & 0xffff) | (type & 8 ? *raw >> 32 & 0xffff0000 : 0);
 	if (wide)
 		t->offset |= emu_system_load(e, at + 8, 4) << 32;
@@ -547,7 +547,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		return switch_task(e, raw >> 16, TASK_BY_CALL, has_error, error);
 	}
 	check_code(e, raw >> 16, GATE, &t);
-	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
+	selector_if(e, vm86 && t.cpl, X86_TRAP_GP, raw >> 16);
 	inner = t.cpl < e->cpl;
 	ist = wide ? raw >> 32 & 7 : 0;
 	size = wide ? 8 : type & 8 ? 4 : 2;
@@ -586,8 +586,8 @@ int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
 /* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
-	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? EX_DB :
-		    e->opcode == 0xcc ? EX_BP : EX_OF;
+	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? X86_TRAP_DB :
+		    e->opcode == 0xcc ? X86_TRAP_BP : X86_TRAP_OF;
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;
@@ -611,8 +611,8 @@ void emu_op_look(struct emu *e)
 
 	found = !null_selector(selector);
 	if (found)
-		fetch_descriptor(e, selector, EX_GP, &d);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
+		fetch_descriptor(e, selector, X86_TRAP_GP, &d);
+	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP) {
 		e->status = EMU_OK;	/* beyond the limit */
 		found = false;
 	}
@@ -686,7 +686,7 @@ static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, 
 	if (nested) {
 		emu_system_store(e, new->seg.base, old_selector, 2);
 	} else {
-		fetch_descriptor(e, old_selector, EX_TS, &old);
+		fetch_descriptor(e, old_selector, X86_TRAP_TS, &old);
 		mark_descriptor(e, &old, 0, TYPE_BUSY);
 	}
 	mark_descriptor(e, new, TYPE_BUSY, 0);
@@ -700,7 +700,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 	struct kvm_segment s;
 	unsigned int i;
 
-	load_system(e, EMU_LDTR, ldt, EX_TS);
+	load_system(e, EMU_LDTR, ldt, X86_TRAP_TS);
 	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
 		return load_vm86_segments(e, selectors);
@@ -708,11 +708,11 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 	e->mode = EMU_PROT32;
 	e->cpl = selectors[EMU_CS] & 3;
 	check_code(e, selectors[EMU_CS], BACK, &t);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP && e->fault.error)
-		e->fault.vector = EX_TS;
+	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP && e->fault.error)
+		e->fault.vector = X86_TRAP_TS;
 	enter_code(e, &t);
 	for (i = 0; i < 5; i++) {
-		check_data_segment(e, order[i], selectors[order[i]], e->cpl, EX_TS, &s);
+		check_data_segment(e, order[i], selectors[order[i]], e->cpl, X86_TRAP_TS, &s);
 		emu_set_segment(e, order[i], &s);
 	}
 }
@@ -722,7 +722,7 @@ static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
 {
 	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
 	struct kvm_segment old = *emu_segment(e, EMU_TR);
-	u8 vector = back ? EX_TS : EX_GP;
+	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
 	u64 cr0 = cr(e, 0), cr3;
 	u32 task[TASK_FIELDS] = { 0 };
 	struct descriptor new;
@@ -733,8 +733,8 @@ static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
 	wide = new.seg.type & 8;
 	selector_if(e, (system_type(&new.seg) & ~8u) !=
 		       (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16), vector, selector);
-	selector_if(e, !new.seg.present, EX_NP, selector);
-	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
+	selector_if(e, !new.seg.present, X86_TRAP_NP, selector);
+	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), X86_TRAP_TS, selector);
 	/* All of the new state is read before any of the old is lost. */
 	access_task(e, &new.seg, task, false);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;

@@ -139,12 +139,12 @@ static void op_div(struct emu *e)
 	if (with_sign && by >> 63)
 		by = -by;
 	if ((u64)(n >> 64) >= by)	/* zero, or far too small */
-		return emu_raise(e, EX_DE, 0);
+		return emu_raise(e, X86_TRAP_DE, 0);
 	/* C's own division of this width is a call that the kernel does not have. */
 	asm("divq %4" : "=a" (quotient), "=d" (rest)
 	    : "a" ((u64)n), "d" ((u64)(n >> 64)), "r" (by) : "cc");
 	raise_if(e, quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)),
-		 EX_DE, 0);
+		 X86_TRAP_DE, 0);
 	emu_set_wide(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
 }
 
@@ -182,7 +182,7 @@ static void op_aam_aad(struct emu *e)
 		ah = al / by;
 		al %= by;
 	} else {
-		emu_raise(e, EX_DE, 0);
+		emu_raise(e, X86_TRAP_DE, 0);
 	}
 	e->op[0].val = ah << 8 | al;
 	result_flags(e, al, 1, 0);
@@ -343,7 +343,7 @@ static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
 		gp_if(e, e->cpl && cr(e, 4) & X86_CR4_TSD);
 		if (what == RDTSCP)
 			merge(&e->regs[EMU_RCX], emu_rdmsr(e, MSR_TSC_AUX), 4);
-		return emu_rdmsr(e, MSR_TSC);
+		return emu_rdmsr(e, MSR_IA32_TSC);
 	}
 }
 
@@ -461,7 +461,7 @@ static void op_nop_or_xchg(struct emu *e)
 
 static void op_ud(struct emu *e)
 {
-	emu_raise(e, EX_UD, 0);
+	emu_raise(e, X86_TRAP_UD, 0);
 }
 
 /* ---- Stack and near transfers -------------------------------------------- */
@@ -561,7 +561,7 @@ static void op_bound(struct emu *e)
 	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
 	s64 index = (s64)sign_extend(e->op[0].val, size);
 
-	raise_if(e, index < low || index > high, EX_BR, 0);
+	raise_if(e, index < low || index > high, X86_TRAP_BR, 0);
 }
 
 /* ---- Strings of ports ---------------------------------------------------- */
@@ -624,7 +624,7 @@ static void op_cli_sti(struct emu *e)
 
 	if (e->mode != EMU_REAL && e->cpl > iopl(e)) {
 		unknown_if(e, e->cpl == 3 && cr(e, 4) & X86_CR4_PVI);
-		emu_raise(e, EX_GP, 0);
+		emu_raise(e, X86_TRAP_GP, 0);
 	}
 	if (set && !(e->rflags & X86_EFLAGS_IF))
 		e->shadow = KVM_X86_SHADOW_INT_STI;
@@ -723,7 +723,7 @@ static void op_clflush(struct emu *e)
 /* #NM if CR0 has any of @nm. */
 static void fpu_begin(struct emu *e, u64 nm)
 {
-	raise_if(e, cr(e, 0) & nm, EX_NM, 0);
+	raise_if(e, cr(e, 0) & nm, X86_TRAP_NM, 0);
 	emu_call(e, fpu, &e->fpu, false);
 	if (stopped(e))
 		memset(&e->fpu, 0, sizeof(e->fpu));
@@ -824,7 +824,7 @@ static void x87_wait(struct emu *e)
 	if (!(e->fpu.sw & 0x80))
 		return;
 	unknown_if(e, !(cr(e, 0) & X86_CR0_NE));
-	emu_raise(e, EX_MF, 0);
+	emu_raise(e, X86_TRAP_MF, 0);
 }
 
 static void op_fwait(struct emu *e)
@@ -882,7 +882,7 @@ static void op_fxsave(struct emu *e)
 	bool load = modrm_reg(e) == 1;
 	u32 mask;
 
-	raise_if(e, cr(e, 0) & X86_CR0_EM, EX_NM, 0);
+	raise_if(e, cr(e, 0) & X86_CR0_EM, X86_TRAP_NM, 0);
 	fpu_begin(e, X86_CR0_TS);
 	linear = emu_linearize(e, e->seg, e->ea, 512, !load);
 	gp_if(e, linear & 15);

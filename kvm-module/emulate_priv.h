@@ -9,7 +9,11 @@
 #ifndef KVM_LIVE_EMULATE_PRIV_H
 #define KVM_LIVE_EMULATE_PRIV_H
 
+#include <linux/bitops.h>
+#include <linux/minmax.h>
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "emulate.h"
 
@@ -23,24 +27,11 @@
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 #define FL_DEFINED	0x003f7fd5ull
 
-#define MSR_TSC			0x10u
-#define MSR_EFER		0xc0000080u
-#define EFER_LMA		0x400u
-#define MSR_KERNEL_GS_BASE	0xc0000102u
-#define MSR_TSC_AUX		0xc0000103u
-
 /* The type of a code or data segment */
 #define SEG_ACCESSED		1u
 #define SEG_WRITE		2u	/* data: writable; code: readable */
 #define SEG_DOWN		4u	/* data: expand down; code: conforming */
 #define SEG_CODE		8u
-
-/* Exception vectors. */
-enum {
-	EX_DE = 0, EX_DB = 1, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6,
-	EX_NM = 7, EX_TS = 10, EX_NP = 11, EX_SS = 12, EX_GP = 13, EX_PF = 14,
-	EX_MF = 16,
-};
 
 /*
  * Operands are written as in the manual's opcode maps (SDM 2D A.2): a letter for
@@ -138,8 +129,8 @@ static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
 		emu_raise(e, vector, error);
 }
 
-#define gp_if(e, condition)	raise_if(e, condition, EX_GP, 0)
-#define ud_if(e, condition)	raise_if(e, condition, EX_UD, 0)
+#define gp_if(e, condition)	raise_if(e, condition, X86_TRAP_GP, 0)
+#define ud_if(e, condition)	raise_if(e, condition, X86_TRAP_UD, 0)
 
 static inline void unknown_if(struct emu *e, bool condition)
 {

@@ -17,7 +17,6 @@
  * usage: emulate-diff [--cases N] [--seed N] [--form NAME] [--mode 64|32|16]
  *        [--case N] [--verbose]
  */
-#define _GNU_SOURCE
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <ctype.h>
