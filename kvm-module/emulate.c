@@ -70,13 +70,13 @@ const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg)
 	return &e->segs[seg];
 }
 
-void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s)
+void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s)
 {
 	if (stopped(e))
 		return;
-	e->segs[seg] = *s;
+	e->segs[seg] = s;
 	e->seg_cached |= 1u << seg;
-	e->ops->set_seg(e, seg, s);
+	e->ops->set_seg(e, seg, &s);
 }
 
 bool emu_canonical(const struct emu *e, u64 address)

@@ -668,7 +668,7 @@ static void op_table(struct emu *e)
 	if (e->mode != EMU_LONG && e->op_size == 2)
 		t.base &= 0xffffff;
 	gp_if(e, !emu_canonical(e, t.base));
-	emu_set_segment(e, which, &t);
+	emu_set_segment(e, which, t);
 }
 
 static void op_swapgs(struct emu *e)
@@ -681,7 +681,7 @@ static void op_swapgs(struct emu *e)
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
 	emu_call(e, wrmsr, MSR_KERNEL_GS_BASE, gs.base);
 	gs.base = base;
-	emu_set_segment(e, EMU_GS, &gs);
+	emu_set_segment(e, EMU_GS, gs);
 }
 
 static void op_invlpg(struct emu *e)
@@ -709,7 +709,7 @@ static void op_fsgsbase(struct emu *e)
 	}
 	s.base = e->op[0].val;
 	gp_if(e, !emu_canonical(e, s.base));
-	emu_set_segment(e, seg, &s);
+	emu_set_segment(e, seg, s);
 }
 
 /* CLFLUSH, CLFLUSHOPT, CLWB: nothing but the faults of a load */

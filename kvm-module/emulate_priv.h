@@ -145,7 +145,7 @@ int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
 const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg);
-void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s);
+void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
 bool emu_replayed(struct emu *e, void *buf, unsigned int size);
