@@ -34,29 +34,25 @@ void emu_stop(struct emu *e, int result)
 		e->status = result;
 }
 
-int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error)
+int emu_fault(struct emu *e, u8 vector, u32 error)
 {
-	memset(&e->fault, 0, sizeof(e->fault));
-	e->fault.vector = vector;
-	e->fault.has_error = has_error && e->mode != EMU_REAL;
-	e->fault.error = e->fault.has_error ? error : 0;
+	bool has_error = vector >= X86_TRAP_TS && vector <= X86_TRAP_PF && e->mode != EMU_REAL;
+
+	e->fault = (struct emu_exception){ .vector = vector, .has_error = has_error, .error = error };
 	return EMU_FAULT;
 }
 
 int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 {
-	emu_fault(e, X86_TRAP_PF, true, error);
-	e->fault.has_cr2 = true;
+	emu_fault(e, X86_TRAP_PF, error);
 	e->fault.cr2 = cr2;
 	return EMU_FAULT;
 }
 
 void emu_raise(struct emu *e, u8 vector, u32 error)
 {
-	bool has_error = vector >= X86_TRAP_TS && vector <= X86_TRAP_PF;
-
 	if (!stopped(e))
-		e->status = emu_fault(e, vector, has_error, error | e->external);
+		e->status = emu_fault(e, vector, error | e->external);
 }
 
 /* ---- Memory: segments, then the log, then the owner ---------------------- */

@@ -147,9 +147,8 @@ struct emu_ops {
 struct emu_exception {
 	u8 vector;
 	bool has_error;
-	bool has_cr2;
 	u32 error;
-	u64 cr2;
+	u64 cr2;		/* of a page fault */
 };
 
 /* One operand: where it is and, once read, its value. */
@@ -244,7 +243,7 @@ void emu_supply(struct emu *e, const void *data, unsigned int size);
 void emu_reset(struct emu *e);
 
 /* For ops functions: record an exception, return EMU_FAULT. */
-int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error);
+int emu_fault(struct emu *e, u8 vector, u32 error);
 int emu_page_fault(struct emu *e, u64 cr2, u32 error);
 
 #endif /* KVM_LIVE_EMULATE_H */

@@ -148,7 +148,7 @@ static u64 t_get_cr(struct emu *e, unsigned int n)
 static int t_set_cr(struct emu *e, unsigned int n, u64 value)
 {
 	if (n == 0 && value >> 32)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	cr[n] = value;
 	return EMU_OK;
 }
@@ -170,7 +170,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 {
 	msr_index = index;
 	if (index == 0xbad)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	*value = index == 0xc0000080 ? efer : index == 0x10 ? 0x1122334455667788ull : msr_value;
 	return EMU_OK;
 }
@@ -178,7 +178,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 static int t_wrmsr(struct emu *e, u32 index, u64 value)
 {
 	if (index == 0xbad)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	msr_index = index;
 	msr_value = value;
 	return EMU_OK;
