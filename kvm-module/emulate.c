@@ -190,15 +190,11 @@ void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access
 /* Writes what a destination is to become; if LOCKed, in place of *old only. */
 void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size)
 {
-	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
-	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
-			unsigned int size) = e->ops->cmpxchg;
-
 	if (!e->lock)
 		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
 	check_wrap(e, linear, size);
 	if (!emu_replayed(e, NULL, 0))
-		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
+		emu_accessed(e, e->ops->exchange(e, linear, old, new, size), NULL, 0);
 }
 
 /* Of memory by segment and offset */
@@ -277,10 +273,9 @@ void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value)
 void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size)
 {
 	if (size == 1)
-		low = (high & 0xff) << 8 | (low & 0xff);
-	merge(&e->regs[EMU_RAX], low, size == 1 ? 2 : size);
-	if (size > 1)
-		merge(&e->regs[EMU_RDX], high, size);
+		return merge(&e->regs[EMU_RAX], (high & 0xff) << 8 | (low & 0xff), 2);
+	merge(&e->regs[EMU_RAX], low, size);
+	merge(&e->regs[EMU_RDX], high, size);
 }
 
 unsigned int emu_stack_size(struct emu *e)
@@ -340,26 +335,23 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size)
 /* Fetches more of the instruction: up to the end of the page at a time. */
 static void fetch_more(struct emu *e)
 {
-	u64 offset = e->rip + e->nbytes, linear = offset, room;
-	unsigned int n = EMU_INSN_MAX - e->nbytes;
+	u64 offset = e->rip + e->nbytes, linear = offset, n = EMU_INSN_MAX - e->nbytes;
 	const struct kvm_segment *cs;
 	int r;
 
+	gp_if(e, !n);	/* SDM 2A 2.3.11: too long */
 	if (e->mode == EMU_LONG) {
-		if (!n || !emu_canonical(e, offset))	/* SDM 2A 2.3.11: too long */
-			return emu_raise(e, X86_TRAP_GP, 0);
+		gp_if(e, !emu_canonical(e, offset));
 	} else {
 		cs = emu_segment(e, EMU_CS);
 		offset = (u32)offset;
-		if (!n || offset > cs->limit)
-			return emu_raise(e, X86_TRAP_GP, 0);
-		if (n > cs->limit - offset + 1ull)
-			n = cs->limit - offset + 1ull;
+		gp_if(e, offset > cs->limit);
+		n = min(n, cs->limit - offset + 1);
 		linear = (u32)(cs->base + offset);
 	}
-	room = 4096 - (linear & 4095);
-	if (n > room)
-		n = room;
+	if (stopped(e))
+		return;
+	n = min(n, 4096 - (linear & 4095));
 	r = e->ops->access(e, linear, e->bytes + e->nbytes, n, EMU_ACC_FETCH);
 	if (r == EMU_OK)
 		e->nbytes += n;
@@ -419,21 +411,20 @@ static void decode_prefixes(struct emu *e)
 static void decode_vex(struct emu *e, u8 first)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
-	bool long_mode = e->mode == EMU_LONG, wide;
+	bool long_mode = e->mode == EMU_LONG;
 	u8 last = first;
 
 	ud_if(e, e->lock || e->rep || e->opsize_prefix || e->rex);
-	e->vex = e->opcode == 0xc5 ? 2 : 3;
+	e->vex = true;
 	e->map = 2;
-	if (e->vex == 3) {
+	e->rex = ~first >> 5 & 4;
+	if (e->opcode == 0xc4) {
 		e->map = (first & 0x1f) + 1;
 		ud_if(e, e->map == 1);	/* no prefix for what has one byte */
 		last = fetch(e, 1);
+		e->rex = (~first >> 5 & 7) | (last >> 4 & 8);
 	}
-	wide = e->vex == 3 && last & 0x80;
-	e->rex = 0x40;
-	if (long_mode)
-		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) | (wide ? 8 : 0);
+	e->rex = 0x40 | (long_mode ? e->rex : 0);
 	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
 	e->vex_len = last & 4 ? 32 : 16;
@@ -513,48 +504,45 @@ static const struct place {
 
 static bool needs_modrm(const struct row *row)
 {
-	const char *letter;
-
-	for (letter = row->operands; *letter; letter += 2)
+	for (const char *letter = row->operands; *letter; letter += 2)
 		if (places[*letter & 127].number && places[*letter & 127].number <= REG7)
 			return true;
 	return false;
 }
 
 /*
- * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3). *relative:
- * counted from the next instruction. Returns whether SS is the default segment.
+ * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3), but for the
+ * next instruction's, to which some of 64-bit mode are relative.
  */
-static bool decode_address(struct emu *e, bool *relative)
+static void decode_address(struct emu *e)
 {
 	static const u8 bases16[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
 				       EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
-	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base = rm, index = 4;
-	unsigned int size = e->addr_size == 2 ? 2 : 4, absolute = size == 2 ? 6 : 5;
+	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base, index = 4;
+	unsigned int size = e->addr_size == 2 ? 2 : 4, displacement = mod == 2 ? size : mod;
 
 	if (size == 2) {
 		base = bases16[rm];
 		index = rm >= 4 ? 4 : rm & 1 ? EMU_RDI : EMU_RSI;
-	} else if (rm == 4) {
-		e->sib = fetch(e, 1);
-		rm = e->sib & 7;
-		base = rm | (e->rex & 1) << 3;
-		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
 	} else {
-		base |= (e->rex & 1) << 3;
-		*relative = mod == 0 && rm == absolute && e->mode == EMU_LONG;
+		if (rm == 4) {
+			e->sib = fetch(e, 1);
+			rm = e->sib & 7;
+			index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
+		}
+		base = rm | (e->rex & 1) << 3;
 	}
 	if (index != 4)
 		e->ea = e->regs[index] << (e->sib >> 6);
-	if (mod == 0 && rm == absolute) {
-		e->ea += sign_extend(fetch(e, size), size);
-		return false;
+	if (mod == 0 && rm == (size == 2 ? 6 : 5)) {
+		displacement = size;
+	} else {
+		e->ea += e->regs[base];
+		if (e->seg == EMU_NSEGS && (base == EMU_RSP || base == EMU_RBP))
+			e->seg = EMU_SS;
 	}
-	e->ea += e->regs[base];
-	if (mod)
-		e->ea += mod == 1 ? sign_extend(fetch(e, 1), 1) :
-				    sign_extend(fetch(e, size), size);
-	return base == EMU_RSP || base == EMU_RBP;
+	if (displacement)
+		e->ea += sign_extend(fetch(e, displacement), displacement);
 }
 
 static unsigned int operand_register(const struct emu *e, unsigned int number)
@@ -628,37 +616,27 @@ static void decode_op_size(struct emu *e)
 /* ModRM, and the row that it selects. Returns the operands. */
 static const char *decode_modrm(struct emu *e, const struct row *row)
 {
-	const char *operands = row->operands;
-	u32 flags = row->flags;
+	const struct row *member;
 
 	if (needs_modrm(row))
 		e->modrm = fetch(e, 1);
-	/* Of group 7 only SMSW and LMSW are the same with a register. */
-	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
-		row = emu_search(e, MAP_0F01, e->modrm);
-	else if (e->map == 2 && e->opcode == 0xae)
-		row = emu_search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG,
-				 modrm_reg(e));
-	else if (!row->run && row->operands[0])
-		row = &emu_groups[row->what][modrm_reg(e)];
-	if (!row)
+	member = emu_modrm_row(e, row);
+	if (!member)
 		return NULL;
-	if (row->operands[0])
-		operands = row->operands;
-	if (operands[0] == 'R' || (operands[0] && operands[2] == 'R'))
+	e->flags = row->flags | member->flags;
+	e->run = member->run;
+	e->what = member->what;
+	if (member->operands[0])
+		row = member;
+	if (row->operands[0] == 'R' || row->operands[2] == 'R')
 		e->modrm |= 0xc0;
-	e->flags = flags | row->flags;
-	e->run = row->run;
-	e->what = row->what;
-	return operands;
+	return row->operands;
 }
 
 static void decode(struct emu *e)
 {
-	bool stack = false, relative = false;
-	const struct row *row;
 	const char *operands = NULL;
-	unsigned int i;
+	const struct row *row;
 
 	decode_prefixes(e);
 	decode_opcode(e);
@@ -671,24 +649,27 @@ static void decode(struct emu *e)
 	ud_if(e, e->vex_reg && !strchr(operands, 'B'));
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
-		stack = decode_address(e, &relative);
-	for (i = 0; i < 3 && operands[i * 2]; i++)
+		decode_address(e);
+	for (unsigned int i = 0; i < 3 && operands[i * 2]; i++)
 		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
 	if (e->seg == EMU_NSEGS)	/* no override */
-		e->seg = stack ? EMU_SS : EMU_DS;
+		e->seg = EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
-	e->ea = (e->ea + (relative ? e->next_rip : 0)) & size_mask(e->addr_size);
+	else if ((e->modrm & 0xc7) == 5)
+		e->ea += e->next_rip;
+	e->ea &= size_mask(e->addr_size);
 }
 
 /* ---- Execution ----------------------------------------------------------- */
 
 /* String operands are where their register says. */
-static u64 operand_address(const struct emu *e, const struct emu_operand *o, unsigned int *seg)
+static u64 operand_linear(struct emu *e, const struct emu_operand *o, bool write)
 {
-	*seg = o->loc == 'Y' ? EMU_ES : e->seg;
-	return o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+	u64 at = o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+
+	return emu_linearize(e, o->loc == 'Y' ? EMU_ES : e->seg, at, o->size, write);
 }
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
@@ -703,14 +684,13 @@ static unsigned int debug_register(struct emu *e, unsigned int dr)
 static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
 	u32 index = (u32)e->regs[EMU_RCX];
-	unsigned int seg;
 	u64 at, value = 0;
 
 	switch (o->loc) {
 	case 'G':	return emu_gpr(e, o->reg, o->size);
 	case 'C':	return cr(e, o->reg);
 	case 'D':	return e->ops->get_dr(e, debug_register(e, o->reg));
-	case 'F':	return e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
+	case 'F':	return e->rflags & ~X86_EFLAGS_VM;
 	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
 	case 'm':	return emu_rdmsr(e, index);
 	case 'S':
@@ -722,8 +702,7 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 	case MEMORY:
 	case 'X':
 	case 'Y':
-		at = operand_address(e, o, &seg);
-		emu_access(e, seg, at, &value, o->size, access);
+		emu_lin_access(e, operand_linear(e, o, access), &value, o->size, access);
 		return value;
 	case '+':
 		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
@@ -741,8 +720,6 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 static void operand_write(struct emu *e, struct emu_operand *o)
 {
 	u32 index = (u32)e->regs[EMU_RCX];
-	unsigned int seg;
-	u64 at;
 
 	switch (o->loc) {
 	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
@@ -757,17 +734,15 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		return emu_load_segment(e, o->reg, o->val);
 	case 'F':
-		at = emu_flags_writable(e, o->size);
-		return flags_change(e, at, o->val & ~X86_EFLAGS_RF);
+		return flags_change(e, emu_flags_writable(e, o->size), o->val & ~X86_EFLAGS_RF);
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 		gp_if(e, e->cpl);
 		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
 	case MEMORY:
 	case 'Y':
-		at = operand_address(e, o, &seg);
-		at = emu_linearize(e, seg, at, o->size, true);
-		return emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
+		return emu_lin_replace(e, operand_linear(e, o, true), &e->lock_old, &o->val,
+				       o->size);
 	}
 }
 
@@ -781,10 +756,9 @@ void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 /* A bit offset in a register reaches memory on either side of the operand. */
 static void move_to_bit(struct emu *e)
 {
-	unsigned int size = e->op[0].size, shift = size == 8 ? 6 : size == 4 ? 5 : 4;
-	s64 units = (s64)sign_extend(e->op[1].val, size) >> shift;
+	u64 size = e->op[0].size, offset = (s64)sign_extend(e->op[1].val, size) >> 3;
 
-	e->ea = (e->ea + (u64)units * size) & size_mask(e->addr_size);
+	e->ea = (e->ea + (offset & -size)) & size_mask(e->addr_size);
 }
 
 /* Does the register that ModRM.reg names exist? CS cannot be written. */
@@ -818,9 +792,8 @@ static void check_allowed(struct emu *e)
 static void execute(struct emu *e)
 {
 	u64 flags = e->rflags;
-	unsigned int i;
 
-	for (i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
+	for (unsigned int i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
 		e->op[i].val = operand_read(e, &e->op[i], 0);
 	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
@@ -834,7 +807,7 @@ static void execute(struct emu *e)
 		e->rflags = flags;
 	if (!(e->flags & NOWRITE))
 		operand_write(e, &e->op[0]);
-	for (i = 0; e->flags & STRING && i < 2; i++)
+	for (unsigned int i = 0; e->flags & STRING && i < 2; i++)
 		if (e->op[i].loc == 'X' || e->op[i].loc == 'Y')
 			emu_string_advance(e, e->op[i].reg, e->op[i].size);
 }
@@ -895,7 +868,6 @@ void emu_begin(struct emu *e)
 	e->vex_len = 16;
 	e->seg = EMU_NSEGS;
 	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
-	e->op_size = 2;
 }
 
 /* Ends it: whatever is not complete is undone. */

@@ -27,7 +27,7 @@
  * vCPUs see an access twice, and what was checked is what is used.
  *
  * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
- * emu_page_fault(); access, cmpxchg and pio also EMU_AGAIN.
+ * emu_page_fault(); access, exchange and pio also EMU_AGAIN.
  */
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
@@ -43,7 +43,7 @@ enum emu_result {
 	EMU_FAULT,
 	EMU_AGAIN,
 	EMU_UNHANDLED,
-	EMU_RETRY,		/* from ops->cmpxchg only: the value had changed */
+	EMU_RETRY,		/* from ops->exchange only: the value had changed */
 };
 
 enum emu_mode {
@@ -113,7 +113,7 @@ struct emu_ops {
 	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
 		      unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
-	int (*cmpxchg)(struct emu *e, u64 linear, const void *old, const void *new,
+	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
@@ -188,7 +188,7 @@ struct emu {
 	bool opsize_prefix;	/* 66 */
 	u8 rep;			/* F2 or F3, else 0 */
 	u8 rex;
-	u8 vex;			/* 0, 2, 3: bytes of the prefix */
+	bool vex;		/* encoded with its prefix */
 	u8 vex_reg;		/* vvvv, inverted back */
 	u8 vex_len;		/* 16 or 32 bytes */
 	u8 vex_pp;		/* 0, 66, F3 or F2 */

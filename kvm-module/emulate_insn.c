@@ -905,7 +905,7 @@ static void op_fxsave(struct emu *e)
 /* By ModRM.reg, in the manual's numbering (SDM 2D table A-6) */
 enum { GROUP1, GROUP1A, GROUP3, GROUP4, GROUP5, GROUP6, GROUP7, GROUP8, GROUP9, GROUP11 };
 
-const struct row emu_groups[][8] = {
+static const struct row groups[][8] = {
 	[GROUP1][0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
 	[GROUP1][7] = { op_value, "", NOWRITE, CMP },
 	[GROUP1A][0] = { op_value, "", NOREAD | D64, MOV },		/* POP */
@@ -1102,7 +1102,13 @@ static const struct row two_byte[256] = {
 	[0xff] = { op_ud, "Eb", RAW },					/* UD0 */
 };
 
-/* Found by map, opcode, mandatory prefixes and encodings. */
+/*
+ * Found by map, opcode, mandatory prefixes and encodings. Beside the opcode maps there
+ * are three by ModRM: 0F 01 with a register, by the whole byte; 0F AE by reg, with
+ * memory and with a register.
+ */
+enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
+
 static const struct searched_row {
 	u8 map, opcode, prefixes;
 	struct row row;
@@ -1194,13 +1200,12 @@ static const struct searched_row {
 };
 
 /* What a mandatory prefix, VEX or ModRM selects; NULL if it is not here. */
-const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode)
+static const struct row *search(const struct emu *e, unsigned int map, unsigned int opcode)
 {
 	u8 want = (e->vex ? VEX : OLD) | (!e->vex_pp ? P_NONE : e->vex_pp == 0x66 ? P_66 :
 					  e->vex_pp == 0xf3 ? P_F3 : P_F2);
-	unsigned int i;
 
-	for (i = 0; i < sizeof(searched) / sizeof(*searched); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(searched); i++)
 		if (searched[i].map == map && searched[i].opcode == opcode &&
 		    (searched[i].prefixes & want) == want)
 			return &searched[i].row;
@@ -1219,5 +1224,16 @@ const struct row *emu_find_row(const struct emu *e)
 	if (e->map == 1 || (e->map == 2 && (!e->vex || e->opcode == 0xae) &&
 			    (row->run || row->operands[0])))
 		return row;
-	return emu_search(e, e->map, e->opcode);
+	return search(e, e->map, e->opcode);
+}
+
+/* Of the rows of an opcode the one that ModRM selects; mostly there is only one. */
+const struct row *emu_modrm_row(const struct emu *e, const struct row *row)
+{
+	/* Of group 7 only SMSW and LMSW are the same with a register. */
+	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
+		return search(e, MAP_0F01, e->modrm);
+	if (e->map == 2 && e->opcode == 0xae)
+		return search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG, modrm_reg(e));
+	return row->run || !row->operands[0] ? row : &groups[row->what][modrm_reg(e)];
 }

@@ -9,6 +9,7 @@
 #ifndef KVM_LIVE_EMULATE_PRIV_H
 #define KVM_LIVE_EMULATE_PRIV_H
 
+#include <linux/array_size.h>
 #include <linux/bitops.h>
 #include <linux/minmax.h>
 #include <asm/msr-index.h>
@@ -93,17 +94,9 @@ struct row {
 	u8 what;		/* for run, if it does several things; which group */
 };
 
-/*
- * Rows that need more than the opcode to be found. Beside the opcode maps there
- * are three by ModRM: 0F 01 with a register, by the whole byte; 0F AE by reg, with
- * memory and with a register.
- */
-enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
-
-/* emulate_insn.c: the tables. */
-extern const struct row emu_groups[][8];
+/* emulate_insn.c: the tables. NULL: not known. */
 const struct row *emu_find_row(const struct emu *e);
-const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode);
+const struct row *emu_modrm_row(const struct emu *e, const struct row *row);
 
 /*
  * The sticky result. e->status is EMU_OK until something goes wrong; the first

@@ -490,7 +490,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 
 static const struct emu_ops kvm_emu_ops = {
 	.access = op_access,
-	.cmpxchg = op_cmpxchg,
+	.exchange = op_cmpxchg,
 	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,

@@ -955,7 +955,7 @@ static int world_fpu(struct emu *e, struct emu_fpu *f, bool set)
 static const struct emu_ops world = {
 	.access = world_access,
 	.fpu = world_fpu,
-	.cmpxchg = world_cmpxchg,
+	.exchange = world_cmpxchg,
 	.pio = world_pio,
 	.get_seg = world_get_seg,
 	.set_seg = world_set_seg,

@@ -255,7 +255,7 @@ static int fuzz_fpu(struct emu *e, struct emu_fpu *f, bool set)
 static const struct emu_ops fuzz_ops = {
 	.access = fuzz_access,
 	.fpu = fuzz_fpu,
-	.cmpxchg = fuzz_cmpxchg,
+	.exchange = fuzz_cmpxchg,
 	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,

@@ -11,6 +11,7 @@
 
 #include "../irqchip/shim.h"
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 #define hweight64(v)	((unsigned int)__builtin_popcountll(v))
 
 /* asm/trapnr.h, asm/msr-index.h */

@@ -236,7 +236,7 @@ static int t_fpu(struct emu *e, struct emu_fpu *f, bool set)
 static const struct emu_ops ops = {
 	.access = t_access,
 	.fpu = t_fpu,
-	.cmpxchg = t_cmpxchg,
+	.exchange = t_cmpxchg,
 	.pio = t_pio,
 	.get_seg = t_get_seg,
 	.set_seg = t_set_seg,
