@@ -135,7 +135,7 @@ static void log_append(struct emu *e, const void *buf, unsigned int size)
  * Is the next access in the log? Then what it read is in @buf; size is 0 for a
  * write. Stopped counts as yes.
  */
-bool emu_replayed(struct emu *e, void *buf, unsigned int size)
+static bool replayed(struct emu *e, void *buf, unsigned int size)
 {
 	bool replay = e->access < e->accesses;
 	unsigned int left = e->log_len - e->log_pos;
@@ -145,15 +145,14 @@ bool emu_replayed(struct emu *e, void *buf, unsigned int size)
 		return true;
 	if (!replay)
 		return false;
-	if (size)
-		memcpy(buf, e->log + e->log_pos, size);
+	memcpy(buf, e->log + e->log_pos, size);
 	e->log_pos += size;
 	e->access++;
 	return true;
 }
 
 /* Logs what the owner answered, or notes that it will do so later. */
-void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size)
+static void accessed(struct emu *e, int r, const void *buf, unsigned int size)
 {
 	if (r == EMU_OK) {
 		log_append(e, buf, size);
@@ -177,14 +176,8 @@ void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, uns
 
 	memset(buf, 0, input);
 	check_wrap(e, linear, size);
-	if (!emu_replayed(e, buf, input))
-		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
-}
-
-/* Could this be read, or with EMU_ACC_WRITE, written? */
-void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
-{
-	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
+	if (!replayed(e, buf, input))
+		accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
 }
 
 /* Writes what a destination is to become; if LOCKed, in place of *old only. */
@@ -193,8 +186,17 @@ void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsi
 	if (!e->lock)
 		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
 	check_wrap(e, linear, size);
-	if (!emu_replayed(e, NULL, 0))
-		emu_accessed(e, e->ops->exchange(e, linear, old, new, size), NULL, 0);
+	if (!replayed(e, new, 0))
+		accessed(e, e->ops->exchange(e, linear, old, new, size), new, 0);
+}
+
+/* Of ports */
+void emu_port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count, bool out)
+{
+	unsigned int input = out ? 0 : size * count;
+
+	if (!replayed(e, buf, input))
+		accessed(e, e->ops->pio(e, port, size, buf, count, out), buf, input);
 }
 
 /* Of memory by segment and offset */
@@ -222,20 +224,10 @@ u64 emu_system_load(struct emu *e, u64 linear, unsigned int size)
 	return value;
 }
 
-void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
-{
-	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
-}
-
 /* Of the memory operand, @at bytes further. */
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size)
 {
 	return emu_load(e, e->seg, (e->ea + at) & size_mask(e->addr_size), size);
-}
-
-void emu_set_operand(struct emu *e, void *buf, unsigned int size)
-{
-	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
 }
 
 u64 emu_rdmsr(struct emu *e, u32 index)
@@ -306,15 +298,6 @@ u64 emu_pop(struct emu *e, unsigned int size)
 
 	emu_move_stack(e, sp + size);
 	return value;
-}
-
-/* Near transfer: the target is checked before the instruction completes. */
-void emu_jump(struct emu *e, u64 target)
-{
-	target &= size_mask(e->op_size);
-	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
-				       target > emu_segment(e, EMU_CS)->limit);
-	e->next_rip = target;
 }
 
 /* Flags that POPF and IRET may change at this privilege. */
@@ -857,7 +840,7 @@ static void execute_string(struct emu *e)
 #define DECODED_BYTES	(offsetof(struct emu, next_rip) + sizeof(u64) - DECODED_AT)
 
 /* Begins an instruction, or goes on with one that was put off. */
-void emu_begin(struct emu *e)
+static void begin(struct emu *e)
 {
 	emu_checkpoint(e);
 	if (!e->keep_bytes)
@@ -871,7 +854,7 @@ void emu_begin(struct emu *e)
 }
 
 /* Ends it: whatever is not complete is undone. */
-int emu_end(struct emu *e)
+static int end(struct emu *e)
 {
 	int r = e->status;
 
@@ -893,14 +876,14 @@ static void begin_decoded(struct emu *e)
 	bool again = e->keep_bytes;
 
 	_Static_assert(sizeof(e->decoded) >= DECODED_BYTES, "struct emu: decoded is too small");
-	emu_begin(e);
-	if (!again) {
+	begin(e);
+	if (again) {
+		memcpy((u8 *)e + DECODED_AT, e->decoded, DECODED_BYTES);
+		e->seg_cached = 0;
+	} else {
 		decode(e);
 		memcpy(e->decoded, (u8 *)e + DECODED_AT, DECODED_BYTES);
-		return;
 	}
-	memcpy((u8 *)e + DECODED_AT, e->decoded, DECODED_BYTES);
-	e->seg_cached = 0;
 }
 
 int emu_decode(struct emu *e)
@@ -921,19 +904,26 @@ static int run_once(struct emu *e)
 		execute(e);
 		e->rip = e->next_rip;
 	}
-	return emu_end(e);
+	return end(e);
 }
 
 /* A LOCKed access that lost its race is tried again, but not forever. */
 int emu_run(struct emu *e)
 {
-	unsigned int tries = 8;
-	int r;
+	int r = EMU_RETRY;
 
-	do {
+	for (unsigned int tries = 8; r == EMU_RETRY && tries; tries--)
 		r = run_once(e);
-	} while (r == EMU_RETRY && --tries);
 	return r == EMU_RETRY ? EMU_OK : r;
+}
+
+int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
+{
+	begin(e);
+	e->external = 1;
+	emu_deliver(e, vector, false, has_error, error, e->rip);
+	e->rip = e->next_rip;
+	return end(e);
 }
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)

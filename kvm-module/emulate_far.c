@@ -33,6 +33,11 @@ struct descriptor {
 	struct kvm_segment seg;
 };
 
+static void system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
+{
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
+}
+
 /* EFER.LMA: in 64-bit and compatibility mode */
 static bool long_active(struct emu *e)
 {
@@ -88,7 +93,7 @@ static void mark_descriptor(struct emu *e, struct descriptor *d, u8 set, u8 clea
 
 	d->seg.type = new & 15;
 	if (new != access)
-		emu_system_store(e, d->linear + 5, new, 1);
+		system_store(e, d->linear + 5, new, 1);
 }
 
 static struct kvm_segment unusable(u16 selector, unsigned int level)
@@ -275,14 +280,122 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 	e->regs[EMU_RSP] = sp;
 }
 
-enum task_reason {
-	TASK_BY_CALL,	/* or by an event */
-	TASK_BY_IRET,
-	TASK_BY_JMP,
-};
+/* ---- Task switches (SDM 3A chapter 8) ------------------------------------ */
 
-static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
-			bool has_error, u32 error);
+/* A CALL or an event nests tasks, IRET unnests them. */
+enum task_reason { TASK_BY_CALL, TASK_BY_IRET, TASK_BY_JMP };
+
+/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
+enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
+
+/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
+static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
+			bool write)
+{
+	bool wide = tss->type & 8;
+	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2;
+	u64 at = tss->base + (wide ? 0x20 : 0x0e);
+
+	for (unsigned int i = 0; i < n; i++, at += size)
+		if (write)
+			system_store(e, at, task[i], size);
+		else
+			task[i] = emu_system_load(e, at, size);
+	if (!write)
+		task[TASK_LDT] = emu_system_load(e, at, 2);
+}
+
+static void save_task(struct emu *e, const struct kvm_segment *tss, u64 back, bool iret)
+{
+	u32 task[TASK_FIELDS] = { back, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
+
+	for (unsigned int i = 0; i < 8; i++)
+		task[TASK_REGS + i] = e->regs[i];
+	for (unsigned int i = 0; i < 6; i++)
+		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
+	access_task(e, tss, task, true);
+}
+
+/* Busy bits and the link, when the old task's state is safe. */
+static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, bool nested)
+{
+	struct descriptor old;
+
+	if (nested) {
+		system_store(e, new->seg.base, old_selector, 2);
+	} else {
+		old = fetch_descriptor(e, old_selector, X86_TRAP_TS);
+		mark_descriptor(e, &old, 0, TYPE_BUSY);
+	}
+	mark_descriptor(e, new, TYPE_BUSY, 0);
+}
+
+/* Faults in here are the new task's: its registers are in place. */
+static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
+{
+	struct target t = { .offset = e->rip };
+
+	load_system(e, EMU_LDTR, ldt, X86_TRAP_TS);
+	if (e->rflags & X86_EFLAGS_VM) {
+		e->mode = EMU_VM86;
+		return load_vm86_segments(e, selectors);
+	}
+	e->mode = EMU_PROT32;
+	e->cpl = selectors[EMU_CS] & 3;
+	check_code(e, selectors[EMU_CS], BACK, &t);
+	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP && e->fault.error)
+		e->fault.vector = X86_TRAP_TS;
+	enter_code(e, &t);
+	for (unsigned int i = 0; i < 5; i++) {
+		unsigned int seg = data_segments[i];
+
+		emu_set_segment(e, seg, check_data_segment(e, seg, selectors[seg], e->cpl,
+							   X86_TRAP_TS));
+	}
+}
+
+/* @rip is what the old task goes on with. */
+static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason reason)
+{
+	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
+	struct kvm_segment old = *emu_segment(e, EMU_TR);
+	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
+	u64 cr0 = cr(e, 0), cr3;
+	u32 task[TASK_FIELDS] = { 0 };
+	struct descriptor new;
+
+	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
+	new = fetch_descriptor(e, selector, vector);
+	wide = new.seg.type & 8;
+	selector_if(e, new.seg.s || (new.seg.type & ~8u) != (TYPE_TSS16 | (back ? TYPE_BUSY : 0)),
+		    vector, selector);
+	selector_if(e, !new.seg.present, X86_TRAP_NP, selector);
+	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), X86_TRAP_TS, selector);
+	/* All of the new state is read before any of the old is lost. */
+	access_task(e, &new.seg, task, false);
+	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
+	save_task(e, &old, rip, back);
+	link_tasks(e, &new, old.selector, nested);
+	if (wide && cr0 >> 31 & 1)
+		emu_call(e, set_cr, 3, cr3);
+	emu_set_segment(e, EMU_TR, new.seg);
+	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
+	if (stopped(e))
+		return;
+	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
+	e->rip = task[TASK_EIP];
+	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
+		    (nested ? X86_EFLAGS_NT : 0);
+	for (unsigned int i = 0; i < 8; i++)
+		e->regs[i] = task[TASK_REGS + i];
+	emu_checkpoint(e);
+	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
+	e->next_rip = e->rip;
+	if (e->status == EMU_AGAIN)
+		e->status = EMU_UNHANDLED;
+}
+
+/* ---- Far transfers ------------------------------------------------------- */
 
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
@@ -326,11 +439,9 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
 		    X86_TRAP_GP, selector);
 	selector_if(e, !d->seg.present, X86_TRAP_NP, selector);
-	if (task) {
-		e->rip = e->next_rip;
-		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
-				   call ? TASK_BY_CALL : TASK_BY_JMP, false, 0);
-	}
+	if (task)
+		return switch_task(e, e->next_rip, type == TYPE_TASK_GATE ? to : selector,
+				   call ? TASK_BY_CALL : TASK_BY_JMP);
 	check_code(e, to, call ? GATE : GATE_JMP, &t);
 	if (call)
 		call_gate(e, d, &t);
@@ -432,10 +543,8 @@ void emu_op_iret(struct emu *e)
 	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
-		e->rip = e->next_rip;
-		switch_task(e, selector, TASK_BY_IRET, false, 0);
-		emu_call(e, control, EMU_CTL_IRET, 0, NULL);
-		return;
+		switch_task(e, e->next_rip, selector, TASK_BY_IRET);
+		return emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 	}
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
@@ -443,12 +552,11 @@ void emu_op_iret(struct emu *e)
 	if (flags & X86_EFLAGS_VM && !real_or_vm86(e) && !e->cpl && e->op_size == 4 &&
 	    !long_active(e)) {
 		return_to_vm86(e, t.offset, selector, flags);
-		writable = 0;
 	} else {
 		check_code(e, selector, BACK, &t);
 		return_to(e, &t, e->mode == EMU_LONG, 0);
+		flags_change(e, writable, flags);
 	}
-	flags_change(e, writable, flags);
 	emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 }
 
@@ -494,7 +602,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 }
 
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
-static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
+void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
@@ -506,8 +614,10 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		return deliver_real(e, vector, back);
 	type = fetch_gate(e, vector, software, &raw, &t);
 	if (type == TYPE_TASK_GATE) {
-		e->rip = back;
-		return switch_task(e, raw >> 16, TASK_BY_CALL, has_error, error);
+		switch_task(e, back, raw >> 16, TASK_BY_CALL);
+		if (has_error)
+			emu_push(e, error, emu_segment(e, EMU_TR)->type & 8 ? 4 : 2);
+		return;
 	}
 	check_code(e, raw >> 16, GATE, &t);
 	selector_if(e, vm86 && t.cpl, X86_TRAP_GP, raw >> 16);
@@ -537,15 +647,6 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		e->rflags &= ~X86_EFLAGS_IF;
 }
 
-int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
-{
-	emu_begin(e);
-	e->external = 1;
-	deliver(e, vector, false, has_error, error, e->rip);
-	e->rip = e->next_rip;
-	return emu_end(e);
-}
-
 /* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
@@ -555,7 +656,7 @@ void emu_op_int(struct emu *e)
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;
 	e->external = e->opcode == 0xf1;
-	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
+	emu_deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
 /* ---- Looking at descriptors ---------------------------------------------- */
@@ -605,118 +706,4 @@ void emu_op_arpl(struct emu *e)
 		return;
 	e->op[0].val = (e->op[0].val & ~3ull) | want;
 	e->flags &= ~NOWRITE;
-}
-
-/* ---- Task switches (SDM 3A chapter 8) ------------------------------------ */
-
-/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
-enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
-
-/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
-static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
-			bool write)
-{
-	bool wide = tss->type & 8;
-	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2;
-	u64 at = tss->base + (wide ? 0x20 : 0x0e);
-
-	for (unsigned int i = 0; i < n; i++, at += size)
-		if (write)
-			emu_system_store(e, at, task[i], size);
-		else
-			task[i] = emu_system_load(e, at, size);
-	if (!write)
-		task[TASK_LDT] = emu_system_load(e, at, 2);
-}
-
-static void save_task(struct emu *e, const struct kvm_segment *tss, bool iret)
-{
-	u32 task[TASK_FIELDS] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
-
-	for (unsigned int i = 0; i < 8; i++)
-		task[TASK_REGS + i] = e->regs[i];
-	for (unsigned int i = 0; i < 6; i++)
-		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
-	access_task(e, tss, task, true);
-}
-
-/* Busy bits and the link, when the old task's state is safe. */
-static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, bool nested)
-{
-	struct descriptor old;
-
-	if (nested) {
-		emu_system_store(e, new->seg.base, old_selector, 2);
-	} else {
-		old = fetch_descriptor(e, old_selector, X86_TRAP_TS);
-		mark_descriptor(e, &old, 0, TYPE_BUSY);
-	}
-	mark_descriptor(e, new, TYPE_BUSY, 0);
-}
-
-/* Faults in here are the new task's: its registers are in place. */
-static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
-{
-	struct target t = { .offset = e->rip };
-
-	load_system(e, EMU_LDTR, ldt, X86_TRAP_TS);
-	if (e->rflags & X86_EFLAGS_VM) {
-		e->mode = EMU_VM86;
-		return load_vm86_segments(e, selectors);
-	}
-	e->mode = EMU_PROT32;
-	e->cpl = selectors[EMU_CS] & 3;
-	check_code(e, selectors[EMU_CS], BACK, &t);
-	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP && e->fault.error)
-		e->fault.vector = X86_TRAP_TS;
-	enter_code(e, &t);
-	for (unsigned int i = 0; i < 5; i++) {
-		unsigned int seg = data_segments[i];
-
-		emu_set_segment(e, seg, check_data_segment(e, seg, selectors[seg], e->cpl,
-							   X86_TRAP_TS));
-	}
-}
-
-static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
-			bool has_error, u32 error)
-{
-	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
-	struct kvm_segment old = *emu_segment(e, EMU_TR);
-	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
-	u64 cr0 = cr(e, 0), cr3;
-	u32 task[TASK_FIELDS] = { 0 };
-	struct descriptor new;
-
-	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
-	new = fetch_descriptor(e, selector, vector);
-	wide = new.seg.type & 8;
-	selector_if(e, new.seg.s || (new.seg.type & ~8u) != (TYPE_TSS16 | (back ? TYPE_BUSY : 0)),
-		    vector, selector);
-	selector_if(e, !new.seg.present, X86_TRAP_NP, selector);
-	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), X86_TRAP_TS, selector);
-	/* All of the new state is read before any of the old is lost. */
-	access_task(e, &new.seg, task, false);
-	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
-	save_task(e, &old, back);
-	link_tasks(e, &new, old.selector, nested);
-	if (wide && cr0 >> 31 & 1)
-		emu_call(e, set_cr, 3, cr3);
-	emu_set_segment(e, EMU_TR, new.seg);
-	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
-	if (stopped(e))
-		return;
-	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
-	e->rip = task[TASK_EIP];
-	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
-		    (nested ? X86_EFLAGS_NT : 0);
-	for (unsigned int i = 0; i < 8; i++)
-		e->regs[i] = task[TASK_REGS + i];
-	emu_checkpoint(e);
-	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
-	e->next_rip = e->rip;
-	if (has_error)
-		emu_push(e, error, wide ? 4 : 2);
-	if (e->status == EMU_AGAIN)
-		e->status = EMU_UNHANDLED;
 }

@@ -21,7 +21,7 @@ enum what {
 	/* op_value(); these in the order of their opcodes and of ModRM.reg */
 	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
-	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
+	MOV, MOVSX, LEA, NOT, NEG, INC_DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
 	BIT_OP, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
 	LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
@@ -30,6 +30,17 @@ enum what {
 
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
 enum { ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD };
+
+/* Could this be read, or with EMU_ACC_WRITE, written? */
+static void probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
+{
+	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
+}
+
+static void set_operand(struct emu *e, void *buf, unsigned int size)
+{
+	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
+}
 
 /* ---- Flags and arithmetic ------------------------------------------------ */
 
@@ -218,15 +229,6 @@ static void port_check(struct emu *e, u16 port, unsigned int size)
 	gp_if(e, bits >> (port & 7) & ((1u << size) - 1));
 }
 
-static void port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count,
-		    bool out)
-{
-	unsigned int input = out ? 0 : size * count;
-
-	if (!emu_replayed(e, buf, input))
-		emu_accessed(e, e->ops->pio(e, port, size, buf, count, out), buf, input);
-}
-
 /* PDEP puts the low bits of @from where @mask has ones, PEXT is the other way. */
 static u64 spread(u64 from, u64 mask, bool deposit)
 {
@@ -244,7 +246,7 @@ static u64 spread(u64 from, u64 mask, bool deposit)
 static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 {
 	u64 carry = e->rflags & FL_CF, flag, r = 0;
-	unsigned int size = e->op[0].size, i;
+	unsigned int size = e->op[0].size;
 
 	switch (what) {
 	case ARITHMETIC:
@@ -254,9 +256,9 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case LEA:	return e->ea;
 	case NOT:	return ~a;
 	case NEG:	return arithmetic(e, SUB, 0, a, size);
-	case INC:	/* CF stays, here and in DEC */
-	case DEC:
-		r = arithmetic(e, what == INC ? ADD : SUB, a, 1, size);
+	case INC_DEC:	/* CF stays */
+		what = (e->opcode < 0x50 ? e->opcode : e->modrm) & 8 ? SUB : ADD;
+		r = arithmetic(e, what, a, 1, size);
 		flags_change(e, FL_CF, carry);
 		return r;
 	case XCHG:
@@ -295,8 +297,7 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		return spread(b, e->op[2].val, what == PDEP);
 	case POPCNT:
 		unknown_if(e, e->rep != 0xf3);
-		for (; b; b &= b - 1)
-			r++;
+		r = hweight64(b);
 		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
 		return r;
 	case CWD:
@@ -309,7 +310,7 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		return r;
 	case CRC32:	/* the Castagnoli polynomial, bits reflected */
 		r = (u32)a;
-		for (i = 0; i < e->op[1].size * 8; i++, b >>= 1)
+		for (unsigned int i = 0; i < e->op[1].size * 8; i++, b >>= 1)
 			r = r >> 1 ^ ((r ^ b) & 1 ? 0x82f63b78u : 0);
 		return r;
 	default:	return arithmetic(e, what, a, b, size);
@@ -334,7 +335,7 @@ static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
 	case OUT:
 		port_check(e, b, size);
 		r = what == OUT ? a : 0;
-		port_io(e, b, size, &r, 1, what == OUT);
+		emu_port_io(e, b, size, &r, 1, what == OUT);
 		return r;
 	case LMSW:	/* sets PE, MP, EM and TS, but cannot clear PE */
 		return (a & ~mask) | (b & (mask | X86_CR0_PE));
@@ -357,27 +358,28 @@ static void op_value(struct emu *e)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
 }
 
+static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
+				  unsigned int size)
+{
+	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
+}
+
 /* CMPXCHG8B and CMPXCHG16B */
 static void op_cmpxchg_wide(struct emu *e)
 {
 	unsigned int half = e->rex & 8 ? 8 : 4, size = half * 2;
-	u64 linear = emu_linearize(e, e->seg, e->ea, size, true), low = 0, high = 0;
-	u8 was[16], want[16], new[16];
+	unsigned __int128 want = gpr_pair(e, EMU_RDX, EMU_RAX, half), was = 0;
+	unsigned __int128 new = gpr_pair(e, EMU_RCX, EMU_RBX, half);
+	u64 linear = emu_linearize(e, e->seg, e->ea, size, true);
 
 	gp_if(e, half == 8 && linear & 15);
-	emu_lin_access(e, linear, was, size, EMU_ACC_RMW);
-	memcpy(want, &e->regs[EMU_RAX], half);
-	memcpy(want + half, &e->regs[EMU_RDX], half);
-	memcpy(new, &e->regs[EMU_RBX], half);
-	memcpy(new + half, &e->regs[EMU_RCX], half);
-	flags_change(e, FL_ZF, flag_if(!memcmp(was, want, size), FL_ZF));
-	if (!(e->rflags & FL_ZF)) {
-		memcpy(new, was, size);
-		memcpy(&low, was, half);
-		memcpy(&high, was + half, half);
-		emu_set_wide(e, high, low, half);
+	emu_lin_access(e, linear, &was, size, EMU_ACC_RMW);
+	flags_change(e, FL_ZF, flag_if(was == want, FL_ZF));
+	if (was != want) {
+		new = was;
+		emu_set_wide(e, was >> half * 8, was, half);
 	}
-	emu_lin_replace(e, linear, was, new, size);
+	emu_lin_replace(e, linear, &was, &new, size);
 }
 
 static u64 low_bits(u64 value, unsigned int n)
@@ -469,19 +471,16 @@ static void op_ud(struct emu *e)
 static void op_pusha(struct emu *e)
 {
 	u64 sp = e->regs[EMU_RSP];
-	unsigned int i;
 
-	for (i = 0; i < 8; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		emu_push(e, i == EMU_RSP ? sp : e->regs[i], e->op_size);
 }
 
 static void op_popa(struct emu *e)
 {
-	u64 value;
-	int i;
+	for (int i = 7; i >= 0; i--) {
+		u64 value = emu_pop(e, e->op_size);
 
-	for (i = 7; i >= 0; i--) {
-		value = emu_pop(e, e->op_size);
 		if (i != EMU_RSP)
 			merge(&e->regs[i], value, e->op_size);
 	}
@@ -489,12 +488,12 @@ static void op_popa(struct emu *e)
 
 static void op_enter(struct emu *e)
 {
-	unsigned int size = e->op_size, level = e->op[1].val & 31, i;
+	unsigned int size = e->op_size, level = e->op[1].val & 31;
 	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, linear;
 
 	emu_push(e, bp, size);
 	frame = e->regs[EMU_RSP];
-	for (i = 1; i < level; i++) {
+	for (unsigned int i = 1; i < level; i++) {
 		bp -= size;
 		emu_push(e, emu_load(e, EMU_SS, bp & mask, size), size);
 	}
@@ -504,7 +503,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	emu_probe(e, linear, 1, EMU_ACC_WRITE);
+	probe(e, linear, 1, EMU_ACC_WRITE);
 }
 
 static void op_leave(struct emu *e)
@@ -519,10 +518,16 @@ static void op_leave(struct emu *e)
  */
 static void op_jmp(struct emu *e)
 {
+	u64 target;
+
 	if (e->what == JCC && !condition(e))
 		return;
 	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
-	emu_jump(e, (e->op[0].loc == 'J' ? e->next_rip : 0) + e->op[0].val);
+	target = e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0);
+	target &= size_mask(e->op_size);
+	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
+				       target > emu_segment(e, EMU_CS)->limit);
+	e->next_rip = target;
 }
 
 /* LOOPNE, LOOPE, LOOP, JCXZ: the counter has the address size. */
@@ -574,16 +579,13 @@ static unsigned int batch_count(struct emu *e, unsigned int seg, unsigned int re
 				unsigned int size, u64 *linear)
 {
 	u64 mask = size_mask(e->addr_size), offset = e->regs[reg] & mask;
-	u64 left = e->rep ? e->regs[EMU_RCX] & mask : 1, room;
+	u64 left = e->rep ? e->regs[EMU_RCX] & mask : 1;
 	bool write = reg == EMU_RDI;
 
 	*linear = emu_linearize(e, seg, offset, size, write);
 	if (stopped(e) || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF))
 		return 1;
-	room = 4096 - (*linear & 4095);
-	room = (room < EMU_PIO_MAX ? room : EMU_PIO_MAX) / size;
-	if (left > room)
-		left = room;
+	left = min(left, min(4096 - (*linear & 4095), EMU_PIO_MAX) / size);
 	if (left <= 1 || offset + left * size - 1 > mask)
 		return 1;
 	emu_linearize(e, seg, offset, left * size, write);
@@ -607,8 +609,8 @@ static void op_ins_outs(struct emu *e)
 	if (out)
 		emu_lin_access(e, linear, e->pio, size * count, 0);
 	else
-		emu_probe(e, linear, size * count, EMU_ACC_WRITE);
-	port_io(e, port, size, e->pio, count, out);
+		probe(e, linear, size * count, EMU_ACC_WRITE);
+	emu_port_io(e, port, size, e->pio, count, out);
 	if (!out)
 		emu_lin_access(e, linear, e->pio, size * count, EMU_ACC_WRITE);
 	emu_string_advance(e, reg, size * count);
@@ -639,13 +641,12 @@ static void op_control(struct emu *e)
 
 static void op_cpuid(struct emu *e)
 {
-	unsigned int i;
 	u32 r[4];
 
-	for (i = 0; i < 4; i++)
-		r[i] = (u32)e->regs[i];
+	for (unsigned int i = 0; i < 4; i++)
+		r[i] = e->regs[i];
 	emu_call(e, cpuid, r);
-	for (i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++)
 		e->regs[i] = r[i];
 }
 
@@ -653,20 +654,15 @@ static void op_cpuid(struct emu *e)
 static void op_table(struct emu *e)
 {
 	unsigned int which = modrm_reg(e) & 1 ? EMU_IDTR : EMU_GDTR;
-	struct kvm_segment t = *emu_segment(e, which);
 	unsigned int size = e->mode == EMU_LONG ? 10 : 6;
-	u8 image[10] = { 0 };
+	struct kvm_segment t = *emu_segment(e, which);
+	struct { u16 limit; u64 base; } __packed image = { t.limit, t.base };
 
-	if (modrm_reg(e) < 2) {
-		memcpy(image, &t.limit, 2);
-		memcpy(image + 2, &t.base, 8);
-		return emu_set_operand(e, image, size);
-	}
-	emu_access(e, e->seg, e->ea, image, size, 0);
-	t.limit = image[0] | image[1] << 8;
-	memcpy(&t.base, image + 2, 8);
-	if (e->mode != EMU_LONG && e->op_size == 2)
-		t.base &= 0xffffff;
+	if (modrm_reg(e) < 2)
+		return set_operand(e, &image, size);
+	emu_access(e, e->seg, e->ea, &image, size, 0);
+	t.limit = image.limit;
+	t.base = image.base & size_mask(e->mode == EMU_LONG ? 8 : e->op_size == 2 ? 3 : 4);
 	gp_if(e, !emu_canonical(e, t.base));
 	emu_set_segment(e, which, t);
 }
@@ -715,7 +711,7 @@ static void op_fsgsbase(struct emu *e)
 /* CLFLUSH, CLFLUSHOPT, CLWB: nothing but the faults of a load */
 static void op_clflush(struct emu *e)
 {
-	emu_probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
+	probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
 }
 
 /* ---- x87, MMX, SSE and AVX: moves and control words ---------------------- */
@@ -759,11 +755,11 @@ static void vec_set(struct emu *e, unsigned int reg, const u8 *buf, unsigned int
 /* MMX instructions set the top of the x87 stack to 0 and mark all of it used. */
 static void mmx_begin(struct emu *e)
 {
-	unsigned int top = e->fpu.sw >> 11 & 7, i;
+	unsigned int top = e->fpu.sw >> 11 & 7;
 	u8 st[8][16];
 
 	memcpy(st, e->fpu.st, sizeof(st));
-	for (i = 0; i < 8; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		memcpy(e->fpu.st[i], st[(i - top) & 7], 16);
 	e->fpu.sw &= ~0x3800u;
 	e->fpu.tags = 0xff;
@@ -799,7 +795,7 @@ static void op_vec_move(struct emu *e)
 		memcpy(buf + 16, e->fpu.ymm_high[from->reg], 16);
 	memcpy(&low, buf, 8);
 	if (to->loc == MEMORY)
-		emu_set_operand(e, buf, to->size);
+		set_operand(e, buf, to->size);
 	else if (to->loc == 'G')
 		emu_set_gpr(e, to->reg, to->size, low);
 	else if (to->loc == 'V')
@@ -821,10 +817,10 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 /* What waits reports earlier exceptions first; without NE by an interrupt. */
 static void x87_wait(struct emu *e)
 {
-	if (!(e->fpu.sw & 0x80))
-		return;
-	unknown_if(e, !(cr(e, 0) & X86_CR0_NE));
-	emu_raise(e, X86_TRAP_MF, 0);
+	bool error = e->fpu.sw & 0x80;
+
+	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
+	raise_if(e, error, X86_TRAP_MF, 0);
 }
 
 static void op_fwait(struct emu *e)
@@ -851,9 +847,9 @@ static void op_x87(struct emu *e)
 		x87_wait(e);
 		return x87_set_words(e, emu_operand(e, 0, 2) & ~0xe080u, e->fpu.sw);
 	case 0xd907:		/* FNSTCW */
-		return emu_set_operand(e, &e->fpu.cw, 2);
+		return set_operand(e, &e->fpu.cw, 2);
 	case 0xdd07:		/* FNSTSW */
-		return emu_set_operand(e, &e->fpu.sw, 2);
+		return set_operand(e, &e->fpu.sw, 2);
 	default:
 		emu_stop(e, EMU_UNHANDLED);
 	}
@@ -864,7 +860,7 @@ static void op_mxcsr(struct emu *e)
 {
 	vector_begin(e, false);
 	if (modrm_reg(e) == 3)
-		return emu_set_operand(e, &e->fpu.mxcsr, 4);
+		return set_operand(e, &e->fpu.mxcsr, 4);
 	e->fpu.mxcsr = emu_operand(e, 0, 4);
 	gp_if(e, e->fpu.mxcsr & ~e->fpu.mxcsr_mask);
 	emu_call(e, fpu, &e->fpu, true);
@@ -892,7 +888,7 @@ static void op_fxsave(struct emu *e)
 	e->fpu.ip &= pointers;
 	e->fpu.dp &= pointers;
 	if (!load) {
-		emu_probe(e, linear, 512, EMU_ACC_WRITE);
+		probe(e, linear, 512, EMU_ACC_WRITE);
 		return emu_lin_access(e, linear, &e->fpu, size, EMU_ACC_WRITE);
 	}
 	e->fpu.mxcsr_mask = mask;
@@ -915,11 +911,9 @@ static const struct row groups[][8] = {
 	[GROUP3][3] = { op_value, "", LOCK, NEG },
 	[GROUP3][4 ... 5] = { op_value, "", NOWRITE, MUL },
 	[GROUP3][6 ... 7] = { op_div, "", NOWRITE },
-	[GROUP4][0] = { op_value, "", LOCK, INC },
-	[GROUP4][1] = { op_value, "", LOCK, DEC },
+	[GROUP4][0 ... 1] = { op_value, "", LOCK, INC_DEC },
 	[GROUP4][2 ... 7] = { op_ud, "", RAW },
-	[GROUP5][0] = { op_value, "", LOCK, INC },
-	[GROUP5][1] = { op_value, "", LOCK, DEC },
+	[GROUP5][0 ... 1] = { op_value, "", LOCK, INC_DEC },
 	[GROUP5][2] = { op_call, "", NOWRITE | F64 },
 	[GROUP5][3] = { emu_op_far, "Mv", NOWRITE },			/* CALL far */
 	[GROUP5][4] = { op_jmp, "", NOWRITE | F64 },
@@ -961,8 +955,7 @@ static const struct row one_byte[256] = {
 	[0x3a ... 0x3b] = { op_value, "GuEu", NOWRITE, CMP },
 	[0x3c ... 0x3d] = { op_value, "auIj", NOWRITE, CMP },
 	[0x3f] = { op_aaa_aas, "aw", I64 },
-	[0x40 ... 0x47] = { op_value, "Zv", I64, INC },
-	[0x48 ... 0x4f] = { op_value, "Zv", I64, DEC },
+	[0x40 ... 0x4f] = { op_value, "Zv", I64, INC_DEC },
 	[0x50 ... 0x57] = { op_value, "-vZv", NOREAD | D64, MOV },	/* PUSH */
 	[0x58 ... 0x5f] = { op_value, "Zv+v", NOREAD | D64, MOV },	/* POP */
 	[0x60] = { op_pusha, "", I64 },

@@ -132,27 +132,21 @@ static inline void unknown_if(struct emu *e, bool condition)
 }
 
 /* emulate.c: the transaction */
-void emu_begin(struct emu *e);
 void emu_checkpoint(struct emu *e);
-int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
 const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg);
 void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
-bool emu_replayed(struct emu *e, void *buf, unsigned int size);
-void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size);
 void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access);
 void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size);
+void emu_port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count, bool out);
 void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 		unsigned int access);
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size);
 u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
-void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
-void emu_set_operand(struct emu *e, void *buf, unsigned int size);
 u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
@@ -163,7 +157,6 @@ unsigned int emu_stack_size(struct emu *e);
 void emu_move_stack(struct emu *e, u64 sp);
 void emu_push(struct emu *e, u64 value, unsigned int size);
 u64 emu_pop(struct emu *e, unsigned int size);
-void emu_jump(struct emu *e, u64 target);
 u64 emu_flags_writable(const struct emu *e, unsigned int size);
 void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes);
 
@@ -173,6 +166,7 @@ void emu_op_load_far_pointer(struct emu *e);
 void emu_op_far(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
+void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back);
 void emu_op_int(struct emu *e);
 void emu_op_look(struct emu *e);
 void emu_op_arpl(struct emu *e);

@@ -11,6 +11,7 @@
 
 #include "../irqchip/shim.h"
 
+#define __packed	__attribute__((packed))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 #define hweight64(v)	((unsigned int)__builtin_popcountll(v))
 
