@@ -77,9 +77,7 @@ void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s)
 
 bool emu_canonical(const struct emu *e, u64 address)
 {
-	unsigned int shift = 64 - (e->va_bits == 57 ? 57 : 48);
-
-	return (u64)((s64)(address << shift) >> shift) == address;
+	return (u64)sign_extend64(address, e->va_bits - 1) == address;
 }
 
 /* SDM 3A 5.3: does the segment hold offset .. offset + size - 1? */
@@ -138,9 +136,8 @@ static void log_append(struct emu *e, const void *buf, unsigned int size)
 static bool replayed(struct emu *e, void *buf, unsigned int size)
 {
 	bool replay = e->access < e->accesses;
-	unsigned int left = e->log_len - e->log_pos;
 
-	unknown_if(e, replay ? size > left : !log_room(e, size));
+	unknown_if(e, replay ? e->log_pos + size > e->log_len : !log_room(e, size));
 	if (stopped(e))
 		return true;
 	if (!replay)
@@ -163,31 +160,23 @@ static void accessed(struct emu *e, int r, const void *buf, unsigned int size)
 	emu_stop(e, r);
 }
 
-/* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
-static void check_wrap(struct emu *e, u64 linear, unsigned int size)
-{
-	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
-}
-
-/* Of memory by linear address */
+/*
+ * Of memory by linear address. What a LOCKed destination is to become is written in
+ * place of lock_old only.
+ */
 void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
 	unsigned int input = access & EMU_ACC_WRITE ? 0 : size;
 
 	memset(buf, 0, input);
-	check_wrap(e, linear, size);
-	if (!replayed(e, buf, input))
+	/* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
+	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
+	if (replayed(e, buf, input))
+		return;
+	if (access & EMU_ACC_LAST && e->lock)
+		accessed(e, e->ops->exchange(e, linear, e->lock_old, buf, size), buf, input);
+	else
 		accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
-}
-
-/* Writes what a destination is to become; if LOCKed, in place of *old only. */
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size)
-{
-	if (!e->lock)
-		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
-	check_wrap(e, linear, size);
-	if (!replayed(e, new, 0))
-		accessed(e, e->ops->exchange(e, linear, old, new, size), new, 0);
 }
 
 /* Of ports */
@@ -455,18 +444,12 @@ static unsigned int operand_size(const struct emu *e, char code)
 	case 'z':	return z;
 	case 'h':	return v / 2;
 	case 'x':	return e->vex_len;
-	case 'u':
-		return e->opcode & 1 ? v : 1;
-	case 'j':
-		return e->opcode & 1 ? z : 1;
-	case 'm':
-		return e->modrm < 0xc0 ? 2 : v;
-	case 'y':
-		return e->rex & 8 ? 8 : 4;
-	case 'n':
-		return e->mode == EMU_LONG ? 8 : 4;
-	default:	/* s */
-		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
+	case 'u':	return e->opcode & 1 ? v : 1;
+	case 'j':	return e->opcode & 1 ? z : 1;
+	case 'm':	return e->modrm < 0xc0 ? 2 : v;
+	case 'y':	return e->rex & 8 ? 8 : 4;
+	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
+	default:	return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len; /* s */
 	}
 }
 
@@ -724,8 +707,8 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
 	case MEMORY:
 	case 'Y':
-		return emu_lin_replace(e, operand_linear(e, o, true), &e->lock_old, &o->val,
-				       o->size);
+		return emu_lin_access(e, operand_linear(e, o, true), &o->val, o->size,
+				      EMU_ACC_WRITE | EMU_ACC_LAST);
 	}
 }
 
@@ -781,8 +764,8 @@ static void execute(struct emu *e)
 	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
-		e->lock_old = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
-		e->op[0].val = e->lock_old;
+		e->op[0].val = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
+		e->lock_old[0] = e->op[0].val;
 	}
 	if (!stopped(e))
 		e->run(e);

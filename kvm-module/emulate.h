@@ -181,9 +181,7 @@ struct emu {
 	u8 shadow;		/* KVM_X86_SHADOW_INT_*, 0 if none */
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
-	u8 opcode;
-	u8 modrm;
-	u8 sib;
+	u8 opcode, modrm, sib;
 	bool lock;
 	bool opsize_prefix;	/* 66 */
 	u8 rep;			/* F2 or F3, else 0 */
@@ -192,8 +190,7 @@ struct emu {
 	u8 vex_reg;		/* vvvv, inverted back */
 	u8 vex_len;		/* 16 or 32 bytes */
 	u8 vex_pp;		/* 0, 66, F3 or F2 */
-	u8 op_size;		/* 2, 4 or 8 */
-	u8 addr_size;		/* 2, 4 or 8 */
+	u8 op_size, addr_size;	/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
 	void (*run)(struct emu *e); /* NULL: not emulated */
@@ -212,7 +209,7 @@ struct emu {
 	u64 old[19];		/* from regs to cpl, as they were */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	u16 accesses, log_len;	/* finished ones, and the answers to them */
-	u64 lock_old;		/* what a LOCKed destination held */
+	u64 lock_old[2];	/* what a LOCKed destination held */
 	u64 decoded[24];	/* length to next_rip, as decode() left them */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];

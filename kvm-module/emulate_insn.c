@@ -285,23 +285,20 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		unknown_if(e, e->map == 2 && size == 2);
 		return __builtin_bswap64(b) >> (64 - size * 8);
 	case SETCC:	return condition(e);
-	case CMOVCC:
-		return condition(e) ? b : a;
+	case CMOVCC:	return condition(e) ? b : a;
 	case BIT_OP:	/* 0 is BT, which does not write, 1 BTS, 2 BTR, 3 BTC */
 		what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 		b = 1ull << (b & (size * 8 - 1));
 		flags_change(e, FL_CF, flag_if(a & b, FL_CF));
 		return what == 1 ? a | b : what == 2 ? a & ~b : a ^ b;
-	case PDEP:
-	case PEXT:
-		return spread(b, e->op[2].val, what == PDEP);
+	case PDEP:	return spread(b, e->op[2].val, true);
+	case PEXT:	return spread(b, e->op[2].val, false);
 	case POPCNT:
 		unknown_if(e, e->rep != 0xf3);
 		r = hweight64(b);
 		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
 		return r;
-	case CWD:
-		return b & sign_bit(size) ? ~0ull : 0;
+	case CWD:	return b & sign_bit(size) ? ~0ull : 0;
 	case ADX:	/* ADCX and ADOX: the carry chain runs through one flag only */
 		flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
 		r = (a + b + !!(e->rflags & flag)) & size_mask(size);
@@ -368,18 +365,18 @@ static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsign
 static void op_cmpxchg_wide(struct emu *e)
 {
 	unsigned int half = e->rex & 8 ? 8 : 4, size = half * 2;
-	unsigned __int128 want = gpr_pair(e, EMU_RDX, EMU_RAX, half), was = 0;
-	unsigned __int128 new = gpr_pair(e, EMU_RCX, EMU_RBX, half);
+	unsigned __int128 new = gpr_pair(e, EMU_RCX, EMU_RBX, half), was = 0;
 	u64 linear = emu_linearize(e, e->seg, e->ea, size, true);
 
 	gp_if(e, half == 8 && linear & 15);
 	emu_lin_access(e, linear, &was, size, EMU_ACC_RMW);
-	flags_change(e, FL_ZF, flag_if(was == want, FL_ZF));
-	if (was != want) {
+	memcpy(e->lock_old, &was, size);
+	flags_change(e, FL_ZF, flag_if(was == gpr_pair(e, EMU_RDX, EMU_RAX, half), FL_ZF));
+	if (!(e->rflags & FL_ZF)) {
 		new = was;
 		emu_set_wide(e, was >> half * 8, was, half);
 	}
-	emu_lin_replace(e, linear, &was, &new, size);
+	emu_lin_access(e, linear, &new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
 }
 
 static u64 low_bits(u64 value, unsigned int n)
@@ -450,7 +447,6 @@ static void op_flag(struct emu *e)
 /* Also what is about caches: the host keeps them coherent. */
 static void op_nop(struct emu *e)
 {
-	(void)e;
 }
 
 /* 90 is XCHG rAX, rAX, but as NOP it must not clear the upper half. */
@@ -721,8 +717,6 @@ static void fpu_begin(struct emu *e, u64 nm)
 {
 	raise_if(e, cr(e, 0) & nm, X86_TRAP_NM, 0);
 	emu_call(e, fpu, &e->fpu, false);
-	if (stopped(e))
-		memset(&e->fpu, 0, sizeof(e->fpu));
 	e->fpu.zeroed = 0;
 }
 
@@ -878,8 +872,7 @@ static void op_fxsave(struct emu *e)
 	bool load = modrm_reg(e) == 1;
 	u32 mask;
 
-	raise_if(e, cr(e, 0) & X86_CR0_EM, X86_TRAP_NM, 0);
-	fpu_begin(e, X86_CR0_TS);
+	fpu_begin(e, X86_CR0_EM | X86_CR0_TS);
 	linear = emu_linearize(e, e->seg, e->ea, 512, !load);
 	gp_if(e, linear & 15);
 	mask = e->fpu.mxcsr_mask;

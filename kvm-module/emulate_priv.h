@@ -140,7 +140,6 @@ void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
 void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size);
 void emu_port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count, bool out);
 void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 		unsigned int access);
@@ -193,17 +192,13 @@ static inline u64 sign_bit(unsigned int size)
 
 static inline u64 sign_extend(u64 value, unsigned int size)
 {
-	unsigned int shift = 64 - size * 8;
-
-	return (u64)((s64)(value << shift) >> shift);
+	return sign_extend64(value, size * 8 - 1);
 }
 
 /* 32-bit results clear the upper half of a register; smaller ones keep it. */
 static inline void merge(u64 *reg, u64 value, unsigned int size)
 {
-	u64 keep = size >= 4 ? 0 : ~size_mask(size);
-
-	*reg = (*reg & keep) | (value & size_mask(size));
+	*reg = (size >= 4 ? 0 : *reg & ~size_mask(size)) | (value & size_mask(size));
 }
 
 static inline void flags_change(struct emu *e, u64 mask, u64 value)

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 out=build/tests/unit
 mkdir -p $out
 tests/unit/empty-headers $out/emulate-include kvm-module/emulate*.[ch]
-warn="-std=gnu11 -g -Wall -Wextra -Werror -Wno-missing-field-initializers
+warn="-std=gnu11 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-unused-parameter
 	-I$out/emulate-include -include tests/unit/emulate/kernel.h"
 cc $warn -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-o $out/emulate-table tests/unit/emulate/table.c kvm-module/emulate*.c
