@@ -569,14 +569,11 @@ static void decode_operand(struct emu *e, struct emu_operand *o, char letter, ch
 static void decode_op_size(struct emu *e)
 {
 	bool wide = e->mode == EMU_LONG || e->mode == EMU_PROT32;
+	u32 widest = e->opsize_prefix ? F64 : F64 | D64;
 
 	e->op_size = wide != e->opsize_prefix ? 4 : 2;
-	if (e->mode != EMU_LONG)
-		return;
-	if (e->rex & 8 || e->flags & F64)
+	if (e->mode == EMU_LONG && (e->rex & 8 || e->flags & widest))
 		e->op_size = 8;
-	else if (e->flags & D64)
-		e->op_size = e->opsize_prefix ? 2 : 8;
 }
 
 /* ModRM, and the row that it selects. Returns the operands. */
@@ -649,7 +646,6 @@ static unsigned int debug_register(struct emu *e, unsigned int dr)
 
 static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
-	u32 index = (u32)e->regs[EMU_RCX];
 	u64 at, value = 0;
 
 	switch (o->loc) {
@@ -658,16 +654,14 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 	case 'D':	return e->ops->get_dr(e, debug_register(e, o->reg));
 	case 'F':	return e->rflags & ~X86_EFLAGS_VM;
 	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
-	case 'm':	return emu_rdmsr(e, index);
-	case 'S':
-	case 'L':	return emu_segment(e, o->reg)->selector;
+	case 'm':	return emu_rdmsr(e, e->regs[EMU_RCX]);
+	case 'S': case 'L':
+		return emu_segment(e, o->reg)->selector;
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
-		emu_call(e, control, EMU_CTL_XGETBV, index, &value);
+		emu_call(e, control, EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
 		return value;
-	case MEMORY:
-	case 'X':
-	case 'Y':
+	case MEMORY: case 'X': case 'Y':
 		emu_lin_access(e, operand_linear(e, o, access), &value, o->size, access);
 		return value;
 	case '+':
@@ -685,17 +679,14 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 
 static void operand_write(struct emu *e, struct emu_operand *o)
 {
-	u32 index = (u32)e->regs[EMU_RCX];
-
 	switch (o->loc) {
 	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
 	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
 	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
-	case 'm':	return emu_call(e, wrmsr, index, o->val);
+	case 'm':	return emu_call(e, wrmsr, e->regs[EMU_RCX], o->val);
 	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
 	case '-':	return emu_push(e, o->val, o->size);
-	case 'S':
-	case 'L':
+	case 'S': case 'L':
 		if (o->reg == EMU_SS)
 			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		return emu_load_segment(e, o->reg, o->val);
@@ -704,9 +695,8 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 		gp_if(e, e->cpl);
-		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
-	case MEMORY:
-	case 'Y':
+		return emu_call(e, control, EMU_CTL_XSETBV, (u32)e->regs[EMU_RCX], &o->val);
+	case MEMORY: case 'Y':
 		return emu_lin_access(e, operand_linear(e, o, true), &o->val, o->size,
 				      EMU_ACC_WRITE | EMU_ACC_LAST);
 	}

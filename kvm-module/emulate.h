@@ -39,10 +39,7 @@
 struct emu;
 
 enum emu_result {
-	EMU_OK,
-	EMU_FAULT,
-	EMU_AGAIN,
-	EMU_UNHANDLED,
+	EMU_OK, EMU_FAULT, EMU_AGAIN, EMU_UNHANDLED,
 	EMU_RETRY,		/* from ops->exchange only: the value had changed */
 };
 

@@ -734,15 +734,13 @@ static void vector_begin(struct emu *e, bool mmx)
 	fpu_begin(e, X86_CR0_TS);
 }
 
-/* VEX clears what is above @size, the old encodings keep it. */
-static void vec_set(struct emu *e, unsigned int reg, const u8 *buf, unsigned int size)
+/* VEX clears what is not moved to, the old encodings keep the upper half. */
+static void vec_set(struct emu *e, unsigned int reg, const u8 buf[32])
 {
 	memcpy(e->fpu.xmm[reg], buf, 16);
 	if (!e->vex)
 		return;
-	memset(e->fpu.ymm_high[reg], 0, 16);
-	if (size > 16)
-		memcpy(e->fpu.ymm_high[reg], buf + 16, 16);
+	memcpy(e->fpu.ymm_high[reg], buf + 16, 16);
 	e->fpu.zeroed |= 1u << reg;
 }
 
@@ -784,7 +782,7 @@ static void op_vec_move(struct emu *e)
 	if (from->loc == MEMORY)
 		emu_access(e, e->seg, e->ea, buf + at, from->size, 0);
 	else
-		memcpy(buf, reg + at, from->size < 16 ? from->size : 16);
+		memcpy(buf, reg + at, min(from->size, 16));
 	if (from->loc == 'V' && from->size == 32)
 		memcpy(buf + 16, e->fpu.ymm_high[from->reg], 16);
 	memcpy(&low, buf, 8);
@@ -793,7 +791,7 @@ static void op_vec_move(struct emu *e)
 	else if (to->loc == 'G')
 		emu_set_gpr(e, to->reg, to->size, low);
 	else if (to->loc == 'V')
-		vec_set(e, to->reg, buf, to->size);
+		vec_set(e, to->reg, buf);
 	else
 		memset(memcpy(e->fpu.st[to->reg], buf, 8) + 8, 0xff, 2);
 	if (mmx || to->loc == 'V')
