@@ -34,29 +34,25 @@ void emu_stop(struct emu *e, int result)
 		e->status = result;
 }
 
-int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error)
+int emu_fault(struct emu *e, u8 vector, u32 error)
 {
-	memset(&e->fault, 0, sizeof(e->fault));
-	e->fault.vector = vector;
-	e->fault.has_error = has_error && e->mode != EMU_REAL;
-	e->fault.error = e->fault.has_error ? error : 0;
+	bool has_error = vector >= X86_TRAP_TS && vector <= X86_TRAP_PF && e->mode != EMU_REAL;
+
+	e->fault = (struct emu_exception){ .vector = vector, .has_error = has_error, .error = error };
 	return EMU_FAULT;
 }
 
 int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 {
-	emu_fault(e, EX_PF, true, error);
-	e->fault.has_cr2 = true;
+	emu_fault(e, X86_TRAP_PF, error);
 	e->fault.cr2 = cr2;
 	return EMU_FAULT;
 }
 
 void emu_raise(struct emu *e, u8 vector, u32 error)
 {
-	bool has_error = vector >= EX_TS && vector <= EX_PF;
-
 	if (!stopped(e))
-		e->status = emu_fault(e, vector, has_error, error | e->external);
+		e->status = emu_fault(e, vector, error | e->external);
 }
 
 /* ---- Memory: segments, then the log, then the owner ---------------------- */
@@ -70,20 +66,18 @@ const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg)
 	return &e->segs[seg];
 }
 
-void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s)
+void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s)
 {
 	if (stopped(e))
 		return;
-	e->segs[seg] = *s;
+	e->segs[seg] = s;
 	e->seg_cached |= 1u << seg;
-	e->ops->set_seg(e, seg, s);
+	e->ops->set_seg(e, seg, &s);
 }
 
 bool emu_canonical(const struct emu *e, u64 address)
 {
-	unsigned int shift = 64 - (e->va_bits == 57 ? 57 : 48);
-
-	return (u64)((s64)(address << shift) >> shift) == address;
+	return (u64)sign_extend64(address, e->va_bits - 1) == address;
 }
 
 /* SDM 3A 5.3: does the segment hold offset .. offset + size - 1? */
@@ -117,7 +111,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 			good = good && !s->unusable && s->present &&
 			       (write ? type == SEG_WRITE : type != SEG_CODE);
 	}
-	raise_if(e, !good, seg == EMU_SS ? EX_SS : EX_GP, 0);
+	raise_if(e, !good, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 	return linear;
 }
@@ -139,25 +133,23 @@ static void log_append(struct emu *e, const void *buf, unsigned int size)
  * Is the next access in the log? Then what it read is in @buf; size is 0 for a
  * write. Stopped counts as yes.
  */
-bool emu_replayed(struct emu *e, void *buf, unsigned int size)
+static bool replayed(struct emu *e, void *buf, unsigned int size)
 {
 	bool replay = e->access < e->accesses;
-	unsigned int left = e->log_len - e->log_pos;
 
-	unknown_if(e, replay ? size > left : !log_room(e, size));
+	unknown_if(e, replay ? e->log_pos + size > e->log_len : !log_room(e, size));
 	if (stopped(e))
 		return true;
 	if (!replay)
 		return false;
-	if (size)
-		memcpy(buf, e->log + e->log_pos, size);
+	memcpy(buf, e->log + e->log_pos, size);
 	e->log_pos += size;
 	e->access++;
 	return true;
 }
 
 /* Logs what the owner answered, or notes that it will do so later. */
-void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size)
+static void accessed(struct emu *e, int r, const void *buf, unsigned int size)
 {
 	if (r == EMU_OK) {
 		log_append(e, buf, size);
@@ -168,41 +160,32 @@ void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size)
 	emu_stop(e, r);
 }
 
-/* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
-static void check_wrap(struct emu *e, u64 linear, unsigned int size)
-{
-	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
-}
-
-/* Of memory by linear address */
+/*
+ * Of memory by linear address. What a LOCKed destination is to become is written in
+ * place of lock_old only.
+ */
 void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access)
 {
 	unsigned int input = access & EMU_ACC_WRITE ? 0 : size;
 
 	memset(buf, 0, input);
-	check_wrap(e, linear, size);
-	if (!emu_replayed(e, buf, input))
-		emu_accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
+	/* Outside of 64-bit mode an access across 4 GiB wraps around: not known. */
+	unknown_if(e, e->mode != EMU_LONG && !(linear >> 32) && (linear + size - 1) >> 32);
+	if (replayed(e, buf, input))
+		return;
+	if (access & EMU_ACC_LAST && e->lock)
+		accessed(e, e->ops->exchange(e, linear, e->lock_old, buf, size), buf, input);
+	else
+		accessed(e, e->ops->access(e, linear, buf, size, access), buf, input);
 }
 
-/* Could this be read, or with EMU_ACC_WRITE, written? */
-void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
+/* Of ports */
+void emu_port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count, bool out)
 {
-	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
-}
+	unsigned int input = out ? 0 : size * count;
 
-/* Writes what a destination is to become; if LOCKed, in place of *old only. */
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size)
-{
-	/* Called by another name: linux/atomic.h has a macro cmpxchg(). */
-	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
-			unsigned int size) = e->ops->cmpxchg;
-
-	if (!e->lock)
-		return emu_lin_access(e, linear, new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
-	check_wrap(e, linear, size);
-	if (!emu_replayed(e, NULL, 0))
-		emu_accessed(e, exchange(e, linear, old, new, size), NULL, 0);
+	if (!replayed(e, buf, input))
+		accessed(e, e->ops->pio(e, port, size, buf, count, out), buf, input);
 }
 
 /* Of memory by segment and offset */
@@ -230,20 +213,10 @@ u64 emu_system_load(struct emu *e, u64 linear, unsigned int size)
 	return value;
 }
 
-void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
-{
-	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
-}
-
 /* Of the memory operand, @at bytes further. */
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size)
 {
 	return emu_load(e, e->seg, (e->ea + at) & size_mask(e->addr_size), size);
-}
-
-void emu_set_operand(struct emu *e, void *buf, unsigned int size)
-{
-	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
 }
 
 u64 emu_rdmsr(struct emu *e, u32 index)
@@ -281,10 +254,9 @@ void emu_set_gpr(struct emu *e, unsigned int reg, unsigned int size, u64 value)
 void emu_set_wide(struct emu *e, u64 high, u64 low, unsigned int size)
 {
 	if (size == 1)
-		low = (high & 0xff) << 8 | (low & 0xff);
-	merge(&e->regs[EMU_RAX], low, size == 1 ? 2 : size);
-	if (size > 1)
-		merge(&e->regs[EMU_RDX], high, size);
+		return merge(&e->regs[EMU_RAX], (high & 0xff) << 8 | (low & 0xff), 2);
+	merge(&e->regs[EMU_RAX], low, size);
+	merge(&e->regs[EMU_RDX], high, size);
 }
 
 unsigned int emu_stack_size(struct emu *e)
@@ -317,15 +289,6 @@ u64 emu_pop(struct emu *e, unsigned int size)
 	return value;
 }
 
-/* Near transfer: the target is checked before the instruction completes. */
-void emu_jump(struct emu *e, u64 target)
-{
-	target &= size_mask(e->op_size);
-	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
-				       target > emu_segment(e, EMU_CS)->limit);
-	e->next_rip = target;
-}
-
 /* Flags that POPF and IRET may change at this privilege. */
 u64 emu_flags_writable(const struct emu *e, unsigned int size)
 {
@@ -344,26 +307,23 @@ u64 emu_flags_writable(const struct emu *e, unsigned int size)
 /* Fetches more of the instruction: up to the end of the page at a time. */
 static void fetch_more(struct emu *e)
 {
-	u64 offset = e->rip + e->nbytes, linear = offset, room;
-	unsigned int n = EMU_INSN_MAX - e->nbytes;
+	u64 offset = e->rip + e->nbytes, linear = offset, n = EMU_INSN_MAX - e->nbytes;
 	const struct kvm_segment *cs;
 	int r;
 
+	gp_if(e, !n);	/* SDM 2A 2.3.11: too long */
 	if (e->mode == EMU_LONG) {
-		if (!n || !emu_canonical(e, offset))	/* SDM 2A 2.3.11: too long */
-			return emu_raise(e, EX_GP, 0);
+		gp_if(e, !emu_canonical(e, offset));
 	} else {
 		cs = emu_segment(e, EMU_CS);
 		offset = (u32)offset;
-		if (!n || offset > cs->limit)
-			return emu_raise(e, EX_GP, 0);
-		if (n > cs->limit - offset + 1ull)
-			n = cs->limit - offset + 1ull;
+		gp_if(e, offset > cs->limit);
+		n = min(n, cs->limit - offset + 1);
 		linear = (u32)(cs->base + offset);
 	}
-	room = 4096 - (linear & 4095);
-	if (n > room)
-		n = room;
+	if (stopped(e))
+		return;
+	n = min(n, 4096 - (linear & 4095));
 	r = e->ops->access(e, linear, e->bytes + e->nbytes, n, EMU_ACC_FETCH);
 	if (r == EMU_OK)
 		e->nbytes += n;
@@ -423,20 +383,20 @@ static void decode_prefixes(struct emu *e)
 static void decode_vex(struct emu *e, u8 first)
 {
 	static const u8 prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
-	bool long_mode = e->mode == EMU_LONG, wide;
+	bool long_mode = e->mode == EMU_LONG;
 	u8 last = first;
 
 	ud_if(e, e->lock || e->rep || e->opsize_prefix || e->rex);
-	e->vex = e->opcode == 0xc5 ? 2 : 3;
+	e->vex = true;
 	e->map = 2;
-	if (e->vex == 3) {
+	e->rex = ~first >> 5 & 4;
+	if (e->opcode == 0xc4) {
 		e->map = (first & 0x1f) + 1;
+		ud_if(e, e->map == 1);	/* no prefix for what has one byte */
 		last = fetch(e, 1);
+		e->rex = (~first >> 5 & 7) | (last >> 4 & 8);
 	}
-	wide = e->vex == 3 && last & 0x80;
-	e->rex = 0x40;
-	if (long_mode)
-		e->rex |= (~first >> 5 & (e->vex == 2 ? 4 : 7)) | (wide ? 8 : 0);
+	e->rex = 0x40 | (long_mode ? e->rex : 0);
 	e->vex_reg = ~last >> 3 & (long_mode ? 15 : 7);
 	e->vex_pp = prefix[last & 3];
 	e->vex_len = last & 4 ? 32 : 16;
@@ -484,18 +444,12 @@ static unsigned int operand_size(const struct emu *e, char code)
 	case 'z':	return z;
 	case 'h':	return v / 2;
 	case 'x':	return e->vex_len;
-	case 'u':
-		return e->opcode & 1 ? v : 1;
-	case 'j':
-		return e->opcode & 1 ? z : 1;
-	case 'm':
-		return e->modrm < 0xc0 ? 2 : v;
-	case 'y':
-		return e->rex & 8 ? 8 : 4;
-	case 'n':
-		return e->mode == EMU_LONG ? 8 : 4;
-	default:	/* s */
-		return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len;
+	case 'u':	return e->opcode & 1 ? v : 1;
+	case 'j':	return e->opcode & 1 ? z : 1;
+	case 'm':	return e->modrm < 0xc0 ? 2 : v;
+	case 'y':	return e->rex & 8 ? 8 : 4;
+	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
+	default:	return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len; /* s */
 	}
 }
 
@@ -516,48 +470,45 @@ static const struct place {
 
 static bool needs_modrm(const struct row *row)
 {
-	const char *letter;
-
-	for (letter = row->operands; *letter; letter += 2)
+	for (const char *letter = row->operands; *letter; letter += 2)
 		if (places[*letter & 127].number && places[*letter & 127].number <= REG7)
 			return true;
 	return false;
 }
 
 /*
- * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3). *relative:
- * counted from the next instruction. Returns whether SS is the default segment.
+ * The address in ModRM and what follows it (SDM 2A tables 2-1 to 2-3), but for the
+ * next instruction's, to which some of 64-bit mode are relative.
  */
-static bool decode_address(struct emu *e, bool *relative)
+static void decode_address(struct emu *e)
 {
 	static const u8 bases16[8] = { EMU_RBX, EMU_RBX, EMU_RBP, EMU_RBP,
 				       EMU_RSI, EMU_RDI, EMU_RBP, EMU_RBX };
-	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base = rm, index = 4;
-	unsigned int size = e->addr_size == 2 ? 2 : 4, absolute = size == 2 ? 6 : 5;
+	unsigned int mod = e->modrm >> 6, rm = e->modrm & 7, base, index = 4;
+	unsigned int size = e->addr_size == 2 ? 2 : 4, displacement = mod == 2 ? size : mod;
 
 	if (size == 2) {
 		base = bases16[rm];
 		index = rm >= 4 ? 4 : rm & 1 ? EMU_RDI : EMU_RSI;
-	} else if (rm == 4) {
-		e->sib = fetch(e, 1);
-		rm = e->sib & 7;
-		base = rm | (e->rex & 1) << 3;
-		index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
 	} else {
-		base |= (e->rex & 1) << 3;
-		*relative = mod == 0 && rm == absolute && e->mode == EMU_LONG;
+		if (rm == 4) {
+			e->sib = fetch(e, 1);
+			rm = e->sib & 7;
+			index = (e->sib >> 3 & 7) | (e->rex & 2) << 2;
+		}
+		base = rm | (e->rex & 1) << 3;
 	}
 	if (index != 4)
 		e->ea = e->regs[index] << (e->sib >> 6);
-	if (mod == 0 && rm == absolute) {
-		e->ea += sign_extend(fetch(e, size), size);
-		return false;
+	if (mod == 0 && rm == (size == 2 ? 6 : 5)) {
+		displacement = size;
+	} else {
+		e->ea += e->regs[base];
+		if (e->seg == EMU_NSEGS && (base == EMU_RSP || base == EMU_RBP))
+			e->seg = EMU_SS;
 	}
-	e->ea += e->regs[base];
-	if (mod)
-		e->ea += mod == 1 ? sign_extend(fetch(e, 1), 1) :
-				    sign_extend(fetch(e, size), size);
-	return base == EMU_RSP || base == EMU_RBP;
+	if (displacement)
+		e->ea += sign_extend(fetch(e, displacement), displacement);
 }
 
 static unsigned int operand_register(const struct emu *e, unsigned int number)
@@ -618,50 +569,37 @@ static void decode_operand(struct emu *e, struct emu_operand *o, char letter, ch
 static void decode_op_size(struct emu *e)
 {
 	bool wide = e->mode == EMU_LONG || e->mode == EMU_PROT32;
+	u32 widest = e->opsize_prefix ? F64 : F64 | D64;
 
 	e->op_size = wide != e->opsize_prefix ? 4 : 2;
-	if (e->mode != EMU_LONG)
-		return;
-	if (e->rex & 8 || e->flags & F64)
+	if (e->mode == EMU_LONG && (e->rex & 8 || e->flags & widest))
 		e->op_size = 8;
-	else if (e->flags & D64)
-		e->op_size = e->opsize_prefix ? 2 : 8;
 }
 
 /* ModRM, and the row that it selects. Returns the operands. */
 static const char *decode_modrm(struct emu *e, const struct row *row)
 {
-	const char *operands = row->operands;
-	u32 flags = row->flags;
+	const struct row *member;
 
 	if (needs_modrm(row))
 		e->modrm = fetch(e, 1);
-	/* Of group 7 only SMSW and LMSW are the same with a register. */
-	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
-		row = emu_search(e, MAP_0F01, e->modrm);
-	else if (e->map == 2 && e->opcode == 0xae)
-		row = emu_search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG,
-				 modrm_reg(e));
-	else if (!row->run && row->operands[0])
-		row = &emu_groups[row->what][modrm_reg(e)];
-	if (!row)
+	member = emu_modrm_row(e, row);
+	if (!member)
 		return NULL;
-	if (row->operands[0])
-		operands = row->operands;
-	if (operands[0] == 'R' || (operands[0] && operands[2] == 'R'))
+	e->flags = row->flags | member->flags;
+	e->run = member->run;
+	e->what = member->what;
+	if (member->operands[0])
+		row = member;
+	if (row->operands[0] == 'R' || row->operands[2] == 'R')
 		e->modrm |= 0xc0;
-	e->flags = flags | row->flags;
-	e->run = row->run;
-	e->what = row->what;
-	return operands;
+	return row->operands;
 }
 
 static void decode(struct emu *e)
 {
-	bool stack = false, relative = false;
-	const struct row *row;
 	const char *operands = NULL;
-	unsigned int i;
+	const struct row *row;
 
 	decode_prefixes(e);
 	decode_opcode(e);
@@ -671,26 +609,30 @@ static void decode(struct emu *e)
 	unknown_if(e, !e->run);
 	if (stopped(e))
 		return;
+	ud_if(e, e->vex_reg && !strchr(operands, 'B'));
 	decode_op_size(e);
 	if (e->modrm < 0xc0)
-		stack = decode_address(e, &relative);
-	for (i = 0; i < 3 && operands[i * 2]; i++)
+		decode_address(e);
+	for (unsigned int i = 0; i < 3 && operands[i * 2]; i++)
 		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
 	if (e->seg == EMU_NSEGS)	/* no override */
-		e->seg = stack ? EMU_SS : EMU_DS;
+		e->seg = EMU_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
-	e->ea = (e->ea + (relative ? e->next_rip : 0)) & size_mask(e->addr_size);
+	else if ((e->modrm & 0xc7) == 5)
+		e->ea += e->next_rip;
+	e->ea &= size_mask(e->addr_size);
 }
 
 /* ---- Execution ----------------------------------------------------------- */
 
 /* String operands are where their register says. */
-static u64 operand_address(const struct emu *e, const struct emu_operand *o, unsigned int *seg)
+static u64 operand_linear(struct emu *e, const struct emu_operand *o, bool write)
 {
-	*seg = o->loc == 'Y' ? EMU_ES : e->seg;
-	return o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+	u64 at = o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
+
+	return emu_linearize(e, o->loc == 'Y' ? EMU_ES : e->seg, at, o->size, write);
 }
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
@@ -704,28 +646,23 @@ static unsigned int debug_register(struct emu *e, unsigned int dr)
 
 static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
 {
-	u32 index = (u32)e->regs[EMU_RCX];
-	unsigned int seg;
 	u64 at, value = 0;
 
 	switch (o->loc) {
 	case 'G':	return emu_gpr(e, o->reg, o->size);
 	case 'C':	return cr(e, o->reg);
 	case 'D':	return e->ops->get_dr(e, debug_register(e, o->reg));
-	case 'F':	return e->rflags & ~(X86_EFLAGS_VM | X86_EFLAGS_RF);
+	case 'F':	return e->rflags & ~X86_EFLAGS_VM;
 	case 'e':	return e->regs[EMU_RDX] << 32 | (u32)e->regs[EMU_RAX];
-	case 'm':	return emu_rdmsr(e, index);
-	case 'S':
-	case 'L':	return emu_segment(e, o->reg)->selector;
+	case 'm':	return emu_rdmsr(e, e->regs[EMU_RCX]);
+	case 'S': case 'L':
+		return emu_segment(e, o->reg)->selector;
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
-		emu_call(e, control, EMU_CTL_XGETBV, index, &value);
+		emu_call(e, control, EMU_CTL_XGETBV, (u32)e->regs[EMU_RCX], &value);
 		return value;
-	case MEMORY:
-	case 'X':
-	case 'Y':
-		at = operand_address(e, o, &seg);
-		emu_access(e, seg, at, &value, o->size, access);
+	case MEMORY: case 'X': case 'Y':
+		emu_lin_access(e, operand_linear(e, o, access), &value, o->size, access);
 		return value;
 	case '+':
 		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
@@ -742,34 +679,26 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 
 static void operand_write(struct emu *e, struct emu_operand *o)
 {
-	u32 index = (u32)e->regs[EMU_RCX];
-	unsigned int seg;
-	u64 at;
-
 	switch (o->loc) {
 	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
 	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
 	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
-	case 'm':	return emu_call(e, wrmsr, index, o->val);
+	case 'm':	return emu_call(e, wrmsr, e->regs[EMU_RCX], o->val);
 	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
 	case '-':	return emu_push(e, o->val, o->size);
-	case 'S':
-	case 'L':
+	case 'S': case 'L':
 		if (o->reg == EMU_SS)
 			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		return emu_load_segment(e, o->reg, o->val);
 	case 'F':
-		at = emu_flags_writable(e, o->size);
-		return flags_change(e, at, o->val & ~X86_EFLAGS_RF);
+		return flags_change(e, emu_flags_writable(e, o->size), o->val & ~X86_EFLAGS_RF);
 	case 'x':
 		ud_if(e, !(cr(e, 4) & X86_CR4_OSXSAVE));
 		gp_if(e, e->cpl);
-		return emu_call(e, control, EMU_CTL_XSETBV, index, &o->val);
-	case MEMORY:
-	case 'Y':
-		at = operand_address(e, o, &seg);
-		at = emu_linearize(e, seg, at, o->size, true);
-		return emu_lin_replace(e, at, &e->lock_old, &o->val, o->size);
+		return emu_call(e, control, EMU_CTL_XSETBV, (u32)e->regs[EMU_RCX], &o->val);
+	case MEMORY: case 'Y':
+		return emu_lin_access(e, operand_linear(e, o, true), &o->val, o->size,
+				      EMU_ACC_WRITE | EMU_ACC_LAST);
 	}
 }
 
@@ -783,10 +712,9 @@ void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 /* A bit offset in a register reaches memory on either side of the operand. */
 static void move_to_bit(struct emu *e)
 {
-	unsigned int size = e->op[0].size, shift = size == 8 ? 6 : size == 4 ? 5 : 4;
-	s64 units = (s64)sign_extend(e->op[1].val, size) >> shift;
+	u64 size = e->op[0].size, offset = (s64)sign_extend(e->op[1].val, size) >> 3;
 
-	e->ea = (e->ea + (u64)units * size) & size_mask(e->addr_size);
+	e->ea = (e->ea + (offset & -size)) & size_mask(e->addr_size);
 }
 
 /* Does the register that ModRM.reg names exist? CS cannot be written. */
@@ -813,22 +741,21 @@ static void check_allowed(struct emu *e)
 	if (flags & IOPL && e->mode == EMU_VM86 && iopl(e) < 3) {
 		/* With CR4.VME there is more to it, which is not known here. */
 		unknown_if(e, cr(e, 4) & X86_CR4_VME);
-		emu_raise(e, EX_GP, 0);
+		emu_raise(e, X86_TRAP_GP, 0);
 	}
 }
 
 static void execute(struct emu *e)
 {
 	u64 flags = e->rflags;
-	unsigned int i;
 
-	for (i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
+	for (unsigned int i = 1; i < 3 && e->op[i].loc && !(e->flags & NOLOAD); i++)
 		e->op[i].val = operand_read(e, &e->op[i], 0);
 	if (e->flags & BITS && e->op[0].loc == MEMORY)
 		move_to_bit(e);
 	if (!(e->flags & NOREAD)) {
-		e->lock_old = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
-		e->op[0].val = e->lock_old;
+		e->op[0].val = operand_read(e, &e->op[0], e->flags & NOWRITE ? 0 : EMU_ACC_RMW);
+		e->lock_old[0] = e->op[0].val;
 	}
 	if (!stopped(e))
 		e->run(e);
@@ -836,7 +763,7 @@ static void execute(struct emu *e)
 		e->rflags = flags;
 	if (!(e->flags & NOWRITE))
 		operand_write(e, &e->op[0]);
-	for (i = 0; e->flags & STRING && i < 2; i++)
+	for (unsigned int i = 0; e->flags & STRING && i < 2; i++)
 		if (e->op[i].loc == 'X' || e->op[i].loc == 'Y')
 			emu_string_advance(e, e->op[i].reg, e->op[i].size);
 }
@@ -878,6 +805,7 @@ static void execute_string(struct emu *e)
 		if (++e->iterations >= EMU_REP_MAX || e->rflags & X86_EFLAGS_TF)
 			return;
 	}
+	e->rflags &= ~X86_EFLAGS_RF;
 	e->rip = e->next_rip;
 }
 
@@ -885,7 +813,7 @@ static void execute_string(struct emu *e)
 #define DECODED_BYTES	(offsetof(struct emu, next_rip) + sizeof(u64) - DECODED_AT)
 
 /* Begins an instruction, or goes on with one that was put off. */
-void emu_begin(struct emu *e)
+static void begin(struct emu *e)
 {
 	emu_checkpoint(e);
 	if (!e->keep_bytes)
@@ -896,11 +824,10 @@ void emu_begin(struct emu *e)
 	e->vex_len = 16;
 	e->seg = EMU_NSEGS;
 	e->addr_size = e->mode == EMU_LONG ? 8 : e->mode == EMU_PROT32 ? 4 : 2;
-	e->op_size = 2;
 }
 
 /* Ends it: whatever is not complete is undone. */
-int emu_end(struct emu *e)
+static int end(struct emu *e)
 {
 	int r = e->status;
 
@@ -922,14 +849,14 @@ static void begin_decoded(struct emu *e)
 	bool again = e->keep_bytes;
 
 	_Static_assert(sizeof(e->decoded) >= DECODED_BYTES, "struct emu: decoded is too small");
-	emu_begin(e);
-	if (!again) {
+	begin(e);
+	if (again) {
+		memcpy((u8 *)e + DECODED_AT, e->decoded, DECODED_BYTES);
+		e->seg_cached = 0;
+	} else {
 		decode(e);
 		memcpy(e->decoded, (u8 *)e + DECODED_AT, DECODED_BYTES);
-		return;
 	}
-	memcpy((u8 *)e + DECODED_AT, e->decoded, DECODED_BYTES);
-	e->seg_cached = 0;
 }
 
 int emu_decode(struct emu *e)
@@ -946,22 +873,30 @@ static int run_once(struct emu *e)
 	if (e->flags & STRING && e->rep) {
 		execute_string(e);
 	} else if (!stopped(e)) {
+		e->rflags &= ~X86_EFLAGS_RF;	/* unless IRET or a new task sets it */
 		execute(e);
 		e->rip = e->next_rip;
 	}
-	return emu_end(e);
+	return end(e);
 }
 
 /* A LOCKed access that lost its race is tried again, but not forever. */
 int emu_run(struct emu *e)
 {
-	unsigned int tries = 8;
-	int r;
+	int r = EMU_RETRY;
 
-	do {
+	for (unsigned int tries = 8; r == EMU_RETRY && tries; tries--)
 		r = run_once(e);
-	} while (r == EMU_RETRY && --tries);
 	return r == EMU_RETRY ? EMU_OK : r;
+}
+
+int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
+{
+	begin(e);
+	e->external = 1;
+	emu_deliver(e, vector, false, has_error, error, e->rip);
+	e->rip = e->next_rip;
+	return end(e);
 }
 
 void emu_supply(struct emu *e, const void *data, unsigned int size)

@@ -27,37 +27,20 @@
  * vCPUs see an access twice, and what was checked is what is used.
  *
  * An ops function returns EMU_OK, EMU_UNHANDLED, EMU_FAULT after emu_fault() or
- * emu_page_fault(); access, cmpxchg and pio also EMU_AGAIN.
+ * emu_page_fault(); access, exchange and pio also EMU_AGAIN.
  */
 #ifndef KVM_LIVE_EMULATE_H
 #define KVM_LIVE_EMULATE_H
 
+#include <linux/string.h>
 #include <linux/types.h>
 #include <asm/kvm.h>	/* segments as the ABI has them */
-#ifdef __KERNEL__
-#include <linux/string.h>
-#else
-#include <stdbool.h>
-#include <stddef.h>
-#include <string.h>
-typedef __u8 u8;
-typedef __u16 u16;
-typedef __u32 u32;
-typedef __u64 u64;
-typedef __s8 s8;
-typedef __s16 s16;
-typedef __s32 s32;
-typedef __s64 s64;
-#endif
 
 struct emu;
 
 enum emu_result {
-	EMU_OK,
-	EMU_FAULT,
-	EMU_AGAIN,
-	EMU_UNHANDLED,
-	EMU_RETRY,		/* from ops->cmpxchg only: the value had changed */
+	EMU_OK, EMU_FAULT, EMU_AGAIN, EMU_UNHANDLED,
+	EMU_RETRY,		/* from ops->exchange only: the value had changed */
 };
 
 enum emu_mode {
@@ -93,7 +76,6 @@ enum emu_segment {
 enum emu_control {
 	EMU_CTL_HLT,		/* the vCPU halts after this instruction */
 	EMU_CTL_INVLPG,		/* arg: linear address */
-	EMU_CTL_INVPCID,	/* arg: type, arg2: pointer to the 16-byte descriptor */
 	EMU_CTL_XSETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_XGETBV,		/* arg: register number, arg2: pointer to the u64 */
 	EMU_CTL_HYPERCALL,	/* VMCALL or VMMCALL */
@@ -128,7 +110,7 @@ struct emu_ops {
 	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
 		      unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
-	int (*cmpxchg)(struct emu *e, u64 linear, const void *old, const void *new,
+	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
 
 	/* Ports: count items of size bytes; IOPL and TSS were checked. */
@@ -162,9 +144,8 @@ struct emu_ops {
 struct emu_exception {
 	u8 vector;
 	bool has_error;
-	bool has_cr2;
 	u32 error;
-	u64 cr2;
+	u64 cr2;		/* of a page fault */
 };
 
 /* One operand: where it is and, once read, its value. */
@@ -197,19 +178,16 @@ struct emu {
 	u8 shadow;		/* KVM_X86_SHADOW_INT_*, 0 if none */
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
-	u8 opcode;
-	u8 modrm;
-	u8 sib;
+	u8 opcode, modrm, sib;
 	bool lock;
 	bool opsize_prefix;	/* 66 */
 	u8 rep;			/* F2 or F3, else 0 */
 	u8 rex;
-	u8 vex;			/* 0, 2, 3: bytes of the prefix */
+	bool vex;		/* encoded with its prefix */
 	u8 vex_reg;		/* vvvv, inverted back */
 	u8 vex_len;		/* 16 or 32 bytes */
 	u8 vex_pp;		/* 0, 66, F3 or F2 */
-	u8 op_size;		/* 2, 4 or 8 */
-	u8 addr_size;		/* 2, 4 or 8 */
+	u8 op_size, addr_size;	/* 2, 4 or 8 */
 	u8 seg;			/* segment of the memory operand */
 	u64 ea;			/* effective address of the memory operand */
 	void (*run)(struct emu *e); /* NULL: not emulated */
@@ -228,7 +206,7 @@ struct emu {
 	u64 old[19];		/* from regs to cpl, as they were */
 	bool keep_bytes;	/* bytes belong to the instruction at rip */
 	u16 accesses, log_len;	/* finished ones, and the answers to them */
-	u64 lock_old;		/* what a LOCKed destination held */
+	u64 lock_old[2];	/* what a LOCKed destination held */
 	u64 decoded[24];	/* length to next_rip, as decode() left them */
 	struct emu_fpu fpu;
 	u8 pio[EMU_PIO_MAX];
@@ -259,7 +237,7 @@ void emu_supply(struct emu *e, const void *data, unsigned int size);
 void emu_reset(struct emu *e);
 
 /* For ops functions: record an exception, return EMU_FAULT. */
-int emu_fault(struct emu *e, u8 vector, bool has_error, u32 error);
+int emu_fault(struct emu *e, u8 vector, u32 error);
 int emu_page_fault(struct emu *e, u64 cr2, u32 error);
 
 #endif /* KVM_LIVE_EMULATE_H */

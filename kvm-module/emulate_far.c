@@ -23,7 +23,8 @@
 #define TYPE_CALL32	12	/* likewise */
 #define TYPE_BUSY	2	/* or'ed to either TSS type */
 
-static const u8 data_segments[4] = { EMU_GS, EMU_FS, EMU_DS, EMU_ES };
+/* In the order of the frame that vm86 mode is left and entered with */
+static const u8 data_segments[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
 
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
@@ -32,11 +33,15 @@ struct descriptor {
 	struct kvm_segment seg;
 };
 
+static void system_store(struct emu *e, u64 linear, u64 value, unsigned int size)
+{
+	emu_lin_access(e, linear, &value, size, EMU_ACC_SYSTEM | EMU_ACC_WRITE);
+}
+
 /* EFER.LMA: in 64-bit and compatibility mode */
 static bool long_active(struct emu *e)
 {
-	return e->mode == EMU_LONG ||
-	       (!real_or_vm86(e) && emu_rdmsr(e, MSR_EFER) & EFER_LMA);
+	return e->mode == EMU_LONG || (!real_or_vm86(e) && emu_rdmsr(e, MSR_EFER) & EFER_LMA);
 }
 
 static void selector_if(struct emu *e, bool condition, u8 vector, u16 selector)
@@ -49,46 +54,36 @@ static bool null_selector(u16 selector)
 	return !(selector & 0xfffc);
 }
 
-/* The type of a system descriptor; 0 is none's. */
-static unsigned int system_type(const struct kvm_segment *s)
-{
-	return s->s ? 0 : s->type;
-}
-
 static bool conforming(const struct kvm_segment *s)
 {
 	return s->s && s->type & SEG_CODE && s->type & SEG_DOWN;
 }
 
 /* Reads a descriptor; beyond the table's limit it is @vector(selector). */
-static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct descriptor *d)
+static struct descriptor fetch_descriptor(struct emu *e, u16 selector, u8 vector)
 {
 	const struct kvm_segment *table = emu_segment(e, selector & 4 ? EMU_LDTR : EMU_GDTR);
 	u32 limit = table->unusable ? 0 : table->limit;
+	struct descriptor d = { .linear = table->base + (selector & 0xfff8) };
 	bool wide;
 
-	memset(d, 0, sizeof(*d));
-	d->linear = table->base + (selector & 0xfff8);
 	selector_if(e, (selector | 7u) > limit, vector, selector);
-	d->raw = emu_system_load(e, d->linear, 8);
+	d.raw = emu_system_load(e, d.linear, 8);
 	/* System descriptors of long mode have eight bytes more. */
-	wide = !(d->raw >> 44 & 1) && long_active(e);
+	wide = !(d.raw >> 44 & 1) && long_active(e);
 	selector_if(e, wide && (selector | 7u) + 8 > limit, vector, selector);
 	if (wide)
-		d->high = emu_system_load(e, d->linear + 8, 8);
-	d->seg.selector = selector;
-	d->seg.type = d->raw >> 40 & 15;
-	d->seg.s = d->raw >> 44 & 1;
-	d->seg.dpl = d->raw >> 45 & 3;
-	d->seg.present = d->raw >> 47 & 1;
-	d->seg.avl = d->raw >> 52 & 1;
-	d->seg.l = d->raw >> 53 & 1;
-	d->seg.db = d->raw >> 54 & 1;
-	d->seg.g = d->raw >> 55 & 1;
-	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | d->high << 32;
-	d->seg.limit = (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000);
-	if (d->seg.g)
-		d->seg.limit = d->seg.limit << 12 | 0xfff;
+		d.high = emu_system_load(e, d.linear + 8, 8);
+	d.seg = (struct kvm_segment){
+		.base = (d.raw >> 16 & 0xffffff) | (d.raw >> 32 & 0xff000000) | d.high << 32,
+		.limit = (d.raw & 0xffff) | (d.raw >> 32 & 0xf0000), .selector = selector,
+		.type = d.raw >> 40 & 15, .s = d.raw >> 44 & 1, .dpl = d.raw >> 45 & 3,
+		.present = d.raw >> 47 & 1, .avl = d.raw >> 52 & 1, .l = d.raw >> 53 & 1,
+		.db = d.raw >> 54 & 1, .g = d.raw >> 55 & 1,
+	};
+	if (d.seg.g)
+		d.seg.limit = d.seg.limit << 12 | 0xfff;
+	return d;
 }
 
 /* Changes type bits (accessed, busy) in a descriptor and in memory. */
@@ -98,121 +93,103 @@ static void mark_descriptor(struct emu *e, struct descriptor *d, u8 set, u8 clea
 
 	d->seg.type = new & 15;
 	if (new != access)
-		emu_system_store(e, d->linear + 5, new, 1);
+		system_store(e, d->linear + 5, new, 1);
 }
 
-static void unusable(struct kvm_segment *s, u16 selector, unsigned int level)
+static struct kvm_segment unusable(u16 selector, unsigned int level)
 {
-	memset(s, 0, sizeof(*s));
-	s->selector = selector;
-	s->dpl = level;
-	s->unusable = 1;
+	return (struct kvm_segment){ .selector = selector, .dpl = level, .unusable = 1 };
 }
 
 /*
  * Checks @selector for SS at privilege @cpl, or for DS, ES, FS, GS; @vector is
- * #GP, or #TS in a task switch. The hidden part goes to *out.
+ * #GP, or #TS in a task switch. Returns the hidden part.
  */
-static void check_data_segment(struct emu *e, unsigned int seg, u16 selector, unsigned int cpl,
-			       u8 vector, struct kvm_segment *out)
+static struct kvm_segment check_data_segment(struct emu *e, unsigned int seg, u16 selector,
+					     unsigned int cpl, u8 vector)
 {
-	unsigned int rpl = selector & 3;
+	unsigned int rpl = selector & 3, type;
 	struct descriptor d;
-	u32 type;
 	bool good;
 
 	if (null_selector(selector)) {
 		raise_if(e, seg == EMU_SS && (e->mode != EMU_LONG || cpl == 3 || rpl != cpl),
 			 vector, 0);
-		unusable(out, selector, cpl);
-		return;
+		return unusable(selector, cpl);
 	}
-	fetch_descriptor(e, selector, vector, &d);
+	d = fetch_descriptor(e, selector, vector);
 	type = d.seg.type;
 	if (seg == EMU_SS)
-		good = !(type & SEG_CODE) && type & SEG_WRITE && rpl == cpl &&
-		       d.seg.dpl == cpl;
+		good = !(type & SEG_CODE) && type & SEG_WRITE && rpl == cpl && d.seg.dpl == cpl;
 	else
 		good = (!(type & SEG_CODE) || type & SEG_WRITE) &&
 		       (conforming(&d.seg) || (rpl <= d.seg.dpl && cpl <= d.seg.dpl));
 	selector_if(e, !d.seg.s || !good, vector, selector);
-	selector_if(e, !d.seg.present, seg == EMU_SS ? EX_SS : EX_NP, selector);
+	selector_if(e, !d.seg.present, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_NP, selector);
 	mark_descriptor(e, &d, SEG_ACCESSED, 0);
-	*out = d.seg;
+	return d.seg;
 }
 
 /* Real mode keeps limit and attributes ("unreal mode"); vm86 has its own. */
-static void selector_to_base(struct emu *e, unsigned int seg, u16 selector, struct kvm_segment *s)
+static struct kvm_segment real_segment(struct emu *e, unsigned int seg, u16 selector)
 {
-	if (e->rflags & X86_EFLAGS_VM)
-		*s = (struct kvm_segment){ .limit = 0xffff, .type = 3, .s = 1, .dpl = 3,
-					   .present = 1 };
-	else
-		*s = *emu_segment(e, seg);
-	s->selector = selector;
-	s->base = (u64)selector << 4;
+	struct kvm_segment s = { .limit = 0xffff, .type = 3, .s = 1, .dpl = 3, .present = 1 };
+
+	if (!(e->rflags & X86_EFLAGS_VM))
+		s = *emu_segment(e, seg);
+	s.selector = selector;
+	s.base = (u64)selector << 4;
+	return s;
 }
 
 /* All of vm86 mode's */
 static void load_vm86_segments(struct emu *e, const u32 selectors[6])
 {
-	struct kvm_segment s;
-	unsigned int i;
-
-	for (i = 0; i < 6; i++) {
-		selector_to_base(e, i, selectors[i], &s);
-		emu_set_segment(e, i, &s);
-	}
+	for (unsigned int i = 0; i < 6; i++)
+		emu_set_segment(e, i, real_segment(e, i, selectors[i]));
 	e->cpl = 3;
 }
 
 /* LDTR and TR. A null selector leaves no LDT; a TSS becomes busy. */
 static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector)
 {
+	struct descriptor d = { .seg = unusable(selector, 0) };
 	bool tss = seg == EMU_TR, good;
-	struct descriptor d;
 	u32 type;
 
-	unusable(&d.seg, selector, 0);
 	if (tss || !null_selector(selector)) {
 		selector_if(e, selector & 4 || null_selector(selector), vector, selector);
-		fetch_descriptor(e, selector, vector, &d);
-		type = system_type(&d.seg);
+		d = fetch_descriptor(e, selector, vector);
+		type = d.seg.type;
 		good = tss ? type == TYPE_TSS32 || (type == TYPE_TSS16 && !long_active(e)) :
 			     type == TYPE_LDT;
-		selector_if(e, !good, vector, selector);
-		selector_if(e, !d.seg.present, vector == EX_TS ? EX_TS : EX_NP,
+		selector_if(e, d.seg.s || !good, vector, selector);
+		selector_if(e, !d.seg.present, vector == X86_TRAP_TS ? vector : X86_TRAP_NP,
 			    selector);
 		gp_if(e, !emu_canonical(e, d.seg.base));
 	}
 	if (tss)
 		mark_descriptor(e, &d, TYPE_BUSY, 0);
-	emu_set_segment(e, seg, &d.seg);
+	emu_set_segment(e, seg, d.seg);
 }
 
 /* By MOV, POP, LLDT, LTR */
 void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 {
-	struct kvm_segment s;
-
 	if (seg >= EMU_LDTR)
-		return load_system(e, seg, selector, EX_GP);
-	if (real_or_vm86(e))
-		selector_to_base(e, seg, selector, &s);
+		load_system(e, seg, selector, X86_TRAP_GP);
+	else if (real_or_vm86(e))
+		emu_set_segment(e, seg, real_segment(e, seg, selector));
 	else
-		check_data_segment(e, seg, selector, e->cpl, EX_GP, &s);
-	emu_set_segment(e, seg, &s);
+		emu_set_segment(e, seg, check_data_segment(e, seg, selector, e->cpl, X86_TRAP_GP));
 }
 
 /* LES, LDS, and in the 0F map LSS, LFS, LGS: operand 1 is the offset. */
 void emu_op_load_far_pointer(struct emu *e)
 {
-	static const u8 two_byte[4] = { EMU_SS, 0, EMU_FS, EMU_GS };
-	unsigned int seg = e->opcode == 0xc4 ? EMU_ES : EMU_DS;
+	unsigned int seg = e->map == 2 ? e->opcode & 7 : e->opcode == 0xc4 ? EMU_ES : EMU_DS;
 
 	unknown_if(e, e->op_size == 8);		/* Intel has it, AMD has not */
-	if (e->map == 2)
-		seg = two_byte[(e->opcode - 0xb2) & 3];
 	emu_load_segment(e, seg, emu_operand(e, e->op_size, 2));
 	e->op[0].val = e->op[1].val;
 }
@@ -242,12 +219,13 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	if (e->mode == EMU_REAL || (e->mode == EMU_VM86 && how < GATE_JMP)) {
 		gp_if(e, t->offset > emu_segment(e, EMU_CS)->limit);
 		t->cpl = e->cpl;
-		return selector_to_base(e, EMU_CS, selector, s);
+		*s = real_segment(e, EMU_CS, selector);
+		return;
 	}
 	gp_if(e, null_selector(selector));
-	selector_if(e, how == BACK && rpl < e->cpl, EX_GP, selector);
+	selector_if(e, how == BACK && rpl < e->cpl, X86_TRAP_GP, selector);
 	if (how != DIRECT)	/* else emu_op_far() had a look at it */
-		fetch_descriptor(e, selector, EX_GP, &t->d);
+		t->d = fetch_descriptor(e, selector, X86_TRAP_GP);
 	level = s->dpl;
 	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
 	if (how == GATE || conforming(s))
@@ -257,8 +235,8 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	if (wide)
 		good = good && !(s->l && s->db) && (how < GATE_JMP || s->l);
 	good = good && s->s && s->type & SEG_CODE;
-	selector_if(e, !good, EX_GP, selector);
-	selector_if(e, !s->present, EX_NP, selector);
+	selector_if(e, !good, X86_TRAP_GP, selector);
+	selector_if(e, !s->present, X86_TRAP_NP, selector);
 	gp_if(e, s->l && wide ? !emu_canonical(e, t->offset) : t->offset > s->limit);
 	s->selector = (selector & 0xfffc) | t->cpl;
 	mark_descriptor(e, &t->d, SEG_ACCESSED, 0);
@@ -266,7 +244,7 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 
 static void enter_code(struct emu *e, const struct target *t)
 {
-	emu_set_segment(e, EMU_CS, &t->d.seg);
+	emu_set_segment(e, EMU_CS, t->d.seg);
 	e->cpl = t->cpl;
 	e->next_rip = t->offset;
 }
@@ -285,46 +263,150 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 	u64 sp = e->regs[EMU_RSP];
 
 	if (inner || ist) {
-		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, EX_TS, tr->selector);
+		selector_if(e, at + size * (wide ? 1 : 2) - 1 > tr->limit, X86_TRAP_TS, tr->selector);
 		sp = emu_system_load(e, tr->base + at, size);
-		raise_if(e, wide && !emu_canonical(e, sp), EX_SS, 0);
+		raise_if(e, wide && !emu_canonical(e, sp), X86_TRAP_SS, 0);
 	}
 	if (inner && wide)
-		unusable(&ss, t->cpl, t->cpl);
+		ss = unusable(t->cpl, t->cpl);
 	else if (inner)
-		check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
-				   t->cpl, EX_TS, &ss);
+		ss = check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
+					t->cpl, X86_TRAP_TS);
 	if (stopped(e))
 		return;
-	e->mode = wide && t->d.seg.l ? EMU_LONG :
-		  t->d.seg.db ? EMU_PROT32 : EMU_PROT16;
+	e->mode = wide && t->d.seg.l ? EMU_LONG : t->d.seg.db ? EMU_PROT32 : EMU_PROT16;
 	e->segs[EMU_SS] = ss;
 	e->cpl = t->cpl;
 	e->regs[EMU_RSP] = sp;
 }
 
-enum task_reason {
-	TASK_BY_CALL,	/* or by an event */
-	TASK_BY_IRET,
-	TASK_BY_JMP,
-};
+/* ---- Task switches (SDM 3A chapter 8) ------------------------------------ */
 
-static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
-			bool has_error, u32 error);
+/* A CALL or an event nests tasks, IRET unnests them. */
+enum task_reason { TASK_BY_CALL, TASK_BY_IRET, TASK_BY_JMP };
+
+/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
+enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
+
+/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
+static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
+			bool write)
+{
+	bool wide = tss->type & 8;
+	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2;
+	u64 at = tss->base + (wide ? 0x20 : 0x0e);
+
+	for (unsigned int i = 0; i < n; i++, at += size)
+		if (write)
+			system_store(e, at, task[i], size);
+		else
+			task[i] = emu_system_load(e, at, size);
+	if (!write)
+		task[TASK_LDT] = emu_system_load(e, at, 2);
+}
+
+static void save_task(struct emu *e, const struct kvm_segment *tss, u64 back, bool iret)
+{
+	u32 task[TASK_FIELDS] = { back, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
+
+	for (unsigned int i = 0; i < 8; i++)
+		task[TASK_REGS + i] = e->regs[i];
+	for (unsigned int i = 0; i < 6; i++)
+		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
+	access_task(e, tss, task, true);
+}
+
+/* Busy bits and the link, when the old task's state is safe. */
+static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, bool nested)
+{
+	struct descriptor old;
+
+	if (nested) {
+		system_store(e, new->seg.base, old_selector, 2);
+	} else {
+		old = fetch_descriptor(e, old_selector, X86_TRAP_TS);
+		mark_descriptor(e, &old, 0, TYPE_BUSY);
+	}
+	mark_descriptor(e, new, TYPE_BUSY, 0);
+}
+
+/* Faults in here are the new task's: its registers are in place. */
+static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
+{
+	struct target t = { .offset = e->rip };
+
+	load_system(e, EMU_LDTR, ldt, X86_TRAP_TS);
+	if (e->rflags & X86_EFLAGS_VM) {
+		e->mode = EMU_VM86;
+		return load_vm86_segments(e, selectors);
+	}
+	e->mode = EMU_PROT32;
+	e->cpl = selectors[EMU_CS] & 3;
+	check_code(e, selectors[EMU_CS], BACK, &t);
+	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP && e->fault.error)
+		e->fault.vector = X86_TRAP_TS;
+	enter_code(e, &t);
+	for (unsigned int i = 0; i < 5; i++) {
+		unsigned int seg = data_segments[i];
+
+		emu_set_segment(e, seg, check_data_segment(e, seg, selectors[seg], e->cpl,
+							   X86_TRAP_TS));
+	}
+}
+
+/* @rip is what the old task goes on with. */
+static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason reason)
+{
+	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
+	struct kvm_segment old = *emu_segment(e, EMU_TR);
+	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
+	u64 cr0 = cr(e, 0), cr3;
+	u32 task[TASK_FIELDS] = { 0 };
+	struct descriptor new;
+
+	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
+	new = fetch_descriptor(e, selector, vector);
+	wide = new.seg.type & 8;
+	selector_if(e, new.seg.s || (new.seg.type & ~8u) != (TYPE_TSS16 | (back ? TYPE_BUSY : 0)),
+		    vector, selector);
+	selector_if(e, !new.seg.present, X86_TRAP_NP, selector);
+	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), X86_TRAP_TS, selector);
+	/* All of the new state is read before any of the old is lost. */
+	access_task(e, &new.seg, task, false);
+	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
+	save_task(e, &old, rip, back);
+	link_tasks(e, &new, old.selector, nested);
+	if (wide && cr0 >> 31 & 1)
+		emu_call(e, set_cr, 3, cr3);
+	emu_set_segment(e, EMU_TR, new.seg);
+	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
+	if (stopped(e))
+		return;
+	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
+	e->rip = task[TASK_EIP];
+	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
+		    (nested ? X86_EFLAGS_NT : 0);
+	for (unsigned int i = 0; i < 8; i++)
+		e->regs[i] = task[TASK_REGS + i];
+	emu_checkpoint(e);
+	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
+	e->next_rip = e->rip;
+	if (e->status == EMU_AGAIN)
+		e->status = EMU_UNHANDLED;
+}
+
+/* ---- Far transfers ------------------------------------------------------- */
 
 /* CALL by a gate: to an inner ring with the old stack's pointer and parameters */
 static void call_gate(struct emu *e, const struct descriptor *gate, const struct target *t)
 {
-	unsigned int size = gate->seg.type & 8 ? 4 : 2, n = gate->raw >> 32 & 31, i;
+	bool inner = t->cpl < e->cpl, wide = long_active(e);
+	unsigned int size = wide ? 8 : gate->seg.type & 8 ? 4 : 2;
+	unsigned int n = wide ? 0 : gate->raw >> 32 & 31;
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
-	bool inner = t->cpl < e->cpl;
 
-	if (long_active(e)) {
-		size = 8;
-		n = 0;
-	}
-	for (i = 0; i < n && inner; i++)
+	for (unsigned int i = 0; i < n && inner; i++)
 		parameter[i] = emu_load(e, EMU_SS, (sp + i * size) & mask, size);
 	enter_ring(e, t, inner, 0);
 	if (inner) {
@@ -335,8 +417,14 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 	}
 	emu_push(e, cs, size);
 	emu_push(e, e->next_rip, size);
-	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
+	emu_set_segment(e, EMU_SS, *emu_segment(e, EMU_SS));
 	enter_code(e, t);
+}
+
+/* Where a gate leads to; @high: the second half of one of long mode */
+static u64 gate_offset(u64 raw, u64 high)
+{
+	return (raw & 0xffff) | (raw >> 43 & 1 ? raw >> 32 & 0xffff0000 : 0) | high << 32;
 }
 
 /* JMP and CALL to a gate or a TSS (SDM 3A 5.8, 8.3) */
@@ -345,21 +433,15 @@ static void far_system(struct emu *e, const struct descriptor *d, u16 selector, 
 	u32 type = d->seg.type, level = d->seg.dpl;
 	bool wide = long_active(e), gate = type == TYPE_CALL32 || (type == TYPE_CALL16 && !wide);
 	bool task = !wide && (type == TYPE_TASK_GATE || (type & ~8u) == TYPE_TSS16);
-	struct target t = {
-		.offset = (d->raw & 0xffff) | (type & 8 ? d->raw >> 32 & 0xffff0000 : 0),
-	};
+	struct target t = { .offset = gate_offset(d->raw, d->high) };
 	u16 to = d->raw >> 16;
 
 	selector_if(e, !(gate || task) || level < e->cpl || level < (selector & 3u),
-		    EX_GP, selector);
-	selector_if(e, !d->seg.present, EX_NP, selector);
-	if (task) {
-		e->rip = e->next_rip;
-		return switch_task(e, type == TYPE_TASK_GATE ? to : selector,
-				   call ? TASK_BY_CALL : TASK_BY_JMP, false, 0);
-	}
-	if (wide)
-		t.offset |= d->high << 32;
+		    X86_TRAP_GP, selector);
+	selector_if(e, !d->seg.present, X86_TRAP_NP, selector);
+	if (task)
+		return switch_task(e, e->next_rip, type == TYPE_TASK_GATE ? to : selector,
+				   call ? TASK_BY_CALL : TASK_BY_JMP);
 	check_code(e, to, call ? GATE : GATE_JMP, &t);
 	if (call)
 		call_gate(e, d, &t);
@@ -378,7 +460,7 @@ void emu_op_far(struct emu *e)
 	unknown_if(e, e->op_size == 8);
 	if (!real_or_vm86(e)) {
 		gp_if(e, null_selector(selector));
-		fetch_descriptor(e, selector, EX_GP, &t.d);
+		t.d = fetch_descriptor(e, selector, X86_TRAP_GP);
 		if (!stopped(e) && !t.d.seg.s)
 			return far_system(e, &t.d, selector, call);
 	}
@@ -393,15 +475,12 @@ void emu_op_far(struct emu *e)
 /* After a return to an outer ring its program must not keep our segments. */
 static void drop_segments(struct emu *e, bool all)
 {
-	struct kvm_segment s;
-	unsigned int i;
+	const struct kvm_segment *s;
 
-	for (i = 0; i < 4; i++) {
-		s = *emu_segment(e, data_segments[i]);
-		if (!all && (s.unusable || s.dpl >= e->cpl || conforming(&s)))
-			continue;
-		unusable(&s, 0, 0);
-		emu_set_segment(e, data_segments[i], &s);
+	for (unsigned int i = 1; i < 5; i++) {
+		s = emu_segment(e, data_segments[i]);
+		if (all || !(s->unusable || s->dpl >= e->cpl || conforming(s)))
+			emu_set_segment(e, data_segments[i], unusable(0, 0));
 	}
 }
 
@@ -420,9 +499,9 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	selector = emu_pop(e, e->op_size);
 	/* A null SS is for 64-bit code below ring 3 only. */
 	gp_if(e, !to_long && null_selector(selector));
-	check_data_segment(e, EMU_SS, selector, t->cpl, EX_GP, &ss);
+	ss = check_data_segment(e, EMU_SS, selector, t->cpl, X86_TRAP_GP);
 	enter_code(e, t);
-	emu_set_segment(e, EMU_SS, &ss);
+	emu_set_segment(e, EMU_SS, ss);
 	if (e->mode == EMU_LONG)
 		e->regs[EMU_RSP] = to_long ? sp : (u32)sp;
 	else
@@ -447,11 +526,8 @@ static void return_to_vm86(struct emu *e, u64 offset, u16 cs, u64 flags)
 	u32 selectors[6];
 
 	selectors[EMU_CS] = cs;
-	selectors[EMU_SS] = emu_pop(e, 4);
-	selectors[EMU_ES] = emu_pop(e, 4);
-	selectors[EMU_DS] = emu_pop(e, 4);
-	selectors[EMU_FS] = emu_pop(e, 4);
-	selectors[EMU_GS] = emu_pop(e, 4);
+	for (unsigned int i = 0; i < 5; i++)
+		selectors[data_segments[i]] = emu_pop(e, 4);
 	e->rflags = (flags & FL_DEFINED) | X86_EFLAGS_FIXED;
 	load_vm86_segments(e, selectors);
 	e->regs[EMU_RSP] = (u32)sp;
@@ -467,10 +543,8 @@ void emu_op_iret(struct emu *e)
 	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
 		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
-		e->rip = e->next_rip;
-		switch_task(e, selector, TASK_BY_IRET, false, 0);
-		emu_call(e, control, EMU_CTL_IRET, 0, NULL);
-		return;
+		switch_task(e, e->next_rip, selector, TASK_BY_IRET);
+		return emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 	}
 	t.offset = emu_pop(e, e->op_size);
 	selector = emu_pop(e, e->op_size);
@@ -478,12 +552,11 @@ void emu_op_iret(struct emu *e)
 	if (flags & X86_EFLAGS_VM && !real_or_vm86(e) && !e->cpl && e->op_size == 4 &&
 	    !long_active(e)) {
 		return_to_vm86(e, t.offset, selector, flags);
-		writable = 0;
 	} else {
 		check_code(e, selector, BACK, &t);
 		return_to(e, &t, e->mode == EMU_LONG, 0);
+		flags_change(e, writable, flags);
 	}
-	flags_change(e, writable, flags);
 	emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 }
 
@@ -518,43 +591,43 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
 	u64 at = idt->base + vector * size;
 
-	raise_if(e, vector * size + size - 1 > idt->limit, EX_GP, code);
+	raise_if(e, vector * size + size - 1 > idt->limit, X86_TRAP_GP, code);
 	*raw = emu_system_load(e, at, 8);
+	t->offset = gate_offset(*raw, wide ? emu_system_load(e, at + 8, 4) : 0);
 	type = *raw >> 40 & 0x1f;
-	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), EX_GP, code);
-	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, EX_GP, code);
-	raise_if(e, !(*raw >> 47 & 1), EX_NP, code);
-	t->offset = (*raw & 0xffff) | (type & 8 ? *raw >> 32 & 0xffff0000 : 0);
-	if (wide)
-		t->offset |= emu_system_load(e, at + 8, 4) << 32;
+	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), X86_TRAP_GP, code);
+	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, X86_TRAP_GP, code);
+	raise_if(e, !(*raw >> 47 & 1), X86_TRAP_NP, code);
 	return type;
 }
 
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
-static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
+void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
 	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
 	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
 	u64 sp = e->regs[EMU_RSP], raw = 0;
-	unsigned int type, size, ist, i;
+	unsigned int type, size, ist;
 	struct target t = { 0 };
 
 	if (e->mode == EMU_REAL)
 		return deliver_real(e, vector, back);
 	type = fetch_gate(e, vector, software, &raw, &t);
 	if (type == TYPE_TASK_GATE) {
-		e->rip = back;
-		return switch_task(e, raw >> 16, TASK_BY_CALL, has_error, error);
+		switch_task(e, back, raw >> 16, TASK_BY_CALL);
+		if (has_error)
+			emu_push(e, error, emu_segment(e, EMU_TR)->type & 8 ? 4 : 2);
+		return;
 	}
 	check_code(e, raw >> 16, GATE, &t);
-	selector_if(e, vm86 && t.cpl, EX_GP, raw >> 16);
+	selector_if(e, vm86 && t.cpl, X86_TRAP_GP, raw >> 16);
 	inner = t.cpl < e->cpl;
 	ist = wide ? raw >> 32 & 7 : 0;
 	size = wide ? 8 : type & 8 ? 4 : 2;
 	enter_ring(e, &t, inner, ist);
 	if (wide)
 		e->regs[EMU_RSP] &= ~15ull;
-	for (i = 0; i < 4 && vm86; i++)
+	for (int i = 4; i > 0 && vm86; i--)
 		emu_push(e, emu_segment(e, data_segments[i])->selector, size);
 	if (inner || wide) {
 		emu_push(e, ss, size);
@@ -565,7 +638,7 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 	emu_push(e, back, size);
 	if (has_error)
 		emu_push(e, error, size);
-	emu_set_segment(e, EMU_SS, emu_segment(e, EMU_SS));
+	emu_set_segment(e, EMU_SS, *emu_segment(e, EMU_SS));
 	enter_code(e, &t);
 	if (vm86)
 		drop_segments(e, true);
@@ -574,25 +647,16 @@ static void deliver(struct emu *e, u8 vector, bool software, bool has_error, u32
 		e->rflags &= ~X86_EFLAGS_IF;
 }
 
-int emu_interrupt(struct emu *e, u8 vector, bool has_error, u32 error)
-{
-	emu_begin(e);
-	e->external = 1;
-	deliver(e, vector, false, has_error, error, e->rip);
-	e->rip = e->next_rip;
-	return emu_end(e);
-}
-
 /* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
-	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? EX_DB :
-		    e->opcode == 0xcc ? EX_BP : EX_OF;
+	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? X86_TRAP_DB :
+		    e->opcode == 0xcc ? X86_TRAP_BP : X86_TRAP_OF;
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;
 	e->external = e->opcode == 0xf1;
-	deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
+	emu_deliver(e, vector, e->opcode != 0xf1, false, 0, e->next_rip);
 }
 
 /* ---- Looking at descriptors ---------------------------------------------- */
@@ -611,8 +675,8 @@ void emu_op_look(struct emu *e)
 
 	found = !null_selector(selector);
 	if (found)
-		fetch_descriptor(e, selector, EX_GP, &d);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP) {
+		d = fetch_descriptor(e, selector, X86_TRAP_GP);
+	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP) {
 		e->status = EMU_OK;	/* beyond the limit */
 		found = false;
 	}
@@ -642,121 +706,4 @@ void emu_op_arpl(struct emu *e)
 		return;
 	e->op[0].val = (e->op[0].val & ~3ull) | want;
 	e->flags &= ~NOWRITE;
-}
-
-/* ---- Task switches (SDM 3A chapter 8) ------------------------------------ */
-
-/* A TSS holds EIP, EFLAGS, 8 registers, 6 selectors and that of the LDT. */
-enum { TASK_EIP, TASK_EFLAGS, TASK_REGS, TASK_SELECTORS = 10, TASK_LDT = 16, TASK_FIELDS };
-
-/* Dwords from 20 on, or words from 0E, without FS and GS; the LDT's only to read */
-static void access_task(struct emu *e, const struct kvm_segment *tss, u32 task[TASK_FIELDS],
-			bool write)
-{
-	bool wide = tss->type & 8;
-	unsigned int size = wide ? 4 : 2, n = wide ? TASK_LDT : TASK_LDT - 2, i;
-	u64 at = tss->base + (wide ? 0x20 : 0x0e);
-
-	for (i = 0; i < n; i++, at += size)
-		if (write)
-			emu_system_store(e, at, task[i], size);
-		else
-			task[i] = emu_system_load(e, at, size);
-	if (!write)
-		task[TASK_LDT] = emu_system_load(e, at, 2);
-}
-
-static void save_task(struct emu *e, const struct kvm_segment *tss, bool iret)
-{
-	u32 task[TASK_FIELDS] = { e->rip, e->rflags & ~(iret ? X86_EFLAGS_NT : 0) };
-	unsigned int i;
-
-	for (i = 0; i < 8; i++)
-		task[TASK_REGS + i] = e->regs[i];
-	for (i = 0; i < 6; i++)
-		task[TASK_SELECTORS + i] = emu_segment(e, i)->selector;
-	access_task(e, tss, task, true);
-}
-
-/* Busy bits and the link, when the old task's state is safe. */
-static void link_tasks(struct emu *e, struct descriptor *new, u16 old_selector, bool nested)
-{
-	struct descriptor old;
-
-	if (nested) {
-		emu_system_store(e, new->seg.base, old_selector, 2);
-	} else {
-		fetch_descriptor(e, old_selector, EX_TS, &old);
-		mark_descriptor(e, &old, 0, TYPE_BUSY);
-	}
-	mark_descriptor(e, new, TYPE_BUSY, 0);
-}
-
-/* Faults in here are the new task's: its registers are in place. */
-static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
-{
-	static const u8 order[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
-	struct target t = { .offset = e->rip };
-	struct kvm_segment s;
-	unsigned int i;
-
-	load_system(e, EMU_LDTR, ldt, EX_TS);
-	if (e->rflags & X86_EFLAGS_VM) {
-		e->mode = EMU_VM86;
-		return load_vm86_segments(e, selectors);
-	}
-	e->mode = EMU_PROT32;
-	e->cpl = selectors[EMU_CS] & 3;
-	check_code(e, selectors[EMU_CS], BACK, &t);
-	if (e->status == EMU_FAULT && e->fault.vector == EX_GP && e->fault.error)
-		e->fault.vector = EX_TS;
-	enter_code(e, &t);
-	for (i = 0; i < 5; i++) {
-		check_data_segment(e, order[i], selectors[order[i]], e->cpl, EX_TS, &s);
-		emu_set_segment(e, order[i], &s);
-	}
-}
-
-static void switch_task(struct emu *e, u16 selector, enum task_reason reason,
-			bool has_error, u32 error)
-{
-	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
-	struct kvm_segment old = *emu_segment(e, EMU_TR);
-	u8 vector = back ? EX_TS : EX_GP;
-	u64 cr0 = cr(e, 0), cr3;
-	u32 task[TASK_FIELDS] = { 0 };
-	struct descriptor new;
-	unsigned int i;
-
-	selector_if(e, selector & 4 || null_selector(selector), vector, selector);
-	fetch_descriptor(e, selector, vector, &new);
-	wide = new.seg.type & 8;
-	selector_if(e, (system_type(&new.seg) & ~8u) !=
-		       (back ? TYPE_TSS16 | TYPE_BUSY : TYPE_TSS16), vector, selector);
-	selector_if(e, !new.seg.present, EX_NP, selector);
-	selector_if(e, new.seg.limit < (wide ? 0x67 : 0x2b), EX_TS, selector);
-	/* All of the new state is read before any of the old is lost. */
-	access_task(e, &new.seg, task, false);
-	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
-	save_task(e, &old, back);
-	link_tasks(e, &new, old.selector, nested);
-	if (wide && cr0 >> 31 & 1)
-		emu_call(e, set_cr, 3, cr3);
-	emu_set_segment(e, EMU_TR, &new.seg);
-	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
-	if (stopped(e))
-		return;
-	emu_call(e, set_dr, 7, e->ops->get_dr(e, 7) & ~0x155ull);
-	e->rip = task[TASK_EIP];
-	e->rflags = (task[TASK_EFLAGS] & FL_DEFINED) | X86_EFLAGS_FIXED |
-		    (nested ? X86_EFLAGS_NT : 0);
-	for (i = 0; i < 8; i++)
-		e->regs[i] = task[TASK_REGS + i];
-	emu_checkpoint(e);
-	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
-	e->next_rip = e->rip;
-	if (has_error)
-		emu_push(e, error, wide ? 4 : 2);
-	if (e->status == EMU_AGAIN)
-		e->status = EMU_UNHANDLED;
 }

@@ -21,8 +21,8 @@ enum what {
 	/* op_value(); these in the order of their opcodes and of ModRM.reg */
 	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
 	ARITHMETIC, /* one of them, by opcode, or ModRM.reg in group 1 */
-	MOV, MOVSX, LEA, NOT, NEG, INC, DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
-	BT, BTS, BTR, BTC, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
+	MOV, MOVSX, LEA, NOT, NEG, INC_DEC, XCHG, CMPXCHG, MUL, IMUL, MULX, BSWAP, SETCC, CMOVCC,
+	BIT_OP, CWD, PDEP, PEXT, POPCNT, ADX, CRC32,
 	LAHF, SAHF, SALC, IN, OUT, LMSW, CLTS, RDTSC, RDTSCP,
 	/* op_bmi(), op_bit_scan(), op_jmp(), op_vec_move() */
 	ANDN, BLS, BZHI, BEXTR, BSF, BSR, JCC, PART,
@@ -30,6 +30,17 @@ enum what {
 
 /* op_shift(), in the order of ModRM.reg (SDM 2D table A-6); odd: to the right */
 enum { ROL, ROR, RCL, RCR, SHL, SHR, SAL, SAR, SHLD, SHRD };
+
+/* Could this be read, or with EMU_ACC_WRITE, written? */
+static void probe(struct emu *e, u64 linear, unsigned int size, unsigned int access)
+{
+	emu_call(e, access, linear, NULL, size, access | EMU_ACC_PROBE);
+}
+
+static void set_operand(struct emu *e, void *buf, unsigned int size)
+{
+	emu_access(e, e->seg, e->ea, buf, size, EMU_ACC_WRITE);
+}
 
 /* ---- Flags and arithmetic ------------------------------------------------ */
 
@@ -139,12 +150,12 @@ static void op_div(struct emu *e)
 	if (with_sign && by >> 63)
 		by = -by;
 	if ((u64)(n >> 64) >= by)	/* zero, or far too small */
-		return emu_raise(e, EX_DE, 0);
+		return emu_raise(e, X86_TRAP_DE, 0);
 	/* C's own division of this width is a call that the kernel does not have. */
 	asm("divq %4" : "=a" (quotient), "=d" (rest)
 	    : "a" ((u64)n), "d" ((u64)(n >> 64)), "r" (by) : "cc");
 	raise_if(e, quotient > (with_sign ? sign_bit(size) - !opposite : size_mask(size)),
-		 EX_DE, 0);
+		 X86_TRAP_DE, 0);
 	emu_set_wide(e, negative ? -rest : rest, opposite ? -quotient : quotient, size);
 }
 
@@ -182,7 +193,7 @@ static void op_aam_aad(struct emu *e)
 		ah = al / by;
 		al %= by;
 	} else {
-		emu_raise(e, EX_DE, 0);
+		emu_raise(e, X86_TRAP_DE, 0);
 	}
 	e->op[0].val = ah << 8 | al;
 	result_flags(e, al, 1, 0);
@@ -218,15 +229,6 @@ static void port_check(struct emu *e, u16 port, unsigned int size)
 	gp_if(e, bits >> (port & 7) & ((1u << size) - 1));
 }
 
-static void port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count,
-		    bool out)
-{
-	unsigned int input = out ? 0 : size * count;
-
-	if (!emu_replayed(e, buf, input))
-		emu_accessed(e, e->ops->pio(e, port, size, buf, count, out), buf, input);
-}
-
 /* PDEP puts the low bits of @from where @mask has ones, PEXT is the other way. */
 static u64 spread(u64 from, u64 mask, bool deposit)
 {
@@ -244,7 +246,7 @@ static u64 spread(u64 from, u64 mask, bool deposit)
 static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 {
 	u64 carry = e->rflags & FL_CF, flag, r = 0;
-	unsigned int size = e->op[0].size, i;
+	unsigned int size = e->op[0].size;
 
 	switch (what) {
 	case ARITHMETIC:
@@ -254,9 +256,9 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 	case LEA:	return e->ea;
 	case NOT:	return ~a;
 	case NEG:	return arithmetic(e, SUB, 0, a, size);
-	case INC:	/* CF stays, here and in DEC */
-	case DEC:
-		r = arithmetic(e, what == INC ? ADD : SUB, a, 1, size);
+	case INC_DEC:	/* CF stays */
+		what = (e->opcode < 0x50 ? e->opcode : e->modrm) & 8 ? SUB : ADD;
+		r = arithmetic(e, what, a, 1, size);
 		flags_change(e, FL_CF, carry);
 		return r;
 	case XCHG:
@@ -283,26 +285,20 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		unknown_if(e, e->map == 2 && size == 2);
 		return __builtin_bswap64(b) >> (64 - size * 8);
 	case SETCC:	return condition(e);
-	case CMOVCC:
-		return condition(e) ? b : a;
-	case BT:	/* BT itself does not write */
-	case BTS:
-	case BTR:
-	case BTC:
+	case CMOVCC:	return condition(e) ? b : a;
+	case BIT_OP:	/* 0 is BT, which does not write, 1 BTS, 2 BTR, 3 BTC */
+		what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 		b = 1ull << (b & (size * 8 - 1));
 		flags_change(e, FL_CF, flag_if(a & b, FL_CF));
-		return what == BTS ? a | b : what == BTR ? a & ~b : a ^ b;
-	case PDEP:
-	case PEXT:
-		return spread(b, e->op[2].val, what == PDEP);
+		return what == 1 ? a | b : what == 2 ? a & ~b : a ^ b;
+	case PDEP:	return spread(b, e->op[2].val, true);
+	case PEXT:	return spread(b, e->op[2].val, false);
 	case POPCNT:
 		unknown_if(e, e->rep != 0xf3);
-		for (; b; b &= b - 1)
-			r++;
+		r = hweight64(b);
 		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
 		return r;
-	case CWD:
-		return b & sign_bit(size) ? ~0ull : 0;
+	case CWD:	return b & sign_bit(size) ? ~0ull : 0;
 	case ADX:	/* ADCX and ADOX: the carry chain runs through one flag only */
 		flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
 		r = (a + b + !!(e->rflags & flag)) & size_mask(size);
@@ -311,7 +307,7 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		return r;
 	case CRC32:	/* the Castagnoli polynomial, bits reflected */
 		r = (u32)a;
-		for (i = 0; i < e->op[1].size * 8; i++, b >>= 1)
+		for (unsigned int i = 0; i < e->op[1].size * 8; i++, b >>= 1)
 			r = r >> 1 ^ ((r ^ b) & 1 ? 0x82f63b78u : 0);
 		return r;
 	default:	return arithmetic(e, what, a, b, size);
@@ -336,7 +332,7 @@ static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
 	case OUT:
 		port_check(e, b, size);
 		r = what == OUT ? a : 0;
-		port_io(e, b, size, &r, 1, what == OUT);
+		emu_port_io(e, b, size, &r, 1, what == OUT);
 		return r;
 	case LMSW:	/* sets PE, MP, EM and TS, but cannot clear PE */
 		return (a & ~mask) | (b & (mask | X86_CR0_PE));
@@ -345,7 +341,7 @@ static u64 compute_system(struct emu *e, unsigned int what, u64 a, u64 b)
 		gp_if(e, e->cpl && cr(e, 4) & X86_CR4_TSD);
 		if (what == RDTSCP)
 			merge(&e->regs[EMU_RCX], emu_rdmsr(e, MSR_TSC_AUX), 4);
-		return emu_rdmsr(e, MSR_TSC);
+		return emu_rdmsr(e, MSR_IA32_TSC);
 	}
 }
 
@@ -359,27 +355,28 @@ static void op_value(struct emu *e)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
 }
 
+static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
+				  unsigned int size)
+{
+	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
+}
+
 /* CMPXCHG8B and CMPXCHG16B */
 static void op_cmpxchg_wide(struct emu *e)
 {
 	unsigned int half = e->rex & 8 ? 8 : 4, size = half * 2;
-	u64 linear = emu_linearize(e, e->seg, e->ea, size, true), low = 0, high = 0;
-	u8 was[16], want[16], new[16];
+	unsigned __int128 new = gpr_pair(e, EMU_RCX, EMU_RBX, half), was = 0;
+	u64 linear = emu_linearize(e, e->seg, e->ea, size, true);
 
 	gp_if(e, half == 8 && linear & 15);
-	emu_lin_access(e, linear, was, size, EMU_ACC_RMW);
-	memcpy(want, &e->regs[EMU_RAX], half);
-	memcpy(want + half, &e->regs[EMU_RDX], half);
-	memcpy(new, &e->regs[EMU_RBX], half);
-	memcpy(new + half, &e->regs[EMU_RCX], half);
-	flags_change(e, FL_ZF, flag_if(!memcmp(was, want, size), FL_ZF));
+	emu_lin_access(e, linear, &was, size, EMU_ACC_RMW);
+	memcpy(e->lock_old, &was, size);
+	flags_change(e, FL_ZF, flag_if(was == gpr_pair(e, EMU_RDX, EMU_RAX, half), FL_ZF));
 	if (!(e->rflags & FL_ZF)) {
-		memcpy(new, was, size);
-		memcpy(&low, was, half);
-		memcpy(&high, was + half, half);
-		emu_set_wide(e, high, low, half);
+		new = was;
+		emu_set_wide(e, was >> half * 8, was, half);
 	}
-	emu_lin_replace(e, linear, was, new, size);
+	emu_lin_access(e, linear, &new, size, EMU_ACC_WRITE | EMU_ACC_LAST);
 }
 
 static u64 low_bits(u64 value, unsigned int n)
@@ -450,7 +447,6 @@ static void op_flag(struct emu *e)
 /* Also what is about caches: the host keeps them coherent. */
 static void op_nop(struct emu *e)
 {
-	(void)e;
 }
 
 /* 90 is XCHG rAX, rAX, but as NOP it must not clear the upper half. */
@@ -463,7 +459,7 @@ static void op_nop_or_xchg(struct emu *e)
 
 static void op_ud(struct emu *e)
 {
-	emu_raise(e, EX_UD, 0);
+	emu_raise(e, X86_TRAP_UD, 0);
 }
 
 /* ---- Stack and near transfers -------------------------------------------- */
@@ -471,19 +467,16 @@ static void op_ud(struct emu *e)
 static void op_pusha(struct emu *e)
 {
 	u64 sp = e->regs[EMU_RSP];
-	unsigned int i;
 
-	for (i = 0; i < 8; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		emu_push(e, i == EMU_RSP ? sp : e->regs[i], e->op_size);
 }
 
 static void op_popa(struct emu *e)
 {
-	u64 value;
-	int i;
+	for (int i = 7; i >= 0; i--) {
+		u64 value = emu_pop(e, e->op_size);
 
-	for (i = 7; i >= 0; i--) {
-		value = emu_pop(e, e->op_size);
 		if (i != EMU_RSP)
 			merge(&e->regs[i], value, e->op_size);
 	}
@@ -491,12 +484,12 @@ static void op_popa(struct emu *e)
 
 static void op_enter(struct emu *e)
 {
-	unsigned int size = e->op_size, level = e->op[1].val & 31, i;
+	unsigned int size = e->op_size, level = e->op[1].val & 31;
 	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, linear;
 
 	emu_push(e, bp, size);
 	frame = e->regs[EMU_RSP];
-	for (i = 1; i < level; i++) {
+	for (unsigned int i = 1; i < level; i++) {
 		bp -= size;
 		emu_push(e, emu_load(e, EMU_SS, bp & mask, size), size);
 	}
@@ -506,7 +499,7 @@ static void op_enter(struct emu *e)
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
 	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
-	emu_probe(e, linear, 1, EMU_ACC_WRITE);
+	probe(e, linear, 1, EMU_ACC_WRITE);
 }
 
 static void op_leave(struct emu *e)
@@ -521,10 +514,16 @@ static void op_leave(struct emu *e)
  */
 static void op_jmp(struct emu *e)
 {
+	u64 target;
+
 	if (e->what == JCC && !condition(e))
 		return;
 	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
-	emu_jump(e, (e->op[0].loc == 'J' ? e->next_rip : 0) + e->op[0].val);
+	target = e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0);
+	target &= size_mask(e->op_size);
+	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
+				       target > emu_segment(e, EMU_CS)->limit);
+	e->next_rip = target;
 }
 
 /* LOOPNE, LOOPE, LOOP, JCXZ: the counter has the address size. */
@@ -563,7 +562,7 @@ static void op_bound(struct emu *e)
 	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
 	s64 index = (s64)sign_extend(e->op[0].val, size);
 
-	raise_if(e, index < low || index > high, EX_BR, 0);
+	raise_if(e, index < low || index > high, X86_TRAP_BR, 0);
 }
 
 /* ---- Strings of ports ---------------------------------------------------- */
@@ -576,16 +575,13 @@ static unsigned int batch_count(struct emu *e, unsigned int seg, unsigned int re
 				unsigned int size, u64 *linear)
 {
 	u64 mask = size_mask(e->addr_size), offset = e->regs[reg] & mask;
-	u64 left = e->rep ? e->regs[EMU_RCX] & mask : 1, room;
+	u64 left = e->rep ? e->regs[EMU_RCX] & mask : 1;
 	bool write = reg == EMU_RDI;
 
 	*linear = emu_linearize(e, seg, offset, size, write);
 	if (stopped(e) || e->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF))
 		return 1;
-	room = 4096 - (*linear & 4095);
-	room = (room < EMU_PIO_MAX ? room : EMU_PIO_MAX) / size;
-	if (left > room)
-		left = room;
+	left = min(left, min(4096 - (*linear & 4095), EMU_PIO_MAX) / size);
 	if (left <= 1 || offset + left * size - 1 > mask)
 		return 1;
 	emu_linearize(e, seg, offset, left * size, write);
@@ -609,8 +605,8 @@ static void op_ins_outs(struct emu *e)
 	if (out)
 		emu_lin_access(e, linear, e->pio, size * count, 0);
 	else
-		emu_probe(e, linear, size * count, EMU_ACC_WRITE);
-	port_io(e, port, size, e->pio, count, out);
+		probe(e, linear, size * count, EMU_ACC_WRITE);
+	emu_port_io(e, port, size, e->pio, count, out);
 	if (!out)
 		emu_lin_access(e, linear, e->pio, size * count, EMU_ACC_WRITE);
 	emu_string_advance(e, reg, size * count);
@@ -626,7 +622,7 @@ static void op_cli_sti(struct emu *e)
 
 	if (e->mode != EMU_REAL && e->cpl > iopl(e)) {
 		unknown_if(e, e->cpl == 3 && cr(e, 4) & X86_CR4_PVI);
-		emu_raise(e, EX_GP, 0);
+		emu_raise(e, X86_TRAP_GP, 0);
 	}
 	if (set && !(e->rflags & X86_EFLAGS_IF))
 		e->shadow = KVM_X86_SHADOW_INT_STI;
@@ -641,13 +637,12 @@ static void op_control(struct emu *e)
 
 static void op_cpuid(struct emu *e)
 {
-	unsigned int i;
 	u32 r[4];
 
-	for (i = 0; i < 4; i++)
-		r[i] = (u32)e->regs[i];
+	for (unsigned int i = 0; i < 4; i++)
+		r[i] = e->regs[i];
 	emu_call(e, cpuid, r);
-	for (i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++)
 		e->regs[i] = r[i];
 }
 
@@ -655,22 +650,17 @@ static void op_cpuid(struct emu *e)
 static void op_table(struct emu *e)
 {
 	unsigned int which = modrm_reg(e) & 1 ? EMU_IDTR : EMU_GDTR;
-	struct kvm_segment t = *emu_segment(e, which);
 	unsigned int size = e->mode == EMU_LONG ? 10 : 6;
-	u8 image[10] = { 0 };
+	struct kvm_segment t = *emu_segment(e, which);
+	struct { u16 limit; u64 base; } __packed image = { t.limit, t.base };
 
-	if (modrm_reg(e) < 2) {
-		memcpy(image, &t.limit, 2);
-		memcpy(image + 2, &t.base, 8);
-		return emu_set_operand(e, image, size);
-	}
-	emu_access(e, e->seg, e->ea, image, size, 0);
-	t.limit = image[0] | image[1] << 8;
-	memcpy(&t.base, image + 2, 8);
-	if (e->mode != EMU_LONG && e->op_size == 2)
-		t.base &= 0xffffff;
+	if (modrm_reg(e) < 2)
+		return set_operand(e, &image, size);
+	emu_access(e, e->seg, e->ea, &image, size, 0);
+	t.limit = image.limit;
+	t.base = image.base & size_mask(e->mode == EMU_LONG ? 8 : e->op_size == 2 ? 3 : 4);
 	gp_if(e, !emu_canonical(e, t.base));
-	emu_set_segment(e, which, &t);
+	emu_set_segment(e, which, t);
 }
 
 static void op_swapgs(struct emu *e)
@@ -683,7 +673,7 @@ static void op_swapgs(struct emu *e)
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
 	emu_call(e, wrmsr, MSR_KERNEL_GS_BASE, gs.base);
 	gs.base = base;
-	emu_set_segment(e, EMU_GS, &gs);
+	emu_set_segment(e, EMU_GS, gs);
 }
 
 static void op_invlpg(struct emu *e)
@@ -696,14 +686,6 @@ static void op_invlpg(struct emu *e)
 		linear = (u32)linear;
 	if (emu_canonical(e, linear))	/* SDM: else a no-operation */
 		emu_call(e, control, EMU_CTL_INVLPG, linear, NULL);
-}
-
-static void op_invpcid(struct emu *e)
-{
-	u8 descriptor[16];
-
-	emu_access(e, e->seg, e->ea, descriptor, 16, 0);
-	emu_call(e, control, EMU_CTL_INVPCID, e->op[1].val, descriptor);
 }
 
 /* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, by ModRM.reg */
@@ -719,13 +701,13 @@ static void op_fsgsbase(struct emu *e)
 	}
 	s.base = e->op[0].val;
 	gp_if(e, !emu_canonical(e, s.base));
-	emu_set_segment(e, seg, &s);
+	emu_set_segment(e, seg, s);
 }
 
 /* CLFLUSH, CLFLUSHOPT, CLWB: nothing but the faults of a load */
 static void op_clflush(struct emu *e)
 {
-	emu_probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
+	probe(e, emu_linearize(e, e->seg, e->ea, 1, false), 1, 0);
 }
 
 /* ---- x87, MMX, SSE and AVX: moves and control words ---------------------- */
@@ -733,10 +715,8 @@ static void op_clflush(struct emu *e)
 /* #NM if CR0 has any of @nm. */
 static void fpu_begin(struct emu *e, u64 nm)
 {
-	raise_if(e, cr(e, 0) & nm, EX_NM, 0);
+	raise_if(e, cr(e, 0) & nm, X86_TRAP_NM, 0);
 	emu_call(e, fpu, &e->fpu, false);
-	if (stopped(e))
-		memset(&e->fpu, 0, sizeof(e->fpu));
 	e->fpu.zeroed = 0;
 }
 
@@ -754,26 +734,24 @@ static void vector_begin(struct emu *e, bool mmx)
 	fpu_begin(e, X86_CR0_TS);
 }
 
-/* VEX clears what is above @size, the old encodings keep it. */
-static void vec_set(struct emu *e, unsigned int reg, const u8 *buf, unsigned int size)
+/* VEX clears what is not moved to, the old encodings keep the upper half. */
+static void vec_set(struct emu *e, unsigned int reg, const u8 buf[32])
 {
 	memcpy(e->fpu.xmm[reg], buf, 16);
 	if (!e->vex)
 		return;
-	memset(e->fpu.ymm_high[reg], 0, 16);
-	if (size > 16)
-		memcpy(e->fpu.ymm_high[reg], buf + 16, 16);
+	memcpy(e->fpu.ymm_high[reg], buf + 16, 16);
 	e->fpu.zeroed |= 1u << reg;
 }
 
 /* MMX instructions set the top of the x87 stack to 0 and mark all of it used. */
 static void mmx_begin(struct emu *e)
 {
-	unsigned int top = e->fpu.sw >> 11 & 7, i;
+	unsigned int top = e->fpu.sw >> 11 & 7;
 	u8 st[8][16];
 
 	memcpy(st, e->fpu.st, sizeof(st));
-	for (i = 0; i < 8; i++)
+	for (unsigned int i = 0; i < 8; i++)
 		memcpy(e->fpu.st[i], st[(i - top) & 7], 16);
 	e->fpu.sw &= ~0x3800u;
 	e->fpu.tags = 0xff;
@@ -794,7 +772,6 @@ static void op_vec_move(struct emu *e)
 
 	/* MOVSS, MOVSD, MOVHLPS, MOVLHPS: with two registers they are other moves. */
 	unknown_if(e, e->opcode < 0x18 && to->size < 16 && to->loc == from->loc);
-	ud_if(e, e->vex && e->vex_reg && !(part && to->loc == 'V'));
 	vector_begin(e, mmx);
 	if (mmx)
 		mmx_begin(e);
@@ -805,16 +782,16 @@ static void op_vec_move(struct emu *e)
 	if (from->loc == MEMORY)
 		emu_access(e, e->seg, e->ea, buf + at, from->size, 0);
 	else
-		memcpy(buf, reg + at, from->size < 16 ? from->size : 16);
+		memcpy(buf, reg + at, min(from->size, 16));
 	if (from->loc == 'V' && from->size == 32)
 		memcpy(buf + 16, e->fpu.ymm_high[from->reg], 16);
 	memcpy(&low, buf, 8);
 	if (to->loc == MEMORY)
-		emu_set_operand(e, buf, to->size);
+		set_operand(e, buf, to->size);
 	else if (to->loc == 'G')
 		emu_set_gpr(e, to->reg, to->size, low);
 	else if (to->loc == 'V')
-		vec_set(e, to->reg, buf, to->size);
+		vec_set(e, to->reg, buf);
 	else
 		memset(memcpy(e->fpu.st[to->reg], buf, 8) + 8, 0xff, 2);
 	if (mmx || to->loc == 'V')
@@ -832,10 +809,10 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 /* What waits reports earlier exceptions first; without NE by an interrupt. */
 static void x87_wait(struct emu *e)
 {
-	if (!(e->fpu.sw & 0x80))
-		return;
-	unknown_if(e, !(cr(e, 0) & X86_CR0_NE));
-	emu_raise(e, EX_MF, 0);
+	bool error = e->fpu.sw & 0x80;
+
+	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
+	raise_if(e, error, X86_TRAP_MF, 0);
 }
 
 static void op_fwait(struct emu *e)
@@ -862,9 +839,9 @@ static void op_x87(struct emu *e)
 		x87_wait(e);
 		return x87_set_words(e, emu_operand(e, 0, 2) & ~0xe080u, e->fpu.sw);
 	case 0xd907:		/* FNSTCW */
-		return emu_set_operand(e, &e->fpu.cw, 2);
+		return set_operand(e, &e->fpu.cw, 2);
 	case 0xdd07:		/* FNSTSW */
-		return emu_set_operand(e, &e->fpu.sw, 2);
+		return set_operand(e, &e->fpu.sw, 2);
 	default:
 		emu_stop(e, EMU_UNHANDLED);
 	}
@@ -875,7 +852,7 @@ static void op_mxcsr(struct emu *e)
 {
 	vector_begin(e, false);
 	if (modrm_reg(e) == 3)
-		return emu_set_operand(e, &e->fpu.mxcsr, 4);
+		return set_operand(e, &e->fpu.mxcsr, 4);
 	e->fpu.mxcsr = emu_operand(e, 0, 4);
 	gp_if(e, e->fpu.mxcsr & ~e->fpu.mxcsr_mask);
 	emu_call(e, fpu, &e->fpu, true);
@@ -893,8 +870,7 @@ static void op_fxsave(struct emu *e)
 	bool load = modrm_reg(e) == 1;
 	u32 mask;
 
-	raise_if(e, cr(e, 0) & X86_CR0_EM, EX_NM, 0);
-	fpu_begin(e, X86_CR0_TS);
+	fpu_begin(e, X86_CR0_EM | X86_CR0_TS);
 	linear = emu_linearize(e, e->seg, e->ea, 512, !load);
 	gp_if(e, linear & 15);
 	mask = e->fpu.mxcsr_mask;
@@ -903,7 +879,7 @@ static void op_fxsave(struct emu *e)
 	e->fpu.ip &= pointers;
 	e->fpu.dp &= pointers;
 	if (!load) {
-		emu_probe(e, linear, 512, EMU_ACC_WRITE);
+		probe(e, linear, 512, EMU_ACC_WRITE);
 		return emu_lin_access(e, linear, &e->fpu, size, EMU_ACC_WRITE);
 	}
 	e->fpu.mxcsr_mask = mask;
@@ -913,85 +889,56 @@ static void op_fxsave(struct emu *e)
 
 /* ---- The opcode tables (SDM 2D appendix A) ------------------------------- */
 
-/* 00 to 3D but CMP, by bits 1 and 2; bits 3 to 5 name the operation. */
-static const struct row arithmetic_rows[3] = {
-	{ op_value, "EuGu", LOCK, ARITHMETIC },
-	{ op_value, "GuEu", 0, ARITHMETIC },
-	{ op_value, "auIj", 0, ARITHMETIC },
-};
-
 /* By ModRM.reg, in the manual's numbering (SDM 2D table A-6) */
 enum { GROUP1, GROUP1A, GROUP3, GROUP4, GROUP5, GROUP6, GROUP7, GROUP8, GROUP9, GROUP11 };
 
-const struct row emu_groups[][8] = {
-	[GROUP1] = {
-		[0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
-		[7] = { op_value, "", NOWRITE, CMP },
-	},
-	[GROUP1A] = {
-		{ op_value, "", NOREAD | D64, MOV },				/* POP */
-		[1 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP3] = {
-		[0 ... 1] = { op_value, "EuIj", NOWRITE, AND },			/* TEST */
-		[2] = { op_value, "", LOCK, NOT },
-		[3] = { op_value, "", LOCK, NEG },
-		[4 ... 5] = { op_value, "", NOWRITE, MUL },
-		[6 ... 7] = { op_div, "", NOWRITE },
-	},
-	[GROUP4] = {
-		[0] = { op_value, "", LOCK, INC },
-		[1] = { op_value, "", LOCK, DEC },
-		[2 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP5] = {
-		{ op_value, "", LOCK, INC },
-		{ op_value, "", LOCK, DEC },
-		{ op_call, "", NOWRITE | F64 },
-		{ emu_op_far, "Mv", NOWRITE },				/* CALL far */
-		{ op_jmp, "", NOWRITE | F64 },
-		{ emu_op_far, "Mv", NOWRITE },				/* JMP far */
-		{ op_value, "-vEv", NOREAD | D64, MOV },			/* PUSH */
-		{ op_ud, "", RAW },
-	},
-	[GROUP6] = {
-		[0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },		/* SLDT */
-		[1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },		/* STR */
-		[2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },		/* LLDT */
-		[3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },		/* LTR */
-		[4 ... 5] = { emu_op_look, "", NOWRITE | PROT },		/* VERR, VERW */
-		[6 ... 7] = { op_ud, "", RAW },
-	},
-	[GROUP7] = {
-		[0 ... 1] = { op_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
-		[2 ... 3] = { op_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
-		[4] = { op_value, "Em0n", NOREAD | UMIP, MOV },			/* SMSW */
-		[6] = { op_value, "0nEw", PRIV, LMSW },
-		[7] = { op_invlpg, "Mv", RAW | PRIV },
-	},
-	[GROUP8] = {
-		[0 ... 3] = { op_ud, "", RAW },
-		[4] = { op_value, "", NOWRITE, BT },
-		[5] = { op_value, "", LOCK, BTS },
-		[6] = { op_value, "", LOCK, BTR },
-		[7] = { op_value, "", LOCK, BTC },
-	},
-	[GROUP9] = {
-		[1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
-	},
-	[GROUP11] = {
-		{ op_value, "", NOREAD, MOV },
-	},
+static const struct row groups[][8] = {
+	[GROUP1][0 ... 6] = { op_value, "", LOCK, ARITHMETIC },
+	[GROUP1][7] = { op_value, "", NOWRITE, CMP },
+	[GROUP1A][0] = { op_value, "", NOREAD | D64, MOV },		/* POP */
+	[GROUP1A][1 ... 7] = { op_ud, "", RAW },
+	[GROUP3][0 ... 1] = { op_value, "EuIj", NOWRITE, AND },		/* TEST */
+	[GROUP3][2] = { op_value, "", LOCK, NOT },
+	[GROUP3][3] = { op_value, "", LOCK, NEG },
+	[GROUP3][4 ... 5] = { op_value, "", NOWRITE, MUL },
+	[GROUP3][6 ... 7] = { op_div, "", NOWRITE },
+	[GROUP4][0 ... 1] = { op_value, "", LOCK, INC_DEC },
+	[GROUP4][2 ... 7] = { op_ud, "", RAW },
+	[GROUP5][0 ... 1] = { op_value, "", LOCK, INC_DEC },
+	[GROUP5][2] = { op_call, "", NOWRITE | F64 },
+	[GROUP5][3] = { emu_op_far, "Mv", NOWRITE },			/* CALL far */
+	[GROUP5][4] = { op_jmp, "", NOWRITE | F64 },
+	[GROUP5][5] = { emu_op_far, "Mv", NOWRITE },			/* JMP far */
+	[GROUP5][6] = { op_value, "-vEv", NOREAD | D64, MOV },		/* PUSH */
+	[GROUP5][7] = { op_ud, "", RAW },
+	[GROUP6][0] = { op_value, "Emlw", NOREAD | PROT | UMIP, MOV },	/* SLDT */
+	[GROUP6][1] = { op_value, "Emtw", NOREAD | PROT | UMIP, MOV },	/* STR */
+	[GROUP6][2] = { op_value, "lwEw", NOREAD | PROT | PRIV, MOV },	/* LLDT */
+	[GROUP6][3] = { op_value, "twEw", NOREAD | PROT | PRIV, MOV },	/* LTR */
+	[GROUP6][4 ... 5] = { emu_op_look, "", NOWRITE | PROT },	/* VERR, VERW */
+	[GROUP6][6 ... 7] = { op_ud, "", RAW },
+	[GROUP7][0 ... 1] = { op_table, "Mv", RAW | UMIP },		/* SGDT, SIDT */
+	[GROUP7][2 ... 3] = { op_table, "Mv", RAW | PRIV },		/* LGDT, LIDT */
+	[GROUP7][4] = { op_value, "Em0n", NOREAD | UMIP, MOV },		/* SMSW */
+	[GROUP7][6] = { op_value, "0nEw", PRIV, LMSW },
+	[GROUP7][7] = { op_invlpg, "Mv", RAW | PRIV },
+	[GROUP8][0 ... 3] = { op_ud, "", RAW },
+	[GROUP8][4] = { op_value, "", NOWRITE, BIT_OP },			/* BT */
+	[GROUP8][5 ... 7] = { op_value, "", LOCK, BIT_OP },		/* BTS, BTR, BTC */
+	[GROUP9][1] = { op_cmpxchg_wide, "Mv", RAW | LOCK },
+	[GROUP11][0] = { op_value, "", NOREAD, MOV },
 };
 
+/*
+ * Of 00 to 37 the rows are those of 00 to 07: bits 3 to 5 name the operation or the
+ * segment. (0F and the prefixes are not looked up; the decimal adjustments have rows.)
+ */
 static const struct row one_byte[256] = {
-	[0x06] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x07] = { op_value, "sw+v", NOREAD | I64, MOV },
-	[0x0e] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x16] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x17] = { op_value, "sw+v", NOREAD | I64, MOV },
-	[0x1e] = { op_value, "-vsw", NOREAD | I64, MOV },
-	[0x1f] = { op_value, "sw+v", NOREAD | I64, MOV },
+	[0x00 ... 0x01] = { op_value, "EuGu", LOCK, ARITHMETIC },
+	[0x02 ... 0x03] = { op_value, "GuEu", 0, ARITHMETIC },
+	[0x04 ... 0x05] = { op_value, "auIj", 0, ARITHMETIC },
+	[0x06] = { op_value, "-vsw", NOREAD | I64, MOV },		/* PUSH */
+	[0x07] = { op_value, "sw+v", NOREAD | I64, MOV },		/* POP */
 	[0x27] = { op_daa_das, "ab", I64 },
 	[0x2f] = { op_daa_das, "ab", I64 },
 	[0x37] = { op_aaa_aas, "aw", I64 },
@@ -999,8 +946,7 @@ static const struct row one_byte[256] = {
 	[0x3a ... 0x3b] = { op_value, "GuEu", NOWRITE, CMP },
 	[0x3c ... 0x3d] = { op_value, "auIj", NOWRITE, CMP },
 	[0x3f] = { op_aaa_aas, "aw", I64 },
-	[0x40 ... 0x47] = { op_value, "Zv", I64, INC },
-	[0x48 ... 0x4f] = { op_value, "Zv", I64, DEC },
+	[0x40 ... 0x4f] = { op_value, "Zv", I64, INC_DEC },
 	[0x50 ... 0x57] = { op_value, "-vZv", NOREAD | D64, MOV },	/* PUSH */
 	[0x58 ... 0x5f] = { op_value, "Zv+v", NOREAD | D64, MOV },	/* POP */
 	[0x60] = { op_pusha, "", I64 },
@@ -1109,27 +1055,27 @@ static const struct row two_byte[256] = {
 	[0xa0] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa1] = { op_value, "sw+v", NOREAD | D64, MOV },
 	[0xa2] = { op_cpuid },
-	[0xa3] = { op_value, "EvGv", NOWRITE | BITS, BT },
+	[0xa3] = { op_value, "EvGv", NOWRITE | BITS, BIT_OP },		/* BT */
 	[0xa4] = { op_shift, "EvGvIb", 0, SHLD },
 	[0xa5] = { op_shift, "EvGvcb", 0, SHLD },
 	[0xa8] = { op_value, "-vsw", NOREAD | D64, MOV },
 	[0xa9] = { op_value, "sw+v", NOREAD | D64, MOV },
 	[0xaa] = { op_control, "", 0, EMU_CTL_RSM },
-	[0xab] = { op_value, "EvGv", LOCK | BITS, BTS },
+	[0xab] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTS */
 	[0xac] = { op_shift, "EvGvIb", 0, SHRD },
 	[0xad] = { op_shift, "EvGvcb", 0, SHRD },
 	[0xae] = { NULL, "Ey" },					/* MAP_0FAE_… */
 	[0xaf] = { op_value, "GvEv", 0, IMUL },
 	[0xb0 ... 0xb1] = { op_value, "EuGu", LOCK, CMPXCHG },
 	[0xb2] = { emu_op_load_far_pointer, "GvMv", NOREAD },
-	[0xb3] = { op_value, "EvGv", LOCK | BITS, BTR },
+	[0xb3] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTR */
 	[0xb4 ... 0xb5] = { emu_op_load_far_pointer, "GvMv", NOREAD },
 	[0xb6] = { op_value, "GvEb", NOREAD, MOV },			/* MOVZX */
 	[0xb7] = { op_value, "GvEw", NOREAD, MOV },
 	[0xb8] = { op_value, "GvEv", NOREAD, POPCNT },
 	[0xb9] = { op_ud, "Eb", RAW },					/* UD1 */
 	[0xba] = { NULL, "EvIb", 0, GROUP8 },
-	[0xbb] = { op_value, "EvGv", LOCK | BITS, BTC },
+	[0xbb] = { op_value, "EvGv", LOCK | BITS, BIT_OP },		/* BTC */
 	[0xbc] = { op_bit_scan, "GvEv", NOREAD, BSF },
 	[0xbd] = { op_bit_scan, "GvEv", NOREAD, BSR },
 	[0xbe] = { op_value, "GvEb", NOREAD, MOVSX },
@@ -1140,7 +1086,13 @@ static const struct row two_byte[256] = {
 	[0xff] = { op_ud, "Eb", RAW },					/* UD0 */
 };
 
-/* Found by map, opcode, mandatory prefixes and encodings. */
+/*
+ * Found by map, opcode, mandatory prefixes and encodings. Beside the opcode maps there
+ * are three by ModRM: 0F 01 with a register, by the whole byte; 0F AE by reg, with
+ * memory and with a register.
+ */
+enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
+
 static const struct searched_row {
 	u8 map, opcode, prefixes;
 	struct row row;
@@ -1159,9 +1111,9 @@ static const struct searched_row {
 	{ 2, 0x10, P_ANY | BOTH, { op_vec_move, "VsWs", MOVE } },
 	{ 2, 0x11, P_ANY | BOTH, { op_vec_move, "WsVs", MOVE } },
 	/* MOVLPS, MOVLPD, MOVHPS, MOVHPD */
-	{ 2, 0x12, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x12, PACKED, { op_vec_move, "VqWqBx", RAW, PART } },
 	{ 2, 0x13, PACKED, { op_vec_move, "MqVq", RAW, PART } },
-	{ 2, 0x16, PACKED, { op_vec_move, "VqWq", RAW, PART } },
+	{ 2, 0x16, PACKED, { op_vec_move, "VqWqBx", RAW, PART } },
 	{ 2, 0x17, PACKED, { op_vec_move, "MqVq", RAW, PART } },
 	/* MOVAPS, MOVAPD, MOVNTPS, MOVNTPD */
 	{ 2, 0x28, PACKED, { op_vec_move, "VxWx", MOVE | ALIGN } },
@@ -1188,8 +1140,8 @@ static const struct searched_row {
 	{ 3, 0x2a, P_66 | BOTH, { op_vec_move, "VxMx", MOVE | ALIGN } },
 	{ 2, 0xc3, P_NONE | OLD, { op_value, "MyGy", NOREAD, MOV } },
 	{ 2, 0xc3, P_ANY | OLD, { op_ud } },
-	/* INVPCID, MOVBE, CRC32, ADCX and ADOX */
-	{ 3, 0x82, P_66 | OLD, { op_invpcid, "MdGn", NOREAD | NOWRITE | PRIV } },
+	/* INVPCID, which no guest has; MOVBE, CRC32, ADCX and ADOX */
+	{ 3, 0x82, P_66 | OLD, { op_ud } },
 	{ 3, 0xf0, P_NONE | P_66 | OLD, { op_value, "GvMv", NOREAD, BSWAP } },
 	{ 3, 0xf0, P_F2 | OLD, { op_value, "GyEb", 0, CRC32 } },
 	{ 3, 0xf1, P_NONE | P_66 | OLD, { op_value, "MvGv", NOREAD, BSWAP } },
@@ -1232,13 +1184,12 @@ static const struct searched_row {
 };
 
 /* What a mandatory prefix, VEX or ModRM selects; NULL if it is not here. */
-const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode)
+static const struct row *search(const struct emu *e, unsigned int map, unsigned int opcode)
 {
 	u8 want = (e->vex ? VEX : OLD) | (!e->vex_pp ? P_NONE : e->vex_pp == 0x66 ? P_66 :
 					  e->vex_pp == 0xf3 ? P_F3 : P_F2);
-	unsigned int i;
 
-	for (i = 0; i < sizeof(searched) / sizeof(*searched); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(searched); i++)
 		if (searched[i].map == map && searched[i].opcode == opcode &&
 		    (searched[i].prefixes & want) == want)
 			return &searched[i].row;
@@ -1250,12 +1201,23 @@ const struct row *emu_find_row(const struct emu *e)
 {
 	const struct row *row = e->map == 1 ? &one_byte[e->opcode] : &two_byte[e->opcode];
 
-	if (e->map == 1 && e->opcode < 0x38 && (e->opcode & 7) < 6)
-		return &arithmetic_rows[e->opcode >> 1 & 3];
+	if (e->map == 1 && e->opcode < ((e->opcode & 7) < 6 ? 0x38 : 0x20))
+		return &one_byte[e->opcode & 7];
 	if (e->map == 1 && e->opcode == 0x63 && e->mode != EMU_LONG)
 		return &row_arpl;
 	if (e->map == 1 || (e->map == 2 && (!e->vex || e->opcode == 0xae) &&
 			    (row->run || row->operands[0])))
 		return row;
-	return emu_search(e, e->map, e->opcode);
+	return search(e, e->map, e->opcode);
+}
+
+/* Of the rows of an opcode the one that ModRM selects; mostly there is only one. */
+const struct row *emu_modrm_row(const struct emu *e, const struct row *row)
+{
+	/* Of group 7 only SMSW and LMSW are the same with a register. */
+	if (e->map == 2 && e->opcode == 0x01 && e->modrm >= 0xc0 && (modrm_reg(e) & 5) != 4)
+		return search(e, MAP_0F01, e->modrm);
+	if (e->map == 2 && e->opcode == 0xae)
+		return search(e, e->modrm < 0xc0 ? MAP_0FAE_MEMORY : MAP_0FAE_REG, modrm_reg(e));
+	return row->run || !row->operands[0] ? row : &groups[row->what][modrm_reg(e)];
 }

@@ -9,7 +9,12 @@
 #ifndef KVM_LIVE_EMULATE_PRIV_H
 #define KVM_LIVE_EMULATE_PRIV_H
 
+#include <linux/array_size.h>
+#include <linux/bitops.h>
+#include <linux/minmax.h>
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "emulate.h"
 
@@ -23,24 +28,11 @@
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 #define FL_DEFINED	0x003f7fd5ull
 
-#define MSR_TSC			0x10u
-#define MSR_EFER		0xc0000080u
-#define EFER_LMA		0x400u
-#define MSR_KERNEL_GS_BASE	0xc0000102u
-#define MSR_TSC_AUX		0xc0000103u
-
 /* The type of a code or data segment */
 #define SEG_ACCESSED		1u
 #define SEG_WRITE		2u	/* data: writable; code: readable */
 #define SEG_DOWN		4u	/* data: expand down; code: conforming */
 #define SEG_CODE		8u
-
-/* Exception vectors. */
-enum {
-	EX_DE = 0, EX_DB = 1, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6,
-	EX_NM = 7, EX_TS = 10, EX_NP = 11, EX_SS = 12, EX_GP = 13, EX_PF = 14,
-	EX_MF = 16,
-};
 
 /*
  * Operands are written as in the manual's opcode maps (SDM 2D A.2): a letter for
@@ -102,17 +94,9 @@ struct row {
 	u8 what;		/* for run, if it does several things; which group */
 };
 
-/*
- * Rows that need more than the opcode to be found. Beside the opcode maps there
- * are three by ModRM: 0F 01 with a register, by the whole byte; 0F AE by reg, with
- * memory and with a register.
- */
-enum { MAP_0F01 = 0x40, MAP_0FAE_MEMORY, MAP_0FAE_REG };
-
-/* emulate_insn.c: the tables. */
-extern const struct row emu_groups[][8];
+/* emulate_insn.c: the tables. NULL: not known. */
 const struct row *emu_find_row(const struct emu *e);
-const struct row *emu_search(const struct emu *e, unsigned int map, unsigned int opcode);
+const struct row *emu_modrm_row(const struct emu *e, const struct row *row);
 
 /*
  * The sticky result. e->status is EMU_OK until something goes wrong; the first
@@ -138,8 +122,8 @@ static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
 		emu_raise(e, vector, error);
 }
 
-#define gp_if(e, condition)	raise_if(e, condition, EX_GP, 0)
-#define ud_if(e, condition)	raise_if(e, condition, EX_UD, 0)
+#define gp_if(e, condition)	raise_if(e, condition, X86_TRAP_GP, 0)
+#define ud_if(e, condition)	raise_if(e, condition, X86_TRAP_UD, 0)
 
 static inline void unknown_if(struct emu *e, bool condition)
 {
@@ -148,27 +132,20 @@ static inline void unknown_if(struct emu *e, bool condition)
 }
 
 /* emulate.c: the transaction */
-void emu_begin(struct emu *e);
 void emu_checkpoint(struct emu *e);
-int emu_end(struct emu *e);
 
 /* emulate.c: memory, and the log of finished accesses */
 const struct kvm_segment *emu_segment(struct emu *e, unsigned int seg);
-void emu_set_segment(struct emu *e, unsigned int seg, const struct kvm_segment *s);
+void emu_set_segment(struct emu *e, unsigned int seg, struct kvm_segment s);
 bool emu_canonical(const struct emu *e, u64 address);
 u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size, bool write);
-bool emu_replayed(struct emu *e, void *buf, unsigned int size);
-void emu_accessed(struct emu *e, int r, const void *buf, unsigned int size);
 void emu_lin_access(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
-void emu_probe(struct emu *e, u64 linear, unsigned int size, unsigned int access);
-void emu_lin_replace(struct emu *e, u64 linear, const void *old, void *new, unsigned int size);
+void emu_port_io(struct emu *e, u16 port, unsigned int size, void *buf, unsigned int count, bool out);
 void emu_access(struct emu *e, unsigned int seg, u64 offset, void *buf, unsigned int size,
 		unsigned int access);
 u64 emu_load(struct emu *e, unsigned int seg, u64 offset, unsigned int size);
 u64 emu_system_load(struct emu *e, u64 linear, unsigned int size);
-void emu_system_store(struct emu *e, u64 linear, u64 value, unsigned int size);
 u64 emu_operand(struct emu *e, unsigned int at, unsigned int size);
-void emu_set_operand(struct emu *e, void *buf, unsigned int size);
 u64 emu_rdmsr(struct emu *e, u32 index);
 
 /* emulate.c: registers and the stack */
@@ -179,7 +156,6 @@ unsigned int emu_stack_size(struct emu *e);
 void emu_move_stack(struct emu *e, u64 sp);
 void emu_push(struct emu *e, u64 value, unsigned int size);
 u64 emu_pop(struct emu *e, unsigned int size);
-void emu_jump(struct emu *e, u64 target);
 u64 emu_flags_writable(const struct emu *e, unsigned int size);
 void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes);
 
@@ -189,6 +165,7 @@ void emu_op_load_far_pointer(struct emu *e);
 void emu_op_far(struct emu *e);
 void emu_op_ret_far(struct emu *e);
 void emu_op_iret(struct emu *e);
+void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back);
 void emu_op_int(struct emu *e);
 void emu_op_look(struct emu *e);
 void emu_op_arpl(struct emu *e);
@@ -215,17 +192,13 @@ static inline u64 sign_bit(unsigned int size)
 
 static inline u64 sign_extend(u64 value, unsigned int size)
 {
-	unsigned int shift = 64 - size * 8;
-
-	return (u64)((s64)(value << shift) >> shift);
+	return sign_extend64(value, size * 8 - 1);
 }
 
 /* 32-bit results clear the upper half of a register; smaller ones keep it. */
 static inline void merge(u64 *reg, u64 value, unsigned int size)
 {
-	u64 keep = size >= 4 ? 0 : ~size_mask(size);
-
-	*reg = (*reg & keep) | (value & size_mask(size));
+	*reg = (size >= 4 ? 0 : *reg & ~size_mask(size)) | (value & size_mask(size));
 }
 
 static inline void flags_change(struct emu *e, u64 mask, u64 value)

@@ -341,7 +341,7 @@ static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment
 /* What the setters refuse is #GP(0). */
 static int gp_unless(struct emu *e, int refused)
 {
-	return refused ? emu_fault(e, X86_TRAP_GP, true, 0) : EMU_OK;
+	return refused ? emu_fault(e, X86_TRAP_GP, 0) : EMU_OK;
 }
 
 static u64 op_get_cr(struct emu *e, unsigned int cr)
@@ -426,7 +426,7 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 		return EMU_OK;
 	case EMU_CTL_RSM:
 		if (!vcpu->events.smi.active)
-			return emu_fault(e, X86_TRAP_UD, false, 0);
+			return emu_fault(e, X86_TRAP_UD, 0);
 		vcpu->io.rsm = true;
 		return EMU_OK;
 	case EMU_CTL_INVLPG:
@@ -485,7 +485,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 
 static const struct emu_ops kvm_emu_ops = {
 	.access = op_access,
-	.cmpxchg = op_cmpxchg,
+	.exchange = op_cmpxchg,
 	.pio = op_pio,
 	.get_seg = op_get_seg,
 	.set_seg = op_set_seg,
@@ -597,7 +597,7 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
-	if (e->fault.has_cr2)
+	if (e->fault.vector == X86_TRAP_PF)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)
 		kvm_queue_exception_e(vcpu, e->fault.vector, e->fault.error);

@@ -11,7 +11,9 @@ if ! command -v clang > /dev/null; then
 	echo "1..0 # SKIP clang is not installed"
 	exit 0
 fi
-clang -std=gnu11 -g -O1 -Wall -Wextra -Wno-missing-field-initializers \
+tests/unit/empty-headers $out/emulate-include kvm-module/emulate*.[ch]
+clang -std=gnu11 -g -O1 -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-parameter \
+	-I$out/emulate-include -include tests/unit/emulate/kernel.h \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-o $out/emulate-fuzz tests/unit/emulate/fuzz.c kvm-module/emulate*.c
 echo "1..1"

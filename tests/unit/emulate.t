@@ -7,11 +7,14 @@ set -e
 cd "$(dirname "$0")/../.."
 out=build/tests/unit
 mkdir -p $out
-warn="-std=gnu11 -g -Wall -Wextra -Werror -Wno-missing-field-initializers"
+tests/unit/empty-headers $out/emulate-include kvm-module/emulate*.[ch]
+warn="-std=gnu11 -g -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-unused-parameter
+	-I$out/emulate-include -include tests/unit/emulate/kernel.h"
 cc $warn -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-o $out/emulate-table tests/unit/emulate/table.c kvm-module/emulate*.c
+cc -c -o $out/emulate-native.o tests/unit/emulate/native.S
 cc $warn -O2 -no-pie -fno-pie -o $out/emulate-diff tests/unit/emulate/diff.c \
-	tests/unit/emulate/native.S kvm-module/emulate*.c
+	$out/emulate-native.o kvm-module/emulate*.c
 # One plan for both: the second's single line is numbered after the first's.
 $out/emulate-table > $out/emulate-table.tap || true
 grep -v '^1\.\.' $out/emulate-table.tap

@@ -219,7 +219,6 @@ static const struct form_line form_lines[] = {
 	{ "crc32", "pf2 0f 38 f1 /r v", U_NONE },
 	{ "adcx", "p66 0f 38 f6 /r y", U_NONE },
 	{ "adox", "pf3 0f 38 f6 /r y", U_NONE },
-	{ "invpcid", "p66 0f 38 82 /r m", U_NONE },
 	{ "andn", "vex0.0.2 f2 /r y", U_BLS },
 	{ "blsr", "vex0.0.2 f3 /1 y", U_BLS },
 	{ "blsmsk", "vex0.0.2 f3 /2 y", U_BLS },

@@ -172,7 +172,7 @@ static int fuzz_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	(void)value;
 	check(cr == 0 || (cr >= 2 && cr <= 4) || cr == 8);
-	return next() & 1 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 1 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static u64 fuzz_get_dr(struct emu *e, unsigned int dr)
@@ -186,20 +186,20 @@ static int fuzz_set_dr(struct emu *e, unsigned int dr, u64 value)
 {
 	(void)value;
 	check(dr <= 3 || dr == 6 || dr == 7);
-	return next() & 1 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 1 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static int fuzz_rdmsr(struct emu *e, u32 index, u64 *value)
 {
 	(void)index;
 	next_bytes(value, 8);
-	return next() & 7 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 7 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static int fuzz_wrmsr(struct emu *e, u32 index, u64 value)
 {
 	(void)index, (void)value;
-	return next() & 7 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 7 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static int fuzz_cpuid(struct emu *e, u32 r[4])
@@ -215,14 +215,14 @@ static int fuzz_control(struct emu *e, enum emu_control what, u64 arg,
 	(void)arg;
 	if (what == EMU_CTL_XGETBV)
 		*(u64 *)arg2 = next() & 1 ? 0xe7 : 7;
-	return next() & 15 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 15 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static int fuzz_fpu_get(struct emu *e, struct emu_fpu *fpu)
 {
 	memset(fpu, 0, sizeof(*fpu));
 	next_bytes(fpu, 32);
-	return next() & 15 ? EMU_OK : emu_fault(e, 16, false, 0);
+	return next() & 15 ? EMU_OK : emu_fault(e, 16, 0);
 }
 
 static int fuzz_fpu_set(struct emu *e, const struct emu_fpu *fpu)
@@ -233,7 +233,7 @@ static int fuzz_fpu_set(struct emu *e, const struct emu_fpu *fpu)
 	for (i = 0; i < offsetof(struct emu_fpu, unused); i++)
 		sum ^= ((const u8 *)fpu)[i];
 	written = sum;
-	return next() & 15 ? EMU_OK : emu_fault(e, 13, true, 0);
+	return next() & 15 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
 static int fuzz_access(struct emu *e, u64 linear, void *buf, unsigned int size,
@@ -255,7 +255,7 @@ static int fuzz_fpu(struct emu *e, struct emu_fpu *f, bool set)
 static const struct emu_ops fuzz_ops = {
 	.access = fuzz_access,
 	.fpu = fuzz_fpu,
-	.cmpxchg = fuzz_cmpxchg,
+	.exchange = fuzz_cmpxchg,
 	.pio = fuzz_pio,
 	.get_seg = fuzz_get_seg,
 	.set_seg = fuzz_set_seg,

@@ -148,7 +148,7 @@ static u64 t_get_cr(struct emu *e, unsigned int n)
 static int t_set_cr(struct emu *e, unsigned int n, u64 value)
 {
 	if (n == 0 && value >> 32)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	cr[n] = value;
 	return EMU_OK;
 }
@@ -170,7 +170,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 {
 	msr_index = index;
 	if (index == 0xbad)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	*value = index == 0xc0000080 ? efer : index == 0x10 ? 0x1122334455667788ull : msr_value;
 	return EMU_OK;
 }
@@ -178,7 +178,7 @@ static int t_rdmsr(struct emu *e, u32 index, u64 *value)
 static int t_wrmsr(struct emu *e, u32 index, u64 value)
 {
 	if (index == 0xbad)
-		return emu_fault(e, 13, true, 0);
+		return emu_fault(e, 13, 0);
 	msr_index = index;
 	msr_value = value;
 	return EMU_OK;
@@ -236,7 +236,7 @@ static int t_fpu(struct emu *e, struct emu_fpu *f, bool set)
 static const struct emu_ops ops = {
 	.access = t_access,
 	.fpu = t_fpu,
-	.cmpxchg = t_cmpxchg,
+	.exchange = t_cmpxchg,
 	.pio = t_pio,
 	.get_seg = t_get_seg,
 	.set_seg = t_set_seg,
@@ -340,6 +340,16 @@ static void test_real_mode(void)
 	ok(word(0x2000 + 0x1234) == 0x5678 && !word(0x2000 + 0x1236),
 	   "real mode: 16 bits go to DS * 16 + offset");
 	is(emu.rip, 3, "real mode: IP advances by the length");
+	emu.rflags |= 0x10000;
+	RUN("\x90");
+	is(emu.rflags, 2, "an instruction that is done clears RF");
+	emu.rflags |= 0x10000;
+	emu.regs[EMU_RCX] = 2;
+	RUN("\xf3\xac");
+	is(emu.rflags, 2, "so does REP LODS");
+	emu.rflags |= 0x10000;
+	idt.limit = 0;
+	ok(faulted(RUN("\xcc"), 13) && emu.rflags == 0x10002, "one that faults does not");
 
 	reset(EMU_REAL);
 	emu.regs[EMU_RAX] = 0x12345678;
@@ -719,6 +729,11 @@ static void test_decoder(void)
 		   "length of %s (mode %d) is %u", lengths[i].name,
 		   lengths[i].mode, lengths[i].size);
 	}
+	reset(EMU_LONG);
+	ok(faulted(RUN("\xc4\xe0\x78\x04\x05"), 6), "VEX before a one-byte opcode is #UD");
+	ok(faulted(RUN("\xc4\xe3\x73\xf0\xc0\x01"), 6), "so is RORX with a register in vvvv");
+	ok(faulted(RUN("\xc5\xf0\xae\x13"), 6), "so is VLDMXCSR with one");
+	is(RUN("\xc4\xe3\x7b\xf0\xc0\x01"), EMU_OK, "without one RORX is done");
 	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
 		reset(unknown[i].mode);
 		r = run(unknown[i].bytes, unknown[i].size);
@@ -1312,8 +1327,8 @@ static void test_rare(void)
 	reset(EMU_LONG);
 	is(RUN("\x0f\x08"), EMU_OK, "INVD");
 	is(RUN("\x0f\x09"), EMU_OK, "WBINVD");
-	RUN("\x66\x0f\x38\x82\x00");
-	is(control_last, EMU_CTL_INVPCID, "INVPCID");
+	ok(faulted(RUN("\x66\x0f\x38\x82\x00"), 6), "no guest has INVPCID");
+	emu.rip = 0x1000;
 	msr_value = 0x123456000;
 	segs[EMU_GS].base = 0x777000;
 	is(RUN("\x0f\x01\xf8"), EMU_OK, "SWAPGS");
