@@ -503,8 +503,7 @@ struct kvm_x86_ops {
 	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
 	void (*get_segment)(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s);
-	void (*set_segment)(struct kvm_vcpu *vcpu, int seg,
-			    const struct kvm_segment *s);
+	void (*set_segment)(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
 	/* SEG_GDTR or SEG_IDTR */
 	void (*get_table)(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt);
@@ -766,15 +765,13 @@ void kvm_free_ioeventfds(struct kvm *kvm);	/* and zones */
 int kvm_coalesced_zone(struct kvm *kvm, const struct kvm_coalesced_mmio_zone *args, bool add);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
-bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		    const void *data);
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len, const void *data);
 
 /* A guest wrote; true: it need not exit for that. Caller holds srcu. */
 static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
 				   unsigned int len, const void *data)
 {
-	return READ_ONCE(vcpu->kvm->write_takers) &&
-	       kvm_find_taker(vcpu, pio, addr, len, data);
+	return READ_ONCE(vcpu->kvm->write_takers) && kvm_find_taker(vcpu, pio, addr, len, data);
 }
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ---------- */
@@ -818,10 +815,8 @@ int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user);
 int kvm_signal_msi(struct kvm *kvm, void *arg);
 int kvm_irqfd(struct kvm *kvm, void *arg);
 /* Accesses to the in-kernel devices; false: not theirs. */
-bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data,
-		    bool write);
-bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data,
-		     bool write);
+bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, bool write);
+bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
 
 /* ---- lapic.c: the local APIC; the vCPU's thread unless said otherwise ---- */
 
@@ -839,8 +834,7 @@ void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
 bool kvm_apic_read(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
-bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len,
-		    const void *data);
+bool kvm_apic_write(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
@@ -851,8 +845,7 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s);
 
 int kvm_pic_create(struct kvm *kvm);		/* sets kvm->pic */
 void kvm_pic_destroy(struct kvm *kvm);
-int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		    bool level);
+int kvm_pic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 bool kvm_pic_has_interrupt(struct kvm *kvm);	/* INTR is high; no lock */
 int kvm_pic_acknowledge(struct kvm *kvm);	/* INTA: the vector */
 /* Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, one byte; false: not mine. */
@@ -865,8 +858,7 @@ int kvm_pic_set(struct kvm *kvm, bool slave, const struct kvm_pic_state *state);
 
 int kvm_ioapic_create(struct kvm *kvm);		/* sets kvm->ioapic */
 void kvm_ioapic_destroy(struct kvm *kvm);
-int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source,
-		       bool level);
+int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source source, bool level);
 /* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
@@ -892,8 +884,7 @@ void kvm_pit_acked(struct kvm *kvm);
 
 /* ---- memslot.c ----------------------------------------------------------- */
 
-int kvm_set_memory_region(struct kvm *kvm,
-			  const struct kvm_userspace_memory_region2 *region);
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
 int kvm_get_dirty_log(struct kvm *kvm, void *arg);
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
@@ -956,8 +947,7 @@ int kvm_handle_shadow_fault(struct kvm_vcpu *vcpu, u64 gva, u32 error_code);
 void kvm_shadow_invlpg(struct kvm_vcpu *vcpu, u64 gva);
 void kvm_shadow_wrote(struct kvm *kvm, gfn_t gfn);
 void kvm_shadow_zap(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end);
-bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start,
-		    gfn_t end, bool clear);
+bool kvm_shadow_age(struct kvm *kvm, struct kvm_memslot *slot, gfn_t start, gfn_t end, bool clear);
 void kvm_shadow_write_protect(struct kvm *kvm, struct kvm_memslot *slot,
 			      const unsigned long *pages, u64 first, u64 count);
 
@@ -984,10 +974,8 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w);
  * Go on with a walk that ended at a leaf of level 1 as if it had met this entry
  * there. False: that would be a fault, or would have to set the accessed bit.
  */
-bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
-			u32 granted);
-int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
-		  u32 *error_code);
+bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u32 granted);
+int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, u32 *error_code);
 
 /* ---- cpuid.c, msr.c ------------------------------------------------------ */
 
@@ -998,8 +986,7 @@ int kvm_xsave_size(void);
 unsigned int kvm_xsave2_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
-int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
-		      int count);
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
 /* What the guest's CPUID instruction returns. */

@@ -366,8 +366,7 @@ static int check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
 		       KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-		       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |
-		       KVM_GUESTDBG_BLOCKIRQ;
+		       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ;
 	case KVM_CAP_ADJUST_CLOCK:
 		return KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE;
 	case KVM_CAP_MCE:
@@ -492,8 +491,7 @@ static int set_memory_region(struct kvm *kvm, void __user *argp, size_t size)
 {
 	struct kvm_userspace_memory_region2 region = {};
 
-	return copy_from_user(&region, argp, size) ? -EFAULT :
-						     kvm_set_memory_region(kvm, &region);
+	return copy_from_user(&region, argp, size) ? -EFAULT : kvm_set_memory_region(kvm, &region);
 }
 
 static int set_tss_addr(struct kvm *kvm, unsigned long addr)
@@ -665,8 +663,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 			return -EINVAL;
 		return set_before_vcpus(kvm, &kvm->bsp_id, arg) ? -EBUSY : 0;
 	default:
-		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL,
-					ioctl, argp);
+		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL, ioctl, argp);
 	}
 }
 

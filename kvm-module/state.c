@@ -97,8 +97,7 @@ int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 	s->efer = vcpu->efer;
 	s->apic_base = vcpu->apic_base;
 	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
-		s->interrupt_bitmap[vcpu->events.irq.nr / 64] |=
-			BIT_ULL(vcpu->events.irq.nr % 64);
+		s->interrupt_bitmap[vcpu->events.irq.nr / 64] |= BIT_ULL(vcpu->events.irq.nr % 64);
 	return 0;
 }
 
@@ -109,8 +108,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 	    (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
 	    (s->cr0 & X86_CR0_PG && !(s->cr0 & X86_CR0_PE)))
 		return false;
-	if (s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 ||
-	    s->efer & ~kvm_caps.efer)
+	if (s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 || s->efer & ~kvm_caps.efer)
 		return false;
 	if (s->efer & EFER_LME && s->cr0 & X86_CR0_PG) {
 		if (!(s->cr4 & X86_CR4_PAE) || !(s->efer & EFER_LMA))
@@ -182,8 +180,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	kvm_collect_messages(vcpu);
 	if (!payload && ev->exception.pending)
 		kvm_deliver_payload(vcpu);
-	out->exception.injected = ev->exception.injected ||
-				  (!payload && ev->exception.pending);
+	out->exception.injected = ev->exception.injected || (!payload && ev->exception.pending);
 	out->exception.pending = payload && ev->exception.pending;
 	out->exception.nr = ev->exception.nr;
 	out->exception.has_error_code = ev->exception.has_error;
@@ -206,8 +203,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	if (payload)
 		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (vcpu->kvm->triple_fault_event) {
-		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT,
-						     &vcpu->requests);
+		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
 		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
 	return 0;
@@ -220,8 +216,7 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING |
 		    KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |
 		    KVM_VCPUEVENT_VALID_SMM;
-	bool payload = vcpu->kvm->exception_payload &&
-		       in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	bool payload = vcpu->kvm->exception_payload && in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
 
 	if (vcpu->kvm->exception_payload)
 		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -333,8 +328,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 	const struct kvm_guest_debug *d = arg;
 	u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
 		    KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |
-		    KVM_GUESTDBG_BLOCKIRQ;
+		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ;
 	u64 rflags;
 
 	if (d->control & ~known)
@@ -419,16 +413,14 @@ void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
 
 	if (buf)
 		fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
-					       vcpu->fpu.fpstate->user_xfeatures,
-					       vcpu->guest_pkru);
+					       vcpu->fpu.fpstate->user_xfeatures, vcpu->guest_pkru);
 	return buf;
 }
 
 /* Frees the area; result: an errno. */
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf)
 {
-	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
-					       &vcpu->guest_pkru);
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0, &vcpu->guest_pkru);
 
 	kvfree(buf);
 	return r;
@@ -507,13 +499,11 @@ static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
 	const struct kvm_xcrs *xcrs = arg;
 	u32 i;
 
-	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags ||
-	    xcrs->nr_xcrs > KVM_MAX_XCRS)
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags || xcrs->nr_xcrs > KVM_MAX_XCRS)
 		return -EINVAL;
 	for (i = 0; i < xcrs->nr_xcrs; i++)
 		if (xcrs->xcrs[i].xcr == 0)
-			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ?
-				-EINVAL : 0;
+			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ? -EINVAL : 0;
 	return 0;
 }
 
@@ -576,12 +566,10 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 	bank = &vcpu->mce_bank[4 * array_index_nospec(mce->bank, KVM_MCE_BANKS)];
 	if (mce->status & MCI_STATUS_UC) {
 		/* Reporting may be switched off. */
-		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) ||
-		    bank[0] != ~0ULL)
+		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) || bank[0] != ~0ULL)
 			return 0;
 		/* A second one while the first is handled, or no handler. */
-		if (vcpu->mcg_status & MCG_STATUS_MCIP ||
-		    !(vcpu->cr4 & X86_CR4_MCE)) {
+		if (vcpu->mcg_status & MCG_STATUS_MCIP || !(vcpu->cr4 & X86_CR4_MCE)) {
 			kvm_request(vcpu, REQ_TRIPLE_FAULT);
 			return 0;
 		}
