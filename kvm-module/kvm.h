@@ -72,6 +72,10 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
+#define KVM_GUESTDBG_SUPPORTED	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |	\
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |	\
+				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |	\
+				 KVM_GUESTDBG_BLOCKIRQ)
 #define KVM_INVALID_PAGE	(~(hpa_t)0)
 
 /* ---- registers ----------------------------------------------------------- */
@@ -439,7 +443,6 @@ struct kvm {
 	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
 	long invalidate_count;		/* mmu_lock; invalidations going on */
 
-	unsigned long tss_addr;
 	u64 identity_map_addr;
 	struct {			/* what the guests' clocks show */
 		spinlock_t lock;
@@ -884,7 +887,7 @@ void kvm_pit_acked(struct kvm *kvm);
 
 /* ---- memslot.c ----------------------------------------------------------- */
 
-int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region);
+int kvm_set_memory_region(struct kvm *kvm, void *arg);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
 int kvm_get_dirty_log(struct kvm *kvm, void *arg);
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
