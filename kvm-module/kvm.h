@@ -644,7 +644,7 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
-/* Deliver what an APIC has sent, to vcpu->events. */
+/* Take what an APIC has sent: NMI and SMI to vcpu->events, INIT and SIPI into effect. */
 void kvm_collect_messages(struct kvm_vcpu *vcpu);
 
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)

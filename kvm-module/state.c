@@ -253,6 +253,7 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 
 static int get_mp_state(struct kvm_vcpu *vcpu, void *arg)
 {
+	kvm_collect_messages(vcpu);
 	((struct kvm_mp_state *)arg)->mp_state = vcpu->mp_state;
 	return 0;
 }
@@ -353,6 +354,7 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 
+	kvm_collect_messages(vcpu);	/* may change them all */
 	if (valid & KVM_SYNC_X86_REGS)
 		get_regs(vcpu, &s->regs);
 	if (valid & KVM_SYNC_X86_SREGS)

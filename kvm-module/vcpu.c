@@ -752,8 +752,17 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 		ev->nmi.pending++;
 	if (kvm_take_request(vcpu, REQ_SMI))
 		ev->smi.pending = true;
-	if (ev->smi.active && kvm_take_request(vcpu, REQ_INIT))
-		ev->smi.latched_init = true;
+	if (kvm_take_request(vcpu, REQ_INIT)) {
+		if (ev->smi.active) {
+			ev->smi.latched_init = true;
+		} else {
+			kvm_vcpu_reset(vcpu, true);
+			vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
+				KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+		}
+	}
+	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		start_by_sipi(vcpu);
 }
 
 static int handle_requests(struct kvm_vcpu *vcpu)
@@ -763,13 +772,6 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return kvm_handle_triple_fault(vcpu);
 	kvm_collect_messages(vcpu);
-	if (kvm_take_request(vcpu, REQ_INIT)) {
-		kvm_vcpu_reset(vcpu, true);
-		vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
-			KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
-	}
-	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-		start_by_sipi(vcpu);
 	if (kvm_take_request(vcpu, REQ_TSC_OFFSET))
 		kvm_ops->set_tsc_offset(vcpu);
 	kvm_pv_requests(vcpu);
