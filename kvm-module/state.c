@@ -78,6 +78,12 @@ struct kvm_segment *kvm_sregs_segment(struct kvm_sregs *s, int seg)
 	return segments[seg];
 }
 
+/* Not an INT n that is under way: RIP is still at it, and it runs again. */
+static bool irq_saved(const struct kvm_events *ev)
+{
+	return ev->irq.pending || (ev->irq.injected && !ev->irq.soft);
+}
+
 int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
@@ -93,7 +99,7 @@ int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 	s->cr8 = vcpu->cr8;
 	s->efer = vcpu->efer;
 	s->apic_base = vcpu->apic_base;
-	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
+	if (irq_saved(&vcpu->events))
 		__set_bit(vcpu->events.irq.nr, (unsigned long *)s->interrupt_bitmap);
 	return 0;
 }
@@ -173,7 +179,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	out->exception_has_payload = payload && ev->exception.has_payload;
 	if (out->exception_has_payload)
 		out->exception_payload = ev->exception.payload;
-	out->interrupt.injected = ev->irq.pending || ev->irq.injected;
+	out->interrupt.injected = irq_saved(ev);
 	out->interrupt.nr = ev->irq.nr;
 	out->interrupt.shadow = kvm_ops->get_shadow(vcpu);
 	out->nmi.injected = ev->nmi.injected;
