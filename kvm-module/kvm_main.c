@@ -456,7 +456,7 @@ static int set_clock(struct kvm *kvm, void *arg)
 	guard(mutex)(&kvm->lock);
 	now = ktime_get_real_ns();
 	/* Time has passed since the clock was read, perhaps elsewhere. */
-	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
+	if (data->flags & KVM_CLOCK_REALTIME && now > data->realtime)
 		passed = now - data->realtime;
 	kvm_clock_set(kvm, data->clock + passed);
 	return 0;
@@ -488,16 +488,13 @@ static int unregister_zone(struct kvm *kvm, void *arg)
 static int irq_line(struct kvm *kvm, void __user *argp, bool status)
 {
 	struct kvm_irq_level level;
-	size_t size = sizeof(level);
-	int r;
 
 	if (!kvm->local_apics)
 		return -ENXIO;
-	if (copy_from_user(&level, argp, size))
+	if (copy_from_user(&level, argp, sizeof(level)))
 		return -EFAULT;
-	r = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
-	level.status = r;
-	return status && copy_to_user(argp, &level, size) ? -EFAULT : 0;
+	level.status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
+	return status && copy_to_user(argp, &level, sizeof(level)) ? -EFAULT : 0;
 }
 
 static int get_irqchip(struct kvm *kvm, void *arg)

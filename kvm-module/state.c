@@ -6,13 +6,10 @@
  * guest runs. What user space gives is checked as a whole before anything is
  * changed. Most copy one structure, and share the copying (state_ioctls).
  */
-#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
-#include <asm/fpu/api.h>
-#include <asm/mce.h>
 #include <asm/tsc.h>
 
 #include "kvm.h"
@@ -204,10 +201,10 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_vcpu_events *in = arg;
 	struct kvm_events *ev = &vcpu->events;
-	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING |
-		    KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |
-		    KVM_VCPUEVENT_VALID_SMM;
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 	bool payload = vcpu->kvm->exception_payload && in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	bool pending = payload && in->exception.pending;
 
 	if (vcpu->kvm->exception_payload)
 		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -218,14 +215,13 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending) &&
 	    !kvm_has_smm())
 		return -EINVAL;
-	if (payload && in->exception.injected && in->exception.pending)
-		return -EINVAL;
-	if ((in->exception.injected || (payload && in->exception.pending)) &&
-	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+	if ((pending && in->exception.injected) ||
+	    ((pending || in->exception.injected) &&
+	     (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI)))
 		return -EINVAL;
 
 	ev->exception.injected = in->exception.injected;
-	ev->exception.pending = payload && in->exception.pending;
+	ev->exception.pending = pending;
 	ev->exception.nr = in->exception.nr;
 	ev->exception.has_error = in->exception.has_error_code;
 	ev->exception.error_code = in->exception.error_code;
@@ -248,12 +244,8 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 		ev->smi.inside_nmi = in->smi.smm_inside_nmi;
 		ev->smi.latched_init = in->smi.latched_init && in->smi.smm;
 	}
-	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
-		if (in->triple_fault.pending)
-			kvm_request(vcpu, REQ_TRIPLE_FAULT);
-		else
-			clear_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
-	}
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
+		assign_bit(REQ_TRIPLE_FAULT, &vcpu->requests, in->triple_fault.pending);
 	return 0;
 }
 
@@ -588,19 +580,17 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 static int set_signal_mask(struct kvm_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_signal_mask mask;
-	sigset_t sigset;
 
 	vcpu->sigset_active = false;
 	if (!argp)
 		return 0;
 	if (copy_from_user(&mask, argp, sizeof(mask)))
 		return -EFAULT;
-	if (mask.len != sizeof(sigset))
+	if (mask.len != sizeof(vcpu->sigset))
 		return -EINVAL;
-	if (copy_from_user(&sigset, argp + sizeof(mask), sizeof(sigset)))
+	if (copy_from_user(&vcpu->sigset, argp + sizeof(mask), sizeof(vcpu->sigset)))
 		return -EFAULT;
-	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	vcpu->sigset = sigset;
+	sigdelsetmask(&vcpu->sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	vcpu->sigset_active = true;
 	return 0;
 }
