@@ -227,13 +227,13 @@ void kvm_deliver_payload(struct kvm_vcpu *vcpu)
 	if (!ev->exception.has_payload)
 		return;
 	ev->exception.has_payload = false;
-	if (ev->exception.nr == X86_TRAP_PF) {
+	if (ev->exception.nr == X86_TRAP_PF)
 		vcpu->cr2 = ev->exception.payload;
+	if (ev->exception.nr != X86_TRAP_DB)
 		return;
-	}
-	/* #DB: the conditions are added, BS and BD are set, not cleared. */
+	/* The conditions are added, BS and BD are set, not cleared. */
 	vcpu->dr6 &= ~DR_TRAP_BITS;
-	vcpu->dr6 |= DR6_FIXED | ev->exception.payload;
+	vcpu->dr6 |= DR6_FIXED | (ev->exception.payload & DR6_WRITABLE);
 	if (vcpu->dr7 & DR7_GD) {
 		vcpu->dr7 &= ~(u64)DR7_GD;
 		kvm_ops->update_debug(vcpu);

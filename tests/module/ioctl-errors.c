@@ -479,6 +479,40 @@ static void test_registers(void)
 	}
 }
 
+/* What comes with an exception is put into registers that the host's processor gets. */
+static void test_payload(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
+	struct kvm_vcpu_events v, was;
+	struct kvm_debugregs d;
+
+	if (vm_has(vm.fd, KVM_CAP_EXCEPTION_PAYLOAD) <= 0) {
+		skip("an exception's payload", "no KVM_CAP_EXCEPTION_PAYLOAD");
+		return;
+	}
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &was);
+	for (int nr = 1; nr <= 6; nr += 5) {
+		cap.args[0] = 1;
+		works(vm.fd, KVM_ENABLE_CAP, &cap, "KVM_CAP_EXCEPTION_PAYLOAD");
+		v = was;
+		v.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+		v.exception.pending = v.exception_has_payload = 1;
+		v.exception.nr = nr;
+		v.exception_payload = ~0ULL;
+		works(vm.vcpu, KVM_SET_VCPU_EVENTS, &v, "KVM_SET_VCPU_EVENTS with a payload");
+		/* Without the capability the payload is in its register before it is told of. */
+		cap.args[0] = 0;
+		ioctl(vm.fd, KVM_ENABLE_CAP, &cap);
+		ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &v);
+		ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d);
+		works(vm.vcpu, KVM_SET_DEBUGREGS, &d, "DR6 is one that can be set");
+		is(d.dr6, nr == 1 ? 0xffffeffful : 0xffff0ff0, "DR6 after exception %d", nr);
+		d.dr6 = 0xffff0ff0;
+		ioctl(vm.vcpu, KVM_SET_DEBUGREGS, &d);
+	}
+	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &was);
+}
+
 static void test_xstate(void)
 {
 	static struct kvm_xsave x;
@@ -600,6 +634,7 @@ int main(void)
 	test_irqchip();
 	test_ioeventfd();
 	test_registers();
+	test_payload();
 	test_xstate();
 	test_vcpu();
 	test_other_process();
