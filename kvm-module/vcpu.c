@@ -20,6 +20,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
+#include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
 #include <linux/ktime.h>
@@ -1186,7 +1187,8 @@ static int vcpu_release(struct inode *inode, struct file *file)
 {
 	struct kvm_vcpu *vcpu = file->private_data;
 
-	kvm_put(vcpu->kvm);
+	if (vcpu)	/* else its creation has failed */
+		kvm_put(vcpu->kvm);
 	return 0;
 }
 
@@ -1300,6 +1302,7 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	unsigned long i;
 	int r;
 
+	guard(mutex)(&kvm->lock);
 	/* The last: the interrupt controllers came while it was made. */
 	if (kvm->nr_vcpus >= KVM_MAX_VCPUS ||
 	    (kvm->max_vcpu_id && vcpu->id >= kvm->max_vcpu_id) ||
@@ -1320,11 +1323,19 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 /* Returns a file descriptor or an errno. */
 int kvm_create_vcpu(struct kvm *kvm, u32 id)
 {
+	CLASS(get_unused_fd, fd)(O_CLOEXEC);
+	struct file *file __free(fput) = NULL;
 	struct kvm_vcpu *vcpu;
 	int r;
 
 	if (id >= KVM_MAX_VCPU_ID)
 		return -EINVAL;
+	if (fd < 0)
+		return fd;
+	/* First, since a vCPU that others have found in the array cannot go again. */
+	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, NULL, O_RDWR);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
 	vcpu = alloc_vcpu(kvm, id);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
@@ -1332,23 +1343,15 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	kvm_vcpu_reset(vcpu, false);
 	kvm_update_cpuid(vcpu);
 	vcpu_put(vcpu);
-
-	scoped_guard(mutex, &kvm->lock) {
-		r = add_vcpu(kvm, vcpu);
-		if (r)
-			break;
-		kvm_get(kvm);
-		r = anon_inode_getfd("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
-		if (r >= 0)
-			return r;
-		kvm_put(kvm);
-		kvm->nr_vcpus--;
-		xa_erase(&kvm->vcpus, vcpu->index);
+	r = add_vcpu(kvm, vcpu);
+	if (r) {
+		free_vcpu(vcpu);
+		return r;
 	}
-	/* A reader of the array may still look at it. */
-	synchronize_rcu();
-	free_vcpu(vcpu);
-	return r;
+	kvm_get(kvm);
+	file->private_data = vcpu;
+	fd_install(fd, no_free_ptr(file));
+	return take_fd(fd);
 }
 
 /* The VM's last reference is gone: nobody runs, loads or looks at its vCPUs. */

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "vm.h"
@@ -289,6 +290,7 @@ static void test_vm(void)
 {
 	uint64_t identity = 0xfffbc000;
 	struct kvm_enable_cap cap = { .cap = 0xffff };
+	struct rlimit files;
 	int id = vm_has(vm.kvm, KVM_CAP_MAX_VCPU_ID), empty;
 
 	fails(vm.fd, KVM_CREATE_VCPU, (void *)0, EEXIST, "KVM_CREATE_VCPU twice");
@@ -313,6 +315,13 @@ static void test_vm(void)
 	      "KVM_SET_IDENTITY_MAP_ADDR of NULL");
 	works(empty, KVM_SET_IDENTITY_MAP_ADDR, &identity,
 	      "KVM_SET_IDENTITY_MAP_ADDR before a vCPU");
+	getrlimit(RLIMIT_NOFILE, &files);
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_max = files.rlim_max });
+	fails(empty, KVM_CREATE_VCPU, NULL, EMFILE, "KVM_CREATE_VCPU without a descriptor left");
+	setrlimit(RLIMIT_NOFILE, &files);
+	id = ioctl(empty, KVM_CREATE_VCPU, 0);
+	ok(id >= 0, "and the same vCPU with one");
+	close(id);
 	close(empty);
 	if (vm_has(vm.fd, KVM_CAP_ENABLE_CAP_VM) > 0) {
 		fails(vm.fd, KVM_ENABLE_CAP, &cap, EINVAL,
