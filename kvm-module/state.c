@@ -2,8 +2,8 @@
 /*
  * state.c: the ioctls that read and write a virtual processor's state.
  *
- * They run with vcpu->mutex held and the vCPU loaded (vcpu.c), never while the
- * guest runs. What user space gives is checked as a whole before anything is
+ * They run with vcpu->mutex and srcu held and the vCPU loaded (vcpu.c), never while
+ * the guest runs. What user space gives is checked as a whole before anything is
  * changed. Most copy one structure, and share the copying (state_ioctls).
  */
 #include <linux/sched/signal.h>
@@ -569,7 +569,6 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 	gpa_t gpa;
 	u32 code;
 
-	guard(srcu)(&vcpu->kvm->srcu);
 	t->valid = !kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
 	t->physical_address = t->valid ? gpa : ~0ULL;
 	t->writeable = 1;

@@ -1144,7 +1144,8 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return -EINTR;
 	vcpu_load(vcpu);
 	if (ioctl != KVM_RUN) {
-		r = kvm_state_ioctl(vcpu, ioctl, arg);
+		scoped_guard(srcu, &vcpu->kvm->srcu)
+			r = kvm_state_ioctl(vcpu, ioctl, arg);
 		vcpu->events.look = true;
 	} else {
 		r = arg ? -EINVAL : run_ioctl(vcpu);
