@@ -871,6 +871,8 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 	}
 	if (likely(!(dr7 & 0xff) && !vcpu->dr_direct))
 		return false;
+	/* The host's own, if there are any, must not watch the guest's addresses. */
+	set_debugreg(0UL, 7);
 	for (int i = 0; i < 4; i++)
 		set_debugreg(dr[i], i);
 	return true;
