@@ -172,7 +172,7 @@ static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 	ev->exception.pending = true;
 	ev->exception.injected = false;
 	ev->exception.nr = nr;
-	ev->exception.has_error = has_error;
+	ev->exception.has_error = has_error && vcpu->cr0 & X86_CR0_PE;
 	ev->exception.error_code = error_code;
 	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
 	ev->exception.payload = payload;
