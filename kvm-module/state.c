@@ -313,6 +313,14 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 		kvm_queue_exception(vcpu, d->control & KVM_GUESTDBG_INJECT_DB ?
 				    X86_TRAP_DB : X86_TRAP_BP);
 	}
+	if (vcpu->dr_direct) {
+		/* The guest was given the debug registers, and has not run since. */
+		u64 dr6 = vcpu->dr6;
+
+		kvm_ops->watch_debugregs(vcpu, true);
+		vcpu->dr6 = dr6;
+		vcpu->dr_direct = false;
+	}
 	rflags = kvm_get_rflags(vcpu);
 	vcpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
 	vcpu->debug_dr7 = DR7_FIXED;
