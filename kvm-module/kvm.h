@@ -505,12 +505,10 @@ struct kvm_x86_ops {
 	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
+	/* Of SEG_GDTR and SEG_IDTR the base and the limit; those are never unusable. */
 	void (*get_segment)(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s);
 	void (*set_segment)(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
-	/* SEG_GDTR or SEG_IDTR */
-	void (*get_table)(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt);
-	void (*set_table)(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt);
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
 	void (*set_modes)(struct kvm_vcpu *vcpu);	/* vcpu->cr0, cr4 and efer */

@@ -81,14 +81,29 @@ static bool irq_saved(const struct kvm_events *ev)
 	return ev->irq.pending || (ev->irq.injected && !ev->irq.soft);
 }
 
+static struct kvm_dtable get_table(struct kvm_vcpu *vcpu, int seg)
+{
+	struct kvm_segment s;
+
+	kvm_ops->get_segment(vcpu, seg, &s);
+	return (struct kvm_dtable){ .base = s.base, .limit = s.limit };
+}
+
+static void set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *t)
+{
+	struct kvm_segment s = { .base = t->base, .limit = t->limit };
+
+	kvm_ops->set_segment(vcpu, seg, &s);
+}
+
 int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
 
 	for (int i = 0; i < NR_SEGS; i++)
 		kvm_ops->get_segment(vcpu, i, kvm_sregs_segment(s, i));
-	kvm_ops->get_table(vcpu, SEG_GDTR, &s->gdt);
-	kvm_ops->get_table(vcpu, SEG_IDTR, &s->idt);
+	s->gdt = get_table(vcpu, SEG_GDTR);
+	s->idt = get_table(vcpu, SEG_IDTR);
 	s->cr0 = vcpu->cr0;
 	s->cr2 = vcpu->cr2;
 	s->cr3 = kvm_ops->get_cr3(vcpu);
@@ -139,8 +154,8 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->io.stale |= moves_access(vcpu, s);
-	kvm_ops->set_table(vcpu, SEG_GDTR, &s->gdt);
-	kvm_ops->set_table(vcpu, SEG_IDTR, &s->idt);
+	set_table(vcpu, SEG_GDTR, &s->gdt);
+	set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
 	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;

@@ -1214,7 +1214,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 				  .limit = 0xffff, .type = 11, .present = 1, .s = 1 };
 	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
 	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
-	struct kvm_dtable table = { .limit = 0xffff };
+	struct kvm_segment table = { .limit = 0xffff };
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
@@ -1233,8 +1233,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
 	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
 	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
-	kvm_ops->set_table(vcpu, SEG_GDTR, &table);
-	kvm_ops->set_table(vcpu, SEG_IDTR, &table);
+	kvm_ops->set_segment(vcpu, SEG_GDTR, &table);
+	kvm_ops->set_segment(vcpu, SEG_IDTR, &table);
 	vcpu->efer = vcpu->cr4 = 0;
 	vcpu->cr0 = cache | X86_CR0_ET;
 	kvm_ops->set_modes(vcpu);
