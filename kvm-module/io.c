@@ -455,7 +455,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 	int i, r = 0;
 
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-	x = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	x = kvm_copy_xsave(vcpu);
 	if (!x) {
 		r = -ENOMEM;
 	} else if (!set) {

@@ -702,7 +702,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
 void kvm_put_synced_regs(struct kvm_vcpu *vcpu);
 int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
-void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu);
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
 
 /*
@@ -982,8 +982,7 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, u32 *e
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of a guest's XSAVE area, and of what KVM_GET_XSAVE2 returns. */
-int kvm_xsave_size(void);
+/* Bytes of a guest's XSAVE area as KVM_GET_XSAVE2 returns it, not less than KVM_GET_XSAVE. */
 unsigned int kvm_xsave2_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */

@@ -389,8 +389,9 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 /* ---- FPU state ----------------------------------------------------------- */
 
 /* The guest's XSAVE area, to be kvfree()d; NULL: no memory. */
-void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu)
 {
+	unsigned int size = kvm_xsave2_size();
 	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 
 	if (buf)
@@ -408,13 +409,13 @@ int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf)
 	return r;
 }
 
-static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 {
-	void *buf __free(kvfree) = kvm_copy_xsave(vcpu, size);
+	void *buf __free(kvfree) = kvm_copy_xsave(vcpu);
 
 	if (!buf)
 		return -ENOMEM;
-	return copy_to_user(argp, buf, size) ? -EFAULT : 0;
+	return copy_to_user(argp, buf, kvm_xsave2_size()) ? -EFAULT : 0;
 }
 
 static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
@@ -432,7 +433,7 @@ static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 
 static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct fxregs_state *fx __free(kvfree) = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct fxregs_state *fx __free(kvfree) = kvm_copy_xsave(vcpu);
 	struct kvm_fpu *fpu = arg;
 
 	if (!fx)
@@ -446,7 +447,7 @@ static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 
 static int set_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct xregs_state *xsave = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct xregs_state *xsave = kvm_copy_xsave(vcpu);
 	struct fxregs_state *fx = &xsave->i387;
 	struct kvm_fpu *fpu = arg;
 
@@ -748,11 +749,11 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_CPUID2:
 		return kvm_set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
-		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
+		if (kvm_xsave2_size() > sizeof(struct kvm_xsave))
 			return -EINVAL;
-		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
+		fallthrough;
 	case KVM_GET_XSAVE2:
-		return get_xsave(vcpu, argp, kvm_xsave2_size());
+		return get_xsave(vcpu, argp);
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
