@@ -115,14 +115,9 @@ static u32 xsave_bytes_compacted(u64 xcr0)
 	return bytes;
 }
 
-int kvm_xsave_size(void)
-{
-	return xsave_bytes(kvm_caps.xcr0);
-}
-
 unsigned int kvm_xsave2_size(void)
 {
-	return max_t(unsigned int, kvm_xsave_size(), sizeof(struct kvm_xsave));
+	return max_t(unsigned int, xsave_bytes(kvm_caps.xcr0), sizeof(struct kvm_xsave));
 }
 
 void kvm_host_init(void)
@@ -188,7 +183,7 @@ static void add_xsave(struct cpuid_list *list)
 	}
 	e->eax = lower_32_bits(kvm_caps.xcr0);
 	e->edx = upper_32_bits(kvm_caps.xcr0);
-	e->ebx = e->ecx = kvm_xsave_size();
+	e->ebx = e->ecx = xsave_bytes(kvm_caps.xcr0);
 
 	e = add_indexed(list, 0xd, 1);
 	e->ebx = e->eax & F(XSAVEC) ? xsave_bytes_compacted(kvm_caps.xcr0) : 0;

@@ -321,21 +321,12 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 
 static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
-	struct kvm_dtable t;
-
-	if (seg < EMU_GDTR)
-		return kvm_ops->get_segment(vcpu_of(e), seg, s);
-	kvm_ops->get_table(vcpu_of(e), seg, &t);
-	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
+	kvm_ops->get_segment(vcpu_of(e), seg, s);
 }
 
 static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
-	struct kvm_dtable t = { .base = s->base, .limit = s->limit };
-
-	if (seg < EMU_GDTR)
-		return kvm_ops->set_segment(vcpu_of(e), seg, s);
-	kvm_ops->set_table(vcpu_of(e), seg, &t);
+	kvm_ops->set_segment(vcpu_of(e), seg, s);
 }
 
 /* What the setters refuse is #GP(0). */
@@ -459,7 +450,7 @@ static int op_fpu(struct emu *e, struct emu_fpu *fpu, bool set)
 	int r = 0;
 
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-	x = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	x = kvm_copy_xsave(vcpu);
 	if (!x) {
 		r = -ENOMEM;
 	} else if (!set) {

@@ -73,6 +73,10 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
+#define KVM_GUESTDBG_SUPPORTED	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |	\
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |	\
+				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |	\
+				 KVM_GUESTDBG_BLOCKIRQ)
 
 /* ---- registers ----------------------------------------------------------- */
 
@@ -439,7 +443,6 @@ struct kvm {
 	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
 	long invalidate_count;		/* mmu_lock; invalidations going on */
 
-	unsigned long tss_addr;
 	u64 identity_map_addr;
 	struct {			/* what the guests' clocks show */
 		spinlock_t lock;
@@ -502,13 +505,10 @@ struct kvm_x86_ops {
 	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 	u64 (*get_rflags)(struct kvm_vcpu *vcpu);
 	void (*set_rflags)(struct kvm_vcpu *vcpu, u64 rflags);
+	/* Of SEG_GDTR and SEG_IDTR the base and the limit; those are never unusable. */
 	void (*get_segment)(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s);
-	void (*set_segment)(struct kvm_vcpu *vcpu, int seg,
-			    const struct kvm_segment *s);
+	void (*set_segment)(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
-	/* SEG_GDTR or SEG_IDTR */
-	void (*get_table)(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt);
-	void (*set_table)(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt);
 	u64 (*get_cr3)(struct kvm_vcpu *vcpu);
 	void (*set_cr3)(struct kvm_vcpu *vcpu, u64 cr3);
 	void (*set_modes)(struct kvm_vcpu *vcpu);	/* vcpu->cr0, cr4 and efer */
@@ -642,7 +642,7 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
-/* Deliver what an APIC has sent, to vcpu->events. */
+/* Take what an APIC has sent: NMI and SMI to vcpu->events, INIT and SIPI into effect. */
 void kvm_collect_messages(struct kvm_vcpu *vcpu);
 
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)
@@ -702,7 +702,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
 void kvm_put_synced_regs(struct kvm_vcpu *vcpu);
 int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool set);
-void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size);
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu);
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf);
 
 /*
@@ -768,15 +768,13 @@ int kvm_add_zone(struct kvm *kvm, void *arg);
 int kvm_remove_zones(struct kvm *kvm, void *arg);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
-bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		    const void *data);
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len, const void *data);
 
 /* A guest wrote; true: it need not exit for that. Caller holds srcu. */
 static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
 				   unsigned int len, const void *data)
 {
-	return READ_ONCE(vcpu->kvm->write_takers) &&
-	       kvm_find_taker(vcpu, pio, addr, len, data);
+	return READ_ONCE(vcpu->kvm->write_takers) && kvm_find_taker(vcpu, pio, addr, len, data);
 }
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ---------- */
@@ -892,7 +890,7 @@ void kvm_pit_acked(struct kvm *kvm);
 
 /* ---- memslot.c ----------------------------------------------------------- */
 
-int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region);
+int kvm_set_memory_region(struct kvm *kvm, void *arg);
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables);
 int kvm_get_dirty_log(struct kvm *kvm, void *arg);
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg);
@@ -983,22 +981,18 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w);
  * Go on with a walk that ended at a leaf of level 1 as if it had met this entry
  * there. False: that would be a fault, or would have to set the accessed bit.
  */
-bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry,
-			u32 granted);
-int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
-		  u32 *error_code);
+bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u32 granted);
+int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, u32 *error_code);
 
 /* ---- cpuid.c, msr.c ------------------------------------------------------ */
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of a guest's XSAVE area, and of what KVM_GET_XSAVE2 returns. */
-int kvm_xsave_size(void);
+/* Bytes of a guest's XSAVE area as KVM_GET_XSAVE2 returns it, not less than KVM_GET_XSAVE. */
 unsigned int kvm_xsave2_size(void);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
-int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
-		      int count);
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
 /* What the guest's CPUID instruction returns. */

@@ -300,88 +300,65 @@ void kvm_put(struct kvm *kvm)
 	module_put(vendor_module);
 }
 
-#define KVM_DIRTY_LOG_MANUAL_CAPS	\
-	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
-
-#define KVM_X2APIC_FLAGS	\
-	(KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
-#define KVM_QUIRKS	KVM_X86_QUIRK_FIX_HYPERCALL_INSN
-
 /* ---- capabilities -------------------------------------------------------- */
 
 /* Those that are simply there. */
 static const u16 plain_caps[] = {
 	KVM_CAP_USER_MEMORY, KVM_CAP_USER_MEMORY2, KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
 	KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, KVM_CAP_READONLY_MEM, KVM_CAP_SYNC_MMU,
-	KVM_CAP_SET_TSS_ADDR, KVM_CAP_SET_IDENTITY_MAP_ADDR,
-	KVM_CAP_EXT_CPUID, KVM_CAP_EXT_EMUL_CPUID, KVM_CAP_HLT, KVM_CAP_NOP_IO_DELAY,
-	KVM_CAP_MP_STATE, KVM_CAP_USER_NMI, KVM_CAP_VCPU_EVENTS, KVM_CAP_DEBUGREGS,
-	KVM_CAP_SET_GUEST_DEBUG, KVM_CAP_X86_ROBUST_SINGLESTEP, KVM_CAP_XSAVE,
-	KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_INTERNAL_ERROR_DATA,
-	KVM_CAP_EXIT_ON_EMULATION_FAILURE,	/* always so */
-	KVM_CAP_EXCEPTION_PAYLOAD,
-	KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_CAP_GET_TSC_KHZ, KVM_CAP_VCPU_ATTRIBUTES,
-	KVM_CAP_GET_MSR_FEATURES, KVM_CAP_X86_MSR_FILTER, KVM_CAP_MSR_PLATFORM_INFO,
-	KVM_CAP_CHECK_EXTENSION_VM, KVM_CAP_ENABLE_CAP_VM, KVM_CAP_ENABLE_CAP,
-	KVM_CAP_BINARY_STATS_FD,
-	KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_IRQ_INJECT_STATUS, KVM_CAP_IRQFD,
-	KVM_CAP_IRQFD_RESAMPLE, KVM_CAP_SIGNAL_MSI, KVM_CAP_PIT2, KVM_CAP_PIT_STATE2,
-	KVM_CAP_REINJECT_CONTROL, KVM_CAP_TSC_DEADLINE_TIMER, KVM_CAP_SET_BOOT_CPU_ID,
-	KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_COALESCED_PIO,
-	KVM_CAP_KVMCLOCK_CTRL, KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
+	KVM_CAP_SET_TSS_ADDR, KVM_CAP_SET_IDENTITY_MAP_ADDR, KVM_CAP_EXT_CPUID,
+	KVM_CAP_EXT_EMUL_CPUID, KVM_CAP_HLT, KVM_CAP_NOP_IO_DELAY, KVM_CAP_MP_STATE,
+	KVM_CAP_USER_NMI, KVM_CAP_VCPU_EVENTS, KVM_CAP_DEBUGREGS, KVM_CAP_SET_GUEST_DEBUG,
+	KVM_CAP_X86_ROBUST_SINGLESTEP, KVM_CAP_XSAVE, KVM_CAP_IMMEDIATE_EXIT,
+	KVM_CAP_INTERNAL_ERROR_DATA, KVM_CAP_EXIT_ON_EMULATION_FAILURE,	/* always so */
+	KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_X86_TRIPLE_FAULT_EVENT, KVM_CAP_GET_TSC_KHZ,
+	KVM_CAP_VCPU_ATTRIBUTES, KVM_CAP_GET_MSR_FEATURES, KVM_CAP_X86_MSR_FILTER,
+	KVM_CAP_MSR_PLATFORM_INFO, KVM_CAP_CHECK_EXTENSION_VM, KVM_CAP_ENABLE_CAP_VM,
+	KVM_CAP_ENABLE_CAP, KVM_CAP_BINARY_STATS_FD, KVM_CAP_IRQCHIP, KVM_CAP_SPLIT_IRQCHIP,
+	KVM_CAP_IRQ_INJECT_STATUS, KVM_CAP_IRQFD, KVM_CAP_IRQFD_RESAMPLE, KVM_CAP_SIGNAL_MSI,
+	KVM_CAP_PIT2, KVM_CAP_PIT_STATE2, KVM_CAP_REINJECT_CONTROL, KVM_CAP_TSC_DEADLINE_TIMER,
+	KVM_CAP_SET_BOOT_CPU_ID, KVM_CAP_IOEVENTFD, KVM_CAP_IOEVENTFD_ANY_LENGTH,
+	KVM_CAP_COALESCED_PIO, KVM_CAP_KVMCLOCK_CTRL, KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
 };
 
-static int check_extension(struct kvm *kvm, long ext)
-{
-	int i;
+/* Those that tell more than that. */
+static const u32 caps[] = {
+	[KVM_CAP_NR_MEMSLOTS] = KVM_USER_SLOTS,
+	[KVM_CAP_COALESCED_MMIO] = KVM_COALESCED_MMIO_PAGE_OFFSET,
+	[KVM_CAP_IRQ_ROUTING] = KVM_MAX_ROUTES,
+	[KVM_CAP_MCE] = KVM_MCE_BANKS,
+	[KVM_CAP_ADJUST_CLOCK] = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE,
+	[KVM_CAP_MAX_VCPUS] = KVM_MAX_VCPUS,
+	[KVM_CAP_SYNC_REGS] = KVM_SYNC_X86_VALID_FIELDS,
+	[KVM_CAP_MAX_VCPU_ID] = KVM_MAX_VCPU_ID,
+	[KVM_CAP_X2APIC_API] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+	[KVM_CAP_X86_DISABLE_EXITS] = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE,
+	[KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2] =
+		KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET,
+	[KVM_CAP_X86_USER_SPACE_MSR] = KVM_MSR_EXIT_REASON_VALID_MASK,
+	[KVM_CAP_SET_GUEST_DEBUG2] = KVM_GUESTDBG_SUPPORTED,
+	[KVM_CAP_DISABLE_QUIRKS2] = KVM_X86_QUIRK_FIX_HYPERCALL_INSN,
+};
 
-	for (i = 0; i < ARRAY_SIZE(plain_caps); i++)
+static int check_extension(long ext)
+{
+	for (int i = 0; i < ARRAY_SIZE(plain_caps); i++)
 		if (plain_caps[i] == ext)
 			return 1;
 	switch (ext) {
-	case KVM_CAP_X86_DISABLE_EXITS:
-		return KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
 	case KVM_CAP_X86_SMM:
 		return kvm_has_smm();
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
 		return kvm_has_smm() ? KVM_SPACES : 1;
-	case KVM_CAP_DISABLE_QUIRKS2:
-		return KVM_QUIRKS;
-	case KVM_CAP_X2APIC_API:
-		return KVM_X2APIC_FLAGS;
-	case KVM_CAP_COALESCED_MMIO:
-		return KVM_COALESCED_MMIO_PAGE_OFFSET;
-	case KVM_CAP_SYNC_REGS:
-		return KVM_SYNC_X86_VALID_FIELDS;
-	case KVM_CAP_X86_USER_SPACE_MSR:
-		return KVM_MSR_EXIT_REASON_VALID_MASK;
-	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
-		return KVM_DIRTY_LOG_MANUAL_CAPS;
-	case KVM_CAP_IRQ_ROUTING:
-		return KVM_MAX_ROUTES;
 	case KVM_CAP_XCRS:
 		return !!boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_XSAVE2:
 		return boot_cpu_has(X86_FEATURE_XSAVE) ? kvm_xsave2_size() : 0;
-	case KVM_CAP_SET_GUEST_DEBUG2:
-		return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
-		       KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-		       KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |
-		       KVM_GUESTDBG_BLOCKIRQ;
-	case KVM_CAP_ADJUST_CLOCK:
-		return KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE;
-	case KVM_CAP_MCE:
-		return KVM_MCE_BANKS;
 	case KVM_CAP_NR_VCPUS:
 		return min_t(int, num_online_cpus(), KVM_MAX_VCPUS);
-	case KVM_CAP_MAX_VCPUS:
-		return KVM_MAX_VCPUS;
-	case KVM_CAP_MAX_VCPU_ID:
-		return KVM_MAX_VCPU_ID;
-	case KVM_CAP_NR_MEMSLOTS:
-		return KVM_USER_SLOTS;
 	default:
-		return 0;
+		return (unsigned long)ext < ARRAY_SIZE(caps) ?
+			caps[array_index_nospec(ext, ARRAY_SIZE(caps))] : 0;
 	}
 }
 
@@ -397,59 +374,54 @@ static int set_before_vcpus(struct kvm *kvm, u32 *what, u32 value)
 static int enable_cap(struct kvm *kvm, void *arg)
 {
 	const struct kvm_enable_cap *cap = arg;
+	u64 value = cap->args[0];
 
 	if (cap->flags)
 		return -EINVAL;
 	switch (cap->cap) {
 	case KVM_CAP_EXCEPTION_PAYLOAD:
-		kvm->exception_payload = cap->args[0];
+		kvm->exception_payload = value;
 		return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-		kvm->triple_fault_event = cap->args[0];
+		kvm->triple_fault_event = value;
 		return 0;
-	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
-		return cap->args[0] & ~1ULL ? -EINVAL : 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
-		return cap->args[0] > KVM_MAX_ROUTES ? -EINVAL : kvm_create_irqchip(kvm, true);
-	case KVM_CAP_X86_USER_SPACE_MSR:
-		if (cap->args[0] & ~KVM_MSR_EXIT_REASON_VALID_MASK)
+		return value > KVM_MAX_ROUTES ? -EINVAL : kvm_create_irqchip(kvm, true);
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		kvm->hide_platform_info = !value;
+		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		if (value > KVM_MAX_VCPU_ID || value < kvm->bsp_id ||
+		    (kvm->max_vcpu_id && value != kvm->max_vcpu_id))
 			return -EINVAL;
-		WRITE_ONCE(kvm->msr_exits, cap->args[0]);
+		return set_before_vcpus(kvm, &kvm->max_vcpu_id, value);
+	}
+	/* The others are sets of bits: those that KVM_CHECK_EXTENSION returns. */
+	if (value & ~(u64)check_extension(cap->cap))
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		return 0;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		WRITE_ONCE(kvm->msr_exits, value);
 		return 0;
 	case KVM_CAP_X2APIC_API:
 		/* That 0xff is no broadcast in x2APIC mode holds anyway. */
-		if (cap->args[0] & ~KVM_X2APIC_FLAGS)
-			return -EINVAL;
-		if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
-			kvm->x2apic_ids = true;
-		return 0;
-	case KVM_CAP_MSR_PLATFORM_INFO:
-		kvm->hide_platform_info = !cap->args[0];
+		kvm->x2apic_ids |= value & KVM_X2APIC_API_USE_32BIT_IDS;
 		return 0;
 	case KVM_CAP_DISABLE_QUIRKS2:
-		if (cap->args[0] & ~KVM_QUIRKS)
-			return -EINVAL;
-		kvm->disabled_quirks |= cap->args[0];
+		kvm->disabled_quirks |= value;
 		return 0;
 	case KVM_CAP_X86_DISABLE_EXITS:
-		if (cap->args[0] & ~(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE))
-			return -EINVAL;
 		/* For a vCPU that exists already: from its next KVM_SET_CPUID2 on. */
-		mutex_lock(&kvm->lock);
-		kvm->disabled_exits |= cap->args[0];
-		mutex_unlock(&kvm->lock);
+		scoped_guard(mutex, &kvm->lock)
+			kvm->disabled_exits |= value;
 		return 0;
-	case KVM_CAP_MAX_VCPU_ID:
-		if (cap->args[0] > KVM_MAX_VCPU_ID || cap->args[0] < kvm->bsp_id ||
-		    (kvm->max_vcpu_id && cap->args[0] != kvm->max_vcpu_id))
-			return -EINVAL;
-		return set_before_vcpus(kvm, &kvm->max_vcpu_id, cap->args[0]);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		/* To begin with all bits set makes sense only if they are cleared by hand. */
-		if (cap->args[0] & ~KVM_DIRTY_LOG_MANUAL_CAPS ||
-		    cap->args[0] == KVM_DIRTY_LOG_INITIALLY_SET)
+		if (value == KVM_DIRTY_LOG_INITIALLY_SET)
 			return -EINVAL;
-		WRITE_ONCE(kvm->manual_dirty, cap->args[0]);
+		WRITE_ONCE(kvm->manual_dirty, value);
 		return 0;
 	default:
 		return -EINVAL;
@@ -462,9 +434,8 @@ static int get_clock(struct kvm *kvm, void *arg)
 {
 	struct kvm_clock_data *data = arg;
 
-	data->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	if (kvm_clock_stable())
-		data->flags |= KVM_CLOCK_TSC_STABLE;
+	data->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC |
+		      (kvm_clock_stable() ? KVM_CLOCK_TSC_STABLE : 0);
 	guard(preempt)();
 	data->clock = kvm_clock_ns(kvm);
 	data->realtime = ktime_get_real_ns();
@@ -482,26 +453,9 @@ static int set_clock(struct kvm *kvm, void *arg)
 	guard(mutex)(&kvm->lock);
 	now = ktime_get_real_ns();
 	/* Time has passed since the clock was read, perhaps elsewhere. */
-	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
+	if (data->flags & KVM_CLOCK_REALTIME && now > data->realtime)
 		passed = now - data->realtime;
 	kvm_clock_set(kvm, data->clock + passed);
-	return 0;
-}
-
-static int set_memory_region(struct kvm *kvm, void __user *argp, size_t size)
-{
-	struct kvm_userspace_memory_region2 region = {};
-
-	return copy_from_user(&region, argp, size) ? -EFAULT :
-						     kvm_set_memory_region(kvm, &region);
-}
-
-static int set_tss_addr(struct kvm *kvm, unsigned long addr)
-{
-	/* Three pages below 4 GiB. */
-	if (addr > (unsigned int)(-3 * PAGE_SIZE))
-		return -EINVAL;
-	kvm->tss_addr = addr;
 	return 0;
 }
 
@@ -521,16 +475,13 @@ static int set_identity_map_addr(struct kvm *kvm, void *arg)
 static int irq_line(struct kvm *kvm, void __user *argp, bool status)
 {
 	struct kvm_irq_level level;
-	size_t size = sizeof(level);
-	int r;
 
 	if (!kvm->local_apics)
 		return -ENXIO;
-	if (copy_from_user(&level, argp, size))
+	if (copy_from_user(&level, argp, sizeof(level)))
 		return -EFAULT;
-	r = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
-	level.status = r;
-	return status && copy_to_user(argp, &level, size) ? -EFAULT : 0;
+	level.status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
+	return status && copy_to_user(argp, &level, sizeof(level)) ? -EFAULT : 0;
 }
 
 static int get_irqchip(struct kvm *kvm, void *arg)
@@ -583,6 +534,9 @@ static int reinject_control(struct kvm *kvm, void __user *argp)
 }
 
 static const struct kvm_struct_ioctl vm_ioctls[] = {
+	/* The older structure is the head of the other. */
+	{ KVM_SET_USER_MEMORY_REGION, .vm = kvm_set_memory_region },
+	{ KVM_SET_USER_MEMORY_REGION2, .vm = kvm_set_memory_region },
 	{ KVM_GET_DIRTY_LOG, .vm = kvm_get_dirty_log },
 	{ KVM_CLEAR_DIRTY_LOG, .vm = kvm_clear_dirty_log },
 	{ KVM_SET_IDENTITY_MAP_ADDR, .vm = set_identity_map_addr },
@@ -612,22 +566,20 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 	switch (ioctl) {
 	case KVM_CREATE_VCPU:
 		return arg > KVM_MAX_VCPU_ID ? -EINVAL : kvm_create_vcpu(kvm, arg);
-	case KVM_SET_USER_MEMORY_REGION:
-	case KVM_SET_USER_MEMORY_REGION2:
-		return set_memory_region(kvm, argp, _IOC_SIZE(ioctl));
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(kvm, NULL);
 	case KVM_SET_NR_MMU_PAGES:
 		return kvm_set_table_limit(kvm, arg);
 	case KVM_SET_TSS_ADDR:
-		return set_tss_addr(kvm, arg);
+		/* Three pages below 4 GiB, that we need no task state segment in. */
+		return arg > (unsigned int)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 	case KVM_GET_TSC_KHZ:
 		return kvm->default_tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		/* Without scaling hardware only the host's own rate works. */
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
 	case KVM_CHECK_EXTENSION:
-		return check_extension(kvm, arg);
+		return check_extension(arg);
 	case KVM_CREATE_IRQCHIP:
 		return kvm_create_irqchip(kvm, false);
 	case KVM_IRQ_LINE:
@@ -642,8 +594,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 			return -EINVAL;
 		return set_before_vcpus(kvm, &kvm->bsp_id, arg) ? -EBUSY : 0;
 	default:
-		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL,
-					ioctl, argp);
+		return kvm_struct_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), kvm, NULL, ioctl, argp);
 	}
 }
 
@@ -688,7 +639,6 @@ static int ioctl_create_vm(unsigned long type)
 static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
-	u64 mce_cap;
 
 	switch (ioctl) {
 	case KVM_GET_API_VERSION:
@@ -696,7 +646,7 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	case KVM_CREATE_VM:
 		return ioctl_create_vm(arg);
 	case KVM_CHECK_EXTENSION:
-		return check_extension(NULL, arg);
+		return check_extension(arg);
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return arg ? -EINVAL : 3 * PAGE_SIZE;
 	case KVM_GET_SUPPORTED_CPUID:
@@ -710,8 +660,7 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	case KVM_GET_MSRS:
 		return kvm_access_msrs(NULL, argp, false);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
-		mce_cap = KVM_MCE_CAP_SUPPORTED;
-		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;
+		return put_user(KVM_MCE_CAP_SUPPORTED, (u64 __user *)argp);
 	default:
 		return -ENOTTY;
 	}
@@ -732,53 +681,51 @@ static struct miscdevice kvm_device = {
 
 /* ---- loading ------------------------------------------------------------- */
 
+static void undo_register(void)
+{
+	unregister_syscore(&kvm_syscore);
+	cpu_emergency_unregister_virt_callback(disable_this_cpu);
+	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
+	kvm_ops = NULL;
+}
+
 int kvm_register_vendor(const struct kvm_x86_ops *ops, struct module *owner)
 {
 	int r;
 
-	mutex_lock(&kvm_lock);
-	if (kvm_ops) {
-		pr_err("kvm-live: support for %s is loaded already\n", kvm_ops->name);
-		mutex_unlock(&kvm_lock);
-		return -EEXIST;
+	scoped_guard(mutex, &kvm_lock) {
+		if (kvm_ops) {
+			pr_err("kvm-live: support for %s is loaded already\n", kvm_ops->name);
+			return -EEXIST;
+		}
+		kvm_ops = ops;
+		vendor_module = owner;
 	}
-	kvm_ops = ops;
-	vendor_module = owner;
-	mutex_unlock(&kvm_lock);
-
 	kvm_host_init();
 	kvm_vcpu_use_ops();
 	r = cpuhp_setup_state(CPUHP_AP_KVM_ONLINE, "kvm-live:online",
 			      cpu_online_callback, cpu_offline_callback);
-	if (r < 0)
-		goto clear;
+	if (r < 0) {
+		kvm_ops = NULL;
+		return r;
+	}
 	cpu_emergency_register_virt_callback(disable_this_cpu);
 	register_syscore(&kvm_syscore);
 	r = misc_register(&kvm_device);
 	if (r) {
 		pr_err("kvm-live: /dev/kvm is taken (error %d); is another KVM module loaded?\n", r);
-		goto undo;
+		undo_register();
+		return r;
 	}
 	pr_info("kvm-live %s: %s ready\n", KVM_LIVE_VERSION, ops->name);
 	return 0;
-
-undo:
-	unregister_syscore(&kvm_syscore);
-	cpu_emergency_unregister_virt_callback(disable_this_cpu);
-	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
-clear:
-	kvm_ops = NULL;
-	return r;
 }
 EXPORT_SYMBOL_GPL(kvm_register_vendor);
 
 void kvm_unregister_vendor(void)
 {
 	misc_deregister(&kvm_device);
-	unregister_syscore(&kvm_syscore);
-	cpu_emergency_unregister_virt_callback(disable_this_cpu);
-	cpuhp_remove_state_nocalls(CPUHP_AP_KVM_ONLINE);
-	kvm_ops = NULL;
+	undo_register();
 }
 EXPORT_SYMBOL_GPL(kvm_unregister_vendor);
 

@@ -174,8 +174,9 @@ int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
 	return 0;
 }
 
-int kvm_set_memory_region(struct kvm *kvm, const struct kvm_userspace_memory_region2 *region)
+int kvm_set_memory_region(struct kvm *kvm, void *arg)
 {
+	const struct kvm_userspace_memory_region2 *region = arg;
 	struct kvm_memslot *old, *new __free(memslot) = NULL;
 	struct kvm_space *space = space_of(kvm, region->slot);
 	int r;

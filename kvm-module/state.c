@@ -2,17 +2,14 @@
 /*
  * state.c: the ioctls that read and write a virtual processor's state.
  *
- * They run with vcpu->mutex held and the vCPU loaded (vcpu.c), never while the
- * guest runs. What user space gives is checked as a whole before anything is
+ * They run with vcpu->mutex and srcu held and the vCPU loaded (vcpu.c), never while
+ * the guest runs. What user space gives is checked as a whole before anything is
  * changed. Most copy one structure, and share the copying (state_ioctls).
  */
-#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
-#include <asm/fpu/api.h>
-#include <asm/mce.h>
 #include <asm/tsc.h>
 
 #include "kvm.h"
@@ -45,9 +42,8 @@ static int get_regs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_regs *regs = arg;
 	u64 *out = &regs->rax;
-	int i;
 
-	for (i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++)
 		out[i] = kvm_reg_read(vcpu, order[i]);
 	regs->rip = kvm_reg_read(vcpu, REG_RIP);
 	regs->rflags = kvm_get_rflags(vcpu);
@@ -58,9 +54,8 @@ static int set_regs(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_regs *regs = arg;
 	const u64 *in = &regs->rax;
-	int i;
 
-	for (i = 0; i < 16; i++) {
+	for (int i = 0; i < 16; i++) {
 		vcpu->io.stale |= kvm_reg_read(vcpu, order[i]) != in[i];
 		kvm_reg_write(vcpu, order[i], in[i]);
 	}
@@ -80,15 +75,35 @@ struct kvm_segment *kvm_sregs_segment(struct kvm_sregs *s, int seg)
 	return segments[seg];
 }
 
+/* Not an INT n that is under way: RIP is still at it, and it runs again. */
+static bool irq_saved(const struct kvm_events *ev)
+{
+	return ev->irq.pending || (ev->irq.injected && !ev->irq.soft);
+}
+
+static struct kvm_dtable get_table(struct kvm_vcpu *vcpu, int seg)
+{
+	struct kvm_segment s;
+
+	kvm_ops->get_segment(vcpu, seg, &s);
+	return (struct kvm_dtable){ .base = s.base, .limit = s.limit };
+}
+
+static void set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *t)
+{
+	struct kvm_segment s = { .base = t->base, .limit = t->limit };
+
+	kvm_ops->set_segment(vcpu, seg, &s);
+}
+
 int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
-	int i;
 
-	for (i = 0; i < NR_SEGS; i++)
+	for (int i = 0; i < NR_SEGS; i++)
 		kvm_ops->get_segment(vcpu, i, kvm_sregs_segment(s, i));
-	kvm_ops->get_table(vcpu, SEG_GDTR, &s->gdt);
-	kvm_ops->get_table(vcpu, SEG_IDTR, &s->idt);
+	s->gdt = get_table(vcpu, SEG_GDTR);
+	s->idt = get_table(vcpu, SEG_IDTR);
 	s->cr0 = vcpu->cr0;
 	s->cr2 = vcpu->cr2;
 	s->cr3 = kvm_ops->get_cr3(vcpu);
@@ -96,41 +111,30 @@ int kvm_get_sregs(struct kvm_vcpu *vcpu, void *arg)
 	s->cr8 = vcpu->cr8;
 	s->efer = vcpu->efer;
 	s->apic_base = vcpu->apic_base;
-	if (vcpu->events.irq.pending || vcpu->events.irq.injected)
-		s->interrupt_bitmap[vcpu->events.irq.nr / 64] |=
-			BIT_ULL(vcpu->events.irq.nr % 64);
+	if (irq_saved(&vcpu->events))
+		__set_bit(vcpu->events.irq.nr, (unsigned long *)s->interrupt_bitmap);
 	return 0;
 }
 
 /* A state that the processor cannot be in is refused as a whole. */
 static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 {
-	if (s->cr0 >> 32 || s->cr0 & CR0_RESERVED ||
-	    (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
+	if (s->cr0 & CR0_RESERVED || s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 ||
+	    s->efer & ~kvm_caps.efer || (s->cr0 & X86_CR0_NW && !(s->cr0 & X86_CR0_CD)) ||
 	    (s->cr0 & X86_CR0_PG && !(s->cr0 & X86_CR0_PE)))
 		return false;
-	if (s->cr4 & ~vcpu->cr4_allowed || s->cr8 > 15 ||
-	    s->efer & ~kvm_caps.efer)
-		return false;
-	if (s->efer & EFER_LME && s->cr0 & X86_CR0_PG) {
-		if (!(s->cr4 & X86_CR4_PAE) || !(s->efer & EFER_LMA))
-			return false;
-		if (vcpu->maxphyaddr < 52 &&
-		    s->cr3 & GENMASK_ULL(63, vcpu->maxphyaddr) & ~BIT_ULL(63))
-			return false;
-	} else if (s->efer & EFER_LMA || s->cs.l) {
-		return false;
-	}
-	return true;
+	if (!(s->efer & EFER_LME && s->cr0 & X86_CR0_PG))
+		return !(s->efer & EFER_LMA || s->cs.l);
+	return s->cr4 & X86_CR4_PAE && s->efer & EFER_LMA &&
+	       !(s->cr3 & ~BIT_ULL(63) & ~(BIT_ULL(vcpu->maxphyaddr) - 1));
 }
 
 /* Do these mean another place, or other rights, for a memory access? */
 static bool moves_access(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 {
 	struct kvm_segment old;
-	int i;
 
-	for (i = SEG_ES; i <= SEG_GS; i++) {
+	for (int i = SEG_ES; i <= SEG_GS; i++) {
 		const struct kvm_segment *new = kvm_sregs_segment(s, i);
 
 		kvm_ops->get_segment(vcpu, i, &old);
@@ -145,13 +149,13 @@ static bool moves_access(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_sregs *s = arg;
-	int i;
+	int nr;
 
 	if (!valid_sregs(vcpu, s) || kvm_set_apic_base(vcpu, s->apic_base, true))
 		return -EINVAL;
 	vcpu->io.stale |= moves_access(vcpu, s);
-	kvm_ops->set_table(vcpu, SEG_GDTR, &s->gdt);
-	kvm_ops->set_table(vcpu, SEG_IDTR, &s->idt);
+	set_table(vcpu, SEG_GDTR, &s->gdt);
+	set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
 	kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;
@@ -160,15 +164,12 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	vcpu->cr4 = s->cr4;
 	kvm_ops->set_modes(vcpu);
 	kvm_ops->set_cr3(vcpu, s->cr3);
-	for (i = 0; i < NR_SEGS; i++)
+	for (int i = 0; i < NR_SEGS; i++)
 		kvm_ops->set_segment(vcpu, i, kvm_sregs_segment(s, i));
-	vcpu->events.irq.pending = vcpu->events.irq.injected = false;
-	for (i = 0; i < 256; i++)
-		if (s->interrupt_bitmap[i / 64] & BIT_ULL(i % 64)) {
-			vcpu->events.irq.pending = true;
-			vcpu->events.irq.nr = i;
-			break;
-		}
+	nr = find_first_bit((unsigned long *)s->interrupt_bitmap, 256);
+	vcpu->events.irq.injected = false;
+	vcpu->events.irq.pending = nr < 256;
+	vcpu->events.irq.nr = nr;
 	if (!kvm_ops->tdp)
 		kvm_shadow_untrack_all(vcpu->kvm);
 	kvm_mmu_guest_flush(vcpu);
@@ -184,8 +185,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	kvm_collect_messages(vcpu);
 	if (!payload && ev->exception.pending)
 		kvm_deliver_payload(vcpu);
-	out->exception.injected = ev->exception.injected ||
-				  (!payload && ev->exception.pending);
+	out->exception.injected = ev->exception.injected || (!payload && ev->exception.pending);
 	out->exception.pending = payload && ev->exception.pending;
 	out->exception.nr = ev->exception.nr;
 	out->exception.has_error_code = ev->exception.has_error;
@@ -193,7 +193,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	out->exception_has_payload = payload && ev->exception.has_payload;
 	if (out->exception_has_payload)
 		out->exception_payload = ev->exception.payload;
-	out->interrupt.injected = ev->irq.pending || ev->irq.injected;
+	out->interrupt.injected = irq_saved(ev);
 	out->interrupt.nr = ev->irq.nr;
 	out->interrupt.shadow = kvm_ops->get_shadow(vcpu);
 	out->nmi.injected = ev->nmi.injected;
@@ -208,8 +208,7 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	if (payload)
 		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (vcpu->kvm->triple_fault_event) {
-		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT,
-						     &vcpu->requests);
+		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
 		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
 	return 0;
@@ -219,11 +218,10 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_vcpu_events *in = arg;
 	struct kvm_events *ev = &vcpu->events;
-	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING |
-		    KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW |
-		    KVM_VCPUEVENT_VALID_SMM;
-	bool payload = vcpu->kvm->exception_payload &&
-		       in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
+		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	bool payload = vcpu->kvm->exception_payload && in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	bool pending = payload && in->exception.pending;
 
 	if (vcpu->kvm->exception_payload)
 		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -234,14 +232,13 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending) &&
 	    !kvm_has_smm())
 		return -EINVAL;
-	if (payload && in->exception.injected && in->exception.pending)
-		return -EINVAL;
-	if ((in->exception.injected || (payload && in->exception.pending)) &&
-	    (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI))
+	if ((pending && in->exception.injected) ||
+	    ((pending || in->exception.injected) &&
+	     (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI)))
 		return -EINVAL;
 
 	ev->exception.injected = in->exception.injected;
-	ev->exception.pending = payload && in->exception.pending;
+	ev->exception.pending = pending;
 	ev->exception.nr = in->exception.nr;
 	ev->exception.has_error = in->exception.has_error_code;
 	ev->exception.error_code = in->exception.error_code;
@@ -264,17 +261,16 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 		ev->smi.inside_nmi = in->smi.smm_inside_nmi;
 		ev->smi.latched_init = in->smi.latched_init && in->smi.smm;
 	}
-	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
-		if (in->triple_fault.pending)
-			kvm_request(vcpu, REQ_TRIPLE_FAULT);
-		else
-			clear_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
-	}
+	if (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
+		vcpu->sipi_vector = in->sipi_vector;
+	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
+		assign_bit(REQ_TRIPLE_FAULT, &vcpu->requests, in->triple_fault.pending);
 	return 0;
 }
 
 static int get_mp_state(struct kvm_vcpu *vcpu, void *arg)
 {
+	kvm_collect_messages(vcpu);
 	((struct kvm_mp_state *)arg)->mp_state = vcpu->mp_state;
 	return 0;
 }
@@ -283,23 +279,16 @@ static int set_mp_state(struct kvm_vcpu *vcpu, void *arg)
 {
 	u32 state = ((struct kvm_mp_state *)arg)->mp_state;
 
-	/* Without an in-kernel APIC, user space does the rest. */
-	if (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic)
+	/* Those behind are other architectures'. Without an APIC, user space does the rest. */
+	if (state > KVM_MP_STATE_SIPI_RECEIVED ||
+	    (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic))
 		return -EINVAL;
-	switch (state) {
-	case KVM_MP_STATE_RUNNABLE:
-	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-	case KVM_MP_STATE_HALTED:
-		vcpu->mp_state = state;
-		return 0;
-	case KVM_MP_STATE_SIPI_RECEIVED:
+	vcpu->mp_state = state;
+	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
 		kvm_request(vcpu, REQ_SIPI);
-		return 0;
-	default:
-		return -EINVAL;
 	}
+	return 0;
 }
 
 static int get_debugregs(struct kvm_vcpu *vcpu, void *arg)
@@ -333,13 +322,9 @@ static int set_debugregs(struct kvm_vcpu *vcpu, void *arg)
 static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_guest_debug *d = arg;
-	u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
-		    KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-		    KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |
-		    KVM_GUESTDBG_BLOCKIRQ;
 	u64 rflags;
 
-	if (d->control & ~known)
+	if (d->control & ~KVM_GUESTDBG_SUPPORTED)
 		return -EINVAL;
 	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		if (vcpu->events.exception.pending)
@@ -347,18 +332,23 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 		kvm_queue_exception(vcpu, d->control & KVM_GUESTDBG_INJECT_DB ?
 				    X86_TRAP_DB : X86_TRAP_BP);
 	}
+	if (vcpu->dr_direct) {
+		/* The guest was given the debug registers, and has not run since. */
+		u64 dr6 = vcpu->dr6;
+
+		kvm_ops->watch_debugregs(vcpu, true);
+		vcpu->dr6 = dr6;
+		vcpu->dr_direct = false;
+	}
 	rflags = kvm_get_rflags(vcpu);
 	vcpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
+	vcpu->debug_dr7 = DR7_FIXED;
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(vcpu->debug_dr, d->arch.debugreg, sizeof(vcpu->debug_dr));
-		vcpu->debug_dr7 = (d->arch.debugreg[7] & DR7_WRITABLE) | DR7_FIXED;
-	} else {
-		vcpu->debug_dr7 = DR7_FIXED;
+		vcpu->debug_dr7 |= d->arch.debugreg[7] & DR7_WRITABLE;
 	}
 	kvm_set_rflags(vcpu, rflags);
 	kvm_ops->update_debug(vcpu);
-	/* What KVM_GUESTDBG_BLOCKIRQ has held back. */
-	kvm_request(vcpu, REQ_EVENT);
 	return 0;
 }
 
@@ -367,29 +357,18 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void *arg)
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu)
 {
 	u64 dirty = READ_ONCE(vcpu->run->kvm_dirty_regs);
-	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
-	struct kvm_sync_regs *s = &vcpu->run->s.regs;
-	union {
-		struct kvm_regs regs;
-		struct kvm_sregs sregs;
-		struct kvm_vcpu_events events;
-	} copy;		/* user space may write while we check */
+	struct kvm_sync_regs copy;	/* user space may write while we check */
 	int r = 0;
 
-	if ((dirty | valid) & ~KVM_SYNC_X86_VALID_FIELDS)
+	if ((dirty | READ_ONCE(vcpu->run->kvm_valid_regs)) & ~KVM_SYNC_X86_VALID_FIELDS)
 		return -EINVAL;
-	if (dirty & KVM_SYNC_X86_REGS) {
-		copy.regs = s->regs;
+	memcpy(&copy, &vcpu->run->s.regs, sizeof(copy));
+	if (dirty & KVM_SYNC_X86_REGS)
 		r = set_regs(vcpu, &copy.regs);
-	}
-	if (!r && dirty & KVM_SYNC_X86_SREGS) {
-		copy.sregs = s->sregs;
+	if (!r && dirty & KVM_SYNC_X86_SREGS)
 		r = kvm_set_sregs(vcpu, &copy.sregs);
-	}
-	if (!r && dirty & KVM_SYNC_X86_EVENTS) {
-		copy.events = s->events;
+	if (!r && dirty & KVM_SYNC_X86_EVENTS)
 		r = set_events(vcpu, &copy.events);
-	}
 	vcpu->run->kvm_dirty_regs = 0;
 	vcpu->events.look = true;
 	return r;
@@ -400,52 +379,45 @@ void kvm_put_synced_regs(struct kvm_vcpu *vcpu)
 	u64 valid = READ_ONCE(vcpu->run->kvm_valid_regs);
 	struct kvm_sync_regs *s = &vcpu->run->s.regs;
 
+	kvm_collect_messages(vcpu);	/* may change them all */
 	if (valid & KVM_SYNC_X86_REGS)
 		get_regs(vcpu, &s->regs);
-	if (valid & KVM_SYNC_X86_SREGS) {
-		memset(&s->sregs, 0, sizeof(s->sregs));
-		kvm_get_sregs(vcpu, &s->sregs);
-	}
-	if (valid & KVM_SYNC_X86_EVENTS) {
-		memset(&s->events, 0, sizeof(s->events));
-		get_events(vcpu, &s->events);
-	}
+	if (valid & KVM_SYNC_X86_SREGS)
+		kvm_get_sregs(vcpu, memset(&s->sregs, 0, sizeof(s->sregs)));
+	if (valid & KVM_SYNC_X86_EVENTS)
+		get_events(vcpu, memset(&s->events, 0, sizeof(s->events)));
 }
 
 /* ---- FPU state ----------------------------------------------------------- */
 
 /* The guest's XSAVE area, to be kvfree()d; NULL: no memory. */
-void *kvm_copy_xsave(struct kvm_vcpu *vcpu, unsigned int size)
+void *kvm_copy_xsave(struct kvm_vcpu *vcpu)
 {
+	unsigned int size = kvm_xsave2_size();
 	void *buf = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 
 	if (buf)
 		fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, buf, size,
-					       vcpu->fpu.fpstate->user_xfeatures,
-					       vcpu->guest_pkru);
+					       vcpu->fpu.fpstate->user_xfeatures, vcpu->guest_pkru);
 	return buf;
 }
 
 /* Frees the area; result: an errno. */
 int kvm_replace_xsave(struct kvm_vcpu *vcpu, void *buf)
 {
-	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0,
-					       &vcpu->guest_pkru);
+	int r = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, buf, kvm_caps.xcr0, &vcpu->guest_pkru);
 
 	kvfree(buf);
 	return r;
 }
 
-static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp, unsigned int size)
+static int get_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 {
-	void *buf = kvm_copy_xsave(vcpu, size);
-	int r;
+	void *buf __free(kvfree) = kvm_copy_xsave(vcpu);
 
 	if (!buf)
 		return -ENOMEM;
-	r = copy_to_user(argp, buf, size) ? -EFAULT : 0;
-	kvfree(buf);
-	return r;
+	return copy_to_user(argp, buf, kvm_xsave2_size()) ? -EFAULT : 0;
 }
 
 static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
@@ -463,7 +435,7 @@ static int set_xsave(struct kvm_vcpu *vcpu, void __user *argp)
 
 static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct fxregs_state *fx = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct fxregs_state *fx __free(kvfree) = kvm_copy_xsave(vcpu);
 	struct kvm_fpu *fpu = arg;
 
 	if (!fx)
@@ -472,13 +444,12 @@ static int get_fpu(struct kvm_vcpu *vcpu, void *arg)
 	memcpy(arg + offsetof(struct kvm_fpu, fcw), fx, FPU_POINTERS);
 	memcpy(fpu->xmm, fx->xmm_space, sizeof(fpu->xmm));
 	fpu->mxcsr = fx->mxcsr;
-	kvfree(fx);
 	return 0;
 }
 
 static int set_fpu(struct kvm_vcpu *vcpu, void *arg)
 {
-	struct xregs_state *xsave = kvm_copy_xsave(vcpu, kvm_xsave2_size());
+	struct xregs_state *xsave = kvm_copy_xsave(vcpu);
 	struct fxregs_state *fx = &xsave->i387;
 	struct kvm_fpu *fpu = arg;
 
@@ -507,15 +478,12 @@ static int get_xcrs(struct kvm_vcpu *vcpu, void *arg)
 static int set_xcrs(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_xcrs *xcrs = arg;
-	u32 i;
 
-	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags ||
-	    xcrs->nr_xcrs > KVM_MAX_XCRS)
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || xcrs->flags || xcrs->nr_xcrs > KVM_MAX_XCRS)
 		return -EINVAL;
-	for (i = 0; i < xcrs->nr_xcrs; i++)
+	for (int i = 0; i < xcrs->nr_xcrs; i++)
 		if (xcrs->xcrs[i].xcr == 0)
-			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ?
-				-EINVAL : 0;
+			return kvm_set_xcr0(vcpu, 0, xcrs->xcrs[i].value) ? -EINVAL : 0;
 	return 0;
 }
 
@@ -526,8 +494,7 @@ int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool se
 {
 	struct kvm_msr_entry entry;
 	struct kvm_msrs head;
-	u32 i;
-	int r;
+	int i, r;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
@@ -553,7 +520,7 @@ int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool se
 static int setup_mce(struct kvm_vcpu *vcpu, void *arg)
 {
 	u64 mcg_cap = *(u64 *)arg;
-	u32 banks = mcg_cap & MCG_BANKCNT_MASK, i;
+	u32 banks = mcg_cap & MCG_BANKCNT_MASK;
 
 	if (!banks || banks > KVM_MCE_BANKS ||
 	    mcg_cap & ~(u64)(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK))
@@ -561,7 +528,7 @@ static int setup_mce(struct kvm_vcpu *vcpu, void *arg)
 	vcpu->mcg_cap = mcg_cap;
 	if (mcg_cap & MCG_CTL_P)
 		vcpu->mcg_ctl = ~0ULL;
-	for (i = 0; i < banks; i++)
+	for (int i = 0; i < banks; i++)
 		vcpu->mce_bank[4 * i] = ~0ULL;
 	return 0;
 }
@@ -578,12 +545,10 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 	bank = &vcpu->mce_bank[4 * array_index_nospec(mce->bank, KVM_MCE_BANKS)];
 	if (mce->status & MCI_STATUS_UC) {
 		/* Reporting may be switched off. */
-		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) ||
-		    bank[0] != ~0ULL)
+		if ((vcpu->mcg_cap & MCG_CTL_P && vcpu->mcg_ctl != ~0ULL) || bank[0] != ~0ULL)
 			return 0;
 		/* A second one while the first is handled, or no handler. */
-		if (vcpu->mcg_status & MCG_STATUS_MCIP ||
-		    !(vcpu->cr4 & X86_CR4_MCE)) {
+		if (vcpu->mcg_status & MCG_STATUS_MCIP || !(vcpu->cr4 & X86_CR4_MCE)) {
 			kvm_request(vcpu, REQ_TRIPLE_FAULT);
 			return 0;
 		}
@@ -602,29 +567,26 @@ static int set_mce(struct kvm_vcpu *vcpu, void *arg)
 /* The older form, without an index. */
 static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 {
-	struct kvm_cpuid_entry *old __free(kvfree) = NULL;
-	struct kvm_cpuid_entry2 *new;
+	struct kvm_cpuid_entry2 *new __free(kvfree) = NULL;
+	struct kvm_cpuid_entry old;
 	struct kvm_cpuid head;
-	int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	old = kvcalloc(head.nent + 1, sizeof(*old), GFP_KERNEL_ACCOUNT);
-	if (!old)
-		return -ENOMEM;
-	if (copy_from_user(old, user->entries, head.nent * sizeof(*old)))
-		return -EFAULT;
 	new = kvcalloc(head.nent + 1, sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
-	for (i = 0; i < head.nent; i++)
+	for (int i = 0; i < head.nent; i++) {
+		if (copy_from_user(&old, &user->entries[i], sizeof(old)))
+			return -EFAULT;
 		new[i] = (struct kvm_cpuid_entry2){
-			.function = old[i].function, .eax = old[i].eax,
-			.ebx = old[i].ebx, .ecx = old[i].ecx, .edx = old[i].edx,
+			.function = old.function, .eax = old.eax,
+			.ebx = old.ebx, .ecx = old.ecx, .edx = old.edx,
 		};
-	return kvm_replace_cpuid(vcpu, new, head.nent);
+	}
+	return kvm_replace_cpuid(vcpu, no_free_ptr(new), head.nent);
 }
 
 /* ---- the rest ------------------------------------------------------------ */
@@ -632,14 +594,11 @@ static int set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid __user *user)
 static int translate(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_translation *t = arg;
-	gpa_t gpa = 0;
+	gpa_t gpa;
 	u32 code;
-	int r;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
-	t->physical_address = r ? ~0ULL : gpa;
-	t->valid = !r;
+	t->valid = !kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
+	t->physical_address = t->valid ? gpa : ~0ULL;
 	t->writeable = 1;
 	t->usermode = 0;
 	return 0;
@@ -648,39 +607,18 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 static int set_signal_mask(struct kvm_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_signal_mask mask;
-	sigset_t sigset;
 
 	vcpu->sigset_active = false;
 	if (!argp)
 		return 0;
 	if (copy_from_user(&mask, argp, sizeof(mask)))
 		return -EFAULT;
-	if (mask.len != sizeof(sigset))
+	if (mask.len != sizeof(vcpu->sigset))
 		return -EINVAL;
-	if (copy_from_user(&sigset, argp + sizeof(mask), sizeof(sigset)))
+	if (copy_from_user(&vcpu->sigset, argp + sizeof(mask), sizeof(vcpu->sigset)))
 		return -EFAULT;
-	sigdelsetmask(&sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	vcpu->sigset = sigset;
+	sigdelsetmask(&vcpu->sigset, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	vcpu->sigset_active = true;
-	return 0;
-}
-
-static int queue_nmi(struct kvm_vcpu *vcpu)
-{
-	struct kvm_events *ev = &vcpu->events;
-
-	/* One in service and one latched; more are lost, as on hardware. */
-	if (ev->nmi.pending < 2)
-		ev->nmi.pending++;
-	kvm_request(vcpu, REQ_EVENT);
-	return 0;
-}
-
-static int queue_smi(struct kvm_vcpu *vcpu)
-{
-	if (!kvm_has_smm())
-		return -ENOTTY;
-	vcpu->events.smi.pending = true;
 	return 0;
 }
 
@@ -696,7 +634,6 @@ static int queue_interrupt(struct kvm_vcpu *vcpu, void *arg)
 		return -EEXIST;
 	vcpu->events.irq.pending = true;
 	vcpu->events.irq.nr = irq->irq;
-	kvm_request(vcpu, REQ_EVENT);
 	return 0;
 }
 
@@ -755,21 +692,17 @@ int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, stru
 	/* The direction of KVM_SET_IRQCHIP's number is wrong. */
 	bool in = _IOC_DIR(ioctl) & _IOC_WRITE || ioctl == KVM_SET_IRQCHIP;
 	bool out = _IOC_DIR(ioctl) & _IOC_READ && ioctl != KVM_SET_IRQCHIP;
+	u64 arg[sizeof(struct kvm_lapic_state) / sizeof(u64)] = {};	/* the largest one */
 	unsigned int size = _IOC_SIZE(ioctl);
-	void *arg;
 	int r;
 
 	for (; row->number != ioctl; row++)
 		if (!--rows)
 			return -ENOTTY;
-	arg = in ? memdup_user(argp, size) : kzalloc(size, GFP_KERNEL_ACCOUNT);
-	if (IS_ERR_OR_NULL(arg))
-		return arg ? PTR_ERR(arg) : -ENOMEM;
+	if (in && copy_from_user(arg, argp, size))
+		return -EFAULT;
 	r = vcpu ? row->vcpu(vcpu, arg) : row->vm(kvm, arg);
-	if (!r && out && copy_to_user(argp, arg, size))
-		r = -EFAULT;
-	kfree(arg);
-	return r;
+	return !r && out && copy_to_user(argp, arg, size) ? -EFAULT : r;
 }
 
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg)
@@ -785,9 +718,14 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 			return -EFAULT;
 		return kvm_tsc_attr(vcpu, ioctl, &attr);
 	case KVM_NMI:
-		return queue_nmi(vcpu);
+		/* One in service and one latched; more are lost, as on hardware. */
+		vcpu->events.nmi.pending = min(vcpu->events.nmi.pending + 1, 2);
+		return 0;
 	case KVM_SMI:
-		return queue_smi(vcpu);
+		if (!kvm_has_smm())
+			return -ENOTTY;
+		vcpu->events.smi.pending = true;
+		return 0;
 	case KVM_SET_SIGNAL_MASK:
 		return set_signal_mask(vcpu, argp);
 	case KVM_GET_MSRS:
@@ -800,11 +738,11 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_CPUID2:
 		return kvm_set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
-		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
+		if (kvm_xsave2_size() > sizeof(struct kvm_xsave))
 			return -EINVAL;
-		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
+		fallthrough;
 	case KVM_GET_XSAVE2:
-		return get_xsave(vcpu, argp, kvm_xsave2_size());
+		return get_xsave(vcpu, argp);
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
 	case KVM_GET_TSC_KHZ:

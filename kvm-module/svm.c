@@ -457,7 +457,7 @@ static void svm_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 		.l = v->attrib >> 9 & 1,
 		.db = v->attrib >> 10 & 1,
 		.g = v->attrib >> 11 & 1,
-		.unusable = !(v->attrib >> 7 & 1),
+		.unusable = seg < NR_SEGS && !(v->attrib >> 7 & 1),
 	};
 }
 
@@ -479,19 +479,6 @@ static void svm_set_segment(struct kvm_vcpu *vcpu, int seg,
 static int svm_get_cpl(struct kvm_vcpu *vcpu)
 {
 	return to_svm(vcpu)->vmcb->save.cpl;
-}
-
-static void svm_get_table(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt)
-{
-	const struct vmcb_seg *v = segment(vcpu, seg);
-
-	*dt = (struct kvm_dtable){ .base = v->base, .limit = v->limit };
-}
-
-static void svm_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt)
-{
-	segment(vcpu, seg)->base = dt->base;
-	segment(vcpu, seg)->limit = dt->limit;
 }
 
 static u64 svm_get_cr3(struct kvm_vcpu *vcpu)
@@ -974,8 +961,6 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.get_segment = svm_get_segment,
 	.set_segment = svm_set_segment,
 	.get_cpl = svm_get_cpl,
-	.get_table = svm_get_table,
-	.set_table = svm_set_table,
 	.get_cr3 = svm_get_cr3,
 	.set_cr3 = svm_set_cr3,
 	.set_modes = svm_set_modes,

@@ -20,6 +20,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
+#include <linux/file.h>
 #include <linux/hw_breakpoint.h>
 #include <uapi/linux/kvm_para.h>
 #include <linux/ktime.h>
@@ -32,7 +33,6 @@
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
 #include <asm/debugreg.h>
-#include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/nospec-branch.h>
 
@@ -129,24 +129,17 @@ void kvm_kick(struct kvm_vcpu *vcpu)
 
 	rcuwait_wake_up(&vcpu->wait);
 	guard(preempt)();
-	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0 &&
-	    cpu != smp_processor_id())
+	if (READ_ONCE(vcpu->mode) == VCPU_IN_GUEST && cpu >= 0 && cpu != smp_processor_id())
 		smp_send_reschedule(cpu);
 }
 
 bool kvm_yield_to(struct kvm_vcpu *vcpu)
 {
-	struct task_struct *task;
-	bool yielded = false;
+	struct task_struct *task __free(put_task) = NULL;
 
-	rcu_read_lock();
-	task = get_pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
-	rcu_read_unlock();
-	if (task) {
-		yielded = yield_to(task, true) > 0;
-		put_task_struct(task);
-	}
-	return yielded;
+	scoped_guard(rcu)
+		task = get_pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+	return task && yield_to(task, true) > 0;
 }
 
 /* ---- events -------------------------------------------------------------- */
@@ -170,8 +163,7 @@ static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		return;
 	}
 	if (first && ((contributory(earlier) && contributory(nr)) ||
-		      (earlier == X86_TRAP_PF &&
-		       (nr == X86_TRAP_PF || contributory(nr))))) {
+		      (earlier == X86_TRAP_PF && (nr == X86_TRAP_PF || contributory(nr))))) {
 		nr = X86_TRAP_DF;
 		has_error = true;
 		error_code = 0;
@@ -180,7 +172,7 @@ static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 	ev->exception.pending = true;
 	ev->exception.injected = false;
 	ev->exception.nr = nr;
-	ev->exception.has_error = has_error;
+	ev->exception.has_error = has_error && vcpu->cr0 & X86_CR0_PE;
 	ev->exception.error_code = error_code;
 	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
 	ev->exception.payload = payload;
@@ -236,13 +228,13 @@ void kvm_deliver_payload(struct kvm_vcpu *vcpu)
 	if (!ev->exception.has_payload)
 		return;
 	ev->exception.has_payload = false;
-	if (ev->exception.nr == X86_TRAP_PF) {
+	if (ev->exception.nr == X86_TRAP_PF)
 		vcpu->cr2 = ev->exception.payload;
+	if (ev->exception.nr != X86_TRAP_DB)
 		return;
-	}
-	/* #DB: the conditions are added, BS and BD are set, not cleared. */
+	/* The conditions are added, BS and BD are set, not cleared. */
 	vcpu->dr6 &= ~DR_TRAP_BITS;
-	vcpu->dr6 |= DR6_FIXED | ev->exception.payload;
+	vcpu->dr6 |= DR6_FIXED | (ev->exception.payload & DR6_WRITABLE);
 	if (vcpu->dr7 & DR7_GD) {
 		vcpu->dr7 &= ~(u64)DR7_GD;
 		kvm_ops->update_debug(vcpu);
@@ -263,15 +255,13 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 	if (ev->exception.pending) {
 		kvm_deliver_payload(vcpu);
 		if (sets_rf(ev->exception.nr))
-			kvm_ops->set_rflags(vcpu, kvm_ops->get_rflags(vcpu) |
-						  X86_EFLAGS_RF);
+			kvm_ops->set_rflags(vcpu, kvm_ops->get_rflags(vcpu) | X86_EFLAGS_RF);
 		ev->exception.pending = false;
 		ev->exception.injected = true;
 	}
 	vcpu->stat[STAT_injected_exception]++;
 	kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_HWEXC << 8 | ev->exception.nr |
-			(ev->exception.has_error ? EVENT_HAS_ERROR : 0),
-			ev->exception.error_code);
+			(ev->exception.has_error ? EVENT_HAS_ERROR : 0), ev->exception.error_code);
 }
 
 static bool irq_allowed(struct kvm_vcpu *vcpu)
@@ -288,8 +278,7 @@ static bool nmi_allowed(struct kvm_vcpu *vcpu)
 
 static bool extint_pending(struct kvm_vcpu *vcpu)
 {
-	return vcpu->kvm->pic && kvm_pic_has_interrupt(vcpu->kvm) &&
-	       kvm_apic_accepts_extint(vcpu);
+	return vcpu->kvm->pic && kvm_pic_has_interrupt(vcpu->kvm) && kvm_apic_accepts_extint(vcpu);
 }
 
 /* Is there an interrupt to deliver, once the guest can take it? */
@@ -473,10 +462,9 @@ int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
 	static const u8 where[] = { REG_RBX, REG_RCX, REG_RDX, REG_RSI };
 	u64 mask = kvm_is_long_mode(vcpu) ? ~0ULL : U32_MAX, a[4];
 	long answer = -KVM_EPERM;
-	int i;
 
 	vcpu->stat[STAT_hypercall]++;
-	for (i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++)
 		a[i] = kvm_reg_read(vcpu, where[i]) & mask;
 	if (!kvm_ops->get_cpl(vcpu))
 		answer = kvm_pv_hypercall(vcpu, kvm_reg_read(vcpu, REG_RAX) & mask, a);
@@ -487,12 +475,10 @@ EXPORT_SYMBOL_GPL(kvm_handle_hypercall);
 
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu)
 {
-	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) |
-		    kvm_reg_read(vcpu, REG_RDX) << 32;
+	u64 value = (u32)kvm_reg_read(vcpu, REG_RAX) | kvm_reg_read(vcpu, REG_RDX) << 32;
 
 	vcpu->stat[STAT_xsetbv]++;
-	if (kvm_ops->get_cpl(vcpu) ||
-	    kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value))
+	if (kvm_ops->get_cpl(vcpu) || kvm_set_xcr0(vcpu, kvm_reg_read(vcpu, REG_RCX), value))
 		return kvm_handle_gp(vcpu);
 	return kvm_ops->skip_instruction(vcpu);
 }
@@ -510,16 +496,14 @@ EXPORT_SYMBOL_GPL(kvm_handle_wbinvd);
 int kvm_handle_pause(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
-	int nr = READ_ONCE(kvm->nr_vcpus), i;
+	int nr = READ_ONCE(kvm->nr_vcpus);
 
 	vcpu->stat[STAT_pause]++;
-	for (i = 1; i < nr; i++) {
+	for (int i = 1; i < nr; i++) {
 		int next = (READ_ONCE(kvm->yielded_to) + i) % nr;
 		struct kvm_vcpu *other = xa_load(&kvm->vcpus, next);
 
-		if (!other || other == vcpu || !READ_ONCE(other->preempted))
-			continue;
-		if (kvm_yield_to(other)) {
+		if (other && other != vcpu && READ_ONCE(other->preempted) && kvm_yield_to(other)) {
 			WRITE_ONCE(kvm->yielded_to, next);
 			break;
 		}
@@ -609,8 +593,7 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 	kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
-	queue_exception(vcpu, X86_TRAP_DB, false, 0,
-			dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+	queue_exception(vcpu, X86_TRAP_DB, false, 0, dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
@@ -650,34 +633,22 @@ EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
 int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 {
-	u64 old = vcpu->cr0;
+	bool paging = value & X86_CR0_PG;
+	u64 changed = value ^ vcpu->cr0;
 	struct kvm_segment cs;
 
-	value |= X86_CR0_ET;
-	if (value >> 32)
+	if (value >> 32 || (value & X86_CR0_NW && !(value & X86_CR0_CD)) ||
+	    (paging && !(value & X86_CR0_PE)) || (!paging && vcpu->cr4 & X86_CR4_PCIDE))
 		return 1;
-	value &= ~CR0_RESERVED;
-	if ((value & X86_CR0_NW) && !(value & X86_CR0_CD))
-		return 1;
-	if ((value & X86_CR0_PG) && !(value & X86_CR0_PE))
-		return 1;
-	if (!(value & X86_CR0_PG) && vcpu->cr4 & X86_CR4_PCIDE)
-		return 1;
-	if ((value ^ old) & X86_CR0_PG && vcpu->efer & EFER_LME) {
+	if (changed & X86_CR0_PG && vcpu->efer & EFER_LME) {
 		kvm_ops->get_segment(vcpu, SEG_CS, &cs);
-		if (value & X86_CR0_PG) {
-			if (!(vcpu->cr4 & X86_CR4_PAE) || cs.l)
-				return 1;
-			vcpu->efer |= EFER_LMA;
-		} else {
-			if (cs.l)
-				return 1;
-			vcpu->efer &= ~EFER_LMA;
-		}
+		if (cs.l || (paging && !(vcpu->cr4 & X86_CR4_PAE)))
+			return 1;
+		vcpu->efer = (vcpu->efer & ~EFER_LMA) | (paging ? EFER_LMA : 0);
 	}
-	vcpu->cr0 = value;
+	vcpu->cr0 = (value & ~CR0_RESERVED) | X86_CR0_ET;
 	kvm_ops->set_modes(vcpu);
-	if ((value ^ old) & (X86_CR0_PG | X86_CR0_WP))
+	if (changed & (X86_CR0_PG | X86_CR0_WP))
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
@@ -703,8 +674,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 
 	if (value & ~vcpu->cr4_allowed)
 		return 1;
-	if (kvm_is_long_mode(vcpu) &&
-	    (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
+	if (kvm_is_long_mode(vcpu) && (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
 		return 1;
 	if (value & changed & X86_CR4_PCIDE &&
 	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
@@ -750,13 +720,9 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value)
 {
-	if (index || !(value & XFEATURE_MASK_FP) ||
-	    value & ~vcpu->guest_xcr0_supported)
-		return 1;
-	if (value & XFEATURE_MASK_YMM && !(value & XFEATURE_MASK_SSE))
-		return 1;
-	if (value & XFEATURE_MASK_AVX512 &&
-	    (~value & (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM)))
+	if (index || !(value & XFEATURE_MASK_FP) || value & ~vcpu->guest_xcr0_supported ||
+	    (value & XFEATURE_MASK_YMM && !(value & XFEATURE_MASK_SSE)) ||
+	    (value & XFEATURE_MASK_AVX512 && ~value & (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM)))
 		return 1;
 	vcpu->xcr0 = value;
 	return 0;
@@ -786,8 +752,17 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 		ev->nmi.pending++;
 	if (kvm_take_request(vcpu, REQ_SMI))
 		ev->smi.pending = true;
-	if (ev->smi.active && kvm_take_request(vcpu, REQ_INIT))
-		ev->smi.latched_init = true;
+	if (kvm_take_request(vcpu, REQ_INIT)) {
+		if (ev->smi.active) {
+			ev->smi.latched_init = true;
+		} else {
+			kvm_vcpu_reset(vcpu, true);
+			vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
+				KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+		}
+	}
+	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		start_by_sipi(vcpu);
 }
 
 static int handle_requests(struct kvm_vcpu *vcpu)
@@ -797,14 +772,6 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_TRIPLE_FAULT))
 		return kvm_handle_triple_fault(vcpu);
 	kvm_collect_messages(vcpu);
-	if (kvm_take_request(vcpu, REQ_INIT)) {
-		kvm_vcpu_reset(vcpu, true);
-		vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
-			KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
-	}
-	if (kvm_take_request(vcpu, REQ_SIPI) &&
-	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-		start_by_sipi(vcpu);
 	if (kvm_take_request(vcpu, REQ_TSC_OFFSET))
 		kvm_ops->set_tsc_offset(vcpu);
 	kvm_pv_requests(vcpu);
@@ -836,8 +803,7 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 		return false;
 	return requests & (BIT(REQ_NMI) | BIT(REQ_SMI) | BIT(REQ_TRIPLE_FAULT)) ||
 	       READ_ONCE(vcpu->pv.unhalted) || kvm_smi_pending(vcpu) ||
-	       ev->exception.pending || ev->nmi.pending ||
-	       (irq_pending(vcpu) && irq_allowed(vcpu));
+	       ev->exception.pending || ev->nmi.pending || (irq_pending(vcpu) && irq_allowed(vcpu));
 }
 
 /* Whoever is woken often soon after it halted need not sleep in between. */
@@ -904,19 +870,17 @@ static bool load_breakpoints(struct kvm_vcpu *vcpu)
 	}
 	if (likely(!(dr7 & 0xff) && !vcpu->dr_direct))
 		return false;
-	set_debugreg(dr[0], 0);
-	set_debugreg(dr[1], 1);
-	set_debugreg(dr[2], 2);
-	set_debugreg(dr[3], 3);
+	/* The host's own, if there are any, must not watch the guest's addresses. */
+	set_debugreg(0UL, 7);
+	for (int i = 0; i < 4; i++)
+		set_debugreg(dr[i], i);
 	return true;
 }
 
 static void take_debugregs(struct kvm_vcpu *vcpu)
 {
-	get_debugreg(vcpu->dr[0], 0);
-	get_debugreg(vcpu->dr[1], 1);
-	get_debugreg(vcpu->dr[2], 2);
-	get_debugreg(vcpu->dr[3], 3);
+	for (int i = 0; i < 4; i++)
+		get_debugreg(vcpu->dr[i], i);
 	vcpu->dr_direct = false;
 	kvm_ops->watch_debugregs(vcpu, true);
 }
@@ -959,23 +923,17 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 
 int kvm_emulate_injected(struct kvm_vcpu *vcpu)
 {
-	struct kvm_events *ev = &vcpu->events;
-	bool has_error = false;
-	int vector = -1;
+	const struct kvm_events ev = vcpu->events;
 
-	if (ev->exception.injected) {
-		vector = ev->exception.nr;
-		has_error = ev->exception.has_error;
-	} else if (ev->nmi.injected) {
-		vector = X86_TRAP_NMI;
-		kvm_ops->set_nmi_mask(vcpu, true);
-	} else if (ev->irq.injected) {
-		vector = ev->irq.nr;
-	}
 	kvm_clear_injected(vcpu);
-	if (vector < 0)
-		return kvm_emulate(vcpu);
-	return kvm_emulate_event(vcpu, vector, has_error, ev->exception.error_code);
+	if (ev.exception.injected)
+		return kvm_emulate_event(vcpu, ev.exception.nr, ev.exception.has_error,
+					 ev.exception.error_code);
+	if (ev.nmi.injected) {
+		kvm_ops->set_nmi_mask(vcpu, true);
+		return kvm_emulate_event(vcpu, X86_TRAP_NMI, false, 0);
+	}
+	return ev.irq.injected ? kvm_emulate_event(vcpu, ev.irq.nr, false, 0) : kvm_emulate(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_injected);
 
@@ -1087,10 +1045,8 @@ static int run_loop(struct kvm_vcpu *vcpu)
 			vcpu->pending_eoi = -1;
 			return 0;
 		}
-		if (likely(vcpu->mp_state == KVM_MP_STATE_RUNNABLE))
-			r = run_once(vcpu);
-		else
-			r = wait_for_event(vcpu);
+		r = likely(vcpu->mp_state == KVM_MP_STATE_RUNNABLE) ? run_once(vcpu) :
+								      wait_for_event(vcpu);
 		if (r <= 0)
 			return r;
 		if (__xfer_to_guest_mode_work_pending()) {
@@ -1190,7 +1146,8 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return -EINTR;
 	vcpu_load(vcpu);
 	if (ioctl != KVM_RUN) {
-		r = kvm_state_ioctl(vcpu, ioctl, arg);
+		scoped_guard(srcu, &vcpu->kvm->srcu)
+			r = kvm_state_ioctl(vcpu, ioctl, arg);
 		vcpu->events.look = true;
 	} else {
 		r = arg ? -EINVAL : run_ioctl(vcpu);
@@ -1233,7 +1190,8 @@ static int vcpu_release(struct inode *inode, struct file *file)
 {
 	struct kvm_vcpu *vcpu = file->private_data;
 
-	kvm_put(vcpu->kvm);
+	if (vcpu)	/* else its creation has failed */
+		kvm_put(vcpu->kvm);
 	return 0;
 }
 
@@ -1256,10 +1214,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 				  .limit = 0xffff, .type = 11, .present = 1, .s = 1 };
 	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
 	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
-	struct kvm_dtable table = { .limit = 0xffff };
-	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) :
-			   X86_CR0_CD | X86_CR0_NW;
-	int i;
+	struct kvm_segment table = { .limit = 0xffff };
+	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	if (!init) {
@@ -1268,17 +1224,17 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	}
 	kvm_ops->vcpu_reset(vcpu);
 	vcpu->tpr_watched = 0xff;	/* not known */
-	for (i = 0; i < NR_REGS; i++)
+	for (int i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
 	kvm_reg_write(vcpu, REG_RDX, 0x600);	/* family 6 */
 	kvm_reg_write(vcpu, REG_RIP, 0xfff0);
 	kvm_ops->set_rflags(vcpu, X86_EFLAGS_FIXED);
-	for (i = SEG_ES; i <= SEG_GS; i++)
+	for (int i = SEG_ES; i <= SEG_GS; i++)
 		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
 	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
 	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
-	kvm_ops->set_table(vcpu, SEG_GDTR, &table);
-	kvm_ops->set_table(vcpu, SEG_IDTR, &table);
+	kvm_ops->set_segment(vcpu, SEG_GDTR, &table);
+	kvm_ops->set_segment(vcpu, SEG_IDTR, &table);
 	vcpu->efer = vcpu->cr4 = 0;
 	vcpu->cr0 = cache | X86_CR0_ET;
 	kvm_ops->set_modes(vcpu);
@@ -1349,12 +1305,11 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	unsigned long i;
 	int r;
 
-	if (kvm->nr_vcpus >= KVM_MAX_VCPUS)
-		return -EINVAL;
-	if (kvm->max_vcpu_id && vcpu->id >= kvm->max_vcpu_id)
-		return -EINVAL;
-	/* The interrupt controllers came while it was made. */
-	if (kvm->local_apics != !!vcpu->lapic)
+	guard(mutex)(&kvm->lock);
+	/* The last: the interrupt controllers came while it was made. */
+	if (kvm->nr_vcpus >= KVM_MAX_VCPUS ||
+	    (kvm->max_vcpu_id && vcpu->id >= kvm->max_vcpu_id) ||
+	    kvm->local_apics != !!vcpu->lapic)
 		return -EINVAL;
 	xa_for_each(&kvm->vcpus, i, other)
 		if (other->id == vcpu->id)
@@ -1371,11 +1326,19 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 /* Returns a file descriptor or an errno. */
 int kvm_create_vcpu(struct kvm *kvm, u32 id)
 {
+	CLASS(get_unused_fd, fd)(O_CLOEXEC);
+	struct file *file __free(fput) = NULL;
 	struct kvm_vcpu *vcpu;
 	int r;
 
 	if (id >= KVM_MAX_VCPU_ID)
 		return -EINVAL;
+	if (fd < 0)
+		return fd;
+	/* First, since a vCPU that others have found in the array cannot go again. */
+	file = anon_inode_getfile("kvm-vcpu", &vcpu_fops, NULL, O_RDWR);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
 	vcpu = alloc_vcpu(kvm, id);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
@@ -1383,23 +1346,15 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 	kvm_vcpu_reset(vcpu, false);
 	kvm_update_cpuid(vcpu);
 	vcpu_put(vcpu);
-
-	scoped_guard(mutex, &kvm->lock) {
-		r = add_vcpu(kvm, vcpu);
-		if (r)
-			break;
-		kvm_get(kvm);
-		r = anon_inode_getfd("kvm-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
-		if (r >= 0)
-			return r;
-		kvm_put(kvm);
-		kvm->nr_vcpus--;
-		xa_erase(&kvm->vcpus, vcpu->index);
+	r = add_vcpu(kvm, vcpu);
+	if (r) {
+		free_vcpu(vcpu);
+		return r;
 	}
-	/* A reader of the array may still look at it. */
-	synchronize_rcu();
-	free_vcpu(vcpu);
-	return r;
+	kvm_get(kvm);
+	file->private_data = vcpu;
+	fd_install(fd, no_free_ptr(file));
+	return take_fd(fd);
 }
 
 /* The VM's last reference is gone: nobody runs, loads or looks at its vCPUs. */
@@ -1407,10 +1362,9 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
-	int s;
 
 	xa_for_each(&kvm->vcpus, i, vcpu) {
-		for (s = 0; s < KVM_NR_STATS; s++)
+		for (int s = 0; s < KVM_NR_STATS; s++)
 			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
 		free_vcpu(vcpu);

@@ -747,16 +747,19 @@ static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 	vmx_sync_step_trap(rflags, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
 }
 
-/* The VMCS has the segments in the order of enum kvm_seg; fields are 2 apart. */
+/*
+ * The VMCS has the segments in the order of enum kvm_seg; fields are 2 apart. The
+ * tables have no selectors and access rights.
+ */
 static void vmx_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *s)
 {
 	int i = 2 * seg;
-	u32 ar = vmcs_read(GUEST_ES_AR_BYTES + i);
+	u32 ar = seg < NR_SEGS ? vmcs_read(GUEST_ES_AR_BYTES + i) : 0;
 
 	*s = (struct kvm_segment) {
 		.base = vmcs_read(GUEST_ES_BASE + i),
 		.limit = vmcs_read(GUEST_ES_LIMIT + i),
-		.selector = vmcs_read(GUEST_ES_SELECTOR + i),
+		.selector = seg < NR_SEGS ? vmcs_read(GUEST_ES_SELECTOR + i) : 0,
 		.type = ar & 15,
 		.s = ar >> 4 & 1,
 		.dpl = ar >> 5 & 3,
@@ -781,6 +784,8 @@ static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_seg
 		ar |= VMX_AR_TYPE_ACCESSES_MASK;	/* 26.3.1.2 wants it */
 	vmcs_write(GUEST_ES_BASE + i, s->base);
 	vmcs_write(GUEST_ES_LIMIT + i, s->limit);
+	if (seg >= NR_SEGS)
+		return;
 	vmcs_write(GUEST_ES_SELECTOR + i, s->selector);
 	vmcs_write(GUEST_ES_AR_BYTES + i, ar);
 	to_vmx(vcpu)->state_changed = true;
@@ -793,19 +798,6 @@ static int vmx_get_cpl(struct kvm_vcpu *vcpu)
 	if (!kvm_is_long_mode(vcpu) && vmcs_read(GUEST_RFLAGS) & X86_EFLAGS_VM)
 		return 3;
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
-}
-
-/* The tables' fields go on where the segments' end. */
-static void vmx_get_table(struct kvm_vcpu *vcpu, int seg, struct kvm_dtable *dt)
-{
-	dt->base = vmcs_read(GUEST_ES_BASE + 2 * seg);
-	dt->limit = vmcs_read(GUEST_ES_LIMIT + 2 * seg);
-}
-
-static void vmx_set_table(struct kvm_vcpu *vcpu, int seg, const struct kvm_dtable *dt)
-{
-	vmcs_write(GUEST_ES_BASE + 2 * seg, dt->base);
-	vmcs_write(GUEST_ES_LIMIT + 2 * seg, dt->limit);
 }
 
 /*
@@ -1557,8 +1549,6 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
 	.get_cpl = vmx_get_cpl,
-	.get_table = vmx_get_table,
-	.set_table = vmx_set_table,
 	.get_cr3 = vmx_get_cr3,
 	.set_cr3 = vmx_load_paging,
 	.set_modes = vmx_set_modes,

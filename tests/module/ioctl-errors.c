@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "vm.h"
@@ -289,6 +290,7 @@ static void test_vm(void)
 {
 	uint64_t identity = 0xfffbc000;
 	struct kvm_enable_cap cap = { .cap = 0xffff };
+	struct rlimit files;
 	int id = vm_has(vm.kvm, KVM_CAP_MAX_VCPU_ID), empty;
 
 	fails(vm.fd, KVM_CREATE_VCPU, (void *)0, EEXIST, "KVM_CREATE_VCPU twice");
@@ -313,6 +315,13 @@ static void test_vm(void)
 	      "KVM_SET_IDENTITY_MAP_ADDR of NULL");
 	works(empty, KVM_SET_IDENTITY_MAP_ADDR, &identity,
 	      "KVM_SET_IDENTITY_MAP_ADDR before a vCPU");
+	getrlimit(RLIMIT_NOFILE, &files);
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_max = files.rlim_max });
+	fails(empty, KVM_CREATE_VCPU, NULL, EMFILE, "KVM_CREATE_VCPU without a descriptor left");
+	setrlimit(RLIMIT_NOFILE, &files);
+	id = ioctl(empty, KVM_CREATE_VCPU, 0);
+	ok(id >= 0, "and the same vCPU with one");
+	close(id);
 	close(empty);
 	if (vm_has(vm.fd, KVM_CAP_ENABLE_CAP_VM) > 0) {
 		fails(vm.fd, KVM_ENABLE_CAP, &cap, EINVAL,
@@ -479,6 +488,40 @@ static void test_registers(void)
 	}
 }
 
+/* What comes with an exception is put into registers that the host's processor gets. */
+static void test_payload(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
+	struct kvm_vcpu_events v, was;
+	struct kvm_debugregs d;
+
+	if (vm_has(vm.fd, KVM_CAP_EXCEPTION_PAYLOAD) <= 0) {
+		skip("an exception's payload", "no KVM_CAP_EXCEPTION_PAYLOAD");
+		return;
+	}
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &was);
+	for (int nr = 1; nr <= 6; nr += 5) {
+		cap.args[0] = 1;
+		works(vm.fd, KVM_ENABLE_CAP, &cap, "KVM_CAP_EXCEPTION_PAYLOAD");
+		v = was;
+		v.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+		v.exception.pending = v.exception_has_payload = 1;
+		v.exception.nr = nr;
+		v.exception_payload = ~0ULL;
+		works(vm.vcpu, KVM_SET_VCPU_EVENTS, &v, "KVM_SET_VCPU_EVENTS with a payload");
+		/* Without the capability the payload is in its register before it is told of. */
+		cap.args[0] = 0;
+		ioctl(vm.fd, KVM_ENABLE_CAP, &cap);
+		ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &v);
+		ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d);
+		works(vm.vcpu, KVM_SET_DEBUGREGS, &d, "DR6 is one that can be set");
+		is(d.dr6, nr == 1 ? 0xffffeffful : 0xffff0ff0, "DR6 after exception %d", nr);
+		d.dr6 = 0xffff0ff0;
+		ioctl(vm.vcpu, KVM_SET_DEBUGREGS, &d);
+	}
+	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &was);
+}
+
 static void test_xstate(void)
 {
 	static struct kvm_xsave x;
@@ -600,6 +643,7 @@ int main(void)
 	test_irqchip();
 	test_ioeventfd();
 	test_registers();
+	test_payload();
 	test_xstate();
 	test_vcpu();
 	test_other_process();

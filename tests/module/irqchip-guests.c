@@ -174,6 +174,30 @@ static void test_apic(void)
 	vm_destroy(&vm);
 }
 
+/* A vCPU that is saved when INIT and SIPI have come, but before it has run again. */
+static void test_start_at_rest(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee01000, .data = 0x4500 };
+	struct kvm_mp_state mp;
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+	struct vm vm;
+	int vcpu;
+
+	create(&vm);
+	vcpu = vm_add_vcpu(&vm, 1, &run);
+	is(ioctl(vm.fd, KVM_SIGNAL_MSI, &msi), 1, "INIT by a message");
+	msi.data = 0x4612;
+	is(ioctl(vm.fd, KVM_SIGNAL_MSI, &msi), 1, "SIPI by a message");
+	ioctl(vcpu, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "KVM_GET_MP_STATE knows of both");
+	ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	is(sregs.cs.base, 0x12000, "the vCPU is where SIPI sent it");
+	munmap(run, vm.run_size);
+	close(vcpu);
+	vm_destroy(&vm);
+}
+
 static void fails(int fd, unsigned long request, const void *arg, int want,
 		  const char *name)
 {
@@ -237,5 +261,6 @@ int main(void)
 	test_ioctls();
 	test_pic();
 	test_apic();
+	test_start_at_rest();
 	return done();
 }
