@@ -228,8 +228,13 @@ static void svm_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
 	vmcb->control.intercepts[INTERCEPT_DR] = watch ? 0xff00ff : 0;
-	vcpu->dr6 = vmcb->save.dr6;
-	vcpu->dr7 = vmcb->save.dr7;
+	if (watch) {
+		vcpu->dr6 = vmcb->save.dr6;
+		vcpu->dr7 = vmcb->save.dr7;
+	} else {
+		/* A #DB that was delivered meanwhile left something in vcpu->dr6. */
+		vmcb->save.dr6 = vcpu->dr6;
+	}
 }
 
 /*

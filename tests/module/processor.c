@@ -6,6 +6,7 @@
  * steps. The guests report by writing letters to port 0x10; a word to port 0x14
  * is a value. They end with HLT.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -144,7 +145,7 @@ GUEST(own_breakpoint, 64,
 	"lea 1f(%rip), %rax; mov %rax, %dr0\n"
 	"lea 2f(%rip), %r15\n"
 	"mov $0x402, %eax; mov %rax, %dr7\n"
-	"nop\n"
+	"xchg %ax, %ax\n"		/* or CPUID, which exits */
 	"1: nop\n"
 	"mov $'n', %al; out %al, $0x10\n"
 	"2: mov %dr6, %rax; out %eax, $0x14\n"
@@ -466,6 +467,27 @@ static void test_pae(void)
 	guest_free(&g);
 }
 
+static void own_debug(int exits, const char *name)
+{
+	uint8_t *between;
+	struct guest g;
+
+	guest_new(&g);
+	put(&g, CODE, own_breakpoint, own_breakpoint_end);
+	between = memmem(g.memory + CODE, own_breakpoint_end - own_breakpoint, "\x66\x90", 2);
+	if (exits)
+		memcpy(between, "\x0f\xa2", 2);
+	put(&g, 0x3000, stub, stub_end);
+	g.memory[0x3002] = 'B';
+	set_gate(&g, 1, 0x3000);
+	set_mode(&g, 64);
+	guest_run(&g, 0);
+	if (!check(g.end == KVM_EXIT_HLT && !strcmp(g.text, "B") && g.values == 1 &&
+		   (g.value[0] & 0xf) == 1, name))
+		printf("# end %d, \"%s\", DR6 %x\n", g.end, g.text, g.value[0]);
+	guest_free(&g);
+}
+
 static void test_debug(void)
 {
 	struct kvm_guest_debug debug = {
@@ -516,17 +538,8 @@ static void test_debug(void)
 	expect(&g, "1", "the guest goes on when the breakpoint is gone");
 	guest_free(&g);
 
-	guest_new(&g);
-	put(&g, CODE, own_breakpoint, own_breakpoint_end);
-	put(&g, 0x3000, stub, stub_end);
-	g.memory[0x3002] = 'B';
-	set_gate(&g, 1, 0x3000);
-	set_mode(&g, 64);
-	guest_run(&g, 0);
-	if (!check(g.end == KVM_EXIT_HLT && !strcmp(g.text, "B") && g.values == 1 &&
-		   (g.value[0] & 0xf) == 1, "the guest's own breakpoint, and DR6"))
-		printf("# end %d, \"%s\", DR6 %x\n", g.end, g.text, g.value[0]);
-	guest_free(&g);
+	own_debug(0, "the guest's own breakpoint, and DR6");
+	own_debug(1, "the same when the guest has exited since it set the breakpoint");
 }
 
 static void test_lost_stack(void)
