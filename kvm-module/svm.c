@@ -514,8 +514,10 @@ static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 
 /*
  * A guest that switches its caches off would only make itself slow: its memory
- * stays cached. It reads back what it wrote, by intercepting the read. With shadow
- * paging, behind the guest's back it always pages, with eight-byte entries.
+ * stays cached. It reads back what it wrote, by intercepting the read, and as to
+ * the processor the caches are on, switching them on would be no change: that
+ * write is intercepted, too. With shadow paging, behind the guest's back it always
+ * pages, with eight-byte entries.
  */
 static void svm_set_modes(struct kvm_vcpu *vcpu)
 {
@@ -525,8 +527,11 @@ static void svm_set_modes(struct kvm_vcpu *vcpu)
 	save->cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	save->cr4 = vcpu->cr4;
 	save->efer = vcpu->efer | EFER_SVME;	/* VMRUN wants it */
-	if (npt)
-		return set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
+	if (npt) {
+		set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
+		set_intercept(to_svm(vcpu), INTERCEPT_CR0_WRITE, save->cr0 != vcpu->cr0);
+		return;
+	}
 	if (!(vcpu->cr0 & X86_CR0_PG))
 		hidden |= X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
 	save->cr0 |= X86_CR0_PG | X86_CR0_WP;

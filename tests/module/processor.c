@@ -151,6 +151,14 @@ GUEST(own_breakpoint, 64,
 	"2: mov %dr6, %rax; out %eax, $0x14\n"
 	"hlt\n");
 
+/* CR0.CD is set, and cleared again. */
+GUEST(cache_disable, 64,
+	"mov %cr0, %rax; bts $30, %rax; mov %rax, %cr0\n"
+	"mov %cr0, %rax; out %eax, $0x14\n"
+	"btr $30, %rax; mov %rax, %cr0\n"
+	"mov %cr0, %rax; out %eax, $0x14\n"
+	"hlt\n");
+
 /* An exception whose stack lies where no memory is. */
 GUEST(lost_stack, 64,
 	"mov $0x00800000, %esp\n"
@@ -542,6 +550,19 @@ static void test_debug(void)
 	own_debug(1, "the same when the guest has exited since it set the breakpoint");
 }
 
+static void test_cache_disable(void)
+{
+	struct guest g;
+
+	guest_new(&g);
+	put(&g, CODE, cache_disable, cache_disable_end);
+	set_mode(&g, 64);
+	guest_run(&g, 0);
+	check(g.values == 2 && g.value[0] & 0x40000000 && !(g.value[1] & 0x40000000),
+	      "CR0.CD is as the guest has set it, and as it has cleared it");
+	guest_free(&g);
+}
+
 static void test_lost_stack(void)
 {
 	const char *name = "an event that cannot be delivered for lack of memory stops the VM only";
@@ -578,6 +599,7 @@ int main(void)
 	test_registers();
 	test_pae();
 	test_debug();
+	test_cache_disable();
 	test_lost_stack();
 	printf("1..%d\n", count);
 	return 0;
