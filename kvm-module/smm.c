@@ -130,7 +130,9 @@ void kvm_enter_smm(struct kvm_vcpu *vcpu)
 	s.ds = s.es = s.fs = s.gs = s.ss = data;
 	s.cr0 &= ~(u64)(X86_CR0_PE | X86_CR0_EM | X86_CR0_TS | X86_CR0_PG);
 	s.cr4 = s.efer = 0;
-	WARN_ON_ONCE(kvm_set_sregs(vcpu, &s));
+	/* Only the APIC's address can be wrong, after a change of the guest's CPUID. */
+	if (kvm_set_sregs(vcpu, &s))
+		kvm_request(vcpu, REQ_TRIPLE_FAULT);
 	kvm_set_rflags(vcpu, 0);
 	kvm_reg_write(vcpu, REG_RIP, SMM_ENTRY);
 	kvm_set_dr6_dr7(vcpu, vcpu->dr6, 0);
