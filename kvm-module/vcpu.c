@@ -83,6 +83,14 @@ static void put_from_cpu(struct kvm_vcpu *vcpu)
 	vcpu->tsc_aux_loaded = false;
 	if (kvm_ops->vcpu_put)
 		kvm_ops->vcpu_put(vcpu);
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	/*
+	 * An exit on VMX leaves no LDT, and one on SVM that of vcpu_load(), which another
+	 * thread may have replaced and freed. The GDT has the process's.
+	 */
+	if (unlikely(READ_ONCE(current->mm->context.ldt)))
+		asm volatile("lldt %w0" : : "q" (GDT_ENTRY_LDT * 8));
+#endif
 	vcpu->cpu = -1;
 }
 
