@@ -141,7 +141,8 @@ static int svm_cpu_enable(void)
 		return -EBUSY;	/* another hypervisor has this processor */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __pa(cpu->pages));
-	cpu->asid_generation = 1;
+	/* A vCPU may still have an ASID from before the processor was switched off. */
+	cpu->asid_generation++;
 	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
 	return 0;
