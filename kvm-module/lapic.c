@@ -730,6 +730,7 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 
+	guard(srcu)(&vcpu->kvm->srcu);
 	if (kvm_pv_eoi_taken(vcpu))
 		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));

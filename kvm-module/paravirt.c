@@ -247,7 +247,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu)
 		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &set, 1);
 }
 
-/* Take the offer back. True: the guest has made use of it. */
+/* Take the offer back. True: the guest has made use of it. Caller holds srcu. */
 bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 {
 	u8 bit = 0, clear = 0;
@@ -344,7 +344,8 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		/* A word of 4 bytes, of which the first bit is used. */
 		if (value & 2)
 			return 1;
-		kvm_pv_eoi_taken(vcpu);
+		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
+			kvm_pv_eoi_taken(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:
