@@ -35,6 +35,7 @@ static void add_vm_stats(struct kvm *kvm, u64 *sum)
 	unsigned long i;
 	int s;
 
+	guard(rcu)();	/* a vCPU whose creation fails goes away */
 	xa_for_each(&kvm->vcpus, i, vcpu)
 		for (s = 0; s < KVM_NR_STATS; s++)
 			sum[s] += READ_ONCE(vcpu->stat[s]);
