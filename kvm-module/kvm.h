@@ -993,9 +993,7 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa,
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of a guest's XSAVE area, and of what KVM_GET_XSAVE2 returns. */
-int kvm_xsave_size(void);
-unsigned int kvm_xsave2_size(void);
+unsigned int kvm_xsave2_size(void);	/* bytes of what KVM_GET_XSAVE2 returns */
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
 int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,

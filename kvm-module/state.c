@@ -811,7 +811,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_CPUID2:
 		return kvm_set_cpuid2(vcpu, argp);
 	case KVM_GET_XSAVE:
-		if (kvm_xsave_size() > sizeof(struct kvm_xsave))
+		if (kvm_xsave2_size() > sizeof(struct kvm_xsave))
 			return -EINVAL;
 		return get_xsave(vcpu, argp, sizeof(struct kvm_xsave));
 	case KVM_GET_XSAVE2:
