@@ -304,6 +304,10 @@ static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 		e->ebx = xsave_bytes(vcpu->xcr0, false);
 	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
 		e->ebx = xsave_bytes(vcpu->xcr0, true);
+	} else if (e->function == KVM_CPUID_FEATURES &&
+		   vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT) {
+		/* Without an exit nobody can be kicked out of it. */
+		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 	}
 }
 
@@ -427,19 +431,16 @@ static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 
 void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 {
-	struct kvm_cpuid_entry2 *e;
+	const struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, 0x80000008, 0);
+	struct kvm_cpuid_entry2 pv;
 
-	e = find_cpuid(vcpu, 0x80000008, 0);
 	vcpu->maxphyaddr = clamp(e ? e->eax & 0xff : 36, 32U, 52U);
 	e = find_cpuid(vcpu, 0xd, 0);
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
-	e = find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
-	/* Without an exit nobody can be kicked out of it. */
-	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
-		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
-	vcpu->pv.features = e ? e->eax : 0;
+	kvm_cpuid(vcpu, KVM_CPUID_FEATURES, 0, &pv);
+	vcpu->pv.features = pv.eax;
 	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
 			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
 			       kvm_guest_has(vcpu, X86_FEATURE_RDPID));
@@ -464,21 +465,11 @@ static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function
 	return find_cpuid(vcpu, e->eax, index);
 }
 
-void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index, struct kvm_cpuid_entry2 *e)
 {
-	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, function, index), seen;
+	const struct kvm_cpuid_entry2 *found = find_cpuid(vcpu, function, index) ?:
+					       out_of_range(vcpu, function, index);
 
-	if (!e)
-		e = out_of_range(vcpu, function, index);
-	if (!e) {
-		*eax = *ebx = *ecx = *edx = 0;
-		return;
-	}
-	seen = *e;
-	add_own_state(vcpu, &seen);
-	*eax = seen.eax;
-	*ebx = seen.ebx;
-	*ecx = seen.ecx;
-	*edx = seen.edx;
+	*e = found ? *found : (struct kvm_cpuid_entry2){};
+	add_own_state(vcpu, e);
 }

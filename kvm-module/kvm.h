@@ -1000,8 +1000,8 @@ int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
 		      int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
-/* What the guest's CPUID instruction returns. */
-void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+/* What the guest's CPUID instruction returns: zeros where its list has nothing. */
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index, struct kvm_cpuid_entry2 *e);
 /* Does the guest's CPUID have this feature? X86_FEATURE_* of the kernel. */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
 /* Derived state after the guest's CPUID or CR4 changed. */

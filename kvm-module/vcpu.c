@@ -440,15 +440,14 @@ EXPORT_SYMBOL_GPL(kvm_skip_bytes);
 
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
-	u32 eax = kvm_reg_read(vcpu, REG_RAX), ecx = kvm_reg_read(vcpu, REG_RCX);
-	u32 ebx, edx;
+	struct kvm_cpuid_entry2 e;
 
 	vcpu->stat[STAT_cpuid]++;
-	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
-	kvm_reg_write(vcpu, REG_RAX, eax);
-	kvm_reg_write(vcpu, REG_RBX, ebx);
-	kvm_reg_write(vcpu, REG_RCX, ecx);
-	kvm_reg_write(vcpu, REG_RDX, edx);
+	kvm_cpuid(vcpu, kvm_reg_read(vcpu, REG_RAX), kvm_reg_read(vcpu, REG_RCX), &e);
+	kvm_reg_write(vcpu, REG_RAX, e.eax);
+	kvm_reg_write(vcpu, REG_RBX, e.ebx);
+	kvm_reg_write(vcpu, REG_RCX, e.ecx);
+	kvm_reg_write(vcpu, REG_RDX, e.edx);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);

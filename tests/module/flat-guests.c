@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/time.h>
 
+#include <asm/kvm_para.h>
+
 #include "vm.h"
 
 #define V	PORT_VALUE
@@ -740,6 +742,26 @@ static void test_cpuid(void)
 		q[4] = -1;
 		vm_go(&vm);
 		ok(q[0] == 1 && q[1] == 0x11, "and CPUID gives what it said");
+	}
+	{
+		struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_DISABLE_EXITS,
+					      .args = { KVM_X86_DISABLE_EXITS_HLT } };
+
+		vm_destroy(&vm);
+		VM_START(&vm, 32, prot_cpuid);
+		is(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), 0, "HLT shall not exit");
+		t = vm_cpuid(vm.kvm);
+		ioctl(vm.vcpu, KVM_SET_CPUID2, t);
+		q = (void *)(vm.mem + DATA);
+		q[0] = 0x40000001;
+		q[4] = -1;
+		vm_interruptible(&vm, vm.vcpu);
+		sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_signal }, NULL);
+		alarm(1);
+		vm_run_once(&vm);
+		ok(!(q[0] & 1 << KVM_FEATURE_PV_UNHALT), "nobody is kicked out of a HLT then");
+		is(ioctl(vm.vcpu, KVM_SET_CPUID2, t), 0,
+		   "a vCPU that has run takes the table that it has");
 	}
 	vm_destroy(&vm);
 }
