@@ -353,7 +353,7 @@ struct kvm_vcpu {
 	u32 mp_state;			/* KVM_MP_STATE_* */
 	u8 sipi_vector;			/* of REQ_SIPI */
 	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
-	u8 tpr_watched;			/* what ops->watch_tpr was told */
+	u8 tpr_watched;			/* a priority class; ops->watch_tpr knows it */
 	int pending_eoi;		/* split mode: vector to report, or -1 */
 
 	/* Single-stepping and breakpoints for user space. */
@@ -518,10 +518,10 @@ struct kvm_x86_ops {
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
 	void (*intercepts_changed)(struct kvm_vcpu *vcpu);
 	/*
-	 * With an in-kernel APIC: an interrupt of this priority class waits for the
-	 * guest to lower CR8 (TPR) below it; 0: none does.
+	 * With an in-kernel APIC: an interrupt of the priority class vcpu->tpr_watched
+	 * waits for the guest to lower CR8 (TPR) below it; 0: none does.
 	 */
-	void (*watch_tpr)(struct kvm_vcpu *vcpu, u8 priority);
+	void (*watch_tpr)(struct kvm_vcpu *vcpu);
 	/*
 	 * false: the guest gets the debug registers until the next exit; true: bring
 	 * DR6 and DR7 into vcpu->dr6 and dr7 and watch accesses again.

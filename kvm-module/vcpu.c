@@ -385,7 +385,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
 	if (vcpu->tpr_watched != blocked) {
 		vcpu->tpr_watched = blocked;
-		kvm_ops->watch_tpr(vcpu, blocked);
+		kvm_ops->watch_tpr(vcpu);
 	}
 }
 

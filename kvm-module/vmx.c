@@ -1032,10 +1032,10 @@ static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 }
 
 /* 29.1.1: a CR8 below the threshold exits. */
-static void vmx_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
+static void vmx_watch_tpr(struct kvm_vcpu *vcpu)
 {
 	if (to_vmx(vcpu)->vtpr)
-		vmcs_write(TPR_THRESHOLD, priority);
+		vmcs_write(TPR_THRESHOLD, vcpu->tpr_watched);
 }
 
 static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
