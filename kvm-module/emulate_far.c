@@ -76,17 +76,9 @@ static void fetch_descriptor(struct emu *e, u16 selector, u8 vector, struct desc
 	selector_if(e, wide && (selector | 7u) + 8 > limit, vector, selector);
 	if (wide)
 		d->high = emu_system_load(e, d->linear + 8, 8);
-	d->seg.selector = selector;
-	d->seg.type = d->raw >> 40 & 15;
-	d->seg.s = d->raw >> 44 & 1;
-	d->seg.dpl = d->raw >> 45 & 3;
-	d->seg.present = d->raw >> 47 & 1;
-	d->seg.avl = d->raw >> 52 & 1;
-	d->seg.l = d->raw >> 53 & 1;
-	d->seg.db = d->raw >> 54 & 1;
-	d->seg.g = d->raw >> 55 & 1;
-	d->seg.base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) | d->high << 32;
-	d->seg.limit = (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000);
+	d->seg = unpack_segment(selector, d->raw >> 40, (d->raw & 0xffff) | (d->raw >> 32 & 0xf0000),
+				(d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000) |
+				d->high << 32);
 	if (d->seg.g)
 		d->seg.limit = d->seg.limit << 12 | 0xfff;
 }

@@ -427,33 +427,24 @@ static void svm_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 {
 	const struct vmcb_seg *v = segment(vcpu, seg);
 
-	*s = (struct kvm_segment){
-		.base = v->base,
-		.limit = v->limit,
-		.selector = v->selector,
-		.type = v->attrib & 15,
-		.s = v->attrib >> 4 & 1,
-		/* The processor keeps the privilege level apart from SS. */
-		.dpl = seg == SEG_SS ? to_svm(vcpu)->vmcb->save.cpl : v->attrib >> 5 & 3,
-		.present = v->attrib >> 7 & 1,
-		.avl = v->attrib >> 8 & 1,
-		.l = v->attrib >> 9 & 1,
-		.db = v->attrib >> 10 & 1,
-		.g = v->attrib >> 11 & 1,
-		.unusable = !(v->attrib >> 7 & 1),
-	};
+	*s = unpack_segment(v->selector, (v->attrib & 0xff) | (v->attrib & 0xf00) << 4, v->limit,
+			    v->base);
+	s->unusable = !s->present;
+	/* The processor keeps the privilege level apart from SS. */
+	if (seg == SEG_SS)
+		s->dpl = to_svm(vcpu)->vmcb->save.cpl;
 }
 
 static void svm_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s)
 {
 	struct vmcb_seg *v = segment(vcpu, seg);
+	u16 attributes = pack_attributes(s);
 
 	v->base = s->base;
 	v->limit = s->limit;
 	v->selector = s->selector;
-	v->attrib = s->type | s->s << 4 | s->dpl << 5 |
-		    (s->present && !s->unusable) << 7 | s->avl << 8 |
-		    s->l << 9 | s->db << 10 | s->g << 11;
+	/* Unusable is one that is not present. */
+	v->attrib = (attributes & (s->unusable ? 0x7f : 0xff)) | (attributes >> 4 & 0xf00);
 	if (seg == SEG_SS)
 		to_svm(vcpu)->vmcb->save.cpl = s->dpl;
 }
