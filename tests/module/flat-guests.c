@@ -766,6 +766,58 @@ static void test_cpuid(void)
 	vm_destroy(&vm);
 }
 
+/* A counter of the VM's or the vCPU's statistics by its name; -1: there is none. */
+static int64_t counter(int fd, const char *name)
+{
+	struct kvm_stats_header h;
+	char desc[256];
+	int64_t value;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
+		return -1;
+	for (uint32_t i = 0; i < h.num_desc; i++) {
+		struct kvm_stats_desc *d = (void *)desc;
+		size_t bytes = sizeof(*d) + h.name_size;
+
+		if (pread(fd, desc, bytes, h.desc_offset + i * bytes) != (ssize_t)bytes)
+			return -1;
+		if (!strcmp(d->name, name))
+			return pread(fd, &value, 8, h.data_offset + d->offset) == 8 ? value : -1;
+	}
+	return -1;
+}
+
+static void test_stats(void)
+{
+	char whole[16384], pieces[16384], id[64] = "";
+	ssize_t length, n, got = 0;
+	int vm_fd, vcpu_fd;
+	int64_t before;
+	struct vm vm;
+
+	VM_START(&vm, 32, prot_cpuid);
+	((uint32_t *)(vm.mem + DATA))[4] = -1;
+	vcpu_fd = ioctl(vm.vcpu, KVM_GET_STATS_FD, 0);
+	vm_fd = ioctl(vm.fd, KVM_GET_STATS_FD, 0);
+	ok(vcpu_fd >= 0 && vm_fd >= 0, "KVM_GET_STATS_FD of a VM and of a vCPU");
+	before = counter(vcpu_fd, "cpuid");
+	vm_go(&vm);
+	is(counter(vcpu_fd, "cpuid"), before + 1, "a CPUID is counted");
+	is(counter(vm_fd, "cpuid"), before + 1, "for the VM, too");
+	ok(counter(vcpu_fd, "exits") > 1 &&
+	   counter(vcpu_fd, "exits") == counter(vm_fd, "exits"), "and the exits");
+	is(counter(vm_fd, "no such counter"), -1, "and nothing else");
+	n = pread(vcpu_fd, id, sizeof(id) - 1, sizeof(struct kvm_stats_header));
+	ok(n > 0 && !strncmp(id, "kvm-", 4) && strstr(id, "/vcpu-0"), "the vCPU's name: %s", id);
+	length = pread(vm_fd, whole, sizeof(whole), 0);
+	while (got < (ssize_t)sizeof(pieces) - 13 && (n = read(vm_fd, pieces + got, 13)) > 0)
+		got += n;
+	ok(got == length && !memcmp(whole, pieces, got), "in pieces it reads as in one");
+	close(vm_fd);
+	close(vcpu_fd);
+	vm_destroy(&vm);
+}
+
 static void test_registers(void)
 {
 	struct kvm_regs r, r2;
@@ -1041,6 +1093,7 @@ static const struct {
 	{ "exceptions", test_exceptions },
 	{ "interrupts", test_interrupts },
 	{ "events", test_nmi_and_events },
+	{ "stats", test_stats },
 	{ "signals", test_signals },
 	{ "state", test_state },
 	{ "xsave", test_xsave },
