@@ -291,15 +291,11 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 {
 	if (e->function == 1) {
-		e->ecx &= ~F(OSXSAVE);
-		if (vcpu->cr4 & X86_CR4_OSXSAVE)
-			e->ecx |= F(OSXSAVE);
+		e->ecx = (e->ecx & ~F(OSXSAVE)) | (vcpu->cr4 & X86_CR4_OSXSAVE ? F(OSXSAVE) : 0);
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
 			e->edx &= ~F(APIC);
 	} else if (e->function == 7 && e->index == 0) {
-		e->ecx &= ~F(OSPKE);
-		if (vcpu->cr4 & X86_CR4_PKE)
-			e->ecx |= F(OSPKE);
+		e->ecx = (e->ecx & ~F(OSPKE)) | (vcpu->cr4 & X86_CR4_PKE ? F(OSPKE) : 0);
 	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
 		e->ebx = xsave_bytes(vcpu->xcr0, false);
 	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
@@ -345,19 +341,15 @@ int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, i
 
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user)
 {
-	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid_entry2 *entries;
 	struct kvm_cpuid2 head;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	if (head.nent) {
-		entries = vmemdup_array_user(user->entries, head.nent, sizeof(*entries));
-		if (IS_ERR(entries))
-			return PTR_ERR(entries);
-	}
-	return kvm_replace_cpuid(vcpu, entries, head.nent);
+	entries = vmemdup_array_user(user->entries, head.nent, sizeof(*entries));
+	return IS_ERR(entries) ? PTR_ERR(entries) : kvm_replace_cpuid(vcpu, entries, head.nent);
 }
 
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)

@@ -21,8 +21,7 @@ struct kvm_filter {
 
 static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 {
-	const struct kvm_filter *filter = srcu_dereference(vcpu->kvm->msr_filter,
-							   &vcpu->kvm->srcu);
+	const struct kvm_filter *filter = srcu_dereference(vcpu->kvm->msr_filter, &vcpu->kvm->srcu);
 
 	/* The local APIC is not to be filtered. */
 	if (likely(!filter) || index - APIC_BASE_MSR < 0x100)

@@ -336,8 +336,7 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 				!cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) &&
 				vcpu->spec_ctrl != spec_ctrl;
 
-	if (unlikely(svm->asid_generation != cpu->asid_generation ||
-		     svm->asid_cpu != vcpu->cpu))
+	if (unlikely(svm->asid_generation != cpu->asid_generation || svm->asid_cpu != vcpu->cpu))
 		assign_asid(svm, cpu);
 	if (!svm->host_saved) {
 		asm volatile("vmsave %0" : : "a" (cpu->host_pa) : "memory");
@@ -376,8 +375,7 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	/* The machine check is the host's, whoever was running. */
-	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code ==
-		     SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
 		asm volatile("int $18");
 }
 
@@ -406,20 +404,12 @@ static void svm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 
 static struct vmcb_seg *segment(struct kvm_vcpu *vcpu, int seg)
 {
-	static const u16 place[] = {
-		[SEG_ES] = offsetof(struct vmcb_save_area, es),
-		[SEG_CS] = offsetof(struct vmcb_save_area, cs),
-		[SEG_SS] = offsetof(struct vmcb_save_area, ss),
-		[SEG_DS] = offsetof(struct vmcb_save_area, ds),
-		[SEG_FS] = offsetof(struct vmcb_save_area, fs),
-		[SEG_GS] = offsetof(struct vmcb_save_area, gs),
-		[SEG_LDTR] = offsetof(struct vmcb_save_area, ldtr),
-		[SEG_TR] = offsetof(struct vmcb_save_area, tr),
-		[SEG_GDTR] = offsetof(struct vmcb_save_area, gdtr),
-		[SEG_IDTR] = offsetof(struct vmcb_save_area, idtr),
+	/* The save area begins with ES, CS, SS, DS, FS, GS, GDTR, LDTR, IDTR and TR. */
+	static const u8 place[] = {
+		0, 1, 2, 3, 4, 5, [SEG_LDTR] = 7, [SEG_TR] = 9, [SEG_GDTR] = 6, [SEG_IDTR] = 8,
 	};
 
-	return (void *)&to_svm(vcpu)->vmcb->save + place[seg];
+	return (struct vmcb_seg *)&to_svm(vcpu)->vmcb->save + place[seg];
 }
 
 /* The attribute word: bits 8 to 15 and 20 to 23 of a descriptor, put together. */
@@ -712,8 +702,7 @@ static int handle_db(struct kvm_vcpu *vcpu)
 
 	svm->vmcb->save.dr6 = vcpu->dr6;
 	if (svm->nmi_step) {
-		bool own = !svm->nmi_step_tf &&
-			   !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
+		bool own = !svm->nmi_step_tf && !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
 
 		svm->vmcb->save.rflags = svm_get_rflags(vcpu);
 		svm->nmi_step = false;
