@@ -38,44 +38,38 @@ static const struct features {
 	u32 features;
 } allowed[] = {
 	{ CPUID_1_EDX, 1, 0, EDX,
-	  F4(FPU, VME, DE, PSE) | F4(TSC, MSR, PAE, MCE) |
-	  F4(CX8, APIC, SEP, MTRR) | F4(PGE, MCA, CMOV, PAT) |
-	  F4(PSE36, CLFLUSH, MMX, FXSR) | F2(XMM, XMM2) },
+	  F4(FPU, VME, DE, PSE) | F4(TSC, MSR, PAE, MCE) | F4(CX8, APIC, SEP, MTRR) |
+	  F4(PGE, MCA, CMOV, PAT) | F4(PSE36, CLFLUSH, MMX, FXSR) | F2(XMM, XMM2) },
 	{ CPUID_1_ECX, 1, 0, ECX,
 	  F(PCID) | F4(XMM3, PCLMULQDQ, SSSE3, FMA) | F4(CX16, XMM4_1, XMM4_2, MOVBE) |
 	  F4(POPCNT, AES, XSAVE, AVX) | F2(F16C, RDRAND) },
 	{ CPUID_8000_0001_EDX, 0x80000001, 0, EDX,
 	  F4(SYSCALL, NX, MMXEXT, FXSR_OPT) | F2(GBPAGES, RDTSCP) | F(LM) },
 	{ CPUID_8000_0001_ECX, 0x80000001, 0, ECX,
-	  F4(LAHF_LM, ABM, SSE4A, MISALIGNSSE) |
-	  F4(3DNOWPREFETCH, XOP, FMA4, TBM) },
+	  F4(LAHF_LM, ABM, SSE4A, MISALIGNSSE) | F4(3DNOWPREFETCH, XOP, FMA4, TBM) },
 	{ CPUID_7_0_EBX, 7, 0, EBX,
 	  F4(FSGSBASE, BMI1, AVX2, SMEP) | F4(BMI2, ERMS, RDSEED, ADX) |
-	  F4(SMAP, CLFLUSHOPT, CLWB, SHA_NI) |
-	  F4(AVX512F, AVX512DQ, AVX512IFMA, AVX512CD) |
+	  F4(SMAP, CLFLUSHOPT, CLWB, SHA_NI) | F4(AVX512F, AVX512DQ, AVX512IFMA, AVX512CD) |
 	  F2(AVX512BW, AVX512VL) },
 	{ CPUID_7_ECX, 7, 0, ECX,
-	  F4(AVX512VBMI, AVX512_VBMI2, GFNI, VAES) |
-	  F4(VPCLMULQDQ, AVX512_VNNI, AVX512_BITALG, AVX512_VPOPCNTDQ) |
-	  F2(RDPID, PKU) },
+	  F4(AVX512VBMI, AVX512_VBMI2, GFNI, VAES) | F2(RDPID, PKU) |
+	  F4(VPCLMULQDQ, AVX512_VNNI, AVX512_BITALG, AVX512_VPOPCNTDQ) },
 	{ CPUID_7_EDX, 7, 0, EDX,
-	  F2(FSRM, MD_CLEAR) | F4(SPEC_CTRL, INTEL_STIBP, SPEC_CTRL_SSBD,
-				  ARCH_CAPABILITIES) },
-	{ CPUID_7_1_EAX, 7, 1, EAX,
-	  F2(AVX_VNNI, AVX512_BF16) },
-	{ CPUID_D_1_EAX, 0xd, 1, EAX,
-	  F2(XSAVEOPT, XSAVEC) | F(XGETBV1) },
+	  F2(FSRM, MD_CLEAR) | F4(SPEC_CTRL, INTEL_STIBP, SPEC_CTRL_SSBD, ARCH_CAPABILITIES) },
+	{ CPUID_7_1_EAX, 7, 1, EAX, F2(AVX_VNNI, AVX512_BF16) },
+	{ CPUID_D_1_EAX, 0xd, 1, EAX, F2(XSAVEOPT, XSAVEC) | F(XGETBV1) },
 	{ CPUID_8000_0008_EBX, 0x80000008, 0, EBX,
-	  F4(CLZERO, XSAVEERPTR, AMD_IBPB, AMD_IBRS) |
-	  F2(AMD_STIBP, AMD_SSBD) },
+	  F4(CLZERO, XSAVEERPTR, AMD_IBPB, AMD_IBRS) | F2(AMD_STIBP, AMD_SSBD) },
 };
 
 /* XCR0 bits that a guest may set, where the processor has them. */
-#define GUEST_XCR0	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | \
-			 XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 | \
+#define GUEST_XCR0	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 | \
 			 XFEATURE_MASK_PKRU)
 
-static u32 xstate_offset[XFEATURE_MAX], xstate_size[XFEATURE_MAX];
+/* Leaf 0xd of each component. */
+static struct xstate { u32 size, offset, flags, reserved; } xstate[XFEATURE_MAX];
+
+#define XSTATE_ALIGNED	BIT(1)	/* to 64 bytes, in the compacted format */
 
 static u32 supported(const struct features *f)
 {
@@ -87,59 +81,42 @@ static u32 *register_of(struct kvm_cpuid_entry2 *e, int reg)
 	return &e->eax + reg;
 }
 
-/* Bytes of an XSAVE area (standard format) with these components. */
-static u32 xsave_bytes(u64 xcr0)
+/* Bytes of an XSAVE area with these components. */
+static u32 xsave_bytes(u64 xcr0, bool compacted)
 {
 	u32 bytes = 512 + 64;
-	int i;
 
-	for (i = 2; i < XFEATURE_MAX; i++)
-		if (xcr0 & BIT_ULL(i))
-			bytes = max(bytes, xstate_offset[i] + xstate_size[i]);
-	return bytes;
-}
+	for (int i = 2; i < XFEATURE_MAX; i++) {
+		const struct xstate *x = &xstate[i];
 
-static u32 xsave_bytes_compacted(u64 xcr0)
-{
-	u32 bytes = 512 + 64, eax, ebx, ecx, edx;
-	int i;
-
-	for (i = 2; i < XFEATURE_MAX; i++) {
 		if (!(xcr0 & BIT_ULL(i)))
 			continue;
-		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
-		if (ecx & 2)
-			bytes = ALIGN(bytes, 64);
-		bytes += xstate_size[i];
+		if (!compacted)
+			bytes = max(bytes, x->offset + x->size);
+		else
+			bytes = ALIGN(bytes, x->flags & XSTATE_ALIGNED ? 64 : 1) + x->size;
 	}
 	return bytes;
 }
 
 unsigned int kvm_xsave2_size(void)
 {
-	return max_t(unsigned int, xsave_bytes(kvm_caps.xcr0), sizeof(struct kvm_xsave));
+	return max_t(u32, xsave_bytes(kvm_caps.xcr0, false), sizeof(struct kvm_xsave));
 }
 
 void kvm_host_init(void)
 {
-	u32 eax, ebx, ecx, edx;
-	int i;
-
 	kvm_caps.xcr0 = XFEATURE_MASK_FPSSE;
 	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
 		kvm_caps.host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 		kvm_caps.xcr0 = kvm_caps.host_xcr0 & GUEST_XCR0;
-		for (i = 2; i < XFEATURE_MAX; i++) {
-			cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
-			xstate_size[i] = eax;
-			xstate_offset[i] = ebx;
-		}
+		for (int i = 2; i < XFEATURE_MAX; i++)
+			cpuid_count(0xd, i, &xstate[i].size, &xstate[i].offset, &xstate[i].flags,
+				    &xstate[i].reserved);
 	}
-	kvm_caps.efer = EFER_SCE | EFER_LME | EFER_LMA;
-	if (boot_cpu_has(X86_FEATURE_NX))
-		kvm_caps.efer |= EFER_NX;
-	if (boot_cpu_has(X86_FEATURE_FXSR_OPT))
-		kvm_caps.efer |= EFER_FFXSR;
+	kvm_caps.efer = EFER_SCE | EFER_LME | EFER_LMA |
+			(boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0) |
+			(boot_cpu_has(X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0);
 }
 
 /* ---- KVM_GET_SUPPORTED_CPUID --------------------------------------------- */
@@ -150,73 +127,52 @@ struct cpuid_list {
 };
 
 /* What the processor says, of features only those that a guest may have. */
-static struct kvm_cpuid_entry2 *add(struct cpuid_list *list, u32 function,
-				    u32 index, u32 flags)
+static struct kvm_cpuid_entry2 *add(struct cpuid_list *list, u32 function, u32 index)
 {
+	bool indexed = function == 4 || function == 7 || function == 0xd || function == 0x8000001d;
 	struct kvm_cpuid_entry2 *e = list->count < list->max ? &list->entry[list->count] :
 							       &list->spill;
-	int i;
 
 	list->count++;
-	*e = (struct kvm_cpuid_entry2){ .function = function, .index = index, .flags = flags };
+	*e = (struct kvm_cpuid_entry2){
+		.function = function, .index = index,
+		.flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+	};
 	cpuid_count(function, index, &e->eax, &e->ebx, &e->ecx, &e->edx);
-	for (i = 0; i < ARRAY_SIZE(allowed); i++)
+	for (int i = 0; i < ARRAY_SIZE(allowed); i++)
 		if (allowed[i].function == function && allowed[i].index == index)
 			*register_of(e, allowed[i].reg) = supported(&allowed[i]);
 	return e;
 }
 
-static struct kvm_cpuid_entry2 *add_indexed(struct cpuid_list *list, u32 function, u32 index)
+/* Leaf 0xd: extended state. Its first entry is there. */
+static void add_xsave(struct cpuid_list *list, struct kvm_cpuid_entry2 *e)
 {
-	return add(list, function, index, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
-}
-
-/* Leaf 0xd: extended state. */
-static void add_xsave(struct cpuid_list *list)
-{
-	struct kvm_cpuid_entry2 *e = add_indexed(list, 0xd, 0);
-	int i;
-
 	if (!boot_cpu_has(X86_FEATURE_XSAVE)) {
 		e->eax = e->ebx = e->ecx = e->edx = 0;
 		return;
 	}
 	e->eax = lower_32_bits(kvm_caps.xcr0);
 	e->edx = upper_32_bits(kvm_caps.xcr0);
-	e->ebx = e->ecx = xsave_bytes(kvm_caps.xcr0);
+	e->ebx = e->ecx = xsave_bytes(kvm_caps.xcr0, false);
 
-	e = add_indexed(list, 0xd, 1);
-	e->ebx = e->eax & F(XSAVEC) ? xsave_bytes_compacted(kvm_caps.xcr0) : 0;
+	e = add(list, 0xd, 1);
+	e->ebx = e->eax & F(XSAVEC) ? xsave_bytes(kvm_caps.xcr0, true) : 0;
 	e->ecx = e->edx = 0;
 
-	for (i = 2; i < XFEATURE_MAX; i++) {
+	for (int i = 2; i < XFEATURE_MAX; i++) {
 		if (!(kvm_caps.xcr0 & BIT_ULL(i)))
 			continue;
-		e = add_indexed(list, 0xd, i);
-		e->ecx &= 2;		/* alignment; not an XSS component */
+		e = add(list, 0xd, i);
+		e->ecx &= XSTATE_ALIGNED;	/* not an XSS component */
 		e->edx = 0;
 	}
 }
 
-/* Leaves with an index that ends when the type in the answer is 0 (caches). */
-static void add_caches(struct cpuid_list *list, u32 function)
-{
-	u32 i = 0;
-
-	while (add_indexed(list, function, i)->eax & 0x1f && ++i < 8)
-		;
-}
-
 static void add_leaf(struct cpuid_list *list, u32 function)
 {
-	struct kvm_cpuid_entry2 *e;
+	struct kvm_cpuid_entry2 *e = add(list, function, 0);
 
-	if (function == 0xd)
-		return add_xsave(list);
-	if (function == 4 || function == 0x8000001d)
-		return add_caches(list, function);
-
-	e = add(list, function, 0, function == 7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0);
 	switch (function) {
 	case 0:
 		e->eax = min(e->eax, 0xdU);
@@ -226,6 +182,12 @@ static void add_leaf(struct cpuid_list *list, u32 function)
 		/* The APIC is ours or user space's, whatever the host has. */
 		e->ecx |= F2(HYPERVISOR, X2APIC);
 		break;
+	case 4:
+	case 0x8000001d:
+		/* Caches: the index ends when the type in the answer is 0. */
+		for (int i = 1; i < 8 && e->eax & 0x1f; i++)
+			e = add(list, function, i);
+		break;
 	case 6:
 		e->eax = 4;			/* ARAT: the APIC timer never stops */
 		e->ebx = e->ecx = e->edx = 0;
@@ -234,8 +196,11 @@ static void add_leaf(struct cpuid_list *list, u32 function)
 		e->eax = min(e->eax, 1U);
 		if (!e->eax)
 			break;
-		e = add_indexed(list, 7, 1);
+		e = add(list, 7, 1);
 		e->ebx = e->ecx = e->edx = 0;
+		break;
+	case 0xd:
+		add_xsave(list, e);
 		break;
 	case 0x80000000:
 		e->eax = clamp(e->eax, 0x80000008U, 0x8000001dU);
@@ -254,40 +219,38 @@ static void add_leaf(struct cpuid_list *list, u32 function)
 		e->edx = boot_cpu_has(X86_FEATURE_NONSTOP_TSC) ? BIT(8) : 0;
 		break;
 	case 0x80000008:
-		e->eax = (e->eax & 0xff00) |
-			 min_t(u32, boot_cpu_data.x86_phys_bits,
-			       ilog2(kvm_mmu_max_gfn()) + PAGE_SHIFT);
+		e->eax = (e->eax & 0xff00) | min_t(u32, boot_cpu_data.x86_phys_bits,
+						   ilog2(kvm_mmu_max_gfn()) + PAGE_SHIFT);
 		e->ecx = e->edx = 0;
 		break;
 	default:
 		e->eax = e->ebx = e->ecx = e->edx = 0;
-		break;
 	}
 }
 
 /* The hypervisor's own leaves; linux/Documentation/virt/kvm/x86/cpuid.rst */
 static void add_signature(struct cpuid_list *list)
 {
-	struct kvm_cpuid_entry2 *e = add(list, KVM_CPUID_SIGNATURE, 0, 0);
+	struct kvm_cpuid_entry2 *e = add(list, KVM_CPUID_SIGNATURE, 0);
 
 	e->eax = KVM_CPUID_FEATURES;
 	memcpy(&e->ebx, "KVMK", 4);
 	memcpy(&e->ecx, "VMKV", 4);
 	memcpy(&e->edx, "M\0\0", 4);
-	e = add(list, KVM_CPUID_FEATURES, 0, 0);
+	e = add(list, KVM_CPUID_FEATURES, 0);
 	e->eax = kvm_pv_features();
 	e->ebx = e->ecx = e->edx = 0;
 }
 
 static void add_leaves(struct cpuid_list *list, u32 first)
 {
-	u32 last, function;
+	u32 last;
 
 	add_leaf(list, first);
 	if (list->count > list->max)
 		return;
 	last = list->entry[list->count - 1].eax;
-	for (function = first + 1; function <= last; function++)
+	for (u32 function = first + 1; function <= last; function++)
 		add_leaf(list, function);
 }
 
@@ -328,31 +291,28 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated)
 static void add_own_state(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 {
 	if (e->function == 1) {
-		e->ecx &= ~F(OSXSAVE);
-		if (vcpu->cr4 & X86_CR4_OSXSAVE)
-			e->ecx |= F(OSXSAVE);
+		e->ecx = (e->ecx & ~F(OSXSAVE)) | (vcpu->cr4 & X86_CR4_OSXSAVE ? F(OSXSAVE) : 0);
 		if (!(vcpu->apic_base & MSR_IA32_APICBASE_ENABLE))
 			e->edx &= ~F(APIC);
 	} else if (e->function == 7 && e->index == 0) {
-		e->ecx &= ~F(OSPKE);
-		if (vcpu->cr4 & X86_CR4_PKE)
-			e->ecx |= F(OSPKE);
+		e->ecx = (e->ecx & ~F(OSPKE)) | (vcpu->cr4 & X86_CR4_PKE ? F(OSPKE) : 0);
 	} else if (e->function == 0xd && e->index == 0 && e->ebx) {
-		e->ebx = xsave_bytes(vcpu->xcr0);
+		e->ebx = xsave_bytes(vcpu->xcr0, false);
 	} else if (e->function == 0xd && e->index == 1 && e->eax & F(XSAVEC)) {
-		e->ebx = xsave_bytes_compacted(vcpu->xcr0);
+		e->ebx = xsave_bytes(vcpu->xcr0, true);
+	} else if (e->function == KVM_CPUID_FEATURES &&
+		   vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT) {
+		/* Without an exit nobody can be kicked out of it. */
+		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 	}
 }
 
 /* Does the guest see the same in this list as in the one it has? */
-static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries,
-		       int count)
+static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, int count)
 {
-	int i;
-
 	if (count != vcpu->cpuid_count)
 		return false;
-	for (i = 0; i < count; i++) {
+	for (int i = 0; i < count; i++) {
 		struct kvm_cpuid_entry2 now = vcpu->cpuid[i], then = entries[i];
 
 		add_own_state(vcpu, &now);
@@ -364,8 +324,7 @@ static bool same_cpuid(struct kvm_vcpu *vcpu, const struct kvm_cpuid_entry2 *ent
 }
 
 /* Takes over entries. A guest's processor does not change under it. */
-int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
-		      int count)
+int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int count)
 {
 	if (rcu_access_pointer(vcpu->pid)) {
 		bool same = same_cpuid(vcpu, entries, count);
@@ -382,32 +341,27 @@ int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries,
 
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user)
 {
-	struct kvm_cpuid_entry2 *entries = NULL;
+	struct kvm_cpuid_entry2 *entries;
 	struct kvm_cpuid2 head;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent > KVM_MAX_CPUID)
 		return -E2BIG;
-	if (head.nent) {
-		entries = vmemdup_array_user(user->entries, head.nent, sizeof(*entries));
-		if (IS_ERR(entries))
-			return PTR_ERR(entries);
-	}
-	return kvm_replace_cpuid(vcpu, entries, head.nent);
+	entries = vmemdup_array_user(user->entries, head.nent, sizeof(*entries));
+	return IS_ERR(entries) ? PTR_ERR(entries) : kvm_replace_cpuid(vcpu, entries, head.nent);
 }
 
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 {
 	struct kvm_cpuid2 head;
-	int i;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (head.nent < vcpu->cpuid_count)
 		return -E2BIG;
 	head.nent = vcpu->cpuid_count;
-	for (i = 0; i < vcpu->cpuid_count; i++) {
+	for (int i = 0; i < vcpu->cpuid_count; i++) {
 		struct kvm_cpuid_entry2 e = vcpu->cpuid[i];
 
 		add_own_state(vcpu, &e);
@@ -419,14 +373,11 @@ int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user)
 
 static struct kvm_cpuid_entry2 *find_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index)
 {
-	int i;
-
-	for (i = 0; i < vcpu->cpuid_count; i++) {
+	for (int i = 0; i < vcpu->cpuid_count; i++) {
 		struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
 
 		if (e->function == function &&
-		    (e->index == index ||
-		     !(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+		    (e->index == index || !(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
 			return e;
 	}
 	return NULL;
@@ -459,44 +410,36 @@ static u64 allowed_cr4(struct kvm_vcpu *vcpu)
 		{ X86_FEATURE_PCID, X86_CR4_PCIDE },
 		{ X86_FEATURE_PKU, X86_CR4_PKE },
 	};
-	u64 cr4 = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE |
-		  X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE |
-		  X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
-	int i;
+	u64 cr4 = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE |
+		  X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR |
+		  X86_CR4_OSXMMEXCPT;
 
-	for (i = 0; i < ARRAY_SIZE(by_feature); i++)
+	for (int i = 0; i < ARRAY_SIZE(by_feature); i++)
 		if (boot_cpu_has(by_feature[i].feature) &&
-		    (!vcpu->cpuid_count ||
-		     kvm_guest_has(vcpu, by_feature[i].feature)))
+		    (!vcpu->cpuid_count || kvm_guest_has(vcpu, by_feature[i].feature)))
 			cr4 |= by_feature[i].bits;
 	return cr4;
 }
 
 void kvm_update_cpuid(struct kvm_vcpu *vcpu)
 {
-	struct kvm_cpuid_entry2 *e;
+	const struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, 0x80000008, 0);
+	struct kvm_cpuid_entry2 pv;
 
-	e = find_cpuid(vcpu, 0x80000008, 0);
 	vcpu->maxphyaddr = clamp(e ? e->eax & 0xff : 36, 32U, 52U);
 	e = find_cpuid(vcpu, 0xd, 0);
 	vcpu->guest_xcr0_supported = kvm_caps.xcr0 &
 		(e ? e->eax | (u64)e->edx << 32 : XFEATURE_MASK_FPSSE);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
-	e = find_cpuid(vcpu, KVM_CPUID_FEATURES, 0);
-	/* Without an exit nobody can be kicked out of it. */
-	if (e && vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
-		e->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
-	vcpu->pv.features = e ? e->eax : 0;
+	kvm_cpuid(vcpu, KVM_CPUID_FEATURES, 0, &pv);
+	vcpu->pv.features = pv.eax;
 	vcpu->wants_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) &&
 			      (kvm_guest_has(vcpu, X86_FEATURE_RDTSCP) ||
 			       kvm_guest_has(vcpu, X86_FEATURE_RDPID));
-	vcpu->efer_allowed = kvm_caps.efer;
-	if (!kvm_guest_has(vcpu, X86_FEATURE_NX))
-		vcpu->efer_allowed &= ~EFER_NX;
-	if (!kvm_guest_has(vcpu, X86_FEATURE_LM))
-		vcpu->efer_allowed &= ~(EFER_LME | EFER_LMA);
-	if (!kvm_guest_has(vcpu, X86_FEATURE_FXSR_OPT))
-		vcpu->efer_allowed &= ~EFER_FFXSR;
+	vcpu->efer_allowed = kvm_caps.efer &
+		(EFER_SCE | (kvm_guest_has(vcpu, X86_FEATURE_NX) ? EFER_NX : 0) |
+		 (kvm_guest_has(vcpu, X86_FEATURE_LM) ? EFER_LME | EFER_LMA : 0) |
+		 (kvm_guest_has(vcpu, X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0));
 	kvm_ops->intercepts_changed(vcpu);
 }
 
@@ -504,33 +447,21 @@ void kvm_update_cpuid(struct kvm_vcpu *vcpu)
  * A leaf that is not in the list reads as zeros; on Intel a basic leaf above the
  * highest reads as the highest (SDM vol. 2, CPUID).
  */
-static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function,
-					     u32 index)
+static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function, u32 index)
 {
 	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, 0, 0);
 
 	/* "GenuineIntel" */
-	if (!e || e->ebx != 0x756e6547 || function & 0xc0000000 ||
-	    function <= e->eax)
+	if (!e || e->ebx != 0x756e6547 || function & 0xc0000000 || function <= e->eax)
 		return NULL;
 	return find_cpuid(vcpu, e->eax, index);
 }
 
-void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index, struct kvm_cpuid_entry2 *e)
 {
-	u32 function = *eax, index = *ecx;
-	struct kvm_cpuid_entry2 *e = find_cpuid(vcpu, function, index), seen;
+	const struct kvm_cpuid_entry2 *found = find_cpuid(vcpu, function, index) ?:
+					       out_of_range(vcpu, function, index);
 
-	if (!e)
-		e = out_of_range(vcpu, function, index);
-	if (!e) {
-		*eax = *ebx = *ecx = *edx = 0;
-		return;
-	}
-	seen = *e;
-	add_own_state(vcpu, &seen);
-	*eax = seen.eax;
-	*ebx = seen.ebx;
-	*ecx = seen.ecx;
-	*edx = seen.edx;
+	*e = found ? *found : (struct kvm_cpuid_entry2){};
+	add_own_state(vcpu, e);
 }

@@ -36,6 +36,31 @@
 #include <linux/types.h>
 #include <asm/kvm.h>	/* segments as the ABI has them */
 
+/*
+ * A segment's attributes, as VMX and the state save area of SMM have them: bits 8
+ * to 23 of its descriptor's second half, where four in the middle mean nothing.
+ */
+static inline struct kvm_segment unpack_segment(u16 selector, u16 attributes, u32 limit, u64 base)
+{
+	return (struct kvm_segment){
+		.selector = selector, .limit = limit, .base = base,
+		.type = attributes & 15,
+		.s = attributes >> 4 & 1,
+		.dpl = attributes >> 5 & 3,
+		.present = attributes >> 7 & 1,
+		.avl = attributes >> 12 & 1,
+		.l = attributes >> 13 & 1,
+		.db = attributes >> 14 & 1,
+		.g = attributes >> 15,
+	};
+}
+
+static inline u16 pack_attributes(const struct kvm_segment *s)
+{
+	return s->type | s->s << 4 | s->dpl << 5 | !!s->present << 7 |
+	       s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15;
+}
+
 struct emu;
 
 enum emu_result {

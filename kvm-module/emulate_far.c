@@ -74,13 +74,9 @@ static struct descriptor fetch_descriptor(struct emu *e, u16 selector, u8 vector
 	selector_if(e, wide && (selector | 7u) + 8 > limit, vector, selector);
 	if (wide)
 		d.high = emu_system_load(e, d.linear + 8, 8);
-	d.seg = (struct kvm_segment){
-		.base = (d.raw >> 16 & 0xffffff) | (d.raw >> 32 & 0xff000000) | d.high << 32,
-		.limit = (d.raw & 0xffff) | (d.raw >> 32 & 0xf0000), .selector = selector,
-		.type = d.raw >> 40 & 15, .s = d.raw >> 44 & 1, .dpl = d.raw >> 45 & 3,
-		.present = d.raw >> 47 & 1, .avl = d.raw >> 52 & 1, .l = d.raw >> 53 & 1,
-		.db = d.raw >> 54 & 1, .g = d.raw >> 55 & 1,
-	};
+	d.seg = unpack_segment(selector, d.raw >> 40, (d.raw & 0xffff) | (d.raw >> 32 & 0xf0000),
+			       (d.raw >> 16 & 0xffffff) | (d.raw >> 32 & 0xff000000) |
+			       d.high << 32);
 	if (d.seg.g)
 		d.seg.limit = d.seg.limit << 12 | 0xfff;
 	return d;

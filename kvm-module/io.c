@@ -403,7 +403,13 @@ static int op_wrmsr(struct emu *e, u32 index, u64 value)
 
 static int op_cpuid(struct emu *e, u32 r[4])
 {
-	kvm_cpuid(vcpu_of(e), &r[EMU_RAX], &r[EMU_RBX], &r[EMU_RCX], &r[EMU_RDX]);
+	struct kvm_cpuid_entry2 c;
+
+	kvm_cpuid(vcpu_of(e), r[EMU_RAX], r[EMU_RCX], &c);
+	r[EMU_RAX] = c.eax;
+	r[EMU_RBX] = c.ebx;
+	r[EMU_RCX] = c.ecx;
+	r[EMU_RDX] = c.edx;
 	return EMU_OK;
 }
 

@@ -356,7 +356,7 @@ struct kvm_vcpu {
 	u32 mp_state;			/* KVM_MP_STATE_* */
 	u8 sipi_vector;			/* of REQ_SIPI */
 	struct kvm_lapic *lapic;	/* NULL: user space has the APIC */
-	u8 tpr_watched;			/* what ops->watch_tpr was told */
+	u8 tpr_watched;			/* a priority class; ops->watch_tpr knows it */
 	int pending_eoi;		/* split mode: vector to report, or -1 */
 
 	/* Single-stepping and breakpoints for user space. */
@@ -518,10 +518,10 @@ struct kvm_x86_ops {
 	/* The guest's CPUID or the VM's MSR filter changed: so may what it exits for. */
 	void (*intercepts_changed)(struct kvm_vcpu *vcpu);
 	/*
-	 * With an in-kernel APIC: an interrupt of this priority class waits for the
-	 * guest to lower CR8 (TPR) below it; 0: none does.
+	 * With an in-kernel APIC: an interrupt of the priority class vcpu->tpr_watched
+	 * waits for the guest to lower CR8 (TPR) below it; 0: none does.
 	 */
-	void (*watch_tpr)(struct kvm_vcpu *vcpu, u8 priority);
+	void (*watch_tpr)(struct kvm_vcpu *vcpu);
 	/*
 	 * false: the guest gets the debug registers until the next exit; true: bring
 	 * DR6 and DR7 into vcpu->dr6 and dr7 and watch accesses again.
@@ -988,15 +988,14 @@ int kvm_translate(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa, u32 *e
 
 /* What the processor and the kernel can do; once, when the vendor loads. */
 void kvm_host_init(void);
-/* Bytes of a guest's XSAVE area as KVM_GET_XSAVE2 returns it, not less than KVM_GET_XSAVE. */
-unsigned int kvm_xsave2_size(void);
+unsigned int kvm_xsave2_size(void);	/* bytes of what KVM_GET_XSAVE2 returns */
 int kvm_get_supported_cpuid(struct kvm_cpuid2 __user *user, bool emulated);
 /* Takes the entries (kvmalloc'ed). */
 int kvm_replace_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int count);
 int kvm_set_cpuid2(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 __user *user);
 int kvm_get_cpuid2(struct kvm_vcpu *vcpu, struct kvm_cpuid2 __user *user);
-/* What the guest's CPUID instruction returns. */
-void kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+/* What the guest's CPUID instruction returns: zeros where its list has nothing. */
+void kvm_cpuid(struct kvm_vcpu *vcpu, u32 function, u32 index, struct kvm_cpuid_entry2 *e);
 /* Does the guest's CPUID have this feature? X86_FEATURE_* of the kernel. */
 bool kvm_guest_has(struct kvm_vcpu *vcpu, unsigned int feature);
 /* Derived state after the guest's CPUID or CR4 changed. */

@@ -652,6 +652,7 @@ int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!apic)
 		return -EINVAL;
+	guard(srcu)(&vcpu->kvm->srcu);
 	if (kvm_pv_eoi_taken(vcpu))
 		end_of_interrupt(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));

@@ -21,14 +21,12 @@ struct kvm_filter {
 
 static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 {
-	const struct kvm_filter *filter = srcu_dereference(vcpu->kvm->msr_filter,
-							   &vcpu->kvm->srcu);
-	unsigned int i;
+	const struct kvm_filter *filter = srcu_dereference(vcpu->kvm->msr_filter, &vcpu->kvm->srcu);
 
 	/* The local APIC is not to be filtered. */
 	if (likely(!filter) || index - APIC_BASE_MSR < 0x100)
 		return true;
-	for (i = 0; i < filter->count; i++)
+	for (unsigned int i = 0; i < filter->count; i++)
 		if (filter->range[i].flags & access &&
 		    index - filter->range[i].base < filter->range[i].nmsrs)
 			return test_bit(index - filter->range[i].base,
@@ -115,12 +113,11 @@ EXPORT_SYMBOL_GPL(kvm_handle_wrmsr);
 
 static void free_filter(struct kvm_filter *filter)
 {
-	unsigned int i;
-
-	for (i = 0; filter && i < filter->count; i++)
+	for (unsigned int i = 0; filter && i < filter->count; i++)
 		kfree(filter->range[i].bitmap);
 	kfree(filter);
 }
+DEFINE_FREE(filter, struct kvm_filter *, free_filter(_T))
 
 static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filter_range *r)
 {
@@ -143,8 +140,7 @@ static int add_filter_range(struct kvm_filter *filter, const struct kvm_msr_filt
 int kvm_set_msr_filter(struct kvm *kvm, void *arg)
 {
 	const struct kvm_msr_filter *args = arg;
-	struct kvm_filter *filter, *old;
-	int i, r = 0;
+	struct kvm_filter *filter __free(filter) = NULL, *old;
 
 	if (args->flags & ~KVM_MSR_FILTER_VALID_MASK)
 		return -EINVAL;
@@ -152,20 +148,18 @@ int kvm_set_msr_filter(struct kvm *kvm, void *arg)
 	if (!filter)
 		return -ENOMEM;
 	filter->allow = !(args->flags & KVM_MSR_FILTER_DEFAULT_DENY);
-	for (i = 0; i < KVM_MSR_FILTER_MAX_RANGES && !r; i++)
-		r = add_filter_range(filter, &args->ranges[i]);
-	/* To refuse everything is surely a mistake; to allow it needs no filter. */
-	if (!r && !filter->count && !filter->allow)
-		r = -EINVAL;
-	if (r || !filter->count) {
-		free_filter(filter);
-		filter = NULL;
+	for (int i = 0; i < KVM_MSR_FILTER_MAX_RANGES; i++) {
+		int r = add_filter_range(filter, &args->ranges[i]);
+
+		if (r)
+			return r;
 	}
-	if (r)
-		return r;
+	/* To refuse everything is surely a mistake; to allow it needs no filter. */
+	if (!filter->count && !filter->allow)
+		return -EINVAL;
 
 	guard(mutex)(&kvm->slots_lock);
-	old = rcu_replace_pointer(kvm->msr_filter, filter,
+	old = rcu_replace_pointer(kvm->msr_filter, filter->count ? no_free_ptr(filter) : NULL,
 				  lockdep_is_held(&kvm->slots_lock));
 	synchronize_srcu_expedited(&kvm->srcu);
 	kvm_request_all(kvm, REQ_INTERCEPTS);

@@ -129,10 +129,9 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 		return;
 	preempt_disable();
 	if (kvm_clock_stable()) {
-		spin_lock(&kvm->clock.lock);
+		guard(spinlock)(&kvm->clock.lock);
 		info.tsc_timestamp = kvm->clock.tsc;
 		info.system_time = kvm->clock.ns;
-		spin_unlock(&kvm->clock.lock);
 		info.flags = PVCLOCK_TSC_STABLE_BIT;
 	} else {
 		info.tsc_timestamp = rdtsc();
@@ -159,15 +158,11 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 
 /* ---- stolen time --------------------------------------------------------- */
 
-static gpa_t steal_gpa(struct kvm_vcpu *vcpu)
-{
-	return vcpu->pv.steal & KVM_STEAL_VALID_BITS;
-}
-
 /* The host ran somebody else while this vCPU could have run: add it up. */
 static void write_steal_time(struct kvm_vcpu *vcpu)
 {
-	gpa_t gpa = steal_gpa(vcpu), preempted = gpa + offsetof(struct kvm_steal_time, preempted);
+	gpa_t gpa = vcpu->pv.steal & KVM_STEAL_VALID_BITS;
+	gpa_t preempted = gpa + offsetof(struct kvm_steal_time, preempted);
 	u64 delay = current->sched_info.run_delay;
 	struct kvm_steal_time st;
 	u8 old, running = 0;
@@ -193,6 +188,7 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 /* The vCPU's thread leaves the processor in the middle of KVM_RUN; atomic. */
 void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 {
+	gpa_t gpa = vcpu->pv.steal & KVM_STEAL_VALID_BITS;
 	u8 preempted = KVM_VCPU_PREEMPTED;
 
 	/*
@@ -204,7 +200,7 @@ void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 	vcpu->pv.preempted = true;
 	guard(srcu)(&vcpu->kvm->srcu);
 	pagefault_disable();
-	kvm_write_guest(vcpu->space, steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
+	kvm_write_guest(vcpu->space, gpa + offsetof(struct kvm_steal_time, preempted),
 			&preempted, sizeof(preempted));
 	pagefault_enable();
 }
@@ -247,7 +243,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu)
 		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &set, 1);
 }
 
-/* Take the offer back. True: the guest has made use of it. */
+/* Take the offer back. True: the guest has made use of it. Caller holds srcu. */
 bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 {
 	u8 bit = 0, clear = 0;
@@ -270,19 +266,13 @@ static int feature_of(u32 index)
 {
 	switch (index) {
 	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_SYSTEM_TIME:
-		return KVM_FEATURE_CLOCKSOURCE;
+	case MSR_KVM_SYSTEM_TIME:	return KVM_FEATURE_CLOCKSOURCE;
 	case MSR_KVM_WALL_CLOCK_NEW:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		return KVM_FEATURE_CLOCKSOURCE2;
-	case MSR_KVM_STEAL_TIME:
-		return KVM_FEATURE_STEAL_TIME;
-	case MSR_KVM_PV_EOI_EN:
-		return KVM_FEATURE_PV_EOI;
-	case MSR_KVM_POLL_CONTROL:
-		return KVM_FEATURE_POLL_CONTROL;
-	default:
-		return -1;
+	case MSR_KVM_SYSTEM_TIME_NEW:	return KVM_FEATURE_CLOCKSOURCE2;
+	case MSR_KVM_STEAL_TIME:	return KVM_FEATURE_STEAL_TIME;
+	case MSR_KVM_PV_EOI_EN:		return KVM_FEATURE_PV_EOI;
+	case MSR_KVM_POLL_CONTROL:	return KVM_FEATURE_POLL_CONTROL;
+	default:			return -1;
 	}
 }
 
@@ -303,17 +293,12 @@ u64 kvm_pv_get_msr(struct kvm_vcpu *vcpu, u32 index)
 {
 	switch (index) {
 	case MSR_KVM_WALL_CLOCK:
-	case MSR_KVM_WALL_CLOCK_NEW:
-		return vcpu->kvm->wall_clock;
+	case MSR_KVM_WALL_CLOCK_NEW:	return vcpu->kvm->wall_clock;
 	case MSR_KVM_SYSTEM_TIME:
-	case MSR_KVM_SYSTEM_TIME_NEW:
-		return vcpu->pv.system_time;
-	case MSR_KVM_STEAL_TIME:
-		return vcpu->pv.steal;
-	case MSR_KVM_PV_EOI_EN:
-		return vcpu->pv.eoi;
-	default:
-		return vcpu->pv.no_host_poll ? 0 : 1;
+	case MSR_KVM_SYSTEM_TIME_NEW:	return vcpu->pv.system_time;
+	case MSR_KVM_STEAL_TIME:	return vcpu->pv.steal;
+	case MSR_KVM_PV_EOI_EN:		return vcpu->pv.eoi;
+	default:			return !vcpu->pv.no_host_poll;
 	}
 }
 
@@ -344,7 +329,8 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		/* A word of 4 bytes, of which the first bit is used. */
 		if (value & 2)
 			return 1;
-		kvm_pv_eoi_taken(vcpu);
+		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
+			kvm_pv_eoi_taken(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:
@@ -360,35 +346,22 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 /* Bit n of the two maps, as wide as a register, is the APIC id first + n. */
 static long send_ipis(struct kvm_vcpu *vcpu, const u64 map[2], u32 first, u32 icr)
 {
-	int i, width = kvm_is_long_mode(vcpu) ? 64 : 32;
+	int width = kvm_is_long_mode(vcpu) ? 64 : 32;
 	struct kvm_apic_message m = {
-		.vector = icr,
-		.delivery_mode = icr >> 8 & 7,
-		.assert = true,
+		.vector = icr, .delivery_mode = icr >> 8 & 7, .assert = true,
 	};
 	long sent = 0;
 
 	/* Fixed interrupts and NMIs; no shorthand, not logical. */
 	if ((m.delivery_mode != 0 && m.delivery_mode != 4) || icr & 0xc0800)
 		return -KVM_EINVAL;
-	for (i = 0; i < 2 * width; i++) {
+	for (int i = 0; i < 2 * width; i++) {
 		if (!(map[i / width] >> (i % width) & 1))
 			continue;
 		m.dest = first + i;
 		sent += kvm_apic_deliver(vcpu->kvm, vcpu, &m) > 0;
 	}
 	return sent;
-}
-
-static void kick_halted(struct kvm *kvm, u32 id)
-{
-	struct kvm_vcpu *vcpu = kvm_vcpu_by_apic_id(kvm, id);
-
-	if (!vcpu)
-		return;
-	/* Also for a HLT that is still to come. */
-	WRITE_ONCE(vcpu->pv.unhalted, true);
-	kvm_kick(vcpu);
 }
 
 long kvm_pv_hypercall(struct kvm_vcpu *vcpu, u64 nr, const u64 a[4])
@@ -401,7 +374,12 @@ long kvm_pv_hypercall(struct kvm_vcpu *vcpu, u64 nr, const u64 a[4])
 	case KVM_HC_KICK_CPU:
 		if (!may_use(vcpu, KVM_FEATURE_PV_UNHALT) || !vcpu->lapic)
 			break;
-		kick_halted(vcpu->kvm, a[1]);
+		other = kvm_vcpu_by_apic_id(vcpu->kvm, a[1]);
+		if (!other)
+			return 0;
+		/* Also for a HLT that is still to come. */
+		WRITE_ONCE(other->pv.unhalted, true);
+		kvm_kick(other);
 		return 0;
 	case KVM_HC_SEND_IPI:
 		if (!may_use(vcpu, KVM_FEATURE_PV_SEND_IPI) || !vcpu->lapic)

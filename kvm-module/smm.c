@@ -57,25 +57,15 @@ static_assert(sizeof(struct smm_state) == 0x200);
 
 static struct smm_segment save_segment(const struct kvm_segment *s)
 {
-	return (struct smm_segment){
-		.selector = s->selector,
-		.attributes = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
-			      s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15,
-		.limit = s->limit,
-		.base = s->base,
-	};
+	return (struct smm_segment){ s->selector, pack_attributes(s), s->limit, s->base };
 }
 
 static struct kvm_segment load_segment(const struct smm_segment *s)
 {
-	u16 a = s->attributes;
+	struct kvm_segment loaded = unpack_segment(s->selector, s->attributes, s->limit, s->base);
 
-	return (struct kvm_segment){
-		.selector = s->selector, .limit = s->limit, .base = s->base,
-		.type = a & 15, .s = a >> 4 & 1, .dpl = a >> 5 & 3, .present = a >> 7 & 1,
-		.avl = a >> 12 & 1, .l = a >> 13 & 1, .db = a >> 14 & 1, .g = a >> 15,
-		.unusable = !(a >> 7 & 1),
-	};
+	loaded.unusable = !loaded.present;
+	return loaded;
 }
 
 void kvm_set_smm(struct kvm_vcpu *vcpu, bool active)
@@ -91,29 +81,23 @@ void kvm_set_smm(struct kvm_vcpu *vcpu, bool active)
 void kvm_enter_smm(struct kvm_vcpu *vcpu)
 {
 	struct kvm_segment data = { .limit = U32_MAX, .type = 3, .present = 1, .s = 1, .g = 1 };
-	struct kvm_segment code = data;
 	struct kvm_sregs s = {};
-	struct smm_state m = {
+	struct smm_state m;
+
+	kvm_get_sregs(vcpu, &s);
+	m = (struct smm_state){
+		.gdtr = { .limit = s.gdt.limit, .base = s.gdt.base }, .ldtr = save_segment(&s.ldt),
+		.idtr = { .limit = s.idt.limit, .base = s.idt.base }, .tr = save_segment(&s.tr),
 		.halted = vcpu->mp_state == KVM_MP_STATE_HALTED,
 		.shadow = kvm_ops->get_shadow(vcpu),
 		.revision = SMM_REVISION, .smbase = vcpu->smbase,
+		.efer = s.efer, .cr0 = s.cr0, .cr3 = s.cr3, .cr4 = s.cr4,
 		.dr7 = vcpu->dr7, .dr6 = vcpu->dr6,
 		.rflags = kvm_get_rflags(vcpu), .rip = kvm_reg_read(vcpu, REG_RIP),
 	};
-	int i;
-
-	kvm_get_sregs(vcpu, &s);
-	for (i = SEG_ES; i <= SEG_GS; i++)
+	for (int i = SEG_ES; i <= SEG_GS; i++)
 		m.seg[i] = save_segment(kvm_sregs_segment(&s, i));
-	m.ldtr = save_segment(&s.ldt);
-	m.tr = save_segment(&s.tr);
-	m.gdtr = (struct smm_segment){ .limit = s.gdt.limit, .base = s.gdt.base };
-	m.idtr = (struct smm_segment){ .limit = s.idt.limit, .base = s.idt.base };
-	m.efer = s.efer;
-	m.cr4 = s.cr4;
-	m.cr3 = s.cr3;
-	m.cr0 = s.cr0;
-	for (i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++)
 		m.regs[15 - i] = kvm_reg_read(vcpu, i);
 
 	vcpu->events.smi.pending = false;
@@ -123,14 +107,15 @@ void kvm_enter_smm(struct kvm_vcpu *vcpu)
 	/* Where there is no memory, it is lost, and RSM shuts down. */
 	kvm_write_guest(vcpu->space, vcpu->smbase + SMM_STATE, &m, sizeof(m));
 
-	code.type = 11;
-	code.selector = vcpu->smbase >> 4;
-	code.base = vcpu->smbase;
-	s.cs = code;
-	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.cs = s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.cs.type = 11;
+	s.cs.selector = vcpu->smbase >> 4;
+	s.cs.base = vcpu->smbase;
 	s.cr0 &= ~(u64)(X86_CR0_PE | X86_CR0_EM | X86_CR0_TS | X86_CR0_PG);
 	s.cr4 = s.efer = 0;
-	WARN_ON_ONCE(kvm_set_sregs(vcpu, &s));
+	/* Only the APIC's address can be wrong, after a change of the guest's CPUID. */
+	if (kvm_set_sregs(vcpu, &s))
+		kvm_request(vcpu, REQ_TRIPLE_FAULT);
 	kvm_set_rflags(vcpu, 0);
 	kvm_reg_write(vcpu, REG_RIP, SMM_ENTRY);
 	kvm_set_dr6_dr7(vcpu, vcpu->dr6, 0);
@@ -146,13 +131,12 @@ int kvm_leave_smm(struct kvm_vcpu *vcpu)
 	struct kvm_events *ev = &vcpu->events;
 	struct kvm_sregs s = {};
 	struct smm_state m;
-	int i;
 
 	if (kvm_read_guest(vcpu->space, vcpu->smbase + SMM_STATE, &m, sizeof(m)))
 		return kvm_handle_triple_fault(vcpu);
 	kvm_set_smm(vcpu, false);
 	kvm_get_sregs(vcpu, &s);
-	for (i = SEG_ES; i <= SEG_GS; i++)
+	for (int i = SEG_ES; i <= SEG_GS; i++)
 		*kvm_sregs_segment(&s, i) = load_segment(&m.seg[i]);
 	s.ldt = load_segment(&m.ldtr);
 	s.tr = load_segment(&m.tr);
@@ -164,7 +148,7 @@ int kvm_leave_smm(struct kvm_vcpu *vcpu)
 	s.cr0 = m.cr0;
 	if (kvm_set_sregs(vcpu, &s))
 		return kvm_handle_triple_fault(vcpu);
-	for (i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++)
 		kvm_reg_write(vcpu, i, m.regs[15 - i]);
 	kvm_reg_write(vcpu, REG_RIP, m.rip);
 	kvm_set_rflags(vcpu, m.rflags);

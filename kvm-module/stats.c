@@ -29,34 +29,37 @@ static const char *const stat_name[KVM_NR_STATS] = { KVM_STATS(KVM_STAT_NAME) };
 static struct dentry *debugfs_root;
 static u64 past_stat[KVM_NR_STATS];		/* of VMs that are gone; under kvm_lock */
 
-static void add_vm_stats(struct kvm *kvm, u64 *sum)
+static void add_stats(u64 *sum, const u64 *stat)
+{
+	for (int s = 0; s < KVM_NR_STATS; s++)
+		sum[s] += READ_ONCE(stat[s]);
+}
+
+static void add_vm_stats(u64 *sum, struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
-	int s;
 
+	guard(rcu)();	/* a vCPU whose creation fails goes away */
 	xa_for_each(&kvm->vcpus, i, vcpu)
-		for (s = 0; s < KVM_NR_STATS; s++)
-			sum[s] += READ_ONCE(vcpu->stat[s]);
-	for (s = 0; s < KVM_NR_STATS; s++)
-		sum[s] += kvm->dead_stat[s];
+		add_stats(sum, vcpu->stat);
+	add_stats(sum, kvm->dead_stat);
 }
 
 static int exits_show(struct seq_file *m, void *unused)
 {
 	u64 sum[KVM_NR_STATS] = {};
 	struct kvm *kvm = m->private;
-	int s;
 
 	guard(mutex)(&kvm_lock);
 	if (kvm) {
-		add_vm_stats(kvm, sum);
+		add_vm_stats(sum, kvm);
 	} else {
-		memcpy(sum, past_stat, sizeof(sum));
+		add_stats(sum, past_stat);
 		list_for_each_entry(kvm, &kvm_vm_list, link)
-			add_vm_stats(kvm, sum);
+			add_vm_stats(sum, kvm);
 	}
-	for (s = 0; s < KVM_NR_STATS; s++)
+	for (int s = 0; s < KVM_NR_STATS; s++)
 		seq_printf(m, "%s %llu\n", stat_name[s], sum[s]);
 	return 0;
 }
@@ -97,90 +100,70 @@ void kvm_stats_add_vm(struct kvm *kvm, int fd)
  */
 void kvm_stats_remove_vm(struct kvm *kvm)
 {
-	int s;
-
 	/* Nobody reads the files after this, even if he has them open. */
 	debugfs_remove_recursive(kvm->debugfs);
 	guard(mutex)(&kvm_lock);
 	list_del(&kvm->link);
 	kvm_destroy_vcpus(kvm);
-	for (s = 0; s < KVM_NR_STATS; s++)
-		past_stat[s] += kvm->dead_stat[s];
+	add_stats(past_stat, kvm->dead_stat);
 }
 
 /* ---- KVM_GET_STATS_FD ---------------------------------------------------- */
 
 #define STAT_NAME_BYTES	32
 
-struct stats_head {
-	struct kvm_stats_header header;
-	char id[STAT_NAME_BYTES];
-	/* struct kvm_stats_desc, whose name has one length or another in the kernel */
-	struct {
-		u32 flags;
-		s16 exponent;
-		u16 size;
-		u32 offset;
-		u32 bucket_size;
-		char name[STAT_NAME_BYTES];
-	} counter[KVM_NR_STATS];
-};
-static_assert(offsetof(struct kvm_stats_desc, name) == 16);
-
 struct stats_file {
 	struct kvm *kvm;
 	struct kvm_vcpu *vcpu;		/* NULL: the VM's */
-	struct stats_head head;
+	struct stats_contents {
+		struct kvm_stats_header header;
+		char id[STAT_NAME_BYTES];
+		/* struct kvm_stats_desc, whose name has one length or another in the kernel */
+		struct {
+			u32 flags;
+			s16 exponent;
+			u16 size;
+			u32 offset;
+			u32 bucket_size;
+			char name[STAT_NAME_BYTES];
+		} counter[KVM_NR_STATS];
+		u64 value[KVM_NR_STATS];
+	} contents;			/* values: zeros */
 };
+static_assert(offsetof(struct kvm_stats_desc, name) == 16);
 
-static void fill_head(struct stats_head *head, const struct kvm_vcpu *vcpu)
+static void fill_contents(struct stats_contents *c, const struct kvm_vcpu *vcpu)
 {
-	int s;
+	int length = snprintf(c->id, sizeof(c->id), "kvm-%d", task_pid_nr(current));
 
-	head->header.name_size = STAT_NAME_BYTES;
-	head->header.num_desc = KVM_NR_STATS;
-	head->header.id_offset = offsetof(struct stats_head, id);
-	head->header.desc_offset = offsetof(struct stats_head, counter);
-	head->header.data_offset = sizeof(*head);
 	if (vcpu)
-		snprintf(head->id, sizeof(head->id), "kvm-%d/vcpu-%d",
-			 task_pid_nr(current), vcpu->id);
-	else
-		snprintf(head->id, sizeof(head->id), "kvm-%d", task_pid_nr(current));
-	for (s = 0; s < KVM_NR_STATS; s++) {
-		head->counter[s].flags = KVM_STATS_TYPE_CUMULATIVE |
-					 KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
-		head->counter[s].size = 1;
-		head->counter[s].offset = s * sizeof(u64);
-		strscpy(head->counter[s].name, stat_name[s], STAT_NAME_BYTES);
+		snprintf(c->id + length, sizeof(c->id) - length, "/vcpu-%d", vcpu->id);
+	c->header.name_size = STAT_NAME_BYTES;
+	c->header.num_desc = KVM_NR_STATS;
+	c->header.id_offset = offsetof(struct stats_contents, id);
+	c->header.desc_offset = offsetof(struct stats_contents, counter);
+	c->header.data_offset = offsetof(struct stats_contents, value);
+	for (int s = 0; s < KVM_NR_STATS; s++) {
+		c->counter[s].flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE |
+				      KVM_STATS_BASE_POW10;
+		c->counter[s].size = 1;
+		c->counter[s].offset = s * sizeof(u64);
+		strscpy(c->counter[s].name, stat_name[s], STAT_NAME_BYTES);
 	}
 }
 
 static ssize_t stats_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
 	const struct stats_file *f = file->private_data;
-	u64 counters[KVM_NR_STATS] = {};
-	loff_t end = sizeof(f->head), from = *pos;
-	ssize_t head = 0, data;
-	int s;
+	struct stats_contents *now __free(kfree) = kmemdup(&f->contents, sizeof(*now), GFP_KERNEL);
 
-	if (*pos < end) {
-		head = simple_read_from_buffer(buf, count, pos, &f->head, end);
-		if (head < 0 || head == count)
-			return head;
-	}
-	if (!f->vcpu)
-		add_vm_stats(f->kvm, counters);
-	for (s = 0; f->vcpu && s < KVM_NR_STATS; s++)
-		counters[s] = READ_ONCE(f->vcpu->stat[s]);
-	*pos -= end;
-	data = simple_read_from_buffer(buf + head, count - head, pos, counters,
-				       sizeof(counters));
-	*pos += end;
-	if (data >= 0)
-		return head + data;
-	*pos = from;
-	return data;
+	if (!now)
+		return -ENOMEM;
+	if (f->vcpu)
+		add_stats(now->value, f->vcpu->stat);
+	else
+		add_vm_stats(now->value, f->kvm);
+	return simple_read_from_buffer(buf, count, pos, now, sizeof(*now));
 }
 
 static int stats_release(struct inode *inode, struct file *file)
@@ -201,31 +184,26 @@ static const struct file_operations stats_fops = {
 
 int kvm_stats_fd(struct kvm *kvm, struct kvm_vcpu *vcpu)
 {
-	struct stats_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	struct stats_file *f __free(kfree) = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	CLASS(get_unused_fd, fd)(O_CLOEXEC);
 	struct file *file;
-	int fd;
 
 	if (!f)
 		return -ENOMEM;
+	if (fd < 0)
+		return fd;
 	f->kvm = kvm;
 	f->vcpu = vcpu;
-	fill_head(&f->head, vcpu);
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0) {
-		kfree(f);
-		return fd;
-	}
+	fill_contents(&f->contents, vcpu);
 	file = anon_inode_getfile(vcpu ? "kvm-vcpu-stats" : "kvm-vm-stats", &stats_fops, f,
 				  O_RDONLY);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		kfree(f);
+	if (IS_ERR(file))
 		return PTR_ERR(file);
-	}
 	kvm_get(kvm);
+	f = NULL;		/* the file's now */
 	file->f_mode |= FMODE_PREAD;
 	fd_install(fd, file);
-	return fd;
+	return take_fd(fd);
 }
 
 void kvm_stats_init(void)

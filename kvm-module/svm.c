@@ -71,10 +71,9 @@ static bool nested;
 module_param(nested, bool, 0444);
 MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
 
-/* Not in the kernel's headers; APM vol. 2, appendix C and 15.32. */
+/* Not in the kernel's headers; APM vol. 2, appendix C. */
 #define SVM_EXIT_INVLPGB	0x0a0
 #define SVM_EXIT_TLBSYNC	0x0a4
-#define SVM_VM_CR_SVM_DIS_BIT	4
 
 #define CR0_GUESTS		((u64)(X86_CR0_TS | X86_CR0_MP))
 #define PAUSE_FILTER_COUNT	3000
@@ -121,12 +120,9 @@ static struct svm_vcpu *to_svm(struct kvm_vcpu *vcpu)
 
 static void set_intercept(struct svm_vcpu *svm, unsigned int bit, bool on)
 {
-	u32 *word = &svm->vmcb->control.intercepts[bit / 32];
+	u32 *word = &svm->vmcb->control.intercepts[bit / 32], mask = BIT(bit % 32);
 
-	if (on)
-		*word |= BIT(bit % 32);
-	else
-		*word &= ~BIT(bit % 32);
+	*word = on ? *word | mask : *word & ~mask;
 }
 
 /* ---- host processors ----------------------------------------------------- */
@@ -141,7 +137,8 @@ static int svm_cpu_enable(void)
 		return -EBUSY;	/* another hypervisor has this processor */
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __pa(cpu->pages));
-	cpu->asid_generation = 1;
+	/* A vCPU may still have an ASID from before the processor was switched off. */
+	cpu->asid_generation++;
 	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
 	return 0;
@@ -203,23 +200,20 @@ static const u16 shadow_intercepts[] = {
 	INTERCEPT_TASK_SWITCH,	/* loads CR3 from the guest's memory */
 };
 
-/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
-static void pause_exits(struct svm_vcpu *svm, bool on)
-{
-	set_intercept(svm, INTERCEPT_PAUSE, on && boot_cpu_has(X86_FEATURE_PAUSEFILTER));
-	svm->vmcb->control.pause_filter_count = PAUSE_FILTER_COUNT;
-	if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
-		svm->vmcb->control.pause_filter_thresh = PAUSE_FILTER_THRESHOLD;
-}
-
 static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
 {
-	to_svm(vcpu)->vmcb->control.msrpm_base_pa =
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 disabled = vcpu->kvm->disabled_exits;
+
+	control->msrpm_base_pa =
 		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
-	set_intercept(to_svm(vcpu), INTERCEPT_HLT,
-		      !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT));
-	pause_exits(to_svm(vcpu),
-		    !(vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE));
+	set_intercept(to_svm(vcpu), INTERCEPT_HLT, !(disabled & KVM_X86_DISABLE_EXITS_HLT));
+	/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
+	set_intercept(to_svm(vcpu), INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER) &&
+						     !(disabled & KVM_X86_DISABLE_EXITS_PAUSE));
+	control->pause_filter_count = PAUSE_FILTER_COUNT;
+	if (boot_cpu_has(X86_FEATURE_PFTHRESHOLD))
+		control->pause_filter_thresh = PAUSE_FILTER_THRESHOLD;
 }
 
 /* Bits 0 to 7: reads, 16 to 23: writes. */
@@ -228,45 +222,43 @@ static void svm_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
 	vmcb->control.intercepts[INTERCEPT_DR] = watch ? 0xff00ff : 0;
-	vcpu->dr6 = vmcb->save.dr6;
-	vcpu->dr7 = vmcb->save.dr7;
+	if (watch) {
+		vcpu->dr6 = vmcb->save.dr6;
+		vcpu->dr7 = vmcb->save.dr7;
+	} else {
+		/* A #DB that was delivered meanwhile left something in vcpu->dr6. */
+		vmcb->save.dr6 = vcpu->dr6;
+	}
 }
 
 /*
  * Also while we wait for an interrupt window: QEMU's emulation (10.0) ends in an
  * assertion when a guest writes to CR8 then.
  */
-static void watch_cr8(struct svm_vcpu *svm)
+static void svm_watch_tpr(struct kvm_vcpu *vcpu)
 {
-	set_intercept(svm, INTERCEPT_CR8_WRITE,
-		      !svm->vcpu.lapic || svm->vcpu.tpr_watched ||
-		      svm->vmcb->control.int_ctl & V_IRQ_MASK);
-}
+	struct svm_vcpu *svm = to_svm(vcpu);
 
-static void svm_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
-{
-	watch_cr8(to_svm(vcpu));
+	set_intercept(svm, INTERCEPT_CR8_WRITE, !vcpu->lapic || vcpu->tpr_watched ||
+						svm->vmcb->control.int_ctl & V_IRQ_MASK);
 }
 
 static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
-	int i;
 
 	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
-	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
+	for (int i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_intercept(svm, intercepts[i], true);
+	for (int i = 0; !npt && i < ARRAY_SIZE(shadow_intercepts); i++)
+		set_intercept(svm, shadow_intercepts[i], true);
 	control->intercepts[INTERCEPT_DR] = 0xff00ff;
 	control->iopm_base_pa = __pa(iopm);
 	svm_intercepts_changed(vcpu);
 	control->int_ctl = V_INTR_MASKING_MASK;
-	if (npt) {
-		control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;	/* nested_cr3: svm_space_changed() */
-	} else {
-		for (i = 0; i < ARRAY_SIZE(shadow_intercepts); i++)
-			set_intercept(svm, shadow_intercepts[i], true);
-	}
+	/* nested_cr3: svm_space_changed() */
+	control->nested_ctl = npt ? SVM_NESTED_CTL_NP_ENABLE : 0;
 	svm->vmcb->save.g_pat = vcpu->pat;
 	svm->asid_generation = 0;
 	svm->nmi_masked = svm->iret_seen = svm->nmi_step = false;
@@ -333,22 +325,18 @@ static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
 	svm->vmcb->control.asid = cpu->next_asid++;
 }
 
-static void load_spec_ctrl(u64 value, u64 current_value)
-{
-	if (value != current_value)
-		native_wrmsrl(MSR_IA32_SPEC_CTRL, value);
-}
-
 static void svm_enter(struct kvm_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	bool spec_ctrl = cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL);
-	u64 host_spec_ctrl = 0;
+	u64 spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
+	/* Unless the processor itself switches it. */
+	bool switch_spec_ctrl = cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL) &&
+				!cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) &&
+				vcpu->spec_ctrl != spec_ctrl;
 
-	if (unlikely(svm->asid_generation != cpu->asid_generation ||
-		     svm->asid_cpu != vcpu->cpu))
+	if (unlikely(svm->asid_generation != cpu->asid_generation || svm->asid_cpu != vcpu->cpu))
 		assign_asid(svm, cpu);
 	if (!svm->host_saved) {
 		asm volatile("vmsave %0" : : "a" (cpu->host_pa) : "memory");
@@ -362,21 +350,15 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 		vmcb->save.cr3 = vcpu->shadow.cr3;
 	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | vcpu->cr8;
 
+	if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL))
+		vmcb->save.spec_ctrl = vcpu->spec_ctrl;
+
 	asm volatile("clgi");
-	if (spec_ctrl) {
-		if (cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL)) {
-			vmcb->save.spec_ctrl = vcpu->spec_ctrl;
-			spec_ctrl = false;
-		} else {
-			host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-			load_spec_ctrl(vcpu->spec_ctrl, host_spec_ctrl);
-		}
-	}
-
+	if (switch_spec_ctrl)
+		native_wrmsrl(MSR_IA32_SPEC_CTRL, vcpu->spec_ctrl);
 	svm_run(svm->vmcb_pa, vcpu->regs, cpu->host_pa);
-
-	if (spec_ctrl)
-		load_spec_ctrl(host_spec_ctrl, vcpu->spec_ctrl);
+	if (switch_spec_ctrl)
+		native_wrmsrl(MSR_IA32_SPEC_CTRL, spec_ctrl);
 	/* A pending NMI is taken here. */
 	asm volatile("stgi");
 
@@ -393,8 +375,7 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	/* The machine check is the host's, whoever was running. */
-	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code ==
-		     SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
 		asm volatile("int $18");
 }
 
@@ -423,20 +404,12 @@ static void svm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 
 static struct vmcb_seg *segment(struct kvm_vcpu *vcpu, int seg)
 {
-	static const u16 place[] = {
-		[SEG_ES] = offsetof(struct vmcb_save_area, es),
-		[SEG_CS] = offsetof(struct vmcb_save_area, cs),
-		[SEG_SS] = offsetof(struct vmcb_save_area, ss),
-		[SEG_DS] = offsetof(struct vmcb_save_area, ds),
-		[SEG_FS] = offsetof(struct vmcb_save_area, fs),
-		[SEG_GS] = offsetof(struct vmcb_save_area, gs),
-		[SEG_LDTR] = offsetof(struct vmcb_save_area, ldtr),
-		[SEG_TR] = offsetof(struct vmcb_save_area, tr),
-		[SEG_GDTR] = offsetof(struct vmcb_save_area, gdtr),
-		[SEG_IDTR] = offsetof(struct vmcb_save_area, idtr),
+	/* The save area begins with ES, CS, SS, DS, FS, GS, GDTR, LDTR, IDTR and TR. */
+	static const u8 place[] = {
+		0, 1, 2, 3, 4, 5, [SEG_LDTR] = 7, [SEG_TR] = 9, [SEG_GDTR] = 6, [SEG_IDTR] = 8,
 	};
 
-	return (void *)&to_svm(vcpu)->vmcb->save + place[seg];
+	return (struct vmcb_seg *)&to_svm(vcpu)->vmcb->save + place[seg];
 }
 
 /* The attribute word: bits 8 to 15 and 20 to 23 of a descriptor, put together. */
@@ -444,34 +417,24 @@ static void svm_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 {
 	const struct vmcb_seg *v = segment(vcpu, seg);
 
-	*s = (struct kvm_segment){
-		.base = v->base,
-		.limit = v->limit,
-		.selector = v->selector,
-		.type = v->attrib & 15,
-		.s = v->attrib >> 4 & 1,
-		/* The processor keeps the privilege level apart from SS. */
-		.dpl = seg == SEG_SS ? to_svm(vcpu)->vmcb->save.cpl : v->attrib >> 5 & 3,
-		.present = v->attrib >> 7 & 1,
-		.avl = v->attrib >> 8 & 1,
-		.l = v->attrib >> 9 & 1,
-		.db = v->attrib >> 10 & 1,
-		.g = v->attrib >> 11 & 1,
-		.unusable = seg < NR_SEGS && !(v->attrib >> 7 & 1),
-	};
+	*s = unpack_segment(v->selector, (v->attrib & 0xff) | (v->attrib & 0xf00) << 4, v->limit,
+			    v->base);
+	s->unusable = seg < NR_SEGS && !s->present;
+	/* The processor keeps the privilege level apart from SS. */
+	if (seg == SEG_SS)
+		s->dpl = to_svm(vcpu)->vmcb->save.cpl;
 }
 
-static void svm_set_segment(struct kvm_vcpu *vcpu, int seg,
-			    const struct kvm_segment *s)
+static void svm_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s)
 {
 	struct vmcb_seg *v = segment(vcpu, seg);
+	u16 attributes = pack_attributes(s);
 
 	v->base = s->base;
 	v->limit = s->limit;
 	v->selector = s->selector;
-	v->attrib = s->type | s->s << 4 | s->dpl << 5 |
-		    (s->present && !s->unusable) << 7 | s->avl << 8 |
-		    s->l << 9 | s->db << 10 | s->g << 11;
+	/* Unusable is one that is not present. */
+	v->attrib = (attributes & (s->unusable ? 0x7f : 0xff)) | (attributes >> 4 & 0xf00);
 	if (seg == SEG_SS)
 		to_svm(vcpu)->vmcb->save.cpl = s->dpl;
 }
@@ -496,8 +459,10 @@ static void svm_set_cr3(struct kvm_vcpu *vcpu, u64 cr3)
 
 /*
  * A guest that switches its caches off would only make itself slow: its memory
- * stays cached. It reads back what it wrote, by intercepting the read. With shadow
- * paging, behind the guest's back it always pages, with eight-byte entries.
+ * stays cached. It reads back what it wrote, by intercepting the read, and as to
+ * the processor the caches are on, switching them on would be no change: that
+ * write is intercepted, too. With shadow paging, behind the guest's back it always
+ * pages, with eight-byte entries.
  */
 static void svm_set_modes(struct kvm_vcpu *vcpu)
 {
@@ -507,8 +472,11 @@ static void svm_set_modes(struct kvm_vcpu *vcpu)
 	save->cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	save->cr4 = vcpu->cr4;
 	save->efer = vcpu->efer | EFER_SVME;	/* VMRUN wants it */
-	if (npt)
-		return set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
+	if (npt) {
+		set_intercept(to_svm(vcpu), INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
+		set_intercept(to_svm(vcpu), INTERCEPT_CR0_WRITE, save->cr0 != vcpu->cr0);
+		return;
+	}
 	if (!(vcpu->cr0 & X86_CR0_PG))
 		hidden |= X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE;
 	save->cr0 |= X86_CR0_PG | X86_CR0_WP;
@@ -534,30 +502,18 @@ static u64 *saved_msr(struct kvm_vcpu *vcpu, u32 index)
 	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
 
 	switch (index) {
-	case MSR_STAR:
-		return &save->star;
-	case MSR_LSTAR:
-		return &save->lstar;
-	case MSR_CSTAR:
-		return &save->cstar;
-	case MSR_SYSCALL_MASK:
-		return &save->sfmask;
-	case MSR_KERNEL_GS_BASE:
-		return &save->kernel_gs_base;
-	case MSR_FS_BASE:
-		return &save->fs.base;
-	case MSR_GS_BASE:
-		return &save->gs.base;
-	case MSR_IA32_SYSENTER_CS:
-		return &save->sysenter_cs;
-	case MSR_IA32_SYSENTER_ESP:
-		return &save->sysenter_esp;
-	case MSR_IA32_SYSENTER_EIP:
-		return &save->sysenter_eip;
-	case MSR_IA32_CR_PAT:
-		return &save->g_pat;
-	default:
-		return NULL;
+	case MSR_STAR:			return &save->star;
+	case MSR_LSTAR:			return &save->lstar;
+	case MSR_CSTAR:			return &save->cstar;
+	case MSR_SYSCALL_MASK:		return &save->sfmask;
+	case MSR_KERNEL_GS_BASE:	return &save->kernel_gs_base;
+	case MSR_FS_BASE:		return &save->fs.base;
+	case MSR_GS_BASE:		return &save->gs.base;
+	case MSR_IA32_SYSENTER_CS:	return &save->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:	return &save->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:	return &save->sysenter_eip;
+	case MSR_IA32_CR_PAT:		return &save->g_pat;
+	default:			return NULL;
 	}
 }
 
@@ -608,23 +564,21 @@ static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 	to_svm(vcpu)->vmcb->control.event_inj = 0;
 }
 
-static void svm_request_irq_window(struct kvm_vcpu *vcpu)
+static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb->control.int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK |
-				      V_IGN_TPR_MASK;
-	svm->vmcb->control.int_vector = 0;
-	set_intercept(svm, INTERCEPT_VINTR, true);
-	watch_cr8(svm);
+	if (open)
+		svm->vmcb->control.int_ctl |= V_IRQ_INJECTION_BITS_MASK;
+	else
+		svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	set_intercept(svm, INTERCEPT_VINTR, open);
+	svm_watch_tpr(vcpu);
 }
 
-static void close_irq_window(struct svm_vcpu *svm)
+static void svm_request_irq_window(struct kvm_vcpu *vcpu)
 {
-	svm->vmcb->control.int_ctl &= ~(V_IRQ_MASK | V_INTR_PRIO_MASK |
-					V_IGN_TPR_MASK);
-	set_intercept(svm, INTERCEPT_VINTR, false);
-	watch_cr8(svm);
+	set_irq_window(vcpu, true);
 }
 
 static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
@@ -642,13 +596,6 @@ static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
 	}
 }
 
-static void end_nmi_step(struct svm_vcpu *svm)
-{
-	svm->vmcb->save.rflags &= ~(u64)X86_EFLAGS_TF;
-	svm->vmcb->save.rflags |= svm->nmi_step_tf;
-	svm->nmi_step = false;
-}
-
 static u32 svm_get_shadow(struct kvm_vcpu *vcpu)
 {
 	return to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK ?
@@ -657,12 +604,7 @@ static u32 svm_get_shadow(struct kvm_vcpu *vcpu)
 
 static void svm_set_shadow(struct kvm_vcpu *vcpu, u32 shadow)
 {
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-
-	if (shadow)
-		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
-	else
-		control->int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	to_svm(vcpu)->vmcb->control.int_state = shadow ? SVM_INTERRUPT_SHADOW_MASK : 0;
 }
 
 static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
@@ -670,31 +612,15 @@ static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 	return to_svm(vcpu)->nmi_masked;
 }
 
-/* The usual bytes of the instruction that exits with this reason, the first lowest. */
-static u32 usual_code(const struct vmcb_control_area *control, int *length)
-{
-	*length = 2;
-	switch (control->exit_code) {
-	case SVM_EXIT_CPUID:
-		return 0xa20f;
-	case SVM_EXIT_MSR:
-		return control->exit_info_1 ? 0x300f : 0x320f;
-	case SVM_EXIT_WBINVD:
-		return 0x090f;
-	case SVM_EXIT_HLT:
-		*length = 1;
-		return 0xf4;
-	case SVM_EXIT_VMMCALL:
-		*length = 3;
-		return 0xd9010f;
-	case SVM_EXIT_XSETBV:
-		*length = 3;
-		return 0xd1010f;
-	default:
-		*length = 0;
-		return 0;
-	}
-}
+/* The usual bytes of the instruction that exits with a reason, the first lowest. */
+static const u32 usual_code[] = {
+	[SVM_EXIT_CPUID]	= 0xa20f,
+	[SVM_EXIT_HLT]		= 0xf4,
+	[SVM_EXIT_MSR]		= 0x320f,	/* WRMSR: 0x300f */
+	[SVM_EXIT_VMMCALL]	= 0xd9010f,
+	[SVM_EXIT_WBINVD]	= 0x090f,
+	[SVM_EXIT_XSETBV]	= 0xd1010f,
+};
 
 static u64 linear_rip(struct kvm_vcpu *vcpu)
 {
@@ -708,10 +634,16 @@ static u64 linear_rip(struct kvm_vcpu *vcpu)
 /* 0: it cannot be read, or is none. */
 static int instruction_length(struct kvm_vcpu *vcpu)
 {
+	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 reason = control->exit_code, code = 0;
 	int length;
-	u32 code = usual_code(&to_svm(vcpu)->vmcb->control, &length);
 
-	if (length && kvm_code_is(vcpu, linear_rip(vcpu), code, length))
+	if (reason < ARRAY_SIZE(usual_code))
+		code = usual_code[reason];
+	if (reason == SVM_EXIT_MSR && control->exit_info_1)
+		code = 0x300f;
+	length = DIV_ROUND_UP(fls(code), 8);
+	if (code && kvm_code_is(vcpu, linear_rip(vcpu), code, length))
 		return length;
 	return kvm_instruction_length(vcpu);
 }
@@ -732,7 +664,7 @@ static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF || !kvm_is_long_mode(vcpu)))
 		return kvm_skip_bytes(vcpu, length);
 	vcpu->regs[REG_RIP] += length;
-	vmcb->control.int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	vmcb->control.int_state = 0;
 	return 1;
 }
 
@@ -757,10 +689,10 @@ static int handle_db(struct kvm_vcpu *vcpu)
 
 	svm->vmcb->save.dr6 = vcpu->dr6;
 	if (svm->nmi_step) {
-		bool own = !svm->nmi_step_tf &&
-			   !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
+		bool own = !svm->nmi_step_tf && !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
 
-		end_nmi_step(svm);
+		svm->vmcb->save.rflags = svm_get_rflags(vcpu);
+		svm->nmi_step = false;
 		if (own)
 			dr6 &= ~(u64)DR_STEP;
 		if (own && !(dr6 & DR_TRAP_BITS))
@@ -776,8 +708,7 @@ static int handle_exception(struct kvm_vcpu *vcpu)
 	vcpu->stat[STAT_exception]++;
 	switch (control->exit_code - SVM_EXIT_EXCP_BASE) {
 	case X86_TRAP_PF:
-		return kvm_handle_shadow_fault(vcpu, control->exit_info_2,
-					       control->exit_info_1);
+		return kvm_handle_shadow_fault(vcpu, control->exit_info_2, control->exit_info_1);
 	case X86_TRAP_DB:
 		return handle_db(vcpu);
 	case X86_TRAP_BP:
@@ -798,7 +729,7 @@ static int handle_exception(struct kvm_vcpu *vcpu)
 static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_irq_window]++;
-	close_irq_window(to_svm(vcpu));
+	set_irq_window(vcpu, false);
 	return 1;
 }
 
@@ -835,12 +766,9 @@ static int handle_msr(struct kvm_vcpu *vcpu)
 static int handle_npf(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	u32 access = 0;
+	u32 access = (control->exit_info_1 & X86_PF_WRITE ? ACCESS_WRITE : 0) |
+		     (control->exit_info_1 & X86_PF_INSTR ? ACCESS_EXEC : 0);
 
-	if (control->exit_info_1 & X86_PF_WRITE)
-		access |= ACCESS_WRITE;
-	if (control->exit_info_1 & X86_PF_INSTR)
-		access |= ACCESS_EXEC;
 	return kvm_handle_memory_fault(vcpu, control->exit_info_2, access, 0, NULL);
 }
 
@@ -892,17 +820,16 @@ static void requeue_event(struct kvm_vcpu *vcpu)
 	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 	u32 info = control->exit_int_info;
 	u8 nr = info & SVM_EXITINTINFO_VEC_MASK;
-	bool again;
 
 	control->event_inj = 0;
 	kvm_clear_injected(vcpu);
 	if (likely(!(info & EVENT_VALID)))
 		return;
 	/* INT n, INT3 and INTO run again by themselves: RIP is at them. */
-	again = EVENT_TYPE(info) == EVENT_TYPE_HWEXC ?
-		nr == X86_TRAP_BP || nr == X86_TRAP_OF : EVENT_TYPE(info) == EVENT_TYPE_SWINT;
-	if (!again)
-		kvm_requeue_event(vcpu, info, control->exit_int_info_err);
+	if (EVENT_TYPE(info) == EVENT_TYPE_SWINT ||
+	    (EVENT_TYPE(info) == EVENT_TYPE_HWEXC && (nr == X86_TRAP_BP || nr == X86_TRAP_OF)))
+		return;
+	kvm_requeue_event(vcpu, info, control->exit_int_info_err);
 }
 
 static int svm_handle_exit(struct kvm_vcpu *vcpu)
@@ -921,9 +848,8 @@ static int svm_handle_exit(struct kvm_vcpu *vcpu)
 		return kvm_entry_failed(vcpu, code);
 	if (unlikely(code >= ARRAY_SIZE(handlers) || !handlers[code])) {
 		vcpu->stat[STAT_other]++;
-		return kvm_internal_error(vcpu,
-				KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
-				code, vcpu->cpu);
+		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+					  code, vcpu->cpu);
 	}
 	return handlers[array_index_nospec(code, ARRAY_SIZE(handlers))](vcpu);
 }
@@ -987,15 +913,10 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 static void pass_through(u32 msr)
 {
 	static const u32 range[] = { 0, 0xc0000000, 0xc0010000 };
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(range); i++)
-		if (msr - range[i] < 0x2000) {
-			u32 bit = i * 0x4000 + (msr - range[i]) * 2;
-
-			clear_bit(bit, msrpm);
-			clear_bit(bit + 1, msrpm);
-		}
+	for (int i = 0; i < ARRAY_SIZE(range); i++)
+		if (msr - range[i] < 0x2000)
+			bitmap_clear(msrpm, i * 0x4000 + (msr - range[i]) * 2, 2);
 }
 
 static void free_cpus(void)
@@ -1011,12 +932,10 @@ static void free_cpus(void)
 static int alloc_cpus(void)
 {
 	static const u32 passed[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-		MSR_KERNEL_GS_BASE, MSR_FS_BASE, MSR_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
-		MSR_IA32_SYSENTER_EIP,
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE, MSR_FS_BASE,
+		MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
-	int cpu, i;
+	int cpu;
 
 	iopm = alloc_pages_exact(MAP_PAGES * PAGE_SIZE, GFP_KERNEL);
 	if (!iopm)
@@ -1024,12 +943,11 @@ static int alloc_cpus(void)
 	memset(iopm, 0xff, MAP_PAGES * PAGE_SIZE);
 	msrpm = iopm + IOPM_PAGES * PAGE_SIZE;
 	msrpm_all = msrpm + MSRPM_PAGES * PAGE_SIZE;
-	for (i = 0; i < ARRAY_SIZE(passed); i++)
+	for (int i = 0; i < ARRAY_SIZE(passed); i++)
 		pass_through(passed[i]);
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
-		struct page *page = alloc_pages_node(cpu_to_node(cpu),
-						     GFP_KERNEL | __GFP_ZERO, 1);
+		struct page *page = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 1);
 
 		if (!page)
 			return -ENOMEM;
@@ -1039,28 +957,20 @@ static int alloc_cpus(void)
 	return 0;
 }
 
-static int check_processor(void)
+static int __init svm_init(void)
 {
 	u64 vm_cr;
+	int r;
 
 	if (!boot_cpu_has(X86_FEATURE_SVM)) {
 		pr_err("kvm-live: this processor has no SVM, or the kernel has hidden it\n");
 		return -EOPNOTSUPP;
 	}
 	rdmsrl(MSR_VM_CR, vm_cr);
-	if (vm_cr & BIT(SVM_VM_CR_SVM_DIS_BIT)) {
+	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK) {
 		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
 		return -EOPNOTSUPP;
 	}
-	return 0;
-}
-
-static int __init svm_init(void)
-{
-	int r = check_processor();
-
-	if (r)
-		return r;
 	nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
 	if (npt)

@@ -13,7 +13,12 @@
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 
-#define REG(n)	((n) * 8)	/* of vcpu->regs, numbered as in enum kvm_reg */
+/* Offsets in vcpu->regs, in the order of enum kvm_reg. */
+.set .Loffset, 0
+.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	.set .L\r, .Loffset
+	.set .Loffset, .Loffset + 8
+.endr
 
 .section .noinstr.text, "ax"
 
@@ -24,27 +29,18 @@
  * the host's FS, GS, TR … were saved to with VMSAVE.
  */
 SYM_FUNC_START(svm_run)
-	push	%rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
-	push	%rdx			/* host_pa */
-	push	%rsi			/* regs */
+	/* The last two: host_pa and regs. */
+	.irp r, rbp, r15, r14, r13, r12, rbx, rdx, rsi
+	push	%\r
+	.endr
 
 	mov	%rdi, %rax
 	vmload	%rax
 
-	mov	REG(1)(%rsi), %rcx
-	mov	REG(2)(%rsi), %rdx
-	mov	REG(3)(%rsi), %rbx
-	mov	REG(5)(%rsi), %rbp
-	mov	REG(7)(%rsi), %rdi
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	mov	REG(\n)(%rsi), %r\n
+	/* RSI, which holds their address, last. */
+	.irp r, rcx, rdx, rbx, rbp, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rsi
+	mov	.L\r(%rsi), %\r
 	.endr
-	mov	REG(6)(%rsi), %rsi
 
 #ifdef VM_CLEAR_CPU_BUFFERS
 	VM_CLEAR_CPU_BUFFERS
@@ -54,21 +50,11 @@ SYM_FUNC_START(svm_run)
 	cli
 	vmsave	%rax
 
-	push	%rsi
-	mov	8(%rsp), %rsi
-	mov	%rcx, REG(1)(%rsi)
-	mov	%rdx, REG(2)(%rsi)
-	mov	%rbx, REG(3)(%rsi)
-	mov	%rbp, REG(5)(%rsi)
-	mov	%rdi, REG(7)(%rsi)
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	mov	%r\n, REG(\n)(%rsi)
+	pop	%rax			/* regs; the guest's RAX is in the VMCB */
+	.irp r, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	mov	%\r, .L\r(%rax)
 	.endr
-	pop	%rax
-	mov	%rax, REG(6)(%rsi)
-
-	pop	%rsi
-	pop	%rax
+	pop	%rax			/* host_pa */
 	vmload	%rax			/* the host's GS is back */
 
 	/* No return goes where the guest's branches trained it to. */
@@ -76,20 +62,12 @@ SYM_FUNC_START(svm_run)
 	UNTRAIN_RET_VM
 
 	/* No speculation with the guest's values. */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%edi, %edi
-	xor	%esi, %esi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
+	.irp r, ecx, edx, edi, esi, r8d, r9d, r10d, r11d
+	xor	%\r, %\r
+	.endr
 
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	.irp r, rbx, r12, r13, r14, r15, rbp
+	pop	%\r
+	.endr
 	RET
 SYM_FUNC_END(svm_run)

@@ -83,6 +83,14 @@ static void put_from_cpu(struct kvm_vcpu *vcpu)
 	vcpu->tsc_aux_loaded = false;
 	if (kvm_ops->vcpu_put)
 		kvm_ops->vcpu_put(vcpu);
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	/*
+	 * An exit on VMX leaves no LDT, and one on SVM that of vcpu_load(), which another
+	 * thread may have replaced and freed. The GDT has the process's.
+	 */
+	if (unlikely(READ_ONCE(current->mm->context.ldt)))
+		asm volatile("lldt %w0" : : "q" (GDT_ENTRY_LDT * 8));
+#endif
 	vcpu->cpu = -1;
 }
 
@@ -366,7 +374,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
 	if (vcpu->tpr_watched != blocked) {
 		vcpu->tpr_watched = blocked;
-		kvm_ops->watch_tpr(vcpu, blocked);
+		kvm_ops->watch_tpr(vcpu);
 	}
 }
 
@@ -421,15 +429,14 @@ EXPORT_SYMBOL_GPL(kvm_skip_bytes);
 
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu)
 {
-	u32 eax = kvm_reg_read(vcpu, REG_RAX), ecx = kvm_reg_read(vcpu, REG_RCX);
-	u32 ebx, edx;
+	struct kvm_cpuid_entry2 e;
 
 	vcpu->stat[STAT_cpuid]++;
-	kvm_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
-	kvm_reg_write(vcpu, REG_RAX, eax);
-	kvm_reg_write(vcpu, REG_RBX, ebx);
-	kvm_reg_write(vcpu, REG_RCX, ecx);
-	kvm_reg_write(vcpu, REG_RDX, edx);
+	kvm_cpuid(vcpu, kvm_reg_read(vcpu, REG_RAX), kvm_reg_read(vcpu, REG_RCX), &e);
+	kvm_reg_write(vcpu, REG_RAX, e.eax);
+	kvm_reg_write(vcpu, REG_RBX, e.ebx);
+	kvm_reg_write(vcpu, REG_RCX, e.ecx);
+	kvm_reg_write(vcpu, REG_RDX, e.edx);
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_cpuid);

@@ -756,27 +756,16 @@ static void vmx_get_segment(struct kvm_vcpu *vcpu, int seg, struct kvm_segment *
 	int i = 2 * seg;
 	u32 ar = seg < NR_SEGS ? vmcs_read(GUEST_ES_AR_BYTES + i) : 0;
 
-	*s = (struct kvm_segment) {
-		.base = vmcs_read(GUEST_ES_BASE + i),
-		.limit = vmcs_read(GUEST_ES_LIMIT + i),
-		.selector = seg < NR_SEGS ? vmcs_read(GUEST_ES_SELECTOR + i) : 0,
-		.type = ar & 15,
-		.s = ar >> 4 & 1,
-		.dpl = ar >> 5 & 3,
-		.present = (ar >> 7 & 1) && !(ar & VMX_AR_UNUSABLE_MASK),
-		.avl = ar >> 12 & 1,
-		.l = ar >> 13 & 1,
-		.db = ar >> 14 & 1,
-		.g = ar >> 15 & 1,
-		.unusable = !!(ar & VMX_AR_UNUSABLE_MASK),
-	};
+	*s = unpack_segment(seg < NR_SEGS ? vmcs_read(GUEST_ES_SELECTOR + i) : 0, ar,
+			    vmcs_read(GUEST_ES_LIMIT + i), vmcs_read(GUEST_ES_BASE + i));
+	s->unusable = !!(ar & VMX_AR_UNUSABLE_MASK);
+	s->present &= !s->unusable;
 }
 
 static void vmx_set_segment(struct kvm_vcpu *vcpu, int seg, const struct kvm_segment *s)
 {
+	u32 ar = pack_attributes(s);
 	int i = 2 * seg;
-	u32 ar = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
-		 s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15;
 
 	if (s->unusable || !s->present)
 		ar |= VMX_AR_UNUSABLE_MASK;
@@ -898,10 +887,10 @@ static void vmx_watch_debugregs(struct kvm_vcpu *vcpu, bool watch)
 }
 
 /* 29.1.1: a CR8 below the threshold exits. */
-static void vmx_watch_tpr(struct kvm_vcpu *vcpu, u8 priority)
+static void vmx_watch_tpr(struct kvm_vcpu *vcpu)
 {
 	if (to_vmx(vcpu)->vtpr)
-		vmcs_write(TPR_THRESHOLD, priority);
+		vmcs_write(TPR_THRESHOLD, vcpu->tpr_watched);
 }
 
 static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/time.h>
 
+#include <asm/kvm_para.h>
+
 #include "vm.h"
 
 #define V	PORT_VALUE
@@ -741,6 +743,78 @@ static void test_cpuid(void)
 		vm_go(&vm);
 		ok(q[0] == 1 && q[1] == 0x11, "and CPUID gives what it said");
 	}
+	{
+		struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_DISABLE_EXITS,
+					      .args = { KVM_X86_DISABLE_EXITS_HLT } };
+
+		vm_destroy(&vm);
+		VM_START(&vm, 32, prot_cpuid);
+		is(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), 0, "HLT shall not exit");
+		t = vm_cpuid(vm.kvm);
+		ioctl(vm.vcpu, KVM_SET_CPUID2, t);
+		q = (void *)(vm.mem + DATA);
+		q[0] = 0x40000001;
+		q[4] = -1;
+		vm_interruptible(&vm, vm.vcpu);
+		sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_signal }, NULL);
+		alarm(1);
+		vm_run_once(&vm);
+		ok(!(q[0] & 1 << KVM_FEATURE_PV_UNHALT), "nobody is kicked out of a HLT then");
+		is(ioctl(vm.vcpu, KVM_SET_CPUID2, t), 0,
+		   "a vCPU that has run takes the table that it has");
+	}
+	vm_destroy(&vm);
+}
+
+/* A counter of the VM's or the vCPU's statistics by its name; -1: there is none. */
+static int64_t counter(int fd, const char *name)
+{
+	struct kvm_stats_header h;
+	char desc[256];
+	int64_t value;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
+		return -1;
+	for (uint32_t i = 0; i < h.num_desc; i++) {
+		struct kvm_stats_desc *d = (void *)desc;
+		size_t bytes = sizeof(*d) + h.name_size;
+
+		if (pread(fd, desc, bytes, h.desc_offset + i * bytes) != (ssize_t)bytes)
+			return -1;
+		if (!strcmp(d->name, name))
+			return pread(fd, &value, 8, h.data_offset + d->offset) == 8 ? value : -1;
+	}
+	return -1;
+}
+
+static void test_stats(void)
+{
+	char whole[16384], pieces[16384], id[64] = "";
+	ssize_t length, n, got = 0;
+	int vm_fd, vcpu_fd;
+	int64_t before;
+	struct vm vm;
+
+	VM_START(&vm, 32, prot_cpuid);
+	((uint32_t *)(vm.mem + DATA))[4] = -1;
+	vcpu_fd = ioctl(vm.vcpu, KVM_GET_STATS_FD, 0);
+	vm_fd = ioctl(vm.fd, KVM_GET_STATS_FD, 0);
+	ok(vcpu_fd >= 0 && vm_fd >= 0, "KVM_GET_STATS_FD of a VM and of a vCPU");
+	before = counter(vcpu_fd, "cpuid");
+	vm_go(&vm);
+	is(counter(vcpu_fd, "cpuid"), before + 1, "a CPUID is counted");
+	is(counter(vm_fd, "cpuid"), before + 1, "for the VM, too");
+	ok(counter(vcpu_fd, "exits") > 1 &&
+	   counter(vcpu_fd, "exits") == counter(vm_fd, "exits"), "and the exits");
+	is(counter(vm_fd, "no such counter"), -1, "and nothing else");
+	n = pread(vcpu_fd, id, sizeof(id) - 1, sizeof(struct kvm_stats_header));
+	ok(n > 0 && !strncmp(id, "kvm-", 4) && strstr(id, "/vcpu-0"), "the vCPU's name: %s", id);
+	length = pread(vm_fd, whole, sizeof(whole), 0);
+	while (got < (ssize_t)sizeof(pieces) - 13 && (n = read(vm_fd, pieces + got, 13)) > 0)
+		got += n;
+	ok(got == length && !memcmp(whole, pieces, got), "in pieces it reads as in one");
+	close(vm_fd);
+	close(vcpu_fd);
 	vm_destroy(&vm);
 }
 
@@ -1021,6 +1095,7 @@ static const struct {
 	{ "exceptions", test_exceptions },
 	{ "interrupts", test_interrupts },
 	{ "events", test_nmi_and_events },
+	{ "stats", test_stats },
 	{ "signals", test_signals },
 	{ "state", test_state },
 	{ "xsave", test_xsave },

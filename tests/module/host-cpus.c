@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <sys/io.h>
 #include <sys/klog.h>
@@ -125,6 +126,59 @@ static void nothing(int sig)
 	(void)sig;
 }
 
+static bool set_ldt(unsigned int limit)
+{
+	struct user_desc d = { .limit = limit, .seg_32bit = 1, .useable = 1 };
+
+	return !syscall(SYS_modify_ldt, 0x11, &d, sizeof(d));
+}
+
+/* As the processor sees it: 0 when there is no such descriptor. */
+static unsigned long limit_by_ldt(void)
+{
+	unsigned long limit = 0;
+
+	__asm__ volatile("lsl %1, %0" : "+r"(limit) : "r"(4ul | 3) : "cc");
+	return limit;
+}
+
+static void *spin_with_ldt(void *arg)
+{
+	spin(arg);
+	return (void *)limit_by_ldt();
+}
+
+/* What the others of a process do to its LDT reaches the thread in KVM_RUN. */
+static void test_ldt(void)
+{
+	pthread_t thread;
+	struct vm vm;
+	void *limit;
+
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = nothing }, NULL);
+	if (!set_ldt(0x111)) {
+		skip("the thread's LDT survives KVM_RUN", "this kernel has no modify_ldt");
+		return;
+	}
+	vm_start(&vm, 16, counter, counter + sizeof(counter));
+	vm_run_once(&vm);
+	is(limit_by_ldt(), 0x111, "the thread's LDT survives KVM_RUN");
+	vm_destroy(&vm);
+	VM_START(&vm, 32, prot_loop);
+	vm_interruptible(&vm, vm.vcpu);
+	spinning = false;
+	pthread_create(&thread, NULL, spin_with_ldt, &vm);
+	while (!spinning)
+		pause_ms(1);
+	pause_ms(300);
+	set_ldt(0x222);
+	pause_ms(100);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, &limit);
+	is((unsigned long)limit, 0x222, "an LDT that changes during KVM_RUN is in force after it");
+	vm_destroy(&vm);
+}
+
 /* Occurrences of text in the kernel's log. */
 static int logged(const char *text)
 {
@@ -215,6 +269,7 @@ int main(int argc, char **argv)
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	test_moves();
 	test_thread_state();
+	test_ldt();
 	test_nmi();
 	test_hotplug();
 	return done();

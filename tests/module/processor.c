@@ -6,6 +6,7 @@
  * steps. The guests report by writing letters to port 0x10; a word to port 0x14
  * is a value. They end with HLT.
  */
+#define _GNU_SOURCE
 #include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -146,10 +147,18 @@ GUEST(own_breakpoint, 64,
 	"lea 1f(%rip), %rax; mov %rax, %dr0\n"
 	"lea 2f(%rip), %r15\n"
 	"mov $0x402, %eax; mov %rax, %dr7\n"
-	"nop\n"
+	"xchg %ax, %ax\n"		/* or CPUID, which exits */
 	"1: nop\n"
 	"mov $'n', %al; out %al, $0x10\n"
 	"2: mov %dr6, %rax; out %eax, $0x14\n"
+	"hlt\n");
+
+/* CR0.CD is set, and cleared again. */
+GUEST(cache_disable, 64,
+	"mov %cr0, %rax; bts $30, %rax; mov %rax, %cr0\n"
+	"mov %cr0, %rax; out %eax, $0x14\n"
+	"btr $30, %rax; mov %rax, %cr0\n"
+	"mov %cr0, %rax; out %eax, $0x14\n"
 	"hlt\n");
 
 /* An exception whose stack lies where no memory is. */
@@ -488,6 +497,27 @@ static void test_pae(void)
 	guest_free(&g);
 }
 
+static void own_debug(int exits, const char *name)
+{
+	uint8_t *between;
+	struct guest g;
+
+	guest_new(&g);
+	put(&g, CODE, own_breakpoint, own_breakpoint_end);
+	between = memmem(g.memory + CODE, own_breakpoint_end - own_breakpoint, "\x66\x90", 2);
+	if (exits)
+		memcpy(between, "\x0f\xa2", 2);
+	put(&g, 0x3000, stub, stub_end);
+	g.memory[0x3002] = 'B';
+	set_gate(&g, 1, 0x3000);
+	set_mode(&g, 64);
+	guest_run(&g, 0);
+	if (!check(g.end == KVM_EXIT_HLT && !strcmp(g.text, "B") && g.values == 1 &&
+		   (g.value[0] & 0xf) == 1, name))
+		printf("# end %d, \"%s\", DR6 %x\n", g.end, g.text, g.value[0]);
+	guest_free(&g);
+}
+
 static void test_debug(void)
 {
 	struct kvm_guest_debug debug = {
@@ -538,16 +568,20 @@ static void test_debug(void)
 	expect(&g, "1", "the guest goes on when the breakpoint is gone");
 	guest_free(&g);
 
+	own_debug(0, "the guest's own breakpoint, and DR6");
+	own_debug(1, "the same when the guest has exited since it set the breakpoint");
+}
+
+static void test_cache_disable(void)
+{
+	struct guest g;
+
 	guest_new(&g);
-	put(&g, CODE, own_breakpoint, own_breakpoint_end);
-	put(&g, 0x3000, stub, stub_end);
-	g.memory[0x3002] = 'B';
-	set_gate(&g, 1, 0x3000);
+	put(&g, CODE, cache_disable, cache_disable_end);
 	set_mode(&g, 64);
 	guest_run(&g, 0);
-	if (!check(g.end == KVM_EXIT_HLT && !strcmp(g.text, "B") && g.values == 1 &&
-		   (g.value[0] & 0xf) == 1, "the guest's own breakpoint, and DR6"))
-		printf("# end %d, \"%s\", DR6 %x\n", g.end, g.text, g.value[0]);
+	check(g.values == 2 && g.value[0] & 0x40000000 && !(g.value[1] & 0x40000000),
+	      "CR0.CD is as the guest has set it, and as it has cleared it");
 	guest_free(&g);
 }
 
@@ -588,6 +622,7 @@ int main(void)
 	test_own_ldt();
 	test_pae();
 	test_debug();
+	test_cache_disable();
 	test_lost_stack();
 	printf("1..%d\n", count);
 	return 0;

@@ -368,6 +368,18 @@ static void test_bad(void)
 	   "an SMI without memory for it ends the guest");
 	note("exit %#x", end);
 	vm_destroy(&vm);
+
+	/* An APIC's address that the processor has no bits for any more. */
+	struct kvm_cpuid2 none = {};
+	struct kvm_sregs s;
+
+	START(&vm, 16, false, loop);
+	ioctl(vm.vcpu, KVM_GET_SREGS, &s);
+	s.apic_base |= 1ULL << 36;
+	if (!ioctl(vm.vcpu, KVM_SET_SREGS, &s) && !ioctl(vm.vcpu, KVM_SET_CPUID2, &none) &&
+	    !ioctl(vm.vcpu, KVM_SMI, 0))
+		says(&vm, 0x100 + KVM_EXIT_SHUTDOWN, "an SMI in a state that cannot be is a shutdown");
+	vm_destroy(&vm);
 }
 
 /* A guest in SMM moves to another VM that has the same memory. */
