@@ -744,12 +744,22 @@ static void vec_set(struct emu *e, unsigned int reg, const u8 buf[32])
 	e->fpu.zeroed |= 1u << reg;
 }
 
+/* What waits reports earlier exceptions first; without NE by an interrupt. */
+static void x87_wait(struct emu *e)
+{
+	bool error = e->fpu.sw & 0x80;
+
+	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
+	raise_if(e, error, X86_TRAP_MF, 0);
+}
+
 /* MMX instructions set the top of the x87 stack to 0 and mark all of it used. */
 static void mmx_begin(struct emu *e)
 {
 	unsigned int top = e->fpu.sw >> 11 & 7;
 	u8 st[8][16];
 
+	x87_wait(e);
 	memcpy(st, e->fpu.st, sizeof(st));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(e->fpu.st[i], st[(i - top) & 7], 16);
@@ -804,15 +814,6 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 	e->fpu.cw = cw;
 	e->fpu.sw = (sw & 0x7f7f) | (sw & ~cw & 0x3f ? 0x8080 : 0);
 	emu_call(e, fpu, &e->fpu, true);
-}
-
-/* What waits reports earlier exceptions first; without NE by an interrupt. */
-static void x87_wait(struct emu *e)
-{
-	bool error = e->fpu.sw & 0x80;
-
-	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
-	raise_if(e, error, X86_TRAP_MF, 0);
 }
 
 static void op_fwait(struct emu *e)

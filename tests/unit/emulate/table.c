@@ -1385,6 +1385,7 @@ static void test_rare(void)
 	is(RUN("\x9b"), EMU_UNHANDLED, "without CR0.NE it is not ours to report");
 	cr[0] |= 0x20;
 	ok(faulted(RUN("\x9b"), 16), "with it FWAIT is #MF");
+	ok(faulted(RUN("\x0f\x6f\x07"), 16), "so is MOVQ to an MMX register");
 	RUN("\xdb\xe2");
 	is(fpu.sw, 0, "FNCLEX");
 	fpu.cw = 1;
