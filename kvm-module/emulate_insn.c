@@ -128,21 +128,25 @@ static u64 multiply(struct emu *e, u64 a, u64 b, bool with_sign, u64 *high)
 	return low;
 }
 
+static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
+				  unsigned int size)
+{
+	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
+}
+
 /* DIV and IDIV: the magnitudes are divided, then the signs put back. */
 static void op_div(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	bool with_sign = e->modrm & 8, negative, opposite;
-	u64 by = e->op[0].val, high, rest = 0, quotient = 0;
+	u64 by = e->op[0].val, rest = 0, quotient = 0;
 	unsigned __int128 n;
 
-	high = size == 1 ? e->regs[EMU_RAX] >> 8 & 0xff : e->regs[EMU_RDX] & size_mask(size);
-	n = high;
-	if (with_sign) {
+	n = size == 1 ? e->regs[EMU_RAX] & 0xffff : gpr_pair(e, EMU_RDX, EMU_RAX, size);
+	if (with_sign)
 		by = sign_extend(by, size);
-		n = (unsigned __int128)(__int128)(s64)sign_extend(high, size);
-	}
-	n = n << size * 8 | (e->regs[EMU_RAX] & size_mask(size));
+	if (with_sign && size < 8)
+		n = (__int128)(s64)sign_extend(n, size * 2);
 	negative = with_sign && (u64)(n >> 64) >> 63;
 	opposite = negative != (with_sign && by >> 63);
 	if (negative)
@@ -353,12 +357,6 @@ static void op_value(struct emu *e)
 		       compute_system(e, e->what, old, b);
 	if (e->flags & SWAP)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
-}
-
-static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
-				  unsigned int size)
-{
-	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
 }
 
 /* CMPXCHG8B and CMPXCHG16B */
