@@ -669,7 +669,7 @@ static void op_swapgs(struct emu *e)
 	ud_if(e, e->mode != EMU_LONG);
 	gp_if(e, e->cpl);
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
-	emu_call(e, wrmsr, MSR_KERNEL_GS_BASE, gs.base);
+	emu_call(e, msr, MSR_KERNEL_GS_BASE, &gs.base, true);
 	gs.base = base;
 	emu_set_segment(e, EMU_GS, gs);
 }
