@@ -444,11 +444,16 @@ static unsigned int operand_size(const struct emu *e, char code)
 	case 'z':	return z;
 	case 'h':	return v / 2;
 	case 'x':	return e->vex_len;
-	case 'u':	return e->opcode & 1 ? v : 1;
-	case 'j':	return e->opcode & 1 ? z : 1;
-	case 'm':	return e->modrm < 0xc0 ? 2 : v;
-	case 'y':	return e->rex & 8 ? 8 : 4;
-	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
+	case 'u':
+		return e->opcode & 1 ? v : 1;
+	case 'j':
+		return e->opcode & 1 ? z : 1;
+	case 'm':
+		return e->modrm < 0xc0 ? 2 : v;
+	case 'y':
+		return e->rex & 8 ? 8 : 4;
+	case 'n':
+		return e->mode == EMU_LONG ? 8 : 4;
 	default:	return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len; /* s */
 	}
 }

@@ -289,7 +289,8 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		unknown_if(e, e->map == 2 && size == 2);
 		return __builtin_bswap64(b) >> (64 - size * 8);
 	case SETCC:	return condition(e);
-	case CMOVCC:	return condition(e) ? b : a;
+	case CMOVCC:
+		return condition(e) ? b : a;
 	case BIT_OP:	/* 0 is BT, which does not write, 1 BTS, 2 BTR, 3 BTC */
 		what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 		b = 1ull << (b & (size * 8 - 1));
@@ -302,7 +303,8 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		r = hweight64(b);
 		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
 		return r;
-	case CWD:	return b & sign_bit(size) ? ~0ull : 0;
+	case CWD:
+		return b & sign_bit(size) ? ~0ull : 0;
 	case ADX:	/* ADCX and ADOX: the carry chain runs through one flag only */
 		flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
 		r = (a + b + !!(e->rflags & flag)) & size_mask(size);
