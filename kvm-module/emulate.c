@@ -223,7 +223,7 @@ u64 emu_rdmsr(struct emu *e, u32 index)
 {
 	u64 value = 0;
 
-	emu_call(e, rdmsr, index, &value);
+	emu_call(e, msr, index, &value, false);
 	return value;
 }
 
@@ -444,11 +444,16 @@ static unsigned int operand_size(const struct emu *e, char code)
 	case 'z':	return z;
 	case 'h':	return v / 2;
 	case 'x':	return e->vex_len;
-	case 'u':	return e->opcode & 1 ? v : 1;
-	case 'j':	return e->opcode & 1 ? z : 1;
-	case 'm':	return e->modrm < 0xc0 ? 2 : v;
-	case 'y':	return e->rex & 8 ? 8 : 4;
-	case 'n':	return e->mode == EMU_LONG ? 8 : 4;
+	case 'u':
+		return e->opcode & 1 ? v : 1;
+	case 'j':
+		return e->opcode & 1 ? z : 1;
+	case 'm':
+		return e->modrm < 0xc0 ? 2 : v;
+	case 'y':
+		return e->rex & 8 ? 8 : 4;
+	case 'n':
+		return e->mode == EMU_LONG ? 8 : 4;
 	default:	return e->vex_pp == 0xf3 ? 4 : e->vex_pp == 0xf2 ? 8 : e->vex_len; /* s */
 	}
 }
@@ -683,7 +688,7 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
 	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
 	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
-	case 'm':	return emu_call(e, wrmsr, e->regs[EMU_RCX], o->val);
+	case 'm':	return emu_call(e, msr, e->regs[EMU_RCX], &o->val, true);
 	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
 	case '-':	return emu_push(e, o->val, o->size);
 	case 'S': case 'L':

@@ -151,8 +151,7 @@ struct emu_ops {
 	/* DR 0..3, 6, 7; the emulator checks CPL and CR4.DE. */
 	u64 (*get_dr)(struct emu *e, unsigned int dr);
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
-	int (*rdmsr)(struct emu *e, u32 index, u64 *value);
-	int (*wrmsr)(struct emu *e, u32 index, u64 value);
+	int (*msr)(struct emu *e, u32 index, u64 *value, bool write);
 	/* r = EAX, ECX, EDX, EBX: in leaf and subleaf, out the answer. */
 	int (*cpuid)(struct emu *e, u32 r[4]);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);

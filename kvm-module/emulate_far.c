@@ -208,8 +208,8 @@ enum transfer { DIRECT, BACK, GATE_JMP, GATE };
 
 static void check_code(struct emu *e, u16 selector, enum transfer how, struct target *t)
 {
-	unsigned int rpl = selector & 3, level;
 	struct kvm_segment *s = &t->d.seg;
+	unsigned int rpl = selector & 3;
 	bool good, wide = long_active(e);
 
 	if (e->mode == EMU_REAL || (e->mode == EMU_VM86 && how < GATE_JMP)) {
@@ -222,12 +222,11 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	selector_if(e, how == BACK && rpl < e->cpl, X86_TRAP_GP, selector);
 	if (how != DIRECT)	/* else emu_op_far() had a look at it */
 		t->d = fetch_descriptor(e, selector, X86_TRAP_GP);
-	level = s->dpl;
-	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? level : e->cpl;
+	t->cpl = how == BACK ? rpl : how == GATE && !conforming(s) ? s->dpl : e->cpl;
 	if (how == GATE || conforming(s))
-		good = level <= (how == BACK ? rpl : e->cpl);
+		good = s->dpl <= (how == BACK ? rpl : e->cpl);
 	else
-		good = level == t->cpl && (rpl <= t->cpl || how == GATE_JMP);
+		good = s->dpl == t->cpl && (rpl <= t->cpl || how == GATE_JMP);
 	if (wide)
 		good = good && !(s->l && s->db) && (how < GATE_JMP || s->l);
 	good = good && s->s && s->type & SEG_CODE;

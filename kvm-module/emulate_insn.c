@@ -128,21 +128,25 @@ static u64 multiply(struct emu *e, u64 a, u64 b, bool with_sign, u64 *high)
 	return low;
 }
 
+static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
+				  unsigned int size)
+{
+	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
+}
+
 /* DIV and IDIV: the magnitudes are divided, then the signs put back. */
 static void op_div(struct emu *e)
 {
 	unsigned int size = e->op[0].size;
 	bool with_sign = e->modrm & 8, negative, opposite;
-	u64 by = e->op[0].val, high, rest = 0, quotient = 0;
+	u64 by = e->op[0].val, rest = 0, quotient = 0;
 	unsigned __int128 n;
 
-	high = size == 1 ? e->regs[EMU_RAX] >> 8 & 0xff : e->regs[EMU_RDX] & size_mask(size);
-	n = high;
-	if (with_sign) {
+	n = size == 1 ? e->regs[EMU_RAX] & 0xffff : gpr_pair(e, EMU_RDX, EMU_RAX, size);
+	if (with_sign)
 		by = sign_extend(by, size);
-		n = (unsigned __int128)(__int128)(s64)sign_extend(high, size);
-	}
-	n = n << size * 8 | (e->regs[EMU_RAX] & size_mask(size));
+	if (with_sign && size < 8)
+		n = (__int128)(s64)sign_extend(n, size * 2);
 	negative = with_sign && (u64)(n >> 64) >> 63;
 	opposite = negative != (with_sign && by >> 63);
 	if (negative)
@@ -285,7 +289,8 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		unknown_if(e, e->map == 2 && size == 2);
 		return __builtin_bswap64(b) >> (64 - size * 8);
 	case SETCC:	return condition(e);
-	case CMOVCC:	return condition(e) ? b : a;
+	case CMOVCC:
+		return condition(e) ? b : a;
 	case BIT_OP:	/* 0 is BT, which does not write, 1 BTS, 2 BTR, 3 BTC */
 		what = (e->opcode == 0xba ? modrm_reg(e) : e->opcode >> 3) & 3;
 		b = 1ull << (b & (size * 8 - 1));
@@ -298,7 +303,8 @@ static u64 compute(struct emu *e, unsigned int what, u64 a, u64 b)
 		r = hweight64(b);
 		flags_change(e, FL_STATUS, flag_if(!r, FL_ZF));
 		return r;
-	case CWD:	return b & sign_bit(size) ? ~0ull : 0;
+	case CWD:
+		return b & sign_bit(size) ? ~0ull : 0;
 	case ADX:	/* ADCX and ADOX: the carry chain runs through one flag only */
 		flag = e->vex_pp == 0x66 ? FL_CF : FL_OF;
 		r = (a + b + !!(e->rflags & flag)) & size_mask(size);
@@ -353,12 +359,6 @@ static void op_value(struct emu *e)
 		       compute_system(e, e->what, old, b);
 	if (e->flags & SWAP)
 		emu_set_gpr(e, e->op[1].reg, e->op[1].size, old);
-}
-
-static unsigned __int128 gpr_pair(const struct emu *e, unsigned int high, unsigned int low,
-				  unsigned int size)
-{
-	return (unsigned __int128)emu_gpr(e, high, size) << size * 8 | emu_gpr(e, low, size);
 }
 
 /* CMPXCHG8B and CMPXCHG16B */
@@ -671,7 +671,7 @@ static void op_swapgs(struct emu *e)
 	ud_if(e, e->mode != EMU_LONG);
 	gp_if(e, e->cpl);
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
-	emu_call(e, wrmsr, MSR_KERNEL_GS_BASE, gs.base);
+	emu_call(e, msr, MSR_KERNEL_GS_BASE, &gs.base, true);
 	gs.base = base;
 	emu_set_segment(e, EMU_GS, gs);
 }
@@ -744,12 +744,22 @@ static void vec_set(struct emu *e, unsigned int reg, const u8 buf[32])
 	e->fpu.zeroed |= 1u << reg;
 }
 
+/* What waits reports earlier exceptions first; without NE by an interrupt. */
+static void x87_wait(struct emu *e)
+{
+	bool error = e->fpu.sw & 0x80;
+
+	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
+	raise_if(e, error, X86_TRAP_MF, 0);
+}
+
 /* MMX instructions set the top of the x87 stack to 0 and mark all of it used. */
 static void mmx_begin(struct emu *e)
 {
 	unsigned int top = e->fpu.sw >> 11 & 7;
 	u8 st[8][16];
 
+	x87_wait(e);
 	memcpy(st, e->fpu.st, sizeof(st));
 	for (unsigned int i = 0; i < 8; i++)
 		memcpy(e->fpu.st[i], st[(i - top) & 7], 16);
@@ -804,15 +814,6 @@ static void x87_set_words(struct emu *e, u16 cw, u16 sw)
 	e->fpu.cw = cw;
 	e->fpu.sw = (sw & 0x7f7f) | (sw & ~cw & 0x3f ? 0x8080 : 0);
 	emu_call(e, fpu, &e->fpu, true);
-}
-
-/* What waits reports earlier exceptions first; without NE by an interrupt. */
-static void x87_wait(struct emu *e)
-{
-	bool error = e->fpu.sw & 0x80;
-
-	unknown_if(e, error && !(cr(e, 0) & X86_CR0_NE));
-	raise_if(e, error, X86_TRAP_MF, 0);
 }
 
 static void op_fwait(struct emu *e)

@@ -387,18 +387,14 @@ static int op_set_dr(struct emu *e, unsigned int dr, u64 value)
 }
 
 /* The filter is for RDMSR and WRMSR, not for what others do with an MSR. */
-static int op_rdmsr(struct emu *e, u32 index, u64 *value)
+static int op_msr(struct emu *e, u32 index, u64 *value, bool write)
 {
-	if (e->map != 2 || e->opcode != 0x32)
-		return gp_unless(e, kvm_get_msr(vcpu_of(e), index, value, false));
-	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, value, false));
-}
+	struct kvm_vcpu *vcpu = vcpu_of(e);
 
-static int op_wrmsr(struct emu *e, u32 index, u64 value)
-{
-	if (e->map != 2 || e->opcode != 0x30)
-		return gp_unless(e, kvm_set_msr(vcpu_of(e), index, value, false));
-	return gp_unless(e, kvm_guest_msr(vcpu_of(e), index, &value, true));
+	if (e->map == 2 && e->opcode == (write ? 0x30 : 0x32))
+		return gp_unless(e, kvm_guest_msr(vcpu, index, value, write));
+	return gp_unless(e, write ? kvm_set_msr(vcpu, index, *value, false) :
+				    kvm_get_msr(vcpu, index, value, false));
 }
 
 static int op_cpuid(struct emu *e, u32 r[4])
@@ -490,8 +486,7 @@ static const struct emu_ops kvm_emu_ops = {
 	.set_cr = op_set_cr,
 	.get_dr = op_get_dr,
 	.set_dr = op_set_dr,
-	.rdmsr = op_rdmsr,
-	.wrmsr = op_wrmsr,
+	.msr = op_msr,
 	.cpuid = op_cpuid,
 	.control = op_control,
 	.fpu = op_fpu,

@@ -929,10 +929,10 @@ static int world_fpu_set(struct emu *e, const struct emu_fpu *fpu)
 	return EMU_OK;
 }
 
-static int world_rdmsr(struct emu *e, u32 index, u64 *value)
+static int world_msr(struct emu *e, u32 index, u64 *value, bool write)
 {
-	(void)e;
-	*value = index == 0xc0000080 ? 0xd01 : 0;
+	if (!write)
+		*value = index == 0xc0000080 ? 0xd01 : 0;
 	return EMU_OK;
 }
 
@@ -961,7 +961,7 @@ static const struct emu_ops world = {
 	.set_seg = world_set_seg,
 	.get_cr = world_get_cr,
 	.control = world_control,
-	.rdmsr = world_rdmsr,
+	.msr = world_msr,
 };
 
 /* Runs to the end of the instruction, whatever "user space" has to do. */

@@ -189,16 +189,11 @@ static int fuzz_set_dr(struct emu *e, unsigned int dr, u64 value)
 	return next() & 1 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
-static int fuzz_rdmsr(struct emu *e, u32 index, u64 *value)
+static int fuzz_msr(struct emu *e, u32 index, u64 *value, bool write)
 {
 	(void)index;
-	next_bytes(value, 8);
-	return next() & 7 ? EMU_OK : emu_fault(e, 13, 0);
-}
-
-static int fuzz_wrmsr(struct emu *e, u32 index, u64 value)
-{
-	(void)index, (void)value;
+	if (!write)
+		next_bytes(value, 8);
 	return next() & 7 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
@@ -263,8 +258,7 @@ static const struct emu_ops fuzz_ops = {
 	.set_cr = fuzz_set_cr,
 	.get_dr = fuzz_get_dr,
 	.set_dr = fuzz_set_dr,
-	.rdmsr = fuzz_rdmsr,
-	.wrmsr = fuzz_wrmsr,
+	.msr = fuzz_msr,
 	.cpuid = fuzz_cpuid,
 	.control = fuzz_control,
 };

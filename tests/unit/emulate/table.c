@@ -166,21 +166,16 @@ static int t_set_dr(struct emu *e, unsigned int n, u64 value)
 	return EMU_OK;
 }
 
-static int t_rdmsr(struct emu *e, u32 index, u64 *value)
+static int t_msr(struct emu *e, u32 index, u64 *value, bool write)
 {
 	msr_index = index;
 	if (index == 0xbad)
 		return emu_fault(e, 13, 0);
-	*value = index == 0xc0000080 ? efer : index == 0x10 ? 0x1122334455667788ull : msr_value;
-	return EMU_OK;
-}
-
-static int t_wrmsr(struct emu *e, u32 index, u64 value)
-{
-	if (index == 0xbad)
-		return emu_fault(e, 13, 0);
-	msr_index = index;
-	msr_value = value;
+	if (write)
+		msr_value = *value;
+	else
+		*value = index == 0xc0000080 ? efer :
+			 index == 0x10 ? 0x1122334455667788ull : msr_value;
 	return EMU_OK;
 }
 
@@ -244,8 +239,7 @@ static const struct emu_ops ops = {
 	.set_cr = t_set_cr,
 	.get_dr = t_get_dr,
 	.set_dr = t_set_dr,
-	.rdmsr = t_rdmsr,
-	.wrmsr = t_wrmsr,
+	.msr = t_msr,
 	.cpuid = t_cpuid,
 	.control = t_control,
 };
@@ -1385,6 +1379,7 @@ static void test_rare(void)
 	is(RUN("\x9b"), EMU_UNHANDLED, "without CR0.NE it is not ours to report");
 	cr[0] |= 0x20;
 	ok(faulted(RUN("\x9b"), 16), "with it FWAIT is #MF");
+	ok(faulted(RUN("\x0f\x6f\x07"), 16), "so is MOVQ to an MMX register");
 	RUN("\xdb\xe2");
 	is(fpu.sw, 0, "FNCLEX");
 	fpu.cw = 1;
