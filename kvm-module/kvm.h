@@ -89,6 +89,23 @@ enum kvm_seg {
 	SEG_GDTR = NR_SEGS, SEG_IDTR,	/* with a base and a limit only */
 };
 
+/* Bits 8 to 23 of a descriptor's second half. */
+static inline u16 kvm_segment_attributes(const struct kvm_segment *s)
+{
+	return s->type | s->s << 4 | s->dpl << 5 | s->present << 7 | s->avl << 12 |
+	       s->l << 13 | s->db << 14 | s->g << 15;
+}
+
+static inline struct kvm_segment kvm_make_segment(u64 base, u32 limit, u16 selector, u16 a)
+{
+	return (struct kvm_segment){
+		.base = base, .limit = limit, .selector = selector,
+		.type = a & 15, .s = a >> 4 & 1, .dpl = a >> 5 & 3, .present = a >> 7 & 1,
+		.avl = a >> 12 & 1, .l = a >> 13 & 1, .db = a >> 14 & 1, .g = a >> 15,
+		.unusable = !(a >> 7 & 1),
+	};
+}
+
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
 #define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |	\
 				X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |	\

@@ -58,24 +58,14 @@ static_assert(sizeof(struct smm_state) == 0x200);
 static struct smm_segment save_segment(const struct kvm_segment *s)
 {
 	return (struct smm_segment){
-		.selector = s->selector,
-		.attributes = s->type | s->s << 4 | s->dpl << 5 | s->present << 7 |
-			      s->avl << 12 | s->l << 13 | s->db << 14 | s->g << 15,
-		.limit = s->limit,
-		.base = s->base,
+		.selector = s->selector, .attributes = kvm_segment_attributes(s),
+		.limit = s->limit, .base = s->base,
 	};
 }
 
 static struct kvm_segment load_segment(const struct smm_segment *s)
 {
-	u16 a = s->attributes;
-
-	return (struct kvm_segment){
-		.selector = s->selector, .limit = s->limit, .base = s->base,
-		.type = a & 15, .s = a >> 4 & 1, .dpl = a >> 5 & 3, .present = a >> 7 & 1,
-		.avl = a >> 12 & 1, .l = a >> 13 & 1, .db = a >> 14 & 1, .g = a >> 15,
-		.unusable = !(a >> 7 & 1),
-	};
+	return kvm_make_segment(s->base, s->limit, s->selector, s->attributes);
 }
 
 void kvm_set_smm(struct kvm_vcpu *vcpu, bool active)
