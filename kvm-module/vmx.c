@@ -728,6 +728,9 @@ static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
 	rflags |= X86_EFLAGS_FIXED;
 	vmcs_write(GUEST_RFLAGS, rflags);
+	/* Who goes on with other registers is not in a HLT, which need not have exited. */
+	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_sync_step_trap(rflags, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
 }
 
