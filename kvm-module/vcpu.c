@@ -1395,7 +1395,8 @@ int kvm_create_vcpu(struct kvm *kvm, u32 id)
 		kvm->nr_vcpus--;
 		xa_erase(&kvm->vcpus, vcpu->index);
 	}
-	/* A reader of the array may still look at it. */
+	/* A reader of the array may still look at it, in a section of either kind. */
+	synchronize_srcu(&kvm->srcu);
 	synchronize_rcu();
 	free_vcpu(vcpu);
 	return r;
