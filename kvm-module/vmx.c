@@ -83,8 +83,7 @@ struct vmx_vcpu {
 	bool flush_ept, flush_vpid;	/* before the next entry */
 
 	/* The last exit. */
-	bool failed;			/* VMLAUNCH or VMRESUME failed */
-	u32 exit_reason;
+	u32 exit_reason;		/* bit 31 alone: VMLAUNCH or VMRESUME failed */
 	u32 intr_info;			/* read for EXIT_REASON_EXCEPTION_NMI */
 	u32 idt_vectoring;
 
@@ -268,6 +267,62 @@ static void __init vmx_setup_memory(void)
 		caps.secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
 }
 
+/* ---- MSRs that the kernel leaves alone until it returns to user space ---- */
+
+static const u32 user_msrs[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+};
+
+static_assert(ARRAY_SIZE(user_msrs) == ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
+
+struct user_msr_state {
+	struct user_return_notifier notifier;
+	bool registered;
+	u64 host[ARRAY_SIZE(user_msrs)];
+	u64 now[ARRAY_SIZE(user_msrs)];
+};
+static DEFINE_PER_CPU(struct user_msr_state, user_msr_state);
+
+static void user_msrs_restore(void)
+{
+	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
+
+	if (!state->registered)
+		return;
+	state->registered = false;
+	user_return_notifier_unregister(&state->notifier);
+	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
+		if (state->now[i] != state->host[i])
+			wrmsrl(user_msrs[i], state->host[i]);
+}
+
+static void user_msrs_on_return(struct user_return_notifier *notifier)
+{
+	/* Against vmx_cpu_disable() in an interrupt. */
+	guard(irqsave)();
+	user_msrs_restore();
+}
+
+/* Interrupts are off. */
+static void user_msrs_load(struct vmx_vcpu *vmx)
+{
+	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
+
+	if (unlikely(!state->registered)) {
+		for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
+			state->now[i] = state->host[i] = native_read_msr(user_msrs[i]);
+		state->notifier.on_user_return = user_msrs_on_return;
+		user_return_notifier_register(&state->notifier);
+		state->registered = true;
+	}
+	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++) {
+		if (state->now[i] == vmx->user_msr[i])
+			continue;
+		state->now[i] = vmx->user_msr[i];
+		wrmsrl(user_msrs[i], vmx->user_msr[i]);
+	}
+}
+
 /* ---- the host's processors ----------------------------------------------- */
 
 static DEFINE_PER_CPU(struct vmcs *, vmxon_region);
@@ -282,8 +337,6 @@ static struct vmcs *vmcs_alloc(int cpu)
 		vmcs->revision = caps.revision;
 	return vmcs;
 }
-
-static void user_msrs_restore(void);
 
 static int vmx_cpu_enable(void)
 {
@@ -361,62 +414,6 @@ static void vmx_cpu_disable(void)
 		intel_pt_handle_vmx(0);
 }
 
-/* ---- MSRs that the kernel leaves alone until it returns to user space ---- */
-
-static const u32 user_msrs[] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-};
-
-static_assert(ARRAY_SIZE(user_msrs) == ARRAY_SIZE(((struct vmx_vcpu *)NULL)->user_msr));
-
-struct user_msr_state {
-	struct user_return_notifier notifier;
-	bool registered;
-	u64 host[ARRAY_SIZE(user_msrs)];
-	u64 now[ARRAY_SIZE(user_msrs)];
-};
-static DEFINE_PER_CPU(struct user_msr_state, user_msr_state);
-
-static void user_msrs_restore(void)
-{
-	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
-
-	if (!state->registered)
-		return;
-	state->registered = false;
-	user_return_notifier_unregister(&state->notifier);
-	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
-		if (state->now[i] != state->host[i])
-			wrmsrl(user_msrs[i], state->host[i]);
-}
-
-static void user_msrs_on_return(struct user_return_notifier *notifier)
-{
-	/* Against vmx_cpu_disable() in an interrupt. */
-	guard(irqsave)();
-	user_msrs_restore();
-}
-
-/* Interrupts are off. */
-static void user_msrs_load(struct vmx_vcpu *vmx)
-{
-	struct user_msr_state *state = this_cpu_ptr(&user_msr_state);
-
-	if (unlikely(!state->registered)) {
-		for (int i = 0; i < ARRAY_SIZE(user_msrs); i++)
-			state->now[i] = state->host[i] = native_read_msr(user_msrs[i]);
-		state->notifier.on_user_return = user_msrs_on_return;
-		user_return_notifier_register(&state->notifier);
-		state->registered = true;
-	}
-	for (int i = 0; i < ARRAY_SIZE(user_msrs); i++) {
-		if (state->now[i] == vmx->user_msr[i])
-			continue;
-		state->now[i] = vmx->user_msr[i];
-		wrmsrl(user_msrs[i], vmx->user_msr[i]);
-	}
-}
-
 /* ---- the MSR bitmaps ----------------------------------------------------- */
 
 /* The MSRs that the VMCS has a field for: the guest's own. */
@@ -457,25 +454,9 @@ static int __init msr_bitmaps_init(void)
 	return 0;
 }
 
-/* ---- virtual-processor identifiers --------------------------------------- */
+/* ---- a vCPU's life ------------------------------------------------------- */
 
 static DEFINE_IDA(vpids);
-
-/* 0, which is the host's and flushed at every entry, if none is left. */
-static u16 vpid_get(void)
-{
-	int vpid = use_vpid ? ida_alloc_range(&vpids, 1, VMX_NR_VPIDS - 1, GFP_KERNEL) : 0;
-
-	return max(vpid, 0);
-}
-
-static void vpid_put(u16 vpid)
-{
-	if (vpid)
-		ida_free(&vpids, vpid);
-}
-
-/* ---- a vCPU's life ------------------------------------------------------- */
 
 static u64 vmx_eptp(struct kvm_vcpu *vcpu)
 {
@@ -588,7 +569,9 @@ static int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 			return -ENOMEM;
 		vmx->vtpr = page + APIC_TASKPRI;
 	}
-	vmx->vpid = vpid_get();
+	/* 0, which is the host's and flushed at every entry, if none is left. */
+	if (use_vpid)
+		vmx->vpid = max(ida_alloc_range(&vpids, 1, VMX_NR_VPIDS - 1, GFP_KERNEL), 0);
 	/* A VMCS begins its life with this (25.11.3). */
 	return vmx_clear(__pa(vmx->vmcs));
 }
@@ -602,7 +585,8 @@ static void vmx_vcpu_destroy(struct kvm_vcpu *vcpu)
 	preempt_disable();
 	vmcs_flush(vmx);
 	preempt_enable();
-	vpid_put(vmx->vpid);
+	if (vmx->vpid)
+		ida_free(&vpids, vmx->vpid);
 	kfree(vmx->vmcs);
 	free_page((unsigned long)vmx->vtpr & PAGE_MASK);
 }
@@ -744,6 +728,9 @@ static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
 	rflags |= X86_EFLAGS_FIXED;
 	vmcs_write(GUEST_RFLAGS, rflags);
+	/* Who goes on with other registers is not in a HLT, which need not have exited. */
+	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmx_sync_step_trap(rflags, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
 }
 
@@ -1218,6 +1205,7 @@ static void vmx_load_host_fields(struct vmx_vcpu *vmx)
 static void vmx_enter(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool failed;
 
 	if (unlikely(!vmx->host_saved))
 		host_save(vmx);
@@ -1241,14 +1229,14 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	if (vmx->vtpr)
 		*vmx->vtpr = vcpu->cr8 << 4;
 
-	vmx->failed = vmx_enter_guest(&vmx->sw);
+	failed = vmx_enter_guest(&vmx->sw);
 
 	vcpu->cr2 = native_read_cr2();
 	if (vmx->sw.flags & SWITCH_SAVE_SPEC)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	vmx->exit_reason = vmx->failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
+	vmx->exit_reason = failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
 	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
 		vmx_cancel_injection(vcpu);
 		return;
@@ -1484,8 +1472,8 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 
 	/* Refused: mostly user space set up a state that the architecture does not have. */
 	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
-		return kvm_entry_failed(vcpu, vmx->failed ? vmcs_read(VM_INSTRUCTION_ERROR) :
-							    reason);
+		return kvm_entry_failed(vcpu, reason == EXIT_REASON_FAILED_ENTRY ?
+					      vmcs_read(VM_INSTRUCTION_ERROR) : reason);
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
 

@@ -27,12 +27,9 @@
 SYM_FUNC_START(vmx_enter_guest)
 	push	%rbp
 	mov	%rsp, %rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
-	push	%rdi
+	.irp reg, r15, r14, r13, r12, rbx, rdi
+	push	%\reg
+	.endr
 
 	/* The exit comes back to this stack. */
 	cmp	%rsp, SWITCH_HOST_RSP(%rdi)
@@ -97,11 +94,9 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%ebx, %ebx
 .Lback:
 	/* Nothing that the guest left in a register is of use to speculation. */
-	xor	%eax, %eax
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%esi, %esi
-	xor	%ebp, %ebp
+	.irp reg, eax, ecx, edx, esi, ebp
+	xor	%\reg, %\reg
+	.endr
 	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
 	xor	%r\n\()d, %r\n\()d
 	.endr
@@ -128,12 +123,9 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	mov	%ebx, %eax
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	.irp reg, rbx, r12, r13, r14, r15, rbp
+	pop	%\reg
+	.endr
 	RET
 
 	_ASM_EXTABLE(.Lvmwrite, .Lhost_rsp_known)
