@@ -374,6 +374,12 @@ static int end_of_interrupt(struct kvm_lapic *apic)
 	return 1;
 }
 
+void kvm_apic_settle_pv_eoi(struct kvm_vcpu *vcpu)
+{
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(vcpu->lapic);
+}
+
 /*
  * An edge-triggered interrupt whose end nobody waits for, with no other behind
  * it, may end without an exit.
@@ -383,8 +389,7 @@ void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
 	struct kvm_lapic *apic = vcpu->lapic;
 	int vector;
 
-	if (kvm_pv_eoi_taken(vcpu))
-		end_of_interrupt(apic);
+	kvm_apic_settle_pv_eoi(vcpu);
 	vector = highest_isr(apic);
 	if (vector >= 0 && !test_vector(apic, APIC_TMR, vector) &&
 	    !kvm_pit_wants_ack(vcpu->kvm) && highest_irr(apic) < 0)
@@ -731,8 +736,7 @@ void kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	struct kvm_lapic *apic = vcpu->lapic;
 
 	guard(srcu)(&vcpu->kvm->srcu);
-	if (kvm_pv_eoi_taken(vcpu))
-		end_of_interrupt(apic);
+	kvm_apic_settle_pv_eoi(vcpu);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
 	/* The old format has the id in bits 31:24 in either mode. */
@@ -746,6 +750,9 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, const struct kvm_lapic_state *s)
 	u32 left;
 
 	hrtimer_cancel(&apic->timer);
+	/* An offer was for an interrupt of the old state. */
+	scoped_guard(srcu, &vcpu->kvm->srcu)
+		kvm_pv_eoi_taken(vcpu);
 	memcpy(apic->regs, s->regs, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;

@@ -330,7 +330,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		if (value & 2)
 			return 1;
 		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
-			kvm_pv_eoi_taken(vcpu);
+			kvm_apic_settle_pv_eoi(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:
