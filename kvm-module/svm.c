@@ -208,6 +208,8 @@ static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
 	control->msrpm_base_pa =
 		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
 	set_intercept(to_svm(vcpu), INTERCEPT_HLT, !(disabled & KVM_X86_DISABLE_EXITS_HLT));
+	/* Else it would read the host's TSC_AUX. */
+	set_intercept(to_svm(vcpu), INTERCEPT_RDTSCP, !vcpu->wants_tsc_aux);
 	/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
 	set_intercept(to_svm(vcpu), INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER) &&
 						     !(disabled & KVM_X86_DISABLE_EXITS_PAUSE));
@@ -819,7 +821,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SHUTDOWN]		= handle_shutdown,
 	[SVM_EXIT_VMRUN]		= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]		= kvm_handle_hypercall,
-	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = kvm_handle_ud,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
 	[SVM_EXIT_WBINVD]		= kvm_handle_wbinvd,
 	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT] = kvm_handle_ud,
 	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,
