@@ -829,7 +829,8 @@ void kvm_apic_reset(struct kvm_vcpu *vcpu);
 int kvm_apic_pending(struct kvm_vcpu *vcpu);
 u8 kvm_apic_blocked(struct kvm_vcpu *vcpu);	/* by TPR: its class, or 0 */
 void kvm_apic_acknowledge(struct kvm_vcpu *vcpu, u8 vector);
-/* Settle what the guest made of the last offer of a PV EOI, and offer again. */
+/* Settle what the guest made of the last offer of a PV EOI; and offer again. Caller holds srcu. */
+void kvm_apic_settle_pv_eoi(struct kvm_vcpu *vcpu);
 void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu);
 bool kvm_apic_accepts_extint(struct kvm_vcpu *vcpu);	/* any context */
 struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);

@@ -343,6 +343,12 @@ static void end_of_interrupt(struct kvm_lapic *apic)
 		vcpu->pending_eoi = vector;
 }
 
+void kvm_apic_settle_pv_eoi(struct kvm_vcpu *vcpu)
+{
+	if (kvm_pv_eoi_taken(vcpu))
+		end_of_interrupt(vcpu->lapic);
+}
+
 /*
  * An edge-triggered interrupt whose end nobody waits for, with no other behind
  * it, may end without an exit.
@@ -352,8 +358,7 @@ void kvm_apic_pv_eoi(struct kvm_vcpu *vcpu)
 	struct kvm_lapic *apic = vcpu->lapic;
 	int vector;
 
-	if (kvm_pv_eoi_taken(vcpu))
-		end_of_interrupt(apic);
+	kvm_apic_settle_pv_eoi(vcpu);
 	vector = highest_isr(apic);
 	if (vector >= 0 && !end_matters(apic, vector) && highest_irr(apic) < 0)
 		kvm_pv_eoi_offer(vcpu);
@@ -653,8 +658,7 @@ int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 	if (!apic)
 		return -EINVAL;
 	guard(srcu)(&vcpu->kvm->srcu);
-	if (kvm_pv_eoi_taken(vcpu))
-		end_of_interrupt(apic);
+	kvm_apic_settle_pv_eoi(vcpu);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
 	/* The old format has the id in bits 31:24 in either mode. */
@@ -672,6 +676,9 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 	/* One that has passed does not come again. */
 	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
+	/* An offer was for an interrupt of the old state. */
+	scoped_guard(srcu, &vcpu->kvm->srcu)
+		kvm_pv_eoi_taken(vcpu);
 	memcpy(apic->regs, arg, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;

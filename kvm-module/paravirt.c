@@ -7,7 +7,8 @@
  * The guest names places in its memory through MSRs; we write there from the
  * vCPU's thread by guest-physical address, looked up anew each time, so that no
  * change of the memory slots leaves anything behind. An address that is no
- * memory is written to in vain.
+ * memory is written to in vain. It is always one of kvm->space[0], which the guest
+ * can reach itself: not what system management mode hides from it there.
  *
  * The clock. Where the host's TSC runs at one rate everywhere, a VM has one
  * pair (TSC, nanoseconds) and every vCPU is told that pair: what they compute is
@@ -143,7 +144,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	if (vcpu->pv.stopped)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	write_versioned(vcpu->space, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
+	write_versioned(vcpu->kvm->space, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
 			sizeof(info));
 }
 
@@ -153,7 +154,7 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	struct timespec64 boot = ns_to_timespec64(ktime_get_real_ns() - kvm_clock_ns(kvm));
 	struct pvclock_wall_clock wall = { .sec = boot.tv_sec, .nsec = boot.tv_nsec };
 
-	write_versioned(&kvm->space[0], gpa, 0, &wall, sizeof(wall));
+	write_versioned(kvm->space, gpa, 0, &wall, sizeof(wall));
 }
 
 /* ---- stolen time --------------------------------------------------------- */
@@ -168,11 +169,11 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	u8 old, running = 0;
 
 	if (!(vcpu->pv.steal & KVM_MSR_ENABLED) ||
-	    kvm_read_guest(vcpu->space, gpa, &st, sizeof(st)))
+	    kvm_read_guest(vcpu->kvm->space, gpa, &st, sizeof(st)))
 		return;
 	/* Another vCPU leaves word here that this one's TLB must be flushed. */
 	old = st.preempted;
-	while (old && kvm_cmpxchg_guest(vcpu->space, preempted, &old, &running, 1) == 1)
+	while (old && kvm_cmpxchg_guest(vcpu->kvm->space, preempted, &old, &running, 1) == 1)
 		;
 	vcpu->pv.preempted = false;
 	if (old & KVM_VCPU_FLUSH_TLB)
@@ -181,7 +182,7 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 		return;
 	st.steal += delay - vcpu->pv.run_delay;
 	vcpu->pv.run_delay = delay;
-	write_versioned(vcpu->space, gpa, offsetof(struct kvm_steal_time, version), &st,
+	write_versioned(vcpu->kvm->space, gpa, offsetof(struct kvm_steal_time, version), &st,
 			offsetof(struct kvm_steal_time, flags));
 }
 
@@ -200,7 +201,7 @@ void kvm_pv_sched_out(struct kvm_vcpu *vcpu)
 	vcpu->pv.preempted = true;
 	guard(srcu)(&vcpu->kvm->srcu);
 	pagefault_disable();
-	kvm_write_guest(vcpu->space, gpa + offsetof(struct kvm_steal_time, preempted),
+	kvm_write_guest(vcpu->kvm->space, gpa + offsetof(struct kvm_steal_time, preempted),
 			&preempted, sizeof(preempted));
 	pagefault_enable();
 }
@@ -240,7 +241,7 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu)
 	u8 set = KVM_PV_EOI_MASK;
 
 	if (vcpu->pv.eoi & KVM_PV_EOI_ENABLED)
-		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &set, 1);
+		vcpu->pv.eoi_offered = !kvm_write_guest(vcpu->kvm->space, eoi_gpa(vcpu), &set, 1);
 }
 
 /* Take the offer back. True: the guest has made use of it. Caller holds srcu. */
@@ -251,11 +252,11 @@ bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 	if (!vcpu->pv.eoi_offered)
 		return false;
 	vcpu->pv.eoi_offered = false;
-	if (kvm_read_guest(vcpu->space, eoi_gpa(vcpu), &bit, 1))
+	if (kvm_read_guest(vcpu->kvm->space, eoi_gpa(vcpu), &bit, 1))
 		return false;
 	if (!(bit & KVM_PV_EOI_MASK))
 		return true;
-	kvm_write_guest(vcpu->space, eoi_gpa(vcpu), &clear, 1);
+	kvm_write_guest(vcpu->kvm->space, eoi_gpa(vcpu), &clear, 1);
 	return false;
 }
 
@@ -330,7 +331,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		if (value & 2)
 			return 1;
 		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
-			kvm_pv_eoi_taken(vcpu);
+			kvm_apic_settle_pv_eoi(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:

@@ -208,6 +208,8 @@ static void svm_intercepts_changed(struct kvm_vcpu *vcpu)
 	control->msrpm_base_pa =
 		__pa(rcu_access_pointer(vcpu->kvm->msr_filter) ? msrpm_all : msrpm);
 	set_intercept(to_svm(vcpu), INTERCEPT_HLT, !(disabled & KVM_X86_DISABLE_EXITS_HLT));
+	/* Else it would read the host's TSC_AUX. */
+	set_intercept(to_svm(vcpu), INTERCEPT_RDTSCP, !vcpu->wants_tsc_aux);
 	/* A guest that spins: every so many PAUSEs, none for a while, give the CPU away. */
 	set_intercept(to_svm(vcpu), INTERCEPT_PAUSE, boot_cpu_has(X86_FEATURE_PAUSEFILTER) &&
 						     !(disabled & KVM_X86_DISABLE_EXITS_PAUSE));
@@ -325,16 +327,20 @@ static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
 	svm->vmcb->control.asid = cpu->next_asid++;
 }
 
+/* With V_SPEC_CTRL the processor does it. */
+static __always_inline void switch_spec_ctrl(u64 from, u64 to)
+{
+	if (cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL) &&
+	    !cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) && from != to)
+		native_wrmsrl(MSR_IA32_SPEC_CTRL, to);
+}
+
 static void svm_enter(struct kvm_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = this_cpu_ptr(&svm_cpu);
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	u64 spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
-	/* Unless the processor itself switches it. */
-	bool switch_spec_ctrl = cpu_feature_enabled(X86_FEATURE_MSR_SPEC_CTRL) &&
-				!cpu_feature_enabled(X86_FEATURE_V_SPEC_CTRL) &&
-				vcpu->spec_ctrl != spec_ctrl;
+	u64 host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 
 	if (unlikely(svm->asid_generation != cpu->asid_generation || svm->asid_cpu != vcpu->cpu))
 		assign_asid(svm, cpu);
@@ -354,11 +360,9 @@ static void svm_enter(struct kvm_vcpu *vcpu)
 		vmcb->save.spec_ctrl = vcpu->spec_ctrl;
 
 	asm volatile("clgi");
-	if (switch_spec_ctrl)
-		native_wrmsrl(MSR_IA32_SPEC_CTRL, vcpu->spec_ctrl);
+	switch_spec_ctrl(host_spec_ctrl, vcpu->spec_ctrl);
 	svm_run(svm->vmcb_pa, vcpu->regs, cpu->host_pa);
-	if (switch_spec_ctrl)
-		native_wrmsrl(MSR_IA32_SPEC_CTRL, spec_ctrl);
+	switch_spec_ctrl(vcpu->spec_ctrl, host_spec_ctrl);
 	/* A pending NMI is taken here. */
 	asm volatile("stgi");
 
@@ -613,13 +617,16 @@ static bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
 }
 
 /* The usual bytes of the instruction that exits with a reason, the first lowest. */
-static const u32 usual_code[] = {
-	[SVM_EXIT_CPUID]	= 0xa20f,
-	[SVM_EXIT_HLT]		= 0xf4,
-	[SVM_EXIT_MSR]		= 0x320f,	/* WRMSR: 0x300f */
-	[SVM_EXIT_VMMCALL]	= 0xd9010f,
-	[SVM_EXIT_WBINVD]	= 0x090f,
-	[SVM_EXIT_XSETBV]	= 0xd1010f,
+static const struct usual_code {
+	u32 code;
+	int length;
+} usual_code[] = {
+	[SVM_EXIT_CPUID]	= { 0xa20f, 2 },
+	[SVM_EXIT_HLT]		= { 0xf4, 1 },
+	[SVM_EXIT_MSR]		= { 0x320f, 2 },	/* WRMSR: 0x300f */
+	[SVM_EXIT_VMMCALL]	= { 0xd9010f, 3 },
+	[SVM_EXIT_WBINVD]	= { 0x090f, 2 },
+	[SVM_EXIT_XSETBV]	= { 0xd1010f, 3 },
 };
 
 static u64 linear_rip(struct kvm_vcpu *vcpu)
@@ -635,16 +642,14 @@ static u64 linear_rip(struct kvm_vcpu *vcpu)
 static int instruction_length(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
-	u32 reason = control->exit_code, code = 0;
-	int length;
+	struct usual_code usual = {};
 
-	if (reason < ARRAY_SIZE(usual_code))
-		code = usual_code[reason];
-	if (reason == SVM_EXIT_MSR && control->exit_info_1)
-		code = 0x300f;
-	length = DIV_ROUND_UP(fls(code), 8);
-	if (code && kvm_code_is(vcpu, linear_rip(vcpu), code, length))
-		return length;
+	if (control->exit_code < ARRAY_SIZE(usual_code))
+		usual = usual_code[control->exit_code];
+	if (control->exit_code == SVM_EXIT_MSR && control->exit_info_1)
+		usual.code = 0x300f;
+	if (usual.length && kvm_code_is(vcpu, linear_rip(vcpu), usual.code, usual.length))
+		return usual.length;
 	return kvm_instruction_length(vcpu);
 }
 
@@ -803,7 +808,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_SHUTDOWN]		= handle_shutdown,
 	[SVM_EXIT_VMRUN]		= kvm_handle_ud,
 	[SVM_EXIT_VMMCALL]		= kvm_handle_hypercall,
-	[SVM_EXIT_VMLOAD ... SVM_EXIT_SKINIT] = kvm_handle_ud,
+	[SVM_EXIT_VMLOAD ... SVM_EXIT_RDTSCP] = kvm_handle_ud,
 	[SVM_EXIT_WBINVD]		= kvm_handle_wbinvd,
 	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT] = kvm_handle_ud,
 	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,

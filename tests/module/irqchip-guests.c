@@ -249,6 +249,39 @@ static void test_ioctls(void)
 	vm_destroy(&vm);
 }
 
+/*
+ * Real mode, x2APIC: an interrupt to itself, which its handler ends by clearing the
+ * bit at 0x2000, noting at 0x2004 whether it was set. Without an exit in between the
+ * guest then gives the bit up, and says which interrupts are still in service.
+ */
+asm(".pushsection .rodata\n.globl pv_eoi, pv_eoi_end\n.code16\npv_eoi:\n"
+    "movw $handler - pv_eoi + 0x1000, 0x100; movw $0, 0x102\n"	/* vector 0x40 */
+    "mov $0x1b, %ecx; rdmsr; or $0xc00, %eax; wrmsr\n"
+    "mov $0x80f, %ecx; mov $0x1ff, %eax; xor %edx, %edx; wrmsr\n"
+    "mov $0x4b564d04, %ecx; mov $0x2001, %eax; wrmsr\n"
+    "sti; mov $0x83f, %ecx; mov $0x40, %eax; wrmsr\n"
+    "mov $0x4b564d04, %ecx; xor %eax, %eax\n"
+    "1: cmpb $0, 0x2005; je 1b\n"
+    "wrmsr\n"
+    "mov $0x812, %ecx; rdmsr; out %eax, $0x10\n"
+    "handler: lock btrl $0, 0x2000; setc 0x2004; movb $1, 0x2005; iret\n"
+    "pv_eoi_end:\n.code64\n.popsection");
+extern const uint8_t pv_eoi[], pv_eoi_end[];
+
+static void test_pv_eoi(void)
+{
+	struct vm vm;
+	uint32_t in_service = -1;
+
+	vm_create_with(&vm, true);
+	vm_load(&vm, 16, pv_eoi, pv_eoi_end);
+	if (!vm_run_once(&vm) && vm.run->exit_reason == KVM_EXIT_IO)
+		in_service = *(uint32_t *)((uint8_t *)vm.run + vm.run->io.data_offset);
+	ok(vm.mem[0x2004], "a guest is offered to end its interrupt by clearing a bit");
+	is(in_service, 0, "it has ended, though the guest gives that up at once");
+	vm_destroy(&vm);
+}
+
 int main(void)
 {
 	int kvm = vm_open(), has = vm_has(kvm, KVM_CAP_IRQCHIP);
@@ -262,5 +295,6 @@ int main(void)
 	test_pic();
 	test_apic();
 	test_start_at_rest();
+	test_pv_eoi();
 	return done();
 }

@@ -336,6 +336,28 @@ static void test_nmi(void)
 	vm_destroy(&vm);
 }
 
+/* What the guest gives the hypervisor to write to is not the handler's memory. */
+static void test_clock(void)
+{
+	struct { struct kvm_msrs head; struct kvm_msr_entry entry; } m = {
+		.head.nmsrs = 1, .entry = { .index = 0x4b564d01, .data = (SMBASE + 0x1000) | 1 },
+	};
+	uint64_t zeros[4] = {};
+	struct vm vm;
+
+	START(&vm, 32, false, loop);
+	memset(smram + 0x1000, 0, sizeof(zeros));
+	say(&vm);
+	ioctl(vm.vcpu, KVM_SMI, 0);
+	says(&vm, 'S', "in SMM");
+	is(ioctl(vm.vcpu, KVM_SET_MSRS, &m), 1, "the guest's clock is where the handler's memory is");
+	say(&vm);
+	ok(!memcmp(smram + 0x1000, zeros, sizeof(zeros)) &&
+	   memcmp(vm.mem + SMBASE + 0x1000, zeros, sizeof(zeros)),
+	   "it is written to the guest's memory there, not to the handler's");
+	vm_destroy(&vm);
+}
+
 static void test_bad(void)
 {
 	struct vm vm;
@@ -472,6 +494,7 @@ int main(void)
 	test_relocation();
 	test_halt();
 	test_nmi();
+	test_clock();
 	test_bad();
 	test_migration();
 	test_dirty_log();
