@@ -398,8 +398,8 @@ static void start_timer(struct kvm_lapic *apic)
 			return;
 		now = kvm_guest_tsc(apic->vcpu);
 		ns = apic->deadline > now ? apic->deadline - now : 0;
-		/* Years; but the quotient fits, as the TSC counts at more than 250 MHz. */
-		ns = mul_u64_u64_div_u64(min_t(u64, ns, S64_MAX / 4), 1000000,
+		/* Eight years at most: a quotient that does not fit is a #DE. */
+		ns = mul_u64_u64_div_u64(min(ns, (u64)apic->vcpu->tsc_khz << 38), 1000000,
 					 apic->vcpu->tsc_khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
