@@ -699,6 +699,7 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *sregs);
 u64 kvm_get_rflags(struct kvm_vcpu *vcpu);	/* without user space's single step */
 void kvm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags);
 void kvm_set_dr6_dr7(struct kvm_vcpu *vcpu, u64 dr6, u64 dr7);	/* reserved bits are ours */
+/* Caller holds srcu, as some of them read or write guest memory. */
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu);

@@ -634,7 +634,6 @@ static int translate(struct kvm_vcpu *vcpu, void *arg)
 	u32 code;
 	int r;
 
-	guard(srcu)(&vcpu->kvm->srcu);
 	r = kvm_translate(vcpu, t->linear_address, 0, &gpa, &code);
 	t->physical_address = r ? ~0ULL : gpa;
 	t->valid = !r;

@@ -1190,6 +1190,7 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return -EINTR;
 	vcpu_load(vcpu);
 	if (ioctl != KVM_RUN) {
+		guard(srcu)(&vcpu->kvm->srcu);
 		r = kvm_state_ioctl(vcpu, ioctl, arg);
 		vcpu->events.look = true;
 	} else {
