@@ -106,8 +106,7 @@ static void pic_update(struct kvm_pic *pic)
 }
 
 /* Let the new state take effect and tell those who must know. */
-static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
-	__releases(&pic->lock)
+static void pic_unlock(struct kvm_pic *pic, unsigned long flags) __releases(&pic->lock)
 {
 	unsigned long acked = pic->acked;
 	bool was = pic->intr, changed;
@@ -125,10 +124,8 @@ static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
 				 KVM_IRQCHIP_PIC_SLAVE, bit & 7);
 }
 
-DEFINE_LOCK_GUARD_1(pic, struct kvm_pic,
-		    raw_spin_lock_irqsave(&_T->lock->lock, _T->flags),
-		    pic_unlock(_T->lock, _T->flags),
-		    unsigned long flags)
+DEFINE_LOCK_GUARD_1(pic, struct kvm_pic, raw_spin_lock_irqsave(&_T->lock->lock, _T->flags),
+		    pic_unlock(_T->lock, _T->flags), unsigned long flags)
 
 static void pic_end(struct kvm_pic *pic, int n, u8 pins)
 {

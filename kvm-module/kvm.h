@@ -771,15 +771,13 @@ int kvm_add_zone(struct kvm *kvm, void *arg);
 int kvm_remove_zones(struct kvm *kvm, void *arg);
 /* The page that is shared with user space; NULL without memory. */
 void *kvm_coalesced_ring(struct kvm *kvm);
-bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		    const void *data);
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len, const void *data);
 
 /* A guest wrote; true: it need not exit for that. Caller holds srcu. */
 static inline bool kvm_write_taken(struct kvm_vcpu *vcpu, bool pio, u64 addr,
 				   unsigned int len, const void *data)
 {
-	return READ_ONCE(vcpu->kvm->write_takers) &&
-	       kvm_find_taker(vcpu, pio, addr, len, data);
+	return READ_ONCE(vcpu->kvm->write_takers) && kvm_find_taker(vcpu, pio, addr, len, data);
 }
 
 /* ---- irq.c: from a device's line to a vCPU; routing, MSI, irqfd ---------- */
@@ -811,8 +809,7 @@ struct kvm_apic_message {
 	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
 };
 
-int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
-		     const struct kvm_apic_message *message);
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_apic_message *m);
 
 void kvm_irq_init(struct kvm *kvm);
 void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */

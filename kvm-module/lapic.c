@@ -292,8 +292,7 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 }
 
 /* Any context. Returns what happened, the best of all addressed. */
-int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
-		     const struct kvm_apic_message *m)
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_apic_message *m)
 {
 	struct kvm_vcpu *vcpu, *lowest = NULL;
 	int result = IRQ_NOBODY;
