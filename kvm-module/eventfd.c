@@ -194,19 +194,25 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 
 /* ---- a guest's write ----------------------------------------------------- */
 
+static bool is_value(u64 value, const void *data, unsigned int len)
+{
+	u64 written = 0;
+
+	memcpy(&written, data, len);
+	return written == value;
+}
+
 bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len, const void *data)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct coalesced_zone *z;
 	struct ioeventfd *e;
-	u64 value = 0;
 
 	if (len > 8)
 		return false;
-	memcpy(&value, data, len);
 	hash_for_each_possible_rcu(kvm->ioeventfds, e, link, addr, srcu_read_lock_held(&kvm->srcu))
 		if (e->pio == pio && e->addr == addr && (!e->len || e->len == len) &&
-		    (e->wildcard || e->datamatch == value)) {
+		    (e->wildcard || is_value(e->datamatch, data, len))) {
 			eventfd_signal(e->eventfd);
 			vcpu->stat[STAT_ioeventfd]++;
 			return true;

@@ -449,7 +449,8 @@ bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write)
 	now = ktime_get_boottime_ns();
 	/* Ports from 0x43 on are about channel 2. */
 	c = &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
-	pit_sync(pit, c, now);
+	if (port != 0x43)
+		pit_sync(pit, c, now);
 	if (write)
 		pit_write(pit, c, port, *value, now);
 	else

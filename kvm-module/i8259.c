@@ -81,10 +81,11 @@ static unsigned int pic_serving(const struct kvm_pic_state *c)
 static int pic_request(const struct kvm_pic *pic, int n)
 {
 	const struct kvm_pic_state *c = &pic->chip[n];
-	unsigned int request = pic_rank(c, c->irr & ~c->imr), serving = pic_serving(c);
+	unsigned int request = pic_rank(c, c->irr & ~c->imr), serving;
 
 	if (c->init_state != READY || request == 8)
 		return -1;
+	serving = pic_serving(c);
 	if (request < serving)
 		return pic_pin(c, request);
 	/* Special fully nested: the slave may interrupt itself. */

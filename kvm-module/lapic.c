@@ -553,11 +553,11 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
+	u64 mode = vcpu->apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
 	struct kvm_lapic *apic = vcpu->lapic;
 	u32 value = 0;
 
-	if (!hardware_enabled(apic) || x2apic(apic) ||
-	    gpa >> PAGE_SHIFT != vcpu->apic_base >> PAGE_SHIFT)
+	if (mode != MSR_IA32_APICBASE_ENABLE || (gpa ^ vcpu->apic_base) >> PAGE_SHIFT)
 		return false;
 	if (!write) {
 		memset(data, 0, len);
