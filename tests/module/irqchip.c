@@ -336,6 +336,10 @@ static void test_lapic(void)
 	usleep(10000);
 	ok(!requested(VECTOR), "... and not again when the state is restored");
 
+	set_msr(0x10, 1000);
+	set_msr(DEADLINE, 1ULL << 42);
+	set_msr(0x10, 1ULL << 43);
+	ok(comes(VECTOR), "a TSC that is set to beyond the deadline has reached it");
 	*lapic_reg(0xd0) = 0x21000000;
 	*lapic_reg(0xe0) = 0x0fffffff;
 	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
