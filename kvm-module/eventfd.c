@@ -32,10 +32,8 @@ struct ioeventfd {
 
 static bool same_place(const struct ioeventfd *e, const struct ioeventfd *n)
 {
-	return e->pio == n->pio && e->addr == n->addr &&
-	       (!e->len || !n->len ||
-		(e->len == n->len && (e->wildcard || n->wildcard ||
-				      e->datamatch == n->datamatch)));
+	return e->pio == n->pio && e->addr == n->addr && (!e->len || !n->len ||
+	       (e->len == n->len && (e->wildcard || n->wildcard || e->datamatch == n->datamatch)));
 }
 
 /* A value to match needs a length. */
@@ -106,22 +104,6 @@ int kvm_ioeventfd(struct kvm *kvm, void *arg)
 	return 0;
 }
 
-static bool signal_eventfd(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
-			   const void *data)
-{
-	struct ioeventfd *e;
-	u64 value = 0;
-
-	memcpy(&value, data, len);
-	hash_for_each_possible_rcu(kvm->ioeventfds, e, link, addr, srcu_read_lock_held(&kvm->srcu))
-		if (e->pio == pio && e->addr == addr && (!e->len || e->len == len) &&
-		    (e->wildcard || e->datamatch == value)) {
-			eventfd_signal(e->eventfd);
-			return true;
-		}
-	return false;
-}
-
 /* ---- coalesced zones ----------------------------------------------------- */
 
 struct coalesced_zone {
@@ -189,8 +171,7 @@ int kvm_remove_zones(struct kvm *kvm, void *arg)
 }
 
 /* False when the ring is full, or is not what we left there. */
-static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
-			  const void *data)
+static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len, const void *data)
 {
 	struct kvm_coalesced_mmio_ring *ring = kvm->ring;
 	struct kvm_coalesced_mmio *entry;
@@ -211,18 +192,31 @@ static bool put_into_ring(struct kvm *kvm, bool pio, u64 addr, unsigned int len,
 	return true;
 }
 
-bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len,
-		    const void *data)
+/* ---- a guest's write ----------------------------------------------------- */
+
+static bool is_value(u64 value, const void *data, unsigned int len)
+{
+	u64 written = 0;
+
+	memcpy(&written, data, len);
+	return written == value;
+}
+
+bool kvm_find_taker(struct kvm_vcpu *vcpu, bool pio, u64 addr, unsigned int len, const void *data)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct coalesced_zone *z;
+	struct ioeventfd *e;
 
 	if (len > 8)
 		return false;
-	if (signal_eventfd(kvm, pio, addr, len, data)) {
-		vcpu->stat[STAT_ioeventfd]++;
-		return true;
-	}
+	hash_for_each_possible_rcu(kvm->ioeventfds, e, link, addr, srcu_read_lock_held(&kvm->srcu))
+		if (e->pio == pio && e->addr == addr && (!e->len || e->len == len) &&
+		    (e->wildcard || is_value(e->datamatch, data, len))) {
+			eventfd_signal(e->eventfd);
+			vcpu->stat[STAT_ioeventfd]++;
+			return true;
+		}
 	list_for_each_entry_srcu(z, &kvm->coalesced, link, srcu_read_lock_held(&kvm->srcu))
 		if (inside(&z->at, pio, addr, len) && put_into_ring(kvm, pio, addr, len, data)) {
 			vcpu->stat[STAT_coalesced]++;

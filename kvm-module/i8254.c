@@ -149,8 +149,7 @@ static bool pit_output(const struct pit_channel *c, s64 now)
 
 static u8 pit_status(const struct pit_channel *c, s64 now)
 {
-	return (pit_output(c, now) ? STATUS_OUT : 0) |
-	       (c->loaded && !c->reload ? 0 : STATUS_NULL) |
+	return (pit_output(c, now) ? STATUS_OUT : 0) | (c->loaded && !c->reload ? 0 : STATUS_NULL) |
 	       c->s.rw_mode << 4 | c->s.mode << 1 | c->s.bcd;
 }
 
@@ -368,9 +367,7 @@ static void pit_control(struct kvm_pit *pit, u8 value, s64 now)
 	}
 	*c = (struct pit_channel){ .s = {
 		.count = c->s.count,
-		.rw_mode = rw_mode,
-		.read_state = rw_mode,
-		.write_state = rw_mode,
+		.rw_mode = rw_mode, .read_state = rw_mode, .write_state = rw_mode,
 		.mode = value >> 1 & (value & BIT(2) ? 3 : 7),
 		.bcd = value & 1,
 		.gate = c->s.gate,
@@ -452,7 +449,8 @@ bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write)
 	now = ktime_get_boottime_ns();
 	/* Ports from 0x43 on are about channel 2. */
 	c = &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
-	pit_sync(pit, c, now);
+	if (port != 0x43)
+		pit_sync(pit, c, now);
 	if (write)
 		pit_write(pit, c, port, *value, now);
 	else

@@ -81,10 +81,11 @@ static unsigned int pic_serving(const struct kvm_pic_state *c)
 static int pic_request(const struct kvm_pic *pic, int n)
 {
 	const struct kvm_pic_state *c = &pic->chip[n];
-	unsigned int request = pic_rank(c, c->irr & ~c->imr), serving = pic_serving(c);
+	unsigned int request = pic_rank(c, c->irr & ~c->imr), serving;
 
 	if (c->init_state != READY || request == 8)
 		return -1;
+	serving = pic_serving(c);
 	if (request < serving)
 		return pic_pin(c, request);
 	/* Special fully nested: the slave may interrupt itself. */
@@ -106,8 +107,7 @@ static void pic_update(struct kvm_pic *pic)
 }
 
 /* Let the new state take effect and tell those who must know. */
-static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
-	__releases(&pic->lock)
+static void pic_unlock(struct kvm_pic *pic, unsigned long flags) __releases(&pic->lock)
 {
 	unsigned long acked = pic->acked;
 	bool was = pic->intr, changed;
@@ -125,10 +125,8 @@ static void pic_unlock(struct kvm_pic *pic, unsigned long flags)
 				 KVM_IRQCHIP_PIC_SLAVE, bit & 7);
 }
 
-DEFINE_LOCK_GUARD_1(pic, struct kvm_pic,
-		    raw_spin_lock_irqsave(&_T->lock->lock, _T->flags),
-		    pic_unlock(_T->lock, _T->flags),
-		    unsigned long flags)
+DEFINE_LOCK_GUARD_1(pic, struct kvm_pic, raw_spin_lock_irqsave(&_T->lock->lock, _T->flags),
+		    pic_unlock(_T->lock, _T->flags), unsigned long flags)
 
 static void pic_end(struct kvm_pic *pic, int n, u8 pins)
 {

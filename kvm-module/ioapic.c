@@ -15,9 +15,10 @@
  * The polarity bit is stored but ignored: a line is "high" when user space says
  * it is active (Documentation/virt/kvm/api.rst, KVM_IRQ_LINE).
  *
- * ioapic->lock guards everything. Messages are sent with the lock held (a local
- * APIC never answers synchronously); acknowledgements are reported after it was
- * dropped, as listeners come back with a changed line.
+ * ioapic->lock guards everything; the base is also read without it. Messages are
+ * sent with the lock held (a local APIC never answers synchronously);
+ * acknowledgements are reported after it was dropped, as listeners come back with a
+ * changed line.
  */
 #include <linux/bitops.h>
 #include <linux/hrtimer.h>
@@ -270,11 +271,12 @@ bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, b
 	unsigned int byte = gpa & 0xf;
 	u32 value = 0, acked = 0;
 
+	/* Without the lock, for all who mean somebody else; only user space moves it. */
+	if (gpa - READ_ONCE(ioapic->base) >= IOAPIC_SIZE)
+		return false;
 	if (write)
 		memcpy(&value, data, min(len, 4U));
 	scoped_guard(raw_spinlock_irqsave, &ioapic->lock) {
-		if (gpa - ioapic->base >= IOAPIC_SIZE)
-			return false;
 		if (!write)
 			value = ioapic_read(ioapic, gpa & 0xff0);
 		else if ((gpa & 0xfff) == IOREGSEL)
@@ -319,7 +321,7 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	    state->id > 0xf || state->irr >> KVM_IRQ_PINS)
 		return -EINVAL;
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
-	ioapic->base = state->base_address;
+	WRITE_ONCE(ioapic->base, state->base_address);
 	ioapic->ioregsel = state->ioregsel;
 	ioapic->id = state->id;
 	ioapic->lines = state->irr;

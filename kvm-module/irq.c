@@ -238,7 +238,9 @@ bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, boo
 	/* Most ports are nobody's here. */
 	if (!kvm->pic || (port > 0xa1 && (port & ~1) != 0x4d0))
 		return false;
-	if (!kvm_pic_port(kvm, port, byte, write) && !kvm_pit_port(kvm, port, byte, write))
+	/* The PIT's lie between those of the two PICs. */
+	if (!(port >= 0x40 && port < 0xa0 ? kvm_pit_port(kvm, port, byte, write) :
+					    kvm_pic_port(kvm, port, byte, write)))
 		return false;
 	/* Nobody drives the upper lines of the bus. */
 	if (!write && len > 1)

@@ -697,6 +697,7 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *sregs);
 u64 kvm_get_rflags(struct kvm_vcpu *vcpu);	/* without user space's single step */
 void kvm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags);
 void kvm_set_dr6_dr7(struct kvm_vcpu *vcpu, u64 dr6, u64 dr7);	/* reserved bits are ours */
+/* Caller holds srcu, as some of them read or write guest memory. */
 long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 /* What user space changed in kvm_run before KVM_RUN, and wants to find there after. */
 int kvm_get_synced_regs(struct kvm_vcpu *vcpu);
@@ -806,8 +807,7 @@ struct kvm_apic_message {
 	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
 };
 
-int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
-		     const struct kvm_apic_message *message);
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_apic_message *m);
 
 void kvm_irq_init(struct kvm *kvm);
 void kvm_irq_destroy(struct kvm *kvm);	/* before the vCPUs go */

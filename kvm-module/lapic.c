@@ -292,8 +292,7 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id)
 }
 
 /* Any context. Returns what happened, the best of all addressed. */
-int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source,
-		     const struct kvm_apic_message *m)
+int kvm_apic_deliver(struct kvm *kvm, struct kvm_vcpu *source, const struct kvm_apic_message *m)
 {
 	struct kvm_vcpu *vcpu, *lowest = NULL;
 	int result = IRQ_NOBODY;
@@ -403,8 +402,8 @@ static void start_timer(struct kvm_lapic *apic)
 			return;
 		now = kvm_guest_tsc(apic->vcpu);
 		ns = apic->deadline > now ? apic->deadline - now : 0;
-		/* Years; but the quotient fits, as the TSC counts at more than 250 MHz. */
-		ns = mul_u64_u64_div_u64(min_t(u64, ns, S64_MAX / 4), 1000000,
+		/* Eight years at most: a quotient that does not fit is a #DE. */
+		ns = mul_u64_u64_div_u64(min(ns, (u64)apic->vcpu->tsc_khz << 38), 1000000,
 					 apic->vcpu->tsc_khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
@@ -559,11 +558,11 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
+	u64 mode = vcpu->apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
 	struct kvm_lapic *apic = vcpu->lapic;
 	u32 value = 0;
 
-	if (!hardware_enabled(apic) || x2apic(apic) ||
-	    gpa >> PAGE_SHIFT != vcpu->apic_base >> PAGE_SHIFT)
+	if (mode != MSR_IA32_APICBASE_ENABLE || (gpa ^ vcpu->apic_base) >> PAGE_SHIFT)
 		return false;
 	if (!write) {
 		memset(data, 0, len);
@@ -657,7 +656,6 @@ int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!apic)
 		return -EINVAL;
-	guard(srcu)(&vcpu->kvm->srcu);
 	kvm_apic_settle_pv_eoi(vcpu);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
@@ -677,8 +675,7 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
 	/* An offer was for an interrupt of the old state. */
-	scoped_guard(srcu, &vcpu->kvm->srcu)
-		kvm_pv_eoi_taken(vcpu);
+	kvm_pv_eoi_taken(vcpu);
 	memcpy(apic->regs, arg, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;

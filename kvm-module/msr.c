@@ -183,9 +183,13 @@ u64 kvm_guest_tsc(struct kvm_vcpu *vcpu)
 
 static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
+	u64 deadline = vcpu->lapic ? kvm_apic_get_deadline(vcpu) : 0;
+
 	vcpu->tsc_offset = offset;
 	kvm_ops->set_tsc_offset(vcpu);
 	kvm_request(vcpu, REQ_CLOCK);
+	if (deadline)
+		kvm_apic_set_deadline(vcpu, deadline);
 }
 
 /* KVM_{HAS,GET,SET}_DEVICE_ATTR of a vCPU: the offset is the one there is. */

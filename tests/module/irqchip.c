@@ -125,11 +125,19 @@ __asm__(
 "	dec	%edx\n"
 "6:	movl	$0, 0xfee000b0\n"
 "	iret\n"
+"irq_guest_wait:\n"
+"	mov	$0x510, %edx\n"
+"	sti\n"
+"7:	jmp	7b\n"
+"irq_guest_tell:\n"
+"	out	%al, %dx\n"
+"	jmp	7b\n"
 "irq_guest_end:\n"
 "	.code64\n"
 "	.popsection\n");
 extern const uint8_t irq_guest[], irq_guest_slave[], irq_guest_tick[],
-	irq_guest_apic_tick[], irq_guest_level[], irq_guest_end[];
+	irq_guest_apic_tick[], irq_guest_level[], irq_guest_wait[], irq_guest_tell[],
+	irq_guest_end[];
 
 static struct vm vm;
 
@@ -147,23 +155,30 @@ static void gate(unsigned int vector, const uint8_t *handler)
 	entry[1] = (where & 0xffff0000) | 0x8e00;
 }
 
-static void start(void)
+static void load(void)
 {
-	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct kvm_sregs s;
 
 	vm_create_with(&vm, true);
-	if (ioctl(vm.fd, KVM_CREATE_PIT2, &config) < 0)
-		bail_out("KVM_CREATE_PIT2: %s", strerror(errno));
 	vm_load(&vm, 32, irq_guest, irq_guest_end);
 	gate(0x20, irq_guest_tick);
 	gate(0x2c, irq_guest_slave);
 	gate(0x50, irq_guest_level);
 	gate(0x51, irq_guest_apic_tick);
+	gate(0x52, irq_guest_tell);
 	ioctl(vm.vcpu, KVM_GET_SREGS, &s);
 	s.idt.base = IDT;
 	s.idt.limit = 0x7ff;
 	ioctl(vm.vcpu, KVM_SET_SREGS, &s);
+}
+
+static void start(void)
+{
+	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	load();
+	if (ioctl(vm.fd, KVM_CREATE_PIT2, &config) < 0)
+		bail_out("KVM_CREATE_PIT2: %s", strerror(errno));
 }
 
 static void line(uint32_t gsi, int level)
@@ -321,6 +336,10 @@ static void test_lapic(void)
 	usleep(10000);
 	ok(!requested(VECTOR), "... and not again when the state is restored");
 
+	set_msr(0x10, 1000);
+	set_msr(DEADLINE, 1ULL << 42);
+	set_msr(0x10, 1ULL << 43);
+	ok(comes(VECTOR), "a TSC that is set to beyond the deadline has reached it");
 	*lapic_reg(0xd0) = 0x21000000;
 	*lapic_reg(0xe0) = 0x0fffffff;
 	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
@@ -350,6 +369,28 @@ static void test_lapic(void)
 	set_msr(X2APIC_TDCR, 0xb);
 	usleep(10000);
 	ok(!requested(VECTOR + 1), "... and no second one by a new divisor");
+	vm_destroy(&vm);
+}
+
+/* On a kernel that checks RCU (run-vm --kernel debug) also: nobody looks at slots that go. */
+static void test_pv_eoi(void)
+{
+	struct kvm_regs regs;
+
+	load();
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	regs.rip = CODE + (irq_guest_wait - irq_guest);
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	is(set_msr(0x4b564d04, DATA | 1), 1, "KVM_SET_MSRS of MSR_KVM_PV_EOI_EN");
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	*lapic_reg(0xf0) = 0x1ff;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &lapic);
+	is(send_msi(0, false, 0x52), 1, "an interrupt");
+	is(step() >> 8, TOLD, "... reaches the guest");
+	is(*counter(DATA), 1, "... which may end it by a bit");
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0x100 + 0x52 / 32 * 16), 1 << 0x52 % 32, "KVM_GET_LAPIC: it has not yet");
+	is(*counter(DATA), 0, "... and has to do it by an EOI now");
 	vm_destroy(&vm);
 }
 
@@ -573,6 +614,7 @@ int main(void)
 	}
 	close(kvm);
 	test_errors();
+	test_pv_eoi();
 	test_lapic();
 	test_irqfd();
 	test_guest();
