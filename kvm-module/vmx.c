@@ -1140,7 +1140,8 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
 	i = user_msr_index(index);
-	if (i < 0)
+	/* Reserved bits would be #GP when the host writes the register for the guest. */
+	if (i < 0 || (index == MSR_SYSCALL_MASK && value >> 32))
 		return 1;
 	vmx->user_msr[i] = value;
 	return 0;
