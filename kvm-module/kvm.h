@@ -29,8 +29,8 @@
  *   PIT, then I/O APIC, then PIC lock   each device's own (raw, interrupts off)
  *   kvm->mmu_lock       second-level page tables; a spinlock, interrupts enabled
  *   kvm->clock.lock     the VM's clock; a spinlock, innermost
- *   kvm->srcu           readers of the slots and the buses: a vCPU holds it while it
- *                       runs, and drops it when it sleeps or goes to user space
+ *   kvm->srcu           readers of the slots and the buses: a vCPU holds it in all its
+ *                       ioctls, and drops it when it sleeps or goes into the guest
  */
 #ifndef KVM_LIVE_KVM_H
 #define KVM_LIVE_KVM_H

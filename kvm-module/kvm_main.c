@@ -666,8 +666,22 @@ static long system_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	}
 }
 
+/* While it is open the vendor's module stays, whose operations its ioctls use. */
+static int system_open(struct inode *inode, struct file *file)
+{
+	return try_module_get(vendor_module) ? 0 : -ENODEV;
+}
+
+static int system_release(struct inode *inode, struct file *file)
+{
+	module_put(vendor_module);
+	return 0;
+}
+
 static const struct file_operations system_fops = {
 	.owner = THIS_MODULE,
+	.open = system_open,
+	.release = system_release,
 	.unlocked_ioctl = system_ioctl,
 	.compat_ioctl = system_ioctl,
 	.llseek = noop_llseek,

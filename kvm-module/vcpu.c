@@ -666,8 +666,7 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
 	/* "Keep the TLB": we may flush it all the same. */
 	if (vcpu->cr4 & X86_CR4_PCIDE)
 		value &= ~X86_CR3_PCID_NOFLUSH;
-	if (kvm_is_long_mode(vcpu) && vcpu->maxphyaddr < 52 &&
-	    value & GENMASK_ULL(63, vcpu->maxphyaddr))
+	if (kvm_is_long_mode(vcpu) && value >> vcpu->maxphyaddr)
 		return 1;
 	kvm_ops->set_cr3(vcpu, value);
 	kvm_mmu_guest_flush(vcpu);
@@ -1216,12 +1215,15 @@ static const struct file_operations vcpu_fops = {
 /* SDM vol. 3, table 10-1: the state after power-on and INIT. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 {
-	struct kvm_segment data = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 };
-	struct kvm_segment cs = { .base = 0xffff0000, .selector = 0xf000,
-				  .limit = 0xffff, .type = 11, .present = 1, .s = 1 };
-	struct kvm_segment tr = { .limit = 0xffff, .type = 11, .present = 1 };
-	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
-	struct kvm_segment table = { .limit = 0xffff };
+	static const struct kvm_segment segments[] = {
+		[SEG_ES] = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 },
+		[SEG_CS] = { .base = 0xffff0000, .selector = 0xf000,
+			     .limit = 0xffff, .type = 11, .present = 1, .s = 1 },
+		[SEG_SS ... SEG_GS] = { .limit = 0xffff, .type = 3, .present = 1, .s = 1 },
+		[SEG_LDTR] = { .limit = 0xffff, .type = 2, .present = 1 },
+		[SEG_TR] = { .limit = 0xffff, .type = 11, .present = 1 },
+		[SEG_GDTR ... SEG_IDTR] = { .limit = 0xffff },
+	};
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
@@ -1236,12 +1238,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_reg_write(vcpu, REG_RDX, 0x600);	/* family 6 */
 	kvm_reg_write(vcpu, REG_RIP, 0xfff0);
 	kvm_ops->set_rflags(vcpu, X86_EFLAGS_FIXED);
-	for (int i = SEG_ES; i <= SEG_GS; i++)
-		kvm_ops->set_segment(vcpu, i, i == SEG_CS ? &cs : &data);
-	kvm_ops->set_segment(vcpu, SEG_LDTR, &ldt);
-	kvm_ops->set_segment(vcpu, SEG_TR, &tr);
-	kvm_ops->set_segment(vcpu, SEG_GDTR, &table);
-	kvm_ops->set_segment(vcpu, SEG_IDTR, &table);
+	for (int i = 0; i < ARRAY_SIZE(segments); i++)
+		kvm_ops->set_segment(vcpu, i, &segments[i]);
 	vcpu->efer = vcpu->cr4 = 0;
 	vcpu->cr0 = cache | X86_CR0_ET;
 	kvm_ops->set_modes(vcpu);

@@ -583,6 +583,11 @@ static void test_vcpu(void)
 	m.h.nmsrs = 0xffffffff;
 	fails(vm.vcpu, KVM_GET_MSRS, &m, E2BIG, "KVM_GET_MSRS of 4 Gi registers");
 	fails(vm.vcpu, KVM_SET_MSRS, &m, E2BIG, "KVM_SET_MSRS of 4 Gi registers");
+	if (vm_on_intel()) {
+		m.h.nmsrs = 1;
+		m.e[0] = (struct kvm_msr_entry){ .index = 0xc0000084, .data = 1ULL << 32 };
+		is(ioctl(vm.vcpu, KVM_SET_MSRS, &m), 0, "IA32_FMASK has 32 bits");
+	}
 	c.h.nent = 0xffffffff;
 	fails(vm.vcpu, KVM_SET_CPUID2, &c, E2BIG, "KVM_SET_CPUID2 of 4 Gi entries");
 	c.h.nent = 257;
