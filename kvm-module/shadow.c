@@ -15,13 +15,16 @@
  * Comparing all tables at each flush would be slow, so a table that has not
  * changed for a few flushes becomes "tracked": its guest page is mapped without
  * write permission, it cannot differ and is not compared. The first write to it
- * faults and puts it back among those that are.
+ * faults and puts it back among those that are. User space writes past that; when
+ * it sets a vCPU's registers, all tables are compared (it may have loaded a
+ * snapshot), and so is any table when an upper one begins to point to it.
  *
  * Permissions. Entries above the leaves allow everything; a leaf has the
  * permissions that all levels of the guest's walk grant together. Those above a
  * table are therefore part of its key: a guest's table reached by two ways with
  * different permissions has two shadows. A leaf is writable only when the
- * guest's dirty bit is set, so that the write that sets it is seen. Without
+ * guest's dirty bit is set, so that the write that sets it is seen; that of a large
+ * page is part of the key, too. Without
  * CR0.WP a supervisor may write to read-only pages: for a supervisor's page
  * the leaf says so; a write to a user's page is emulated.
  *
