@@ -602,10 +602,15 @@ static void op_ins_outs(struct emu *e)
 
 	port_check(e, port, size);
 	count = batch_count(e, seg, reg, size, &linear);
-	if (out)
-		emu_lin_access(e, linear, e->pio, size * count, 0);
-	else
-		probe(e, linear, size * count, EMU_ACC_WRITE);
+	for (;; count = 1) {
+		if (out)
+			emu_lin_access(e, linear, e->pio, size * count, 0);
+		else
+			probe(e, linear, size * count, EMU_ACC_WRITE);
+		if (count == 1 || e->status != EMU_UNHANDLED)
+			break;
+		e->status = EMU_OK;	/* a device's memory, item by item */
+	}
 	emu_port_io(e, port, size, e->pio, count, out);
 	if (!out)
 		emu_lin_access(e, linear, e->pio, size * count, EMU_ACC_WRITE);

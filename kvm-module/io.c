@@ -8,8 +8,8 @@
  * kvm_emu_ops below. When one of them meets MMIO or a port, it notes in vcpu->io
  * what user space has to answer and returns EMU_AGAIN; KVM_RUN returns, user
  * space answers, and on the next KVM_RUN vcpu->resume hands the answer over and
- * runs the emulator again, which takes it from its log. A larger access leaves in
- * fragments of at most 8 bytes, each within a page.
+ * runs the emulator again, which takes it from its log. An access of up to 64
+ * bytes leaves in fragments of at most 8, each within a page.
  *
  * An IN or OUT that the processor has decoded needs no emulator: kvm_handle_pio.
  *
@@ -66,7 +66,7 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* User space answers what vcpu->io asks for; then the vCPU goes on with this. */
+/* User space answers what the emulator asks for; then the vCPU goes on with this. */
 static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
 {
 	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
@@ -115,7 +115,9 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 	vcpu->io.port = port;
 	vcpu->io.port_size = size;
 	vcpu->io.port_count = 1;
-	return ask_user(vcpu, resume_pio);
+	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->resume = resume_pio;
+	return pio_exit(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
@@ -212,12 +214,14 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size, un
 	if (unlikely(io->posted))
 		return EMU_AGAIN;
 	r = find_spans(e, linear, size, walk_access(e, access), span);
-	if (r != EMU_OK || access & EMU_ACC_PROBE)
+	if (r != EMU_OK)
 		return r;
 	memory = span[0].memory && (!span[1].len || span[1].memory);
 	/* Code outside of memory is nothing that we could run. */
 	if (!memory && (size > KVM_MMIO_MAX || access & EMU_ACC_FETCH))
 		return EMU_UNHANDLED;
+	if (access & EMU_ACC_PROBE)
+		return EMU_OK;
 	if (!memory && !span[1].len &&
 	    ((size <= 8 && kvm_device_mmio(vcpu, span[0].gpa, size, buf, write)) ||
 	     (write && kvm_write_taken(vcpu, false, span[0].gpa, size, buf))))

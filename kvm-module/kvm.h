@@ -210,14 +210,14 @@ struct kvm_mmio_fragment {
 	u8 len;			/* 1 to 8 */
 };
 
-#define KVM_MMIO_MAX		EMU_PIO_MAX	/* a batch of INS or OUTS; more than FXSAVE's */
-#define KVM_MMIO_FRAGMENTS	(KVM_MMIO_MAX / 8 + 1)	/* one more where it crosses a page */
+#define KVM_MMIO_FRAGMENTS	10	/* 64 bytes that cross a page */
+#define KVM_MMIO_MAX		64
 
 /* The access of the current instruction that is out with user space. */
 struct kvm_io_state {
 	u64 rip;		/* if it has moved, the access is void */
 	bool write;
-	u16 size;
+	u8 size;
 	int error;		/* why the emulator could not go on, 0 or errno */
 	bool halt;		/* the instruction was a HLT */
 	bool rsm;		/* ... or an RSM */

@@ -171,18 +171,14 @@ EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 /* The leaf that maps gfn, or NULL; the level is that of the entry that says so. */
 static u64 *find_leaf(struct kvm_space *space, gfn_t gfn, int *level)
 {
-	u64 *table = __va(space->tdp_root);
+	u64 *e = entry_of(__va(space->tdp_root), gfn, kvm_ops->tdp->levels);
+	int l = kvm_ops->tdp->levels;
 
 	lockdep_assert_held(&space->kvm->mmu_lock);
-	for (*level = kvm_ops->tdp->levels; ; --*level) {
-		u64 *e = entry_of(table, gfn, *level);
-
-		if (!is_present(*e))
-			return NULL;
-		if (is_leaf(*e, *level))
-			return e;
-		table = table_of(*e);
-	}
+	while (is_present(*e) && !is_leaf(*e, l))
+		e = entry_of(table_of(*e), gfn, --l);
+	*level = l;
+	return is_present(*e) ? e : NULL;
 }
 
 void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,

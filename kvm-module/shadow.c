@@ -15,13 +15,16 @@
  * Comparing all tables at each flush would be slow, so a table that has not
  * changed for a few flushes becomes "tracked": its guest page is mapped without
  * write permission, it cannot differ and is not compared. The first write to it
- * faults and puts it back among those that are.
+ * faults and puts it back among those that are. User space writes past that; when
+ * it sets a vCPU's registers, all tables are compared (it may have loaded a
+ * snapshot), and so is any table when an upper one begins to point to it.
  *
  * Permissions. Entries above the leaves allow everything; a leaf has the
  * permissions that all levels of the guest's walk grant together. Those above a
  * table are therefore part of its key: a guest's table reached by two ways with
  * different permissions has two shadows. A leaf is writable only when the
- * guest's dirty bit is set, so that the write that sets it is seen. Without
+ * guest's dirty bit is set, so that the write that sets it is seen; that of a large
+ * page is part of the key, too. Without
  * CR0.WP a supervisor may write to read-only pages: for a supervisor's page
  * the leaf says so; a write to a user's page is emulated.
  *
@@ -212,8 +215,6 @@ static void flush_others(struct kvm *kvm)
 
 static void remove_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i)
 {
-	if (!sp->table->entry[i])
-		return;
 	WRITE_ONCE(sp->table->entry[i], 0);
 	if (sp->key.level == 1)
 		hlist_del(&sp->table->info[i].rmap);
@@ -244,6 +245,7 @@ static void add_entry(struct kvm *kvm, struct shadow_page *sp, unsigned int i, u
 
 static void protect_frame(struct kvm_memslot *slot, gfn_t gfn)
 {
+	struct kvm_shadow *s = &slot->space->kvm->shadow;
 	struct hlist_node *node;
 	unsigned int i;
 
@@ -254,7 +256,7 @@ static void protect_frame(struct kvm_memslot *slot, gfn_t gfn)
 			continue;
 		/* The processor may set bits in it at the same time. */
 		clear_bit(_PAGE_BIT_RW, (unsigned long *)&table->entry[i]);
-		slot->space->kvm->shadow.removals++;
+		s->removals++;
 	}
 }
 
@@ -411,6 +413,7 @@ void kvm_shadow_reset(struct kvm *kvm)
 {
 	struct kvm_shadow *s = &kvm->shadow;
 	struct shadow_page *sp, *next;
+	unsigned int i;
 	LIST_HEAD(old);
 
 	spin_lock(&kvm->mmu_lock);
@@ -426,7 +429,7 @@ void kvm_shadow_reset(struct kvm *kvm)
 	kvm_request_all(kvm, REQ_MMU_RELOAD);
 	/* Until it is taken off the lists of its frames, a leaf can be found. */
 	list_for_each_entry(sp, &old, link) {
-		for (unsigned int i = 0; i < ENTRIES && sp->used; i++)
+		for_each_set_bit(i, sp->present, ENTRIES)
 			remove_entry(kvm, sp, i);
 		cond_resched_lock(&kvm->mmu_lock);
 	}
@@ -587,7 +590,8 @@ static void set_leaf(struct kvm_memslot *slot, struct shadow_page *sp, unsigned 
 		WRITE_ONCE(sp->table->entry[i], entry);
 		return;
 	}
-	remove_entry(kvm, sp, i);
+	if (old)
+		remove_entry(kvm, sp, i);
 	add_entry(kvm, sp, i, entry, guest);
 	hlist_add_head(&sp->table->info[i].rmap, &slot->rmap[(w->gpa >> PAGE_SHIFT) - slot->base]);
 }
@@ -657,9 +661,10 @@ void kvm_shadow_map(struct kvm_vcpu *vcpu, struct kvm_memslot *slot, u64 gva,
 
 		if (!child || child->key.word != key.word ||
 		    differs(sp->table->info[i].guest, guest)) {
-			if (child)
+			if (child) {
+				remove_entry(kvm, sp, i);
 				kvm_request(vcpu, REQ_TLB_FLUSH);
-			remove_entry(kvm, sp, i);
+			}
 			child = find_or_add(vcpu, key);
 			add_entry(kvm, sp, i, __pa(child->table) | PTE_TABLE, guest);
 		}
