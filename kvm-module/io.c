@@ -324,7 +324,7 @@ static void op_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
 	struct kvm_dtable t;
 
-	if (seg < EMU_GDTR)
+	if (seg < SEG_GDTR)
 		return kvm_ops->get_segment(vcpu_of(e), seg, s);
 	kvm_ops->get_table(vcpu_of(e), seg, &t);
 	*s = (struct kvm_segment){ .base = t.base, .limit = t.limit };
@@ -334,7 +334,7 @@ static void op_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment
 {
 	struct kvm_dtable t = { .base = s->base, .limit = s->limit };
 
-	if (seg < EMU_GDTR)
+	if (seg < SEG_GDTR)
 		return kvm_ops->set_segment(vcpu_of(e), seg, s);
 	kvm_ops->set_table(vcpu_of(e), seg, &t);
 }
