@@ -99,7 +99,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 	bool good;
 
 	if (e->mode == EMU_LONG) {
-		if (seg == EMU_FS || seg == EMU_GS)
+		if (seg == SEG_FS || seg == SEG_GS)
 			linear += emu_segment(e, seg)->base;
 		good = emu_canonical(e, linear) && emu_canonical(e, linear + size - 1);
 	} else {
@@ -111,7 +111,7 @@ u64 emu_linearize(struct emu *e, unsigned int seg, u64 offset, unsigned int size
 			good = good && !s->unusable && s->present &&
 			       (write ? type == SEG_WRITE : type != SEG_CODE);
 	}
-	raise_if(e, !good, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
+	raise_if(e, !good, seg == SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
 	gp_if(e, e->flags & ALIGN && linear & (size - 1));
 	return linear;
 }
@@ -263,7 +263,7 @@ unsigned int emu_stack_size(struct emu *e)
 {
 	if (e->mode == EMU_LONG)
 		return 8;
-	return e->mode != EMU_VM86 && emu_segment(e, EMU_SS)->db ? 4 : 2;
+	return e->mode != EMU_VM86 && emu_segment(e, SEG_SS)->db ? 4 : 2;
 }
 
 /* A stack pointer of a 16-bit stack keeps its upper bits. */
@@ -276,14 +276,14 @@ void emu_push(struct emu *e, u64 value, unsigned int size)
 {
 	u64 sp = (e->regs[EMU_RSP] - size) & size_mask(emu_stack_size(e));
 
-	emu_access(e, EMU_SS, sp, &value, size, EMU_ACC_WRITE);
+	emu_access(e, SEG_SS, sp, &value, size, EMU_ACC_WRITE);
 	emu_move_stack(e, sp);
 }
 
 u64 emu_pop(struct emu *e, unsigned int size)
 {
 	u64 sp = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
-	u64 value = emu_load(e, EMU_SS, sp, size);
+	u64 value = emu_load(e, SEG_SS, sp, size);
 
 	emu_move_stack(e, sp + size);
 	return value;
@@ -315,7 +315,7 @@ static void fetch_more(struct emu *e)
 	if (e->mode == EMU_LONG) {
 		gp_if(e, !emu_canonical(e, offset));
 	} else {
-		cs = emu_segment(e, EMU_CS);
+		cs = emu_segment(e, SEG_CS);
 		offset = (u32)offset;
 		gp_if(e, offset > cs->limit);
 		n = min(n, cs->limit - offset + 1);
@@ -470,7 +470,7 @@ static const struct place {
 	['a'] = { 'G', FIXED + EMU_RAX }, ['c'] = { 'G', FIXED + EMU_RCX },
 	['d'] = { 'G', FIXED + EMU_RDX }, ['0'] = { 'C', FIXED },
 	['X'] = { 'X', FIXED + EMU_RSI }, ['Y'] = { 'Y', FIXED + EMU_RDI },
-	['l'] = { 'L', FIXED + EMU_LDTR }, ['t'] = { 'L', FIXED + EMU_TR },
+	['l'] = { 'L', FIXED + SEG_LDTR }, ['t'] = { 'L', FIXED + SEG_TR },
 };
 
 static bool needs_modrm(const struct row *row)
@@ -510,7 +510,7 @@ static void decode_address(struct emu *e)
 	} else {
 		e->ea += e->regs[base];
 		if (e->seg == EMU_NSEGS && (base == EMU_RSP || base == EMU_RBP))
-			e->seg = EMU_SS;
+			e->seg = SEG_SS;
 	}
 	if (displacement)
 		e->ea += sign_extend(fetch(e, displacement), displacement);
@@ -621,7 +621,7 @@ static void decode(struct emu *e)
 	for (unsigned int i = 0; i < 3 && operands[i * 2]; i++)
 		decode_operand(e, &e->op[i], operands[i * 2], operands[i * 2 + 1]);
 	if (e->seg == EMU_NSEGS)	/* no override */
-		e->seg = EMU_DS;
+		e->seg = SEG_DS;
 	e->next_rip = e->rip + e->length;
 	if (e->mode != EMU_LONG)
 		e->next_rip = (u32)e->next_rip;
@@ -637,7 +637,7 @@ static u64 operand_linear(struct emu *e, const struct emu_operand *o, bool write
 {
 	u64 at = o->loc == MEMORY ? e->ea : e->regs[o->reg] & size_mask(e->addr_size);
 
-	return emu_linearize(e, o->loc == 'Y' ? EMU_ES : e->seg, at, o->size, write);
+	return emu_linearize(e, o->loc == 'Y' ? SEG_ES : e->seg, at, o->size, write);
 }
 
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
@@ -672,7 +672,7 @@ static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int acces
 	case '+':
 		at = e->regs[EMU_RSP] & size_mask(emu_stack_size(e));
 		/* A segment register takes two bytes, however many are popped. */
-		value = emu_load(e, EMU_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
+		value = emu_load(e, SEG_SS, at, e->op[0].loc == 'S' ? 2 : o->size);
 		emu_move_stack(e, at + o->size);
 		/* The address to pop to, if based on RSP, is computed after RSP has moved. */
 		if (e->op[0].loc == MEMORY && (e->sib & 7) == EMU_RSP && !(e->rex & 1))
@@ -692,7 +692,7 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
 	case '-':	return emu_push(e, o->val, o->size);
 	case 'S': case 'L':
-		if (o->reg == EMU_SS)
+		if (o->reg == SEG_SS)
 			e->shadow = KVM_X86_SHADOW_INT_MOV_SS;
 		return emu_load_segment(e, o->reg, o->val);
 	case 'F':

@@ -82,10 +82,10 @@ enum emu_reg {
 	EMU_R8, EMU_R9, EMU_R10, EMU_R11, EMU_R12, EMU_R13, EMU_R14, EMU_R15,
 };
 
-/* Segment registers in the order of their encoding, and the system ones. */
-enum emu_segment {
-	EMU_ES, EMU_CS, EMU_SS, EMU_DS, EMU_FS, EMU_GS, EMU_LDTR, EMU_TR,
-	EMU_GDTR, EMU_IDTR,	/* these have a base and a limit only */
+/* Numbered as in an instruction's sreg field; then the system segments. */
+enum kvm_seg {
+	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS,
+	SEG_GDTR = NR_SEGS, SEG_IDTR,	/* with a base and a limit only */
 	EMU_NSEGS,
 };
 

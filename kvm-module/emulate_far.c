@@ -24,7 +24,7 @@
 #define TYPE_BUSY	2	/* or'ed to either TSS type */
 
 /* In the order of the frame that vm86 mode is left and entered with */
-static const u8 data_segments[5] = { EMU_SS, EMU_ES, EMU_DS, EMU_FS, EMU_GS };
+static const u8 data_segments[5] = { SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS };
 
 struct descriptor {
 	u64 raw;		/* its (first) eight bytes */
@@ -62,7 +62,7 @@ static bool conforming(const struct kvm_segment *s)
 /* Reads a descriptor; beyond the table's limit it is @vector(selector). */
 static struct descriptor fetch_descriptor(struct emu *e, u16 selector, u8 vector)
 {
-	const struct kvm_segment *table = emu_segment(e, selector & 4 ? EMU_LDTR : EMU_GDTR);
+	const struct kvm_segment *table = emu_segment(e, selector & 4 ? SEG_LDTR : SEG_GDTR);
 	u32 limit = table->unusable ? 0 : table->limit;
 	struct descriptor d = { .linear = table->base + (selector & 0xfff8) };
 	bool wide;
@@ -109,19 +109,19 @@ static struct kvm_segment check_data_segment(struct emu *e, unsigned int seg, u1
 	bool good;
 
 	if (null_selector(selector)) {
-		raise_if(e, seg == EMU_SS && (e->mode != EMU_LONG || cpl == 3 || rpl != cpl),
+		raise_if(e, seg == SEG_SS && (e->mode != EMU_LONG || cpl == 3 || rpl != cpl),
 			 vector, 0);
 		return unusable(selector, cpl);
 	}
 	d = fetch_descriptor(e, selector, vector);
 	type = d.seg.type;
-	if (seg == EMU_SS)
+	if (seg == SEG_SS)
 		good = !(type & SEG_CODE) && type & SEG_WRITE && rpl == cpl && d.seg.dpl == cpl;
 	else
 		good = (!(type & SEG_CODE) || type & SEG_WRITE) &&
 		       (conforming(&d.seg) || (rpl <= d.seg.dpl && cpl <= d.seg.dpl));
 	selector_if(e, !d.seg.s || !good, vector, selector);
-	selector_if(e, !d.seg.present, seg == EMU_SS ? X86_TRAP_SS : X86_TRAP_NP, selector);
+	selector_if(e, !d.seg.present, seg == SEG_SS ? X86_TRAP_SS : X86_TRAP_NP, selector);
 	mark_descriptor(e, &d, SEG_ACCESSED, 0);
 	return d.seg;
 }
@@ -150,7 +150,7 @@ static void load_vm86_segments(struct emu *e, const u32 selectors[6])
 static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector)
 {
 	struct descriptor d = { .seg = unusable(selector, 0) };
-	bool tss = seg == EMU_TR, good;
+	bool tss = seg == SEG_TR, good;
 	u32 type;
 
 	if (tss || !null_selector(selector)) {
@@ -172,7 +172,7 @@ static void load_system(struct emu *e, unsigned int seg, u16 selector, u8 vector
 /* By MOV, POP, LLDT, LTR */
 void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 {
-	if (seg >= EMU_LDTR)
+	if (seg >= SEG_LDTR)
 		load_system(e, seg, selector, X86_TRAP_GP);
 	else if (real_or_vm86(e))
 		emu_set_segment(e, seg, real_segment(e, seg, selector));
@@ -183,7 +183,7 @@ void emu_load_segment(struct emu *e, unsigned int seg, u16 selector)
 /* LES, LDS, and in the 0F map LSS, LFS, LGS: operand 1 is the offset. */
 void emu_op_load_far_pointer(struct emu *e)
 {
-	unsigned int seg = e->map == 2 ? e->opcode & 7 : e->opcode == 0xc4 ? EMU_ES : EMU_DS;
+	unsigned int seg = e->map == 2 ? e->opcode & 7 : e->opcode == 0xc4 ? SEG_ES : SEG_DS;
 
 	unknown_if(e, e->op_size == 8);		/* Intel has it, AMD has not */
 	emu_load_segment(e, seg, emu_operand(e, e->op_size, 2));
@@ -213,9 +213,9 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 	bool good, wide = long_active(e);
 
 	if (e->mode == EMU_REAL || (e->mode == EMU_VM86 && how < GATE_JMP)) {
-		gp_if(e, t->offset > emu_segment(e, EMU_CS)->limit);
+		gp_if(e, t->offset > emu_segment(e, SEG_CS)->limit);
 		t->cpl = e->cpl;
-		*s = real_segment(e, EMU_CS, selector);
+		*s = real_segment(e, SEG_CS, selector);
 		return;
 	}
 	gp_if(e, null_selector(selector));
@@ -239,7 +239,7 @@ static void check_code(struct emu *e, u16 selector, enum transfer how, struct ta
 
 static void enter_code(struct emu *e, const struct target *t)
 {
-	emu_set_segment(e, EMU_CS, t->d.seg);
+	emu_set_segment(e, SEG_CS, t->d.seg);
 	e->cpl = t->cpl;
 	e->next_rip = t->offset;
 }
@@ -250,11 +250,11 @@ static void enter_code(struct emu *e, const struct target *t)
  */
 static void enter_ring(struct emu *e, const struct target *t, bool inner, unsigned int ist)
 {
-	const struct kvm_segment *tr = emu_segment(e, EMU_TR);
+	const struct kvm_segment *tr = emu_segment(e, SEG_TR);
 	bool wide = long_active(e), tss32 = tr->type & 8;
 	unsigned int size = wide ? 8 : tss32 ? 4 : 2;
 	u32 at = ist ? 0x1c + ist * 8 : wide ? 4 + t->cpl * 8u : size + t->cpl * size * 2;
-	struct kvm_segment ss = *emu_segment(e, EMU_SS);
+	struct kvm_segment ss = *emu_segment(e, SEG_SS);
 	u64 sp = e->regs[EMU_RSP];
 
 	if (inner || ist) {
@@ -265,12 +265,12 @@ static void enter_ring(struct emu *e, const struct target *t, bool inner, unsign
 	if (inner && wide)
 		ss = unusable(t->cpl, t->cpl);
 	else if (inner)
-		ss = check_data_segment(e, EMU_SS, emu_system_load(e, tr->base + at + size, 2),
+		ss = check_data_segment(e, SEG_SS, emu_system_load(e, tr->base + at + size, 2),
 					t->cpl, X86_TRAP_TS);
 	if (stopped(e))
 		return;
 	e->mode = wide && t->d.seg.l ? EMU_LONG : t->d.seg.db ? EMU_PROT32 : EMU_PROT16;
-	e->segs[EMU_SS] = ss;
+	e->segs[SEG_SS] = ss;
 	e->cpl = t->cpl;
 	e->regs[EMU_RSP] = sp;
 }
@@ -330,14 +330,14 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 {
 	struct target t = { .offset = e->rip };
 
-	load_system(e, EMU_LDTR, ldt, X86_TRAP_TS);
+	load_system(e, SEG_LDTR, ldt, X86_TRAP_TS);
 	if (e->rflags & X86_EFLAGS_VM) {
 		e->mode = EMU_VM86;
 		return load_vm86_segments(e, selectors);
 	}
 	e->mode = EMU_PROT32;
-	e->cpl = selectors[EMU_CS] & 3;
-	check_code(e, selectors[EMU_CS], BACK, &t);
+	e->cpl = selectors[SEG_CS] & 3;
+	check_code(e, selectors[SEG_CS], BACK, &t);
 	if (e->status == EMU_FAULT && e->fault.vector == X86_TRAP_GP && e->fault.error)
 		e->fault.vector = X86_TRAP_TS;
 	enter_code(e, &t);
@@ -353,7 +353,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason reason)
 {
 	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
-	struct kvm_segment old = *emu_segment(e, EMU_TR);
+	struct kvm_segment old = *emu_segment(e, SEG_TR);
 	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
 	u64 cr0 = cr(e, 0), cr3;
 	u32 task[TASK_FIELDS] = { 0 };
@@ -373,7 +373,7 @@ static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason r
 	link_tasks(e, &new, old.selector, nested);
 	if (wide && cr0 >> 31 & 1)
 		emu_call(e, set_cr, 3, cr3);
-	emu_set_segment(e, EMU_TR, new.seg);
+	emu_set_segment(e, SEG_TR, new.seg);
 	emu_call(e, set_cr, 0, cr0 | X86_CR0_TS);
 	if (stopped(e))
 		return;
@@ -398,11 +398,11 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 	bool inner = t->cpl < e->cpl, wide = long_active(e);
 	unsigned int size = wide ? 8 : gate->seg.type & 8 ? 4 : 2;
 	unsigned int n = wide ? 0 : gate->raw >> 32 & 31;
-	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	u16 ss = emu_segment(e, SEG_SS)->selector, cs = emu_segment(e, SEG_CS)->selector;
 	u64 sp = e->regs[EMU_RSP], mask = size_mask(emu_stack_size(e)), parameter[31];
 
 	for (unsigned int i = 0; i < n && inner; i++)
-		parameter[i] = emu_load(e, EMU_SS, (sp + i * size) & mask, size);
+		parameter[i] = emu_load(e, SEG_SS, (sp + i * size) & mask, size);
 	enter_ring(e, t, inner, 0);
 	if (inner) {
 		emu_push(e, ss, size);
@@ -412,7 +412,7 @@ static void call_gate(struct emu *e, const struct descriptor *gate, const struct
 	}
 	emu_push(e, cs, size);
 	emu_push(e, e->next_rip, size);
-	emu_set_segment(e, EMU_SS, *emu_segment(e, EMU_SS));
+	emu_set_segment(e, SEG_SS, *emu_segment(e, SEG_SS));
 	enter_code(e, t);
 }
 
@@ -461,7 +461,7 @@ void emu_op_far(struct emu *e)
 	}
 	check_code(e, selector, DIRECT, &t);
 	if (call) {
-		emu_push(e, emu_segment(e, EMU_CS)->selector, e->op_size);
+		emu_push(e, emu_segment(e, SEG_CS)->selector, e->op_size);
 		emu_push(e, e->next_rip, e->op_size);
 	}
 	enter_code(e, &t);
@@ -494,9 +494,9 @@ static void return_to(struct emu *e, struct target *t, bool pop_stack, u64 relea
 	selector = emu_pop(e, e->op_size);
 	/* A null SS is for 64-bit code below ring 3 only. */
 	gp_if(e, !to_long && null_selector(selector));
-	ss = check_data_segment(e, EMU_SS, selector, t->cpl, X86_TRAP_GP);
+	ss = check_data_segment(e, SEG_SS, selector, t->cpl, X86_TRAP_GP);
 	enter_code(e, t);
-	emu_set_segment(e, EMU_SS, ss);
+	emu_set_segment(e, SEG_SS, ss);
 	if (e->mode == EMU_LONG)
 		e->regs[EMU_RSP] = to_long ? sp : (u32)sp;
 	else
@@ -520,7 +520,7 @@ static void return_to_vm86(struct emu *e, u64 offset, u16 cs, u64 flags)
 	u64 sp = emu_pop(e, 4);
 	u32 selectors[6];
 
-	selectors[EMU_CS] = cs;
+	selectors[SEG_CS] = cs;
 	for (unsigned int i = 0; i < 5; i++)
 		selectors[data_segments[i]] = emu_pop(e, 4);
 	e->rflags = (flags & FL_DEFINED) | X86_EFLAGS_FIXED;
@@ -537,7 +537,7 @@ void emu_op_iret(struct emu *e)
 
 	if (!real_or_vm86(e) && e->rflags & X86_EFLAGS_NT) {
 		gp_if(e, long_active(e));
-		selector = emu_system_load(e, emu_segment(e, EMU_TR)->base, 2);
+		selector = emu_system_load(e, emu_segment(e, SEG_TR)->base, 2);
 		switch_task(e, e->next_rip, selector, TASK_BY_IRET);
 		return emu_call(e, control, EMU_CTL_IRET, 0, NULL);
 	}
@@ -560,14 +560,14 @@ void emu_op_iret(struct emu *e)
 /* By the vector table of real mode: three words and no error code */
 static void deliver_real(struct emu *e, u8 vector, u64 back)
 {
-	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
+	const struct kvm_segment *idt = emu_segment(e, SEG_IDTR);
 	struct target t = { 0 };
 	u32 entry;
 
 	gp_if(e, vector * 4u + 3 > idt->limit);
 	entry = emu_system_load(e, idt->base + vector * 4u, 4);
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
-	emu_push(e, emu_segment(e, EMU_CS)->selector, 2);
+	emu_push(e, emu_segment(e, SEG_CS)->selector, 2);
 	emu_push(e, back, 2);
 	t.offset = entry & 0xffff;
 	check_code(e, entry >> 16, DIRECT, &t);
@@ -583,7 +583,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 {
 	bool wide = long_active(e);
 	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
-	const struct kvm_segment *idt = emu_segment(e, EMU_IDTR);
+	const struct kvm_segment *idt = emu_segment(e, SEG_IDTR);
 	u64 at = idt->base + vector * size;
 
 	raise_if(e, vector * size + size - 1 > idt->limit, X86_TRAP_GP, code);
@@ -599,7 +599,7 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 /* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
 void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
-	u16 ss = emu_segment(e, EMU_SS)->selector, cs = emu_segment(e, EMU_CS)->selector;
+	u16 ss = emu_segment(e, SEG_SS)->selector, cs = emu_segment(e, SEG_CS)->selector;
 	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
 	u64 sp = e->regs[EMU_RSP], raw = 0;
 	unsigned int type, size, ist;
@@ -611,7 +611,7 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 	if (type == TYPE_TASK_GATE) {
 		switch_task(e, back, raw >> 16, TASK_BY_CALL);
 		if (has_error)
-			emu_push(e, error, emu_segment(e, EMU_TR)->type & 8 ? 4 : 2);
+			emu_push(e, error, emu_segment(e, SEG_TR)->type & 8 ? 4 : 2);
 		return;
 	}
 	check_code(e, raw >> 16, GATE, &t);
@@ -633,7 +633,7 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 	emu_push(e, back, size);
 	if (has_error)
 		emu_push(e, error, size);
-	emu_set_segment(e, EMU_SS, *emu_segment(e, EMU_SS));
+	emu_set_segment(e, SEG_SS, *emu_segment(e, SEG_SS));
 	enter_code(e, &t);
 	if (vm86)
 		drop_segments(e, true);

@@ -221,7 +221,7 @@ static bool condition(const struct emu *e)
 /* SDM vol. 1 chapter 19: IOPL, else the bitmap in a 32- or 64-bit TSS. */
 static void port_check(struct emu *e, u16 port, unsigned int size)
 {
-	const struct kvm_segment *tr = emu_segment(e, EMU_TR);
+	const struct kvm_segment *tr = emu_segment(e, SEG_TR);
 	u32 at, bits;
 
 	if (e->mode == EMU_REAL || (e->mode != EMU_VM86 && e->cpl <= iopl(e)))
@@ -491,14 +491,14 @@ static void op_enter(struct emu *e)
 	frame = e->regs[EMU_RSP];
 	for (unsigned int i = 1; i < level; i++) {
 		bp -= size;
-		emu_push(e, emu_load(e, EMU_SS, bp & mask, size), size);
+		emu_push(e, emu_load(e, SEG_SS, bp & mask, size), size);
 	}
 	if (level)
 		emu_push(e, frame, size);
 	merge(&e->regs[EMU_RBP], frame, size);
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
-	linear = emu_linearize(e, EMU_SS, e->regs[EMU_RSP] & mask, 1, true);
+	linear = emu_linearize(e, SEG_SS, e->regs[EMU_RSP] & mask, 1, true);
 	probe(e, linear, 1, EMU_ACC_WRITE);
 }
 
@@ -522,7 +522,7 @@ static void op_jmp(struct emu *e)
 	target = e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0);
 	target &= size_mask(e->op_size);
 	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
-				       target > emu_segment(e, EMU_CS)->limit);
+				       target > emu_segment(e, SEG_CS)->limit);
 	e->next_rip = target;
 }
 
@@ -595,7 +595,7 @@ static unsigned int batch_count(struct emu *e, unsigned int seg, unsigned int re
 static void op_ins_outs(struct emu *e)
 {
 	bool out = e->opcode & 2;
-	unsigned int seg = out ? e->seg : EMU_ES, reg = out ? EMU_RSI : EMU_RDI;
+	unsigned int seg = out ? e->seg : SEG_ES, reg = out ? EMU_RSI : EMU_RDI;
 	unsigned int size = e->op[0].size, count;
 	u16 port = (u16)e->regs[EMU_RDX];
 	u64 linear;
@@ -654,7 +654,7 @@ static void op_cpuid(struct emu *e)
 /* SGDT, SIDT, LGDT, LIDT, by ModRM.reg; with 16-bit operands LGDT's base has 24 bits. */
 static void op_table(struct emu *e)
 {
-	unsigned int which = modrm_reg(e) & 1 ? EMU_IDTR : EMU_GDTR;
+	unsigned int which = modrm_reg(e) & 1 ? SEG_IDTR : SEG_GDTR;
 	unsigned int size = e->mode == EMU_LONG ? 10 : 6;
 	struct kvm_segment t = *emu_segment(e, which);
 	struct { u16 limit; u64 base; } __packed image = { t.limit, t.base };
@@ -670,7 +670,7 @@ static void op_table(struct emu *e)
 
 static void op_swapgs(struct emu *e)
 {
-	struct kvm_segment gs = *emu_segment(e, EMU_GS);
+	struct kvm_segment gs = *emu_segment(e, SEG_GS);
 	u64 base;
 
 	ud_if(e, e->mode != EMU_LONG);
@@ -678,14 +678,14 @@ static void op_swapgs(struct emu *e)
 	base = emu_rdmsr(e, MSR_KERNEL_GS_BASE);
 	emu_call(e, msr, MSR_KERNEL_GS_BASE, &gs.base, true);
 	gs.base = base;
-	emu_set_segment(e, EMU_GS, gs);
+	emu_set_segment(e, SEG_GS, gs);
 }
 
 static void op_invlpg(struct emu *e)
 {
 	u64 linear = e->ea;
 
-	if (e->mode != EMU_LONG || e->seg == EMU_FS || e->seg == EMU_GS)
+	if (e->mode != EMU_LONG || e->seg == SEG_FS || e->seg == SEG_GS)
 		linear += emu_segment(e, e->seg)->base;
 	if (e->mode != EMU_LONG)
 		linear = (u32)linear;
@@ -696,7 +696,7 @@ static void op_invlpg(struct emu *e)
 /* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, by ModRM.reg */
 static void op_fsgsbase(struct emu *e)
 {
-	unsigned int seg = e->modrm & 8 ? EMU_GS : EMU_FS;
+	unsigned int seg = e->modrm & 8 ? SEG_GS : SEG_FS;
 	struct kvm_segment s = *emu_segment(e, seg);
 
 	ud_if(e, e->mode != EMU_LONG || !(cr(e, 4) & X86_CR4_FSGSBASE));

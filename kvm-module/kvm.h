@@ -80,17 +80,11 @@ typedef u64 hpa_t;	/* host-physical address */
 
 /* ---- registers ----------------------------------------------------------- */
 
-/* Numbered as in ModRM, so that the emulator and the entry code agree. */
+/* Numbered as in ModRM, so that the emulator and the entry code agree; enum kvm_seg is its. */
 enum kvm_reg {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
 	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 	REG_RIP, NR_REGS,
-};
-
-/* Numbered as in an instruction's sreg field; then the system segments. */
-enum kvm_seg {
-	SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS,
-	SEG_GDTR = NR_SEGS, SEG_IDTR,	/* with a base and a limit only */
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */

@@ -830,31 +830,31 @@ static int world_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 static void find_segment(unsigned int seg, struct segment *s)
 {
 	memset(s, 0, sizeof(*s));
-	if (seg == EMU_LDTR) {
+	if (seg == SEG_LDTR) {
 		s->base = LDT;
 		s->limit = sizeof(ldt) - 1;
 		s->attr = have_ldt ? 0x82 : UNUSABLE;
 		return;
 	}
-	if (seg == EMU_TR) {		/* refuses every port */
+	if (seg == SEG_TR) {		/* refuses every port */
 		s->attr = 0x83;
 		return;
 	}
-	s->selector = current_mode == 64 ? seg == EMU_CS ? 0x33 : 0x2b :
-					   seg == EMU_CS ? 0x23 : 0x2b;
-	if (current_mode == 64 && seg != EMU_CS && seg != EMU_SS)
-		s->selector = seg == EMU_DS || seg == EMU_ES ? 0x2b : 0;
+	s->selector = current_mode == 64 ? seg == SEG_CS ? 0x33 : 0x2b :
+					   seg == SEG_CS ? 0x23 : 0x2b;
+	if (current_mode == 64 && seg != SEG_CS && seg != SEG_SS)
+		s->selector = seg == SEG_DS || seg == SEG_ES ? 0x2b : 0;
 	s->limit = 0xffffffff;
-	s->attr = seg == EMU_CS ? 0xc0fb : 0xc0f3;
-	if (current_mode == 64 && seg == EMU_CS)
+	s->attr = seg == SEG_CS ? 0xc0fb : 0xc0f3;
+	if (current_mode == 64 && seg == SEG_CS)
 		s->attr = 0xa0fb;
-	if (current_mode == 64 && seg == EMU_GS)
+	if (current_mode == 64 && seg == SEG_GS)
 		s->base = GS_BASE;
 	if (current_mode == 16) {
-		s->selector = seg == EMU_CS ? 7 : 15;
-		s->base = seg == EMU_CS ? CODE : WINDOW;
-		s->limit = seg == EMU_CS ? 0xffff : 0x4fff;
-		s->attr = seg == EMU_CS ? 0x00fb : 0x00f3;
+		s->selector = seg == SEG_CS ? 7 : 15;
+		s->base = seg == SEG_CS ? CODE : WINDOW;
+		s->limit = seg == SEG_CS ? 0xffff : 0x4fff;
+		s->attr = seg == SEG_CS ? 0x00fb : 0x00f3;
 	}
 }
 
@@ -865,9 +865,9 @@ static void world_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k
 	(void)e;
 	find_segment(seg, &s);
 	*k = to_kvm(&s);
-	if (seg == EMU_GDTR)
+	if (seg == SEG_GDTR)
 		*k = (struct kvm_segment){ .base = GDT, .limit = sizeof(gdt) - 1 };
-	if (seg == EMU_IDTR)
+	if (seg == SEG_IDTR)
 		*k = (struct kvm_segment){ .base = IDT, .limit = 0xfff };
 }
 
@@ -1196,10 +1196,10 @@ static bool compare(const struct variant *v, const struct test_case *t, int r)
 		       emu.rflags & flags);
 	if (v->form->selector) {
 		bad |= differs("ds", no_null(native_segments[0]),
-			       no_null(emulated_segments[EMU_DS]));
+			       no_null(emulated_segments[SEG_DS]));
 		bad |= differs("es", no_null(native_segments[1]),
-			       no_null(emulated_segments[EMU_ES]));
-		bad |= differs("ss", native_segments[2], emulated_segments[EMU_SS]);
+			       no_null(emulated_segments[SEG_ES]));
+		bad |= differs("ss", native_segments[2], emulated_segments[SEG_SS]);
 	}
 	for (i = 2 * PAGE; i < 4 * PAGE; i += 8)
 		if (*(u64 *)(window + i) != *(u64 *)(shadow + i)) {

@@ -131,7 +131,7 @@ static void fuzz_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
 {
 	struct segment segment = { 0 }, *s = &segment;
 
-	if (seg == EMU_GDTR || seg == EMU_IDTR) {
+	if (seg == SEG_GDTR || seg == SEG_IDTR) {
 		*k = (struct kvm_segment){ 0 };
 		next_bytes(&k->limit, 2);
 		next_bytes(&k->base, e->mode == EMU_LONG ? 6 : 4);
@@ -143,7 +143,7 @@ static void fuzz_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *k)
 	s->limit = next() & 1 ? 0xffffffff : 0xffff;
 	s->attr = next() | (next() << 8 & 0x1f000);
 	if (next() & 1)
-		s->attr = seg == EMU_CS ? 0xc09b : 0xc093;
+		s->attr = seg == SEG_CS ? 0xc09b : 0xc093;
 	next_bytes(&s->base, next() & 1 ? 8 : 0);
 	if (e->mode != EMU_LONG)
 		s->base = (u32)s->base;
@@ -155,7 +155,7 @@ static void fuzz_set_seg(struct emu *e, unsigned int seg,
 {
 	(void)e, (void)s;
 	check(seg < EMU_NSEGS);
-	new_task |= seg == EMU_TR;
+	new_task |= seg == SEG_TR;
 }
 
 static u64 fuzz_get_cr(struct emu *e, unsigned int cr)

@@ -121,19 +121,19 @@ static int t_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 
 static void t_get_seg(struct emu *e, unsigned int seg, struct kvm_segment *s)
 {
-	const struct kvm_dtable *t = seg == EMU_IDTR ? &idt : &gdt;
+	const struct kvm_dtable *t = seg == SEG_IDTR ? &idt : &gdt;
 
 	(void)e;
 	*s = to_kvm(&segs[seg]);
-	if (seg >= EMU_GDTR)
+	if (seg >= SEG_GDTR)
 		*s = (struct kvm_segment){ .base = t->base, .limit = t->limit };
 }
 
 static void t_set_seg(struct emu *e, unsigned int seg, const struct kvm_segment *s)
 {
 	(void)e;
-	if (seg >= EMU_GDTR)
-		*(seg == EMU_IDTR ? &idt : &gdt) =
+	if (seg >= SEG_GDTR)
+		*(seg == SEG_IDTR ? &idt : &gdt) =
 			(struct kvm_dtable){ .base = s->base, .limit = s->limit };
 	else
 		segs[seg] = from_kvm(s);
@@ -265,28 +265,28 @@ static void reset(enum emu_mode mode)
 	for (i = 0; i < EMU_NSEGS; i++) {
 		segs[i].limit = mode == EMU_REAL || mode == EMU_VM86 ?
 				0xffff : 0xffffffff;
-		segs[i].attr = i == EMU_CS ? 0x9b : 0x93;
+		segs[i].attr = i == SEG_CS ? 0x9b : 0x93;
 		if (mode == EMU_PROT32)
 			segs[i].attr |= 0xc000;
 		if (mode == EMU_VM86)
 			segs[i].attr = 0xf3;
-		if (mode == EMU_LONG && i == EMU_CS)
+		if (mode == EMU_LONG && i == SEG_CS)
 			segs[i].attr = 0xa09b;
 	}
-	segs[EMU_TR].attr = 0x8b;
-	segs[EMU_TR].limit = 0x67;
-	segs[EMU_TR].base = 0x6000;
+	segs[SEG_TR].attr = 0x8b;
+	segs[SEG_TR].limit = 0x67;
+	segs[SEG_TR].base = 0x6000;
 	ram[0x6066] = 0x68;	/* the bitmap begins beyond the limit */
-	segs[EMU_LDTR].attr = UNUSABLE;
+	segs[SEG_LDTR].attr = UNUSABLE;
 	if (mode == EMU_REAL || mode == EMU_VM86) {
-		segs[EMU_CS].selector = 0x100;
-		segs[EMU_CS].base = 0x1000;
-		segs[EMU_SS].selector = 0x800;
-		segs[EMU_SS].base = 0x8000;
-		segs[EMU_DS].selector = 0x200;
-		segs[EMU_DS].base = 0x2000;
-		segs[EMU_ES].selector = 0x300;
-		segs[EMU_ES].base = 0x3000;
+		segs[SEG_CS].selector = 0x100;
+		segs[SEG_CS].base = 0x1000;
+		segs[SEG_SS].selector = 0x800;
+		segs[SEG_SS].base = 0x8000;
+		segs[SEG_DS].selector = 0x200;
+		segs[SEG_DS].base = 0x2000;
+		segs[SEG_ES].selector = 0x300;
+		segs[SEG_ES].base = 0x3000;
 		emu.regs[EMU_RSP] = 0x1000;
 	} else {
 		emu.rip = 0x1000;
@@ -309,7 +309,7 @@ static int run(const char *bytes, unsigned int size)
 	u64 at = emu.rip;
 
 	if (emu.mode != EMU_LONG)
-		at += segs[EMU_CS].base;
+		at += segs[SEG_CS].base;
 	memcpy(ram + at, bytes, size);
 	return emu_run(&emu);
 }
@@ -367,16 +367,16 @@ static void test_real_mode(void)
 
 	reset(EMU_REAL);
 	is(RUN("\x8e\xd8"), EMU_OK, "real mode: MOV DS, AX");
-	is(segs[EMU_DS].base, 0, "real mode: base is selector * 16");
+	is(segs[SEG_DS].base, 0, "real mode: base is selector * 16");
 	emu.regs[EMU_RAX] = 0xabcd;
 	RUN("\x8e\xd0");
-	is(segs[EMU_SS].base, 0xabcd0, "real mode: MOV SS, AX");
+	is(segs[SEG_SS].base, 0xabcd0, "real mode: MOV SS, AX");
 	is(emu.shadow, KVM_X86_SHADOW_INT_MOV_SS, "MOV SS blocks interrupts once");
 	RUN("\x90");
 	is(emu.shadow, 0, "the next instruction does not");
 
 	reset(EMU_REAL);
-	segs[EMU_DS].limit = 0xffffffff;
+	segs[SEG_DS].limit = 0xffffffff;
 	emu.regs[EMU_RBX] = 0xfe000;
 	ram[0x100000] = 0x5a;
 	is(RUN("\x67\x8a\x03"), EMU_OK, "unreal mode: limit above 64 KiB");
@@ -384,16 +384,16 @@ static void test_real_mode(void)
 
 	reset(EMU_REAL);
 	is(RUN("\xea\x45\x23\x00\x40"), EMU_OK, "real mode: JMP 4000:2345");
-	ok(emu.rip == 0x2345 && segs[EMU_CS].base == 0x40000,
+	ok(emu.rip == 0x2345 && segs[SEG_CS].base == 0x40000,
 	   "real mode: far JMP sets CS and IP");
 
 	reset(EMU_REAL);
 	is(RUN("\x9a\x45\x23\x00\x40"), EMU_OK, "real mode: CALL 4000:2345");
 	ok(word(0x8ffe) == 0x100 && word(0x8ffc) == 5 &&
 	   emu.regs[EMU_RSP] == 0xffc, "real mode: far CALL pushes CS and IP");
-	segs[EMU_CS].base = 0x40000;
+	segs[SEG_CS].base = 0x40000;
 	is(RUN("\xca\x02\x00"), EMU_OK, "real mode: RETF 2");
-	ok(emu.rip == 5 && segs[EMU_CS].base == 0x1000 &&
+	ok(emu.rip == 5 && segs[SEG_CS].base == 0x1000 &&
 	   emu.regs[EMU_RSP] == 0x1002, "real mode: and is back");
 
 	reset(EMU_REAL);
@@ -401,12 +401,12 @@ static void test_real_mode(void)
 	ram[0x21 * 4 + 3] = 0x50;
 	emu.rflags |= 0x200;
 	is(RUN("\xcd\x21"), EMU_OK, "real mode: INT 21");
-	ok(emu.rip == 0x3000 && segs[EMU_CS].base == 0x50000 &&
+	ok(emu.rip == 0x3000 && segs[SEG_CS].base == 0x50000 &&
 	   !(emu.rflags & 0x200), "real mode: INT goes to the vector, IF off");
 	ok(word(0x8ffe) == 0x202 && word(0x8ffc) == 0x100 && word(0x8ffa) == 2,
 	   "real mode: INT pushes FLAGS, CS, IP");
 	is(RUN("\xcf"), EMU_OK, "real mode: IRET");
-	ok(emu.rip == 2 && segs[EMU_CS].base == 0x1000 && emu.rflags == 0x202,
+	ok(emu.rip == 2 && segs[SEG_CS].base == 0x1000 && emu.rflags == 0x202,
 	   "real mode: IRET restores all three");
 	is(control_last, EMU_CTL_IRET, "IRET unblocks NMI");
 
@@ -498,24 +498,24 @@ static void test_protection(void)
 	is(emu.shadow, 0, "STI with IF already set does not");
 
 	reset(EMU_PROT32);
-	segs[EMU_DS].attr |= UNUSABLE;
+	segs[SEG_DS].attr |= UNUSABLE;
 	ok(faulted(RUN("\x8a\x03"), 13), "a null DS is #GP");
-	segs[EMU_DS].attr = 0xc091;
+	segs[SEG_DS].attr = 0xc091;
 	is(RUN("\x8a\x03"), EMU_OK, "a read-only segment can be read");
 	ok(faulted(RUN("\x88\x03"), 13), "but not written");
 	ok(faulted(RUN("\x2e\x88\x03"), 13), "nor can code");
-	segs[EMU_CS].attr = 0xc099;
+	segs[SEG_CS].attr = 0xc099;
 	ok(faulted(RUN("\x2e\x8a\x03"), 13), "execute-only code cannot be read");
-	segs[EMU_DS].attr = 0xc097;
-	segs[EMU_DS].limit = 0xfff;
+	segs[SEG_DS].attr = 0xc097;
+	segs[SEG_DS].limit = 0xfff;
 	emu.regs[EMU_RBX] = 0xfff;
 	ok(faulted(RUN("\x8a\x03"), 13), "expand-down: below the limit is #GP");
 	emu.regs[EMU_RBX] = 0x1000;
 	is(RUN("\x8a\x03"), EMU_OK, "expand-down: above it is right");
-	segs[EMU_SS].limit = 0xfff;
+	segs[SEG_SS].limit = 0xfff;
 	ok(faulted(RUN("\x50"), 12), "a push beyond the stack's limit is #SS");
 	is(emu.regs[EMU_RSP], 0x9000, "and leaves ESP");
-	segs[EMU_CS].limit = emu.rip + 1;
+	segs[SEG_CS].limit = emu.rip + 1;
 	ok(faulted(RUN("\x8a\x83\x00\x00\x00\x00"), 13),
 	   "an instruction across CS's limit is #GP");
 
@@ -598,15 +598,15 @@ static void test_ports(void)
 
 	reset(EMU_PROT32);
 	emu.cpl = 3;
-	segs[EMU_TR].base = 0x5000;
-	segs[EMU_TR].limit = 0x2068;
+	segs[SEG_TR].base = 0x5000;
+	segs[SEG_TR].limit = 0x2068;
 	ram[0x5066] = 0x68;
 	ram[0x5068 + 0x3f8 / 8] = 0xfe;
 	emu.regs[EMU_RDX] = 0x3f8;
 	is(RUN("\xec"), EMU_OK, "CPL 3: the bitmap allows port 3F8");
 	ok(faulted(RUN("\x66\xed"), 13), "but not a word there");
 	emu.regs[EMU_RDX] = 0xffff;
-	segs[EMU_TR].limit = 0x1068;
+	segs[SEG_TR].limit = 0x1068;
 	ok(faulted(RUN("\xec"), 13), "a port beyond the bitmap is #GP");
 }
 
@@ -615,7 +615,7 @@ static void test_restart(void)
 	unsigned int i;
 
 	reset(EMU_REAL);
-	segs[EMU_DS].base = DEVICE;
+	segs[SEG_DS].base = DEVICE;
 	emu.regs[EMU_RBX] = 0x10;
 	is(RUN("\x00\x07"), EMU_AGAIN, "ADD [device], AL waits for the read");
 	ok(!device_write && device_linear == DEVICE + 0x10 && device_size == 1,
@@ -632,7 +632,7 @@ static void test_restart(void)
 	is(writes, 1, "or write");
 
 	reset(EMU_REAL);
-	segs[EMU_DS].base = DEVICE;
+	segs[SEG_DS].base = DEVICE;
 	emu.regs[EMU_RCX] = 3;
 	emu.regs[EMU_RDI] = 0x40;
 	for (i = 0; i < 3; i++) {
@@ -830,11 +830,11 @@ static void reset_gdt(enum emu_mode mode)
 	describe(0x40, 0x6800, 0xff, 0x0082);
 	describe(0x48, 0, 0xfffff, 0xc09e);
 	describe(0x50, 0, 0xfffff, 0xa09a);
-	segs[EMU_CS].selector = 8;
-	segs[EMU_SS].selector = 0x10;
-	segs[EMU_TR].selector = 0x28;
-	segs[EMU_TR].base = 0x5000;
-	segs[EMU_TR].attr = 0x8b;
+	segs[SEG_CS].selector = 8;
+	segs[SEG_SS].selector = 0x10;
+	segs[SEG_TR].selector = 0x28;
+	segs[SEG_TR].base = 0x5000;
+	segs[SEG_TR].attr = 0x8b;
 }
 
 static bool selector_fault(int r, u8 vector, u16 selector)
@@ -859,13 +859,13 @@ static void test_segment_loads(void)
 {
 	reset_gdt(EMU_PROT32);
 	is(load_ds(0x10), EMU_OK, "MOV DS: a data segment");
-	ok(segs[EMU_DS].base == 0x20000 && segs[EMU_DS].limit == 0xffffffff &&
-	   segs[EMU_DS].attr == 0xc093 && segs[EMU_DS].selector == 0x10,
+	ok(segs[SEG_DS].base == 0x20000 && segs[SEG_DS].limit == 0xffffffff &&
+	   segs[SEG_DS].attr == 0xc093 && segs[SEG_DS].selector == 0x10,
 	   "its hidden part is the descriptor's");
 	is(access_byte(0x10), 0x93, "and the descriptor is marked accessed");
 	is(load_ds(0x18), EMU_OK, "MOV DS: readable code");
 	is(load_ds(0), EMU_OK, "MOV DS: null");
-	ok(segs[EMU_DS].attr & UNUSABLE, "makes it unusable");
+	ok(segs[SEG_DS].attr & UNUSABLE, "makes it unusable");
 	ok(selector_fault(load_ds(0x38), 11, 0x38), "not present is #NP");
 	ok(selector_fault(load_ds(0x28), 13, 0x28), "a TSS is #GP");
 	ok(selector_fault(load_ds(0x70), 13, 0x70), "beyond the limit is #GP");
@@ -883,7 +883,7 @@ static void test_segment_loads(void)
 	ok(faulted(RUN("\x0f\x00\xd0"), 13), "LLDT at CPL 3 is #GP");
 	emu.cpl = 0;
 	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT");
-	is(segs[EMU_LDTR].base, 0x6800, "loads LDTR");
+	is(segs[SEG_LDTR].base, 0x6800, "loads LDTR");
 	describe(0x10, 0, 0, 0);
 	memcpy(ram + 0x6808, ram + GDT + 0x20, 8);
 	emu.cpl = 3;
@@ -891,7 +891,7 @@ static void test_segment_loads(void)
 	emu.cpl = 0;
 	emu.regs[EMU_RAX] = 0x30;
 	is(RUN("\x0f\x00\xd8"), EMU_OK, "LTR");
-	ok(access_byte(0x30) == 0x8b && segs[EMU_TR].base == 0x5800,
+	ok(access_byte(0x30) == 0x8b && segs[SEG_TR].base == 0x5800,
 	   "loads TR and marks the TSS busy");
 	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0x30), "a busy one is #GP");
 	RUN("\x0f\x00\xc8");
@@ -925,7 +925,7 @@ static void test_far(void)
 
 	reset_gdt(EMU_PROT32);
 	is(RUN("\xea\x34\x12\x00\x00\x08\x00"), EMU_OK, "JMP 08:1234");
-	ok(emu.rip == 0x1234 && segs[EMU_CS].attr == 0xc09b, "loads CS and EIP");
+	ok(emu.rip == 0x1234 && segs[SEG_CS].attr == 0xc09b, "loads CS and EIP");
 	ok(selector_fault(RUN("\xea\x34\x12\x00\x00\x10\x00"), 13, 0x10),
 	   "JMP to data is #GP");
 	ok(selector_fault(RUN("\xea\x34\x12\x00\x00\x1b\x00"), 13, 0x18),
@@ -934,7 +934,7 @@ static void test_far(void)
 	   "JMP to a null selector is #GP(0)");
 	is(RUN("\x9a\x34\x12\x00\x00\x48\x00"), EMU_OK, "CALL conforming code");
 	ok(word(0x8ffc) == 8 && word(0x8ff8) == 0x123b &&
-	   segs[EMU_CS].selector == 0x48, "pushes CS and EIP");
+	   segs[SEG_CS].selector == 0x48, "pushes CS and EIP");
 
 	reset_gdt(EMU_PROT32);
 	frame[0] = 0x4444;
@@ -945,9 +945,9 @@ static void test_far(void)
 	memcpy(ram + 0x9000, frame, 20);
 	is(RUN("\xcf"), EMU_OK, "IRET to ring 3");
 	ok(emu.rip == 0x4444 && emu.cpl == 3 && emu.regs[EMU_RSP] == 0x7777 &&
-	   segs[EMU_SS].selector == 0x23 && segs[EMU_CS].selector == 0x1b &&
+	   segs[SEG_SS].selector == 0x23 && segs[SEG_CS].selector == 0x1b &&
 	   emu.rflags == 0x202, "loads all five");
-	ok(segs[EMU_DS].attr & UNUSABLE, "ring 0's data is taken away");
+	ok(segs[SEG_DS].attr & UNUSABLE, "ring 0's data is taken away");
 
 	reset_gdt(EMU_PROT32);
 	frame[2] = 0x7777;
@@ -962,7 +962,7 @@ static void test_far(void)
 	ok(selector_fault(RUN("\xcb"), 13, 0x08), "RETF inwards is #GP");
 
 	reset_gdt(EMU_LONG);
-	segs[EMU_CS].selector = 0x50;
+	segs[SEG_CS].selector = 0x50;
 	frame[0] = 0x4444;
 	frame[1] = 0x1b;
 	frame[4] = 0x7777;
@@ -984,12 +984,12 @@ static void test_far(void)
 	memcpy(ram + 0x9000, frame, 36);
 	is(RUN("\xcf"), EMU_OK, "IRET to vm86 mode");
 	ok(emu.rip == 0x100 && emu.cpl == 3 && emu.rflags == 0x23202 &&
-	   segs[EMU_CS].base == 0x20000 && segs[EMU_SS].base == 0x30000 &&
-	   segs[EMU_ES].base == 0x40000 && segs[EMU_GS].base == 0x70000 &&
-	   segs[EMU_DS].attr == 0xf3, "loads nine values");
+	   segs[SEG_CS].base == 0x20000 && segs[SEG_SS].base == 0x30000 &&
+	   segs[SEG_ES].base == 0x40000 && segs[SEG_GS].base == 0x70000 &&
+	   segs[SEG_DS].attr == 0xf3, "loads nine values");
 
 	reset_gdt(EMU_LONG);
-	segs[EMU_CS].selector = 0x50;
+	segs[SEG_CS].selector = 0x50;
 	memset(ram + 0x9000, 0, 40);
 	ram[0x9001] = 0x44;
 	ram[0x9008] = 0x50;
@@ -997,7 +997,7 @@ static void test_far(void)
 	ram[0x9019] = 0x70;
 	is(RUN("\x48\xcf"), EMU_OK, "IRETQ within ring 0");
 	ok(emu.rip == 0x4400 && emu.regs[EMU_RSP] == 0x7000 &&
-	   segs[EMU_SS].attr & UNUSABLE,
+	   segs[SEG_SS].attr & UNUSABLE,
 	   "takes RSP and a null SS from the stack");
 	emu.rip = 0x1000;
 	emu.rflags |= 0x4000;
@@ -1010,28 +1010,28 @@ static void test_far_pointers(void)
 	RUN("\x0e");
 	ok(word(0x8ffe) == 0x100 && emu.regs[EMU_RSP] == 0xffe, "PUSH CS");
 	RUN("\x07");
-	ok(segs[EMU_ES].base == 0x1000 && emu.regs[EMU_RSP] == 0x1000, "POP ES");
+	ok(segs[SEG_ES].base == 0x1000 && emu.regs[EMU_RSP] == 0x1000, "POP ES");
 	RUN("\x1e\x17");
 	is(RUN("\x17"), EMU_OK, "POP SS");
-	ok(segs[EMU_SS].base == 0x2000 && emu.shadow == KVM_X86_SHADOW_INT_MOV_SS,
+	ok(segs[SEG_SS].base == 0x2000 && emu.shadow == KVM_X86_SHADOW_INT_MOV_SS,
 	   "blocks interrupts once");
 	memcpy(ram + 0x2010, "\x78\x56\x34\x12\xcd\xab", 6);
 	RUN("\xc4\x1e\x10\x00");
-	ok(emu.regs[EMU_RBX] == 0x5678 && segs[EMU_ES].base == 0x12340, "LES");
+	ok(emu.regs[EMU_RBX] == 0x5678 && segs[SEG_ES].base == 0x12340, "LES");
 	RUN("\x66\x0f\xb5\x1e\x10\x00");
-	ok(emu.regs[EMU_RBX] == 0x12345678 && segs[EMU_GS].base == 0xabcd0,
+	ok(emu.regs[EMU_RBX] == 0x12345678 && segs[SEG_GS].base == 0xabcd0,
 	   "LGS with a 32-bit offset");
 	RUN("\x0f\xb4\x1e\x10\x00");
-	is(segs[EMU_FS].base, 0x12340, "LFS");
+	is(segs[SEG_FS].base, 0x12340, "LFS");
 	is(RUN("\xff\x1e\x10\x00"), EMU_OK, "CALL far [10]");
-	ok(emu.rip == 0x5678 && segs[EMU_CS].base == 0x12340, "goes there");
+	ok(emu.rip == 0x5678 && segs[SEG_CS].base == 0x12340, "goes there");
 	is(RUN("\xff\xe8"), EMU_FAULT, "JMP far to a register");
 	is(emu.fault.vector, 6, "is #UD");
 
 	reset_gdt(EMU_PROT32);
 	emu.regs[EMU_RAX] = 0;
 	is(RUN("\x0f\x00\xd0"), EMU_OK, "LLDT of null");
-	ok(segs[EMU_LDTR].attr & UNUSABLE, "leaves no LDT");
+	ok(segs[SEG_LDTR].attr & UNUSABLE, "leaves no LDT");
 	ok(selector_fault(RUN("\x0f\x00\xd8"), 13, 0), "LTR of null is #GP(0)");
 	emu.regs[EMU_RBX] = 0x70;
 	RUN("\x0f\x03\xc3");
@@ -1045,7 +1045,7 @@ static void test_far_pointers(void)
 	ram[GDT + 0x68] = 0xff;
 	emu.regs[EMU_RAX] = 0x60;
 	is(RUN("\x0f\x00\xd8"), EMU_OK, "64-bit LTR");
-	is(segs[EMU_TR].base, 0xff00005800,
+	is(segs[SEG_TR].base, 0xff00005800,
 	   "takes the upper half of the base");
 	gdt.limit = 0x67;
 	describe(0x60, 0x5800, 0x67, 0x0089);
@@ -1126,21 +1126,21 @@ static void test_interrupts(void)
 	put64(0x25 * 8, gate(0x48, 0x5678, 0xee, 0));
 	put32(0x5004, 0x7000 + 0xf00);
 	put32(0x5008, 0x10);
-	segs[EMU_CS].selector = 0x1b;
-	segs[EMU_CS].attr = 0xc0fb;
-	segs[EMU_SS].selector = 0x23;
-	segs[EMU_SS].attr = 0xc0f3;
+	segs[SEG_CS].selector = 0x1b;
+	segs[SEG_CS].attr = 0xc0fb;
+	segs[SEG_SS].selector = 0x23;
+	segs[SEG_SS].attr = 0xc0f3;
 	emu.cpl = 3;
 	ok(selector_fault(RUN("\xcd\x21"), 13, 0x10a), "ring 3: a gate of DPL 0 is #GP");
 	is(RUN("\xcd\x22"), EMU_OK, "ring 3: a gate of DPL 3");
-	ok(!emu.cpl && segs[EMU_SS].selector == 0x10 && segs[EMU_SS].base == 0x20000 &&
+	ok(!emu.cpl && segs[SEG_SS].selector == 0x10 && segs[SEG_SS].base == 0x20000 &&
 	   emu.regs[EMU_RSP] == 0x7f00 - 20, "takes the stack from the TSS");
 	ok(dword(0x27efc) == 0x23 && dword(0x27ef8) == 0x9000 && dword(0x27ef0) == 0x1b &&
 	   dword(0x27eec) == 0x1002, "and has the old one on it");
 	emu.cpl = 3;
 	emu.rip = 0x1000;
-	segs[EMU_SS].base = 0;
-	segs[EMU_SS].attr = 0xc0f3;
+	segs[SEG_SS].base = 0;
+	segs[SEG_SS].attr = 0xc0f3;
 	emu.regs[EMU_RSP] = 0x9000;
 	is(RUN("\xcd\x25"), EMU_OK, "a gate to conforming code");
 	ok(emu.cpl == 3 && emu.regs[EMU_RSP] == 0x8ff4, "stays in ring 3");
@@ -1148,7 +1148,7 @@ static void test_interrupts(void)
 	put32(0x5008, 0x23);
 	ok(selector_fault(emu_interrupt(&emu, 0x21, false, 0), 10, 0x21) && emu.cpl == 3,
 	   "a stack of the wrong ring is #TS");
-	segs[EMU_TR].limit = 6;
+	segs[SEG_TR].limit = 6;
 	ok(selector_fault(emu_interrupt(&emu, 0x21, false, 0), 10, 0x29),
 	   "a TSS without it, too");
 
@@ -1156,14 +1156,14 @@ static void test_interrupts(void)
 	put64(0x21 * 8, gate(8, 0x5678, 0xee, 0));
 	put32(0x5004, 0x8000);
 	put32(0x5008, 0x10);
-	segs[EMU_DS].selector = 0x200;
-	segs[EMU_CS].selector = 0x100;
-	segs[EMU_CS].base = 0x1000;
+	segs[SEG_DS].selector = 0x200;
+	segs[SEG_CS].selector = 0x100;
+	segs[SEG_CS].base = 0x1000;
 	emu.rflags = 0x23202;
 	is(RUN("\xcd\x21"), EMU_OK, "INT from vm86 mode");
 	ok(emu.regs[EMU_RSP] == 0x8000 - 36 && dword(0x27fdc) == 2 &&
 	   dword(0x27fe4) == 0x23202 && dword(0x27ff4) == 0x200 && !(emu.rflags & 0x20000) &&
-	   !emu.cpl && segs[EMU_DS].attr & UNUSABLE, "pushes nine values");
+	   !emu.cpl && segs[SEG_DS].attr & UNUSABLE, "pushes nine values");
 
 	reset_gdt(EMU_LONG);
 	put64(0x21 * 16, gate(0x50, 0x12345678, 0x8e, 0));
@@ -1172,7 +1172,7 @@ static void test_interrupts(void)
 	put64(0x23 * 16, gate(8, 0x5678, 0x8e, 0));
 	put64(0x502c, 0x6f08);
 	put64(0x5004, 0x7f08);
-	segs[EMU_CS].selector = 0x50;
+	segs[SEG_CS].selector = 0x50;
 	emu.regs[EMU_RSP] = 0x8ffc;
 	idt.limit = 0xfff;
 	is(RUN("\xcd\x21"), EMU_OK, "INT in 64-bit mode");
@@ -1186,7 +1186,7 @@ static void test_interrupts(void)
 	emu.cpl = 3;
 	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "from ring 3");
 	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x7f00 - 40 &&
-	   segs[EMU_SS].attr & UNUSABLE, "SS is null");
+	   segs[SEG_SS].attr & UNUSABLE, "SS is null");
 
 	reset_gdt(EMU_PROT32);
 	put64(GDT + 0x58, gate(8, 0x12345678, 0xec, 2));
@@ -1197,16 +1197,16 @@ static void test_interrupts(void)
 	put32(0x5004, 0x8000);
 	put32(0x5008, 0x10);
 	put64(0x8ff0, 0x2222222211111111ull);
-	segs[EMU_CS].selector = 0x1b;
-	segs[EMU_SS].selector = 0x23;
-	segs[EMU_SS].attr = 0xc0f3;
+	segs[SEG_CS].selector = 0x1b;
+	segs[SEG_SS].selector = 0x23;
+	segs[SEG_SS].attr = 0xc0f3;
 	emu.regs[EMU_RSP] = 0x8ff0;
 	emu.cpl = 3;
 	emu.rip = 0x1000;
 	ok(selector_fault(RUN("\x9a\0\0\0\0\x68\0"), 13, 0x68), "a gate of DPL 0 is #GP");
 	ok(selector_fault(RUN("\xea\0\0\0\0\x58\0"), 13, 8), "JMP inwards is #GP");
 	is(RUN("\x9a\0\0\0\0\x58\0"), EMU_OK, "CALL through a gate to ring 0");
-	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x8000 - 24 && segs[EMU_CS].selector == 8,
+	ok(!emu.cpl && emu.regs[EMU_RSP] == 0x8000 - 24 && segs[SEG_CS].selector == 8,
 	   "changes the stack");
 	for (i = 0; i < 6; i++)
 		is(dword(0x27fe8 + i * 4), ((const u32[]){ 0x1007, 0x1b, 0x11111111,
@@ -1234,8 +1234,8 @@ static void test_task_switch(void)
 	   "task switch by an exception, with an error code");
 	ok(emu.rip == 0x4321 && emu.cpl == 3 && emu.regs[EMU_RSI] == 0x7000 &&
 	   emu.rflags == 0x4202, "the new task's registers, NT set");
-	ok(segs[EMU_CS].selector == 0x1b && segs[EMU_DS].selector == 0x23 &&
-	   segs[EMU_TR].selector == 0x30 && segs[EMU_LDTR].base == 0x6800,
+	ok(segs[SEG_CS].selector == 0x1b && segs[SEG_DS].selector == 0x23 &&
+	   segs[SEG_TR].selector == 0x30 && segs[SEG_LDTR].base == 0x6800,
 	   "its segments");
 	ok(cr[3] == 0xabc000 && cr[0] & 8, "its CR3, and CR0.TS");
 	ok(word(0x5800) == 0x28 && access_byte(0x30) == 0x8b &&
@@ -1255,8 +1255,8 @@ static void test_task_switch(void)
 	memcpy(ram + 0x580e, "\x21\x43\x02\x02", 4);
 	memcpy(ram + 0x5822, "\x10\0\x08\0\x10\0\x10\0", 8);
 	is(RUN("\xea\0\0\0\0\x30\0"), EMU_OK, "task switch to a 16-bit TSS");
-	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[EMU_ES].base == 0x20000 &&
-	   segs[EMU_FS].attr & UNUSABLE, "FS and GS become null");
+	ok(emu.rip == 0x4321 && emu.rflags == 0x202 && segs[SEG_ES].base == 0x20000 &&
+	   segs[SEG_FS].attr & UNUSABLE, "FS and GS become null");
 
 	reset_gdt(EMU_PROT32);
 	put32(0x5820, 0x77);
@@ -1264,8 +1264,8 @@ static void test_task_switch(void)
 	put32(0x584c, 0x2000);
 	put64(0x21 * 8, gate(0x30, 0, 0x85, 0));
 	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "task switch to vm86 mode");
-	ok(emu.rip == 0x77 && emu.cpl == 3 && segs[EMU_CS].base == 0x20000 &&
-	   segs[EMU_CS].attr == 0xf3, "selectors are addresses there");
+	ok(emu.rip == 0x77 && emu.cpl == 3 && segs[SEG_CS].base == 0x20000 &&
+	   segs[SEG_CS].attr == 0xf3, "selectors are addresses there");
 
 	reset_gdt(EMU_PROT32);
 	put64(GDT + 0x58, gate(0x30, 0, 0x85, 0));
@@ -1324,9 +1324,9 @@ static void test_rare(void)
 	ok(faulted(RUN("\x66\x0f\x38\x82\x00"), 6), "no guest has INVPCID");
 	emu.rip = 0x1000;
 	msr_value = 0x123456000;
-	segs[EMU_GS].base = 0x777000;
+	segs[SEG_GS].base = 0x777000;
 	is(RUN("\x0f\x01\xf8"), EMU_OK, "SWAPGS");
-	ok(segs[EMU_GS].base == 0x123456000 && msr_value == 0x777000 &&
+	ok(segs[SEG_GS].base == 0x123456000 && msr_value == 0x777000 &&
 	   msr_index == 0xc0000102, "exchanges GS and KERNEL_GS_BASE");
 	msr_value = 9;
 	is(RUN("\x0f\x01\xf9"), EMU_OK, "RDTSCP");
@@ -1336,7 +1336,7 @@ static void test_rare(void)
 	cr[4] |= 0x10000;
 	emu.regs[EMU_RAX] = 0x1122334455;
 	is(RUN("\xf3\x48\x0f\xae\xd0"), EMU_OK, "WRFSBASE");
-	is(segs[EMU_FS].base, 0x1122334455, "sets the base");
+	is(segs[SEG_FS].base, 0x1122334455, "sets the base");
 	RUN("\xf3\x48\x0f\xae\xc3");
 	is(emu.regs[EMU_RBX], 0x1122334455, "RDFSBASE reads it");
 	emu.regs[EMU_RAX] = 0x800000000000;
