@@ -26,6 +26,7 @@
  *   kvm->lock           creation of vCPUs and of the VM's devices
  *   kvm->slots_lock     changes of the memory slots and the I/O buses
  *   mmap_lock           (the kernel's) taken by page faults on guest memory
+ *   shadow.reset        also in memory reclaim: no memory is asked for under it
  *   PIT, then I/O APIC, then PIC lock   each device's own (raw, interrupts off)
  *   kvm->mmu_lock       second-level page tables; a spinlock, interrupts enabled
  *   kvm->clock.lock     the VM's clock; a spinlock, innermost
@@ -175,7 +176,8 @@ struct kvm_shadow {
 	struct list_head compare;	/* those that may differ from the guest's */
 	void *copy;			/* a page, for comparing */
 	unsigned int count, limit;
-	u64 generation;			/* rises when all tables go */
+	struct mutex reset;		/* held while all tables go; outside of mmu_lock */
+	u64 generation;			/* rises when they do */
 	u64 removals, flushed;		/* entries taken out; as of the last flush */
 };
 

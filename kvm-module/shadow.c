@@ -408,7 +408,10 @@ static struct shadow_page *find_or_add(struct kvm_vcpu *vcpu, union shadow_key k
 	return sp;
 }
 
-/* Free all tables. May sleep; mmu_lock is not held. */
+/*
+ * Free all tables. May sleep; mmu_lock is not held. If somebody else is at it, wait
+ * for him: our caller may be about to free the lists that his leaves are still on.
+ */
 void kvm_shadow_reset(struct kvm *kvm)
 {
 	struct kvm_shadow *s = &kvm->shadow;
@@ -416,6 +419,7 @@ void kvm_shadow_reset(struct kvm *kvm)
 	unsigned int i;
 	LIST_HEAD(old);
 
+	guard(mutex)(&s->reset);
 	spin_lock(&kvm->mmu_lock);
 	list_splice_init(&s->pages, &old);
 	list_for_each_entry(sp, &old, link) {
@@ -805,6 +809,7 @@ int kvm_shadow_init_vm(struct kvm *kvm)
 
 	INIT_LIST_HEAD(&s->pages);
 	INIT_LIST_HEAD(&s->compare);
+	mutex_init(&s->reset);
 	s->limit = MIN_TABLES;
 	s->hash = kvcalloc(1 << TABLE_HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
 	s->copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
