@@ -21,6 +21,7 @@
  *    <0   an errno for KVM_RUN.
  *
  * Lock order, outermost first
+ *   CPU hotplug lock    (the kernel's) held around its callbacks
  *   kvm_lock            list of VMs, count of users of the hardware (kvm_main.c)
  *   vcpu->mutex         one ioctl at a time on a vCPU; held during KVM_RUN
  *   kvm->lock           creation of vCPUs and of the VM's devices

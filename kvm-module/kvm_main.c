@@ -101,6 +101,8 @@ static int hardware_get(void)
 {
 	atomic_t error = ATOMIC_INIT(0);
 
+	/* A CPU that goes offline must not get it back behind its callback. */
+	guard(cpus_read_lock)();
 	guard(mutex)(&kvm_lock);
 	if (shutting_down)
 		return -EIO;
