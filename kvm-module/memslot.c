@@ -221,7 +221,9 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 			bitmap_set(new->dirty, 0, new->npages);
 	}
 	if (!kvm_ops->tdp) {
-		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap), GFP_KERNEL_ACCOUNT);
+		/* User space says how much: too much is its error, not the kernel's. */
+		new->rmap = kvcalloc(new->npages, sizeof(*new->rmap),
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!new->rmap)
 			return -ENOMEM;
 	}
