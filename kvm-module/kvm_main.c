@@ -286,6 +286,8 @@ void kvm_put(struct kvm *kvm)
 {
 	if (!refcount_dec_and_test(&kvm->users))
 		return;
+	/* The process may live on, and the notifier kicks vCPUs. */
+	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 	kvm_irq_destroy(kvm);
 	kvm_stats_remove_vm(kvm);	/* and its vCPUs; off the list */
 	kvm_irq_free(kvm);

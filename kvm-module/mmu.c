@@ -630,10 +630,9 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	return r;
 }
 
-/* No vCPU is left. */
+/* No vCPU is left, and the notifier is off. */
 void kvm_mmu_destroy_vm(struct kvm *kvm)
 {
-	mmu_notifier_unregister(&kvm->notifier, kvm->mm);
 	zap_all(kvm);
 	free_tables(kvm);
 	WARN_ON_ONCE(kvm->tdp_pages);
