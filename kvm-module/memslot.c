@@ -337,11 +337,14 @@ static __always_inline void __user *guest_hva(struct kvm_space *space, gpa_t gpa
 					      struct kvm_memslot **slotp)
 {
 	struct kvm_memslot *slot = find_slot(space, gpa >> PAGE_SHIFT);
+	u64 page;
 
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return NULL;
 	*slotp = slot;
-	return (void __user *)(slot->hva + (gpa - (slot->base << PAGE_SHIFT)));
+	/* A guest's address that is in no slot must not, by speculation, be the kernel's. */
+	page = array_index_nospec((gpa >> PAGE_SHIFT) - slot->base, slot->npages);
+	return (void __user *)(slot->hva + (page << PAGE_SHIFT) + offset_in_page(gpa));
 }
 
 static __always_inline int access_guest(struct kvm_space *space, gpa_t gpa, void *buf,

@@ -8,6 +8,7 @@
  * has one, none of its MSRs are passed through to the guest (ops->
  * intercepts_changed), so that every access comes by here.
  */
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <asm/apicdef.h>
 
@@ -26,11 +27,12 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 	/* The local APIC is not to be filtered. */
 	if (likely(!filter) || index - APIC_BASE_MSR < 0x100)
 		return true;
-	for (unsigned int i = 0; i < filter->count; i++)
-		if (filter->range[i].flags & access &&
-		    index - filter->range[i].base < filter->range[i].nmsrs)
-			return test_bit(index - filter->range[i].base,
+	for (unsigned int i = 0; i < filter->count; i++) {
+		u32 bit = index - filter->range[i].base;
+		if (filter->range[i].flags & access && bit < filter->range[i].nmsrs)
+			return test_bit(array_index_nospec(bit, filter->range[i].nmsrs),
 					(unsigned long *)filter->range[i].bitmap);
+	}
 	return filter->allow;
 }
 
