@@ -213,7 +213,7 @@ int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_dev
 /*
  * User space sets the counters of a VM's vCPUs one after the other and means
  * them to be equal: a value within a second of what another vCPU reads is taken
- * as "the same clock".
+ * as "the same clock". So is 0 for a vCPU that joins others that have run already.
  */
 static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
@@ -226,7 +226,11 @@ static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 			u64 theirs = READ_ONCE(other->tsc_offset);
 			s64 apart = theirs - offset;
 
-			if (other != vcpu && abs(apart) < tsc_khz * 1000LL) {
+			if (other == vcpu)
+				continue;
+			if (abs(apart) < tsc_khz * 1000LL ||
+			    (!value && !rcu_access_pointer(vcpu->pid) &&
+			     rcu_access_pointer(other->pid))) {
 				offset = theirs;
 				break;
 			}
