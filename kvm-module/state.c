@@ -157,7 +157,9 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	set_table(vcpu, SEG_GDTR, &s->gdt);
 	set_table(vcpu, SEG_IDTR, &s->idt);
 	vcpu->cr2 = s->cr2;
-	kvm_set_cr8(vcpu, s->cr8);
+	/* CR8 has the upper half of the TPR; the lower must stay. */
+	if (s->cr8 != vcpu->cr8)
+		kvm_set_cr8(vcpu, s->cr8);
 	vcpu->run->cr8 = s->cr8;
 	vcpu->efer = s->efer;
 	vcpu->cr0 = s->cr0;
