@@ -726,12 +726,17 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 {
+	u32 interruptibility = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
 	rflags |= X86_EFLAGS_FIXED;
 	vmcs_write(GUEST_RFLAGS, rflags);
 	/* Who goes on with other registers is not in a HLT, which need not have exited. */
 	if (vcpu->kvm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
 		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
-	vmx_sync_step_trap(rflags, vmcs_read(GUEST_INTERRUPTIBILITY_INFO));
+	vmx_sync_step_trap(rflags, interruptibility);
+	/* User space's reset: no entry has STI's shadow without IF (27.3.1.5). */
+	if (unlikely(interruptibility & GUEST_INTR_STATE_STI && !(rflags & X86_EFLAGS_IF)))
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, interruptibility & ~GUEST_INTR_STATE_STI);
 }
 
 /*
