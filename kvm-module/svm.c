@@ -93,6 +93,7 @@ struct svm_vcpu {
 	u64 iret_rip;
 	bool nmi_step;		/* TF is ours, to find the end of that IRET */
 	u64 nmi_step_tf;	/* the guest's own TF meanwhile */
+	u64 trap_rip;		/* of the INT3 or INTO whose trap is injected, or 0 */
 };
 
 /* Per host processor. */
@@ -264,6 +265,7 @@ static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
 	svm->vmcb->save.g_pat = vcpu->pat;
 	svm->asid_generation = 0;
 	svm->nmi_masked = svm->iret_seen = svm->nmi_step = false;
+	svm->trap_rip = 0;
 }
 
 static int svm_vcpu_create(struct kvm_vcpu *vcpu)
@@ -552,10 +554,23 @@ static void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 	set_intercept(svm, INTERCEPT_IRET, masked);
 }
 
+static bool is_soft_exception(u32 info)
+{
+	u8 nr = info & SVM_EXITINTINFO_VEC_MASK;
+
+	return EVENT_TYPE(info) == EVENT_TYPE_HWEXC &&
+	       (nr == X86_TRAP_BP || nr == X86_TRAP_OF);
+}
+
+/* A trap of INT3 or INTO returns behind it; RIP is at it until the delivery. */
 static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
 	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 
+	if (is_soft_exception(info)) {
+		to_svm(vcpu)->trap_rip = vcpu->regs[REG_RIP];
+		control->next_rip = ++vcpu->regs[REG_RIP];
+	}
 	control->event_inj = info;
 	control->event_inj_err = error_code;
 	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
@@ -565,7 +580,12 @@ static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 /* vcpu->events still says "injected": the next entry does it. */
 static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 {
-	to_svm(vcpu)->vmcb->control.event_inj = 0;
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.event_inj = 0;
+	if (svm->trap_rip)
+		vcpu->regs[REG_RIP] = svm->trap_rip;
+	svm->trap_rip = 0;
 }
 
 static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
@@ -822,19 +842,21 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 /* What was being delivered when the guest left is delivered again. */
 static void requeue_event(struct kvm_vcpu *vcpu)
 {
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
 	u32 info = control->exit_int_info;
-	u8 nr = info & SVM_EXITINTINFO_VEC_MASK;
+	u64 trap_rip = svm->trap_rip;
 
 	control->event_inj = 0;
+	svm->trap_rip = 0;
 	kvm_clear_injected(vcpu);
 	if (likely(!(info & EVENT_VALID)))
 		return;
 	/* INT n, INT3 and INTO run again by themselves: RIP is at them. */
-	if (EVENT_TYPE(info) == EVENT_TYPE_SWINT ||
-	    (EVENT_TYPE(info) == EVENT_TYPE_HWEXC && (nr == X86_TRAP_BP || nr == X86_TRAP_OF)))
-		return;
-	kvm_requeue_event(vcpu, info, control->exit_int_info_err);
+	if (is_soft_exception(info))
+		vcpu->regs[REG_RIP] = trap_rip ?: vcpu->regs[REG_RIP];
+	else if (EVENT_TYPE(info) != EVENT_TYPE_SWINT)
+		kvm_requeue_event(vcpu, info, control->exit_int_info_err);
 }
 
 static int svm_handle_exit(struct kvm_vcpu *vcpu)
