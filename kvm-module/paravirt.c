@@ -123,11 +123,14 @@ static void write_versioned(struct kvm_space *space, gpa_t gpa, unsigned int ver
 
 static void write_system_time(struct kvm_vcpu *vcpu)
 {
+	gpa_t gpa = vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED;
 	struct pvclock_vcpu_time_info info = {};
 	struct kvm *kvm = vcpu->kvm;
+	u8 flags = 0;
 
 	if (!(vcpu->pv.system_time & KVM_MSR_ENABLED))
 		return;
+	kvm_read_guest(vcpu->kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
 	preempt_disable();
 	if (kvm_clock_stable()) {
 		guard(spinlock)(&kvm->clock.lock);
@@ -141,11 +144,11 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	preempt_enable();
 	info.tsc_timestamp += vcpu->tsc_offset;
 	tick_length(vcpu->tsc_khz, &info.tsc_to_system_mul, &info.tsc_shift);
-	if (vcpu->pv.stopped)
+	/* The guest takes it away when it has seen it. */
+	if (vcpu->pv.stopped || flags & PVCLOCK_GUEST_STOPPED)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	write_versioned(vcpu->kvm->space, vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED, 0, &info,
-			sizeof(info));
+	write_versioned(vcpu->kvm->space, gpa, 0, &info, sizeof(info));
 }
 
 /* What the wall clock showed when the VM's clock was 0. */
