@@ -457,8 +457,9 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 		return 1;	/* run_loop() waits */
 	}
 	/* Something is there to wake it up. */
-	if (vcpu->events.exception.pending || vcpu->events.nmi.pending ||
-	    kvm_smi_pending(vcpu) || (vcpu->events.irq.pending && irq_allowed(vcpu)))
+	if (vcpu->events.exception.pending || kvm_smi_pending(vcpu) ||
+	    (vcpu->events.nmi.pending && nmi_allowed(vcpu)) ||
+	    (vcpu->events.irq.pending && irq_allowed(vcpu)))
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -809,7 +810,8 @@ static bool must_wake(struct kvm_vcpu *vcpu)
 		return false;
 	return requests & (BIT(REQ_NMI) | BIT(REQ_SMI) | BIT(REQ_TRIPLE_FAULT)) ||
 	       READ_ONCE(vcpu->pv.unhalted) || kvm_smi_pending(vcpu) ||
-	       ev->exception.pending || ev->nmi.pending || (irq_pending(vcpu) && irq_allowed(vcpu));
+	       ev->exception.pending || (ev->nmi.pending && nmi_allowed(vcpu)) ||
+	       (irq_pending(vcpu) && irq_allowed(vcpu));
 }
 
 /* Whoever is woken often soon after it halted need not sleep in between. */
@@ -855,8 +857,10 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
 	if (!must_wake(vcpu))
 		return 1;	/* the signal is run_loop()'s */
-	WRITE_ONCE(vcpu->pv.unhalted, false);
 	kvm_collect_messages(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && !must_wake(vcpu))
+		return 1;	/* an NMI, but NMIs are blocked */
+	WRITE_ONCE(vcpu->pv.unhalted, false);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu))
 		kvm_enter_smm(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
