@@ -1045,21 +1045,22 @@ static int run_loop(struct kvm_vcpu *vcpu)
 	int r;
 
 	for (;;) {
-		if (unlikely(wants_irq_window(vcpu) && ready_for_irq(vcpu))) {
-			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-			return 0;
-		}
 		if (unlikely(vcpu->pending_eoi >= 0)) {
 			vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 			vcpu->run->eoi.vector = vcpu->pending_eoi;
 			vcpu->pending_eoi = -1;
 			return 0;
 		}
+		if (unlikely(wants_irq_window(vcpu) && ready_for_irq(vcpu))) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 0;
+		}
 		r = likely(vcpu->mp_state == KVM_MP_STATE_RUNNABLE) ? run_once(vcpu) :
 								      wait_for_event(vcpu);
 		if (r <= 0)
 			return r;
-		if (__xfer_to_guest_mode_work_pending()) {
+		/* An EOI first: user space may save its I/O APIC after a signal. */
+		if (__xfer_to_guest_mode_work_pending() && vcpu->pending_eoi < 0) {
 			srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 			r = kvm_host_work();
 			vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
@@ -1086,7 +1087,7 @@ static int resume_and_run(struct kvm_vcpu *vcpu)
 			return r;
 	}
 	/* Its caller may still look at the exit that this has finished. */
-	if (READ_ONCE(vcpu->run->immediate_exit__unsafe))
+	if (READ_ONCE(vcpu->run->immediate_exit__unsafe) && vcpu->pending_eoi < 0)
 		return -EINTR;
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	return run_loop(vcpu);
