@@ -3,9 +3,9 @@
  * i8254.c: the 8254 timer of a PC and the speaker port. To be read with Intel's
  * data sheet 231164.
  *
- * Nothing counts. A channel remembers when its count was loaded (boot time, ns);
- * its counter and output are functions of the clocks since then. While the gate
- * is low the time that had been counted is in "held". A count that is written
+ * Nothing counts. A channel remembers when its count was loaded (in ns, by
+ * CLOCK_MONOTONIC, as user space knows); its counter and output are functions of
+ * the clocks since then. While the gate is low the time that had been counted is in "held". A count that is written
  * while modes 2 and 3 count is loaded at the end of the period, one written in
  * modes 1 and 5 at the next trigger: until then it is in "reload".
  *
@@ -241,7 +241,7 @@ static enum hrtimer_restart pit_timer(struct hrtimer *timer)
 	struct kvm_pit *pit = container_of(timer, struct kvm_pit, timer);
 
 	guard(raw_spinlock_irqsave)(&pit->lock);
-	pit_sync(pit, &pit->channel[0], ktime_get_boottime_ns());
+	pit_sync(pit, &pit->channel[0], ktime_get_ns());
 	/* Started here, not by RESTART: others start it, too. */
 	pit_arm(pit);
 	return HRTIMER_NORESTART;
@@ -446,7 +446,7 @@ bool kvm_pit_port(struct kvm *kvm, u16 port, u8 *value, bool write)
 	if (!pit || !((port >= 0x40 && port <= 0x43) || (port == 0x61 && pit->speaker)))
 		return false;
 	guard(raw_spinlock_irqsave)(&pit->lock);
-	now = ktime_get_boottime_ns();
+	now = ktime_get_ns();
 	/* Ports from 0x43 on are about channel 2. */
 	c = &pit->channel[port < 0x43 ? array_index_nospec(port - 0x40, PIT_CHANNELS) : 2];
 	if (port != 0x43)
@@ -475,7 +475,7 @@ int kvm_pit_get(struct kvm *kvm, void *arg)
 		return -ENXIO;
 	memset(state, 0, sizeof(*state));
 	guard(raw_spinlock_irqsave)(&pit->lock);
-	now = ktime_get_boottime_ns();
+	now = ktime_get_ns();
 	for (int n = 0; n < PIT_CHANNELS; n++) {
 		struct kvm_pit_channel_state *s = &state->channels[n];
 		struct pit_channel *c = &pit->channel[n];
@@ -534,7 +534,7 @@ int kvm_pit_set(struct kvm *kvm, void *arg)
 			return -EINVAL;
 
 	guard(raw_spinlock_irqsave)(&pit->lock);
-	now = ktime_get_boottime_ns();
+	now = ktime_get_ns();
 	/* Only channel 2 has its gate wired to something. */
 	for (int n = 0; n < PIT_CHANNELS; n++)
 		channel_set(&pit->channel[n], &state->channels[n], n == 2, now);
@@ -558,7 +558,7 @@ int kvm_pit_create(struct kvm *kvm, const struct kvm_pit_config *config)
 	if (!pit)
 		return -ENOMEM;
 	raw_spin_lock_init(&pit->lock);
-	hrtimer_init(&pit->timer, CLOCK_BOOTTIME, HRTIMER_MODE_ABS);
+	hrtimer_init(&pit->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	pit->timer.function = pit_timer;
 	pit->kvm = kvm;
 	pit->reinject = true;

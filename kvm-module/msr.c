@@ -301,6 +301,16 @@ static u64 *find_register(struct kvm_vcpu *vcpu, u32 index, u64 *guest_bits)
 	return NULL;
 }
 
+/* What the processor does not know would be #GP in the host. */
+static u64 spec_ctrl_bits(void)
+{
+	bool ssbd = boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) || boot_cpu_has(X86_FEATURE_AMD_SSBD);
+
+	return (boot_cpu_has(X86_FEATURE_IBRS) ? SPEC_CTRL_IBRS : 0) |
+	       (boot_cpu_has(X86_FEATURE_STIBP) ? SPEC_CTRL_STIBP : 0) |
+	       (ssbd ? SPEC_CTRL_SSBD : 0);
+}
+
 static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
 {
 	return kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
@@ -344,7 +354,7 @@ static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_SMI_COUNT:
 		return host;
 	case MSR_IA32_SPEC_CTRL:
-		return !(value & ~(u64)(SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD));
+		return !(value & ~spec_ctrl_bits());
 	case MSR_K7_HWCR:
 		return !(value & ~HWCR_KEPT);
 	case MSR_MTRRdefType:

@@ -121,7 +121,6 @@ typedef s64 ktime_t;
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_mode { HRTIMER_MODE_ABS, HRTIMER_MODE_REL };
 #define CLOCK_MONOTONIC	1
-#define CLOCK_BOOTTIME	7
 
 struct hrtimer {
 	enum hrtimer_restart (*function)(struct hrtimer *timer);
@@ -131,7 +130,7 @@ struct hrtimer {
 };
 
 extern s64 clock_now;
-#define ktime_get_boottime_ns() ((u64)clock_now)
+#define ktime_get_ns() ((u64)clock_now)
 #define ns_to_ktime(ns)	(ns)
 void hrtimer_init(struct hrtimer *timer, int clock, enum hrtimer_mode mode);
 void hrtimer_start(struct hrtimer *timer, ktime_t time, enum hrtimer_mode mode);
