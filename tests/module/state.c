@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a guest must not notice: that user space has read its state and written it,
+ * here or elsewhere, at a moment that it did not choose; and that a vCPU is reset or
+ * plugged in.
+ */
+#include <signal.h>
+
+#include "vm.h"
+
+#define CODE	0x100000
+#define IDT	0x2000
+#define DEVICE	0xd0000000u
+#define MSR_TSC			0x10
+#define MSR_APIC_BASE		0x1b
+#define MSR_PLATFORM_INFO	0xce
+#define MSR_TSC_DEADLINE	0x6e0
+#define MSR_X2APIC(reg)		(0x800 + ((reg) >> 4))
+#define MSR_SYSTEM_TIME		0x4b564d01
+#define TPR	0x080
+#define SPIV	0x0f0
+#define IRR	0x200
+#define LVTT	0x320
+#define TMICT	0x380
+#define TDCR	0x3e0
+
+#define GUEST(name, body)						\
+	__asm__(".pushsection .rodata\n.code32\n"			\
+		"g_" #name ":\n" body "\ng_" #name "_end:\n"		\
+		".code64\n.popsection\n");				\
+	extern const uint8_t g_##name[], g_##name##_end[]
+#define LOAD(vm, name)	vm_load(vm, 32, g_##name, g_##name##_end)
+
+GUEST(outs, "1: out %al, $0x10; jmp 1b");
+GUEST(hlt, "hlt; out %al, $0x10; hlt");
+GUEST(sti, "sti; out %al, $0x10; hlt; .org g_sti + 0x10; out %al, $0x11; hlt");
+/* Wake the other vCPU: KVM_HC_KICK_CPU. */
+GUEST(kick, "mov $5, %eax; xor %ebx, %ebx; mov $1, %ecx; vmcall; out %al, $0x10; hlt");
+/* The handler of INT3 says where it would return to. */
+GUEST(int3, "nop; int3; hlt; .org g_int3 + 0x10; pop %eax; out %eax, $0x10; hlt");
+/* The end of an interrupt, with what a device says as the value. */
+GUEST(eoi, "movl $0x1ff, 0xfee000f0; sti; 1: jmp 1b\n"
+      ".org g_eoi + 0x20; mov $0xd0000000, %esi; mov $0xfee000b0, %edi; movsl\n"
+      "out %al, $0x10; hlt");
+
+static void gate(struct vm *vm, int vector, uint32_t handler)
+{
+	uint32_t *entry = (uint32_t *)(vm->mem + IDT + 8 * vector);
+	struct kvm_sregs s;
+
+	entry[0] = 8 << 16 | (handler & 0xffff);
+	entry[1] = (handler & 0xffff0000) | 0x8e00;
+	ioctl(vm->vcpu, KVM_GET_SREGS, &s);
+	s.idt.base = IDT;
+	s.idt.limit = 0x7ff;
+	ioctl(vm->vcpu, KVM_SET_SREGS, &s);
+}
+
+static void set_msr(int vcpu, uint32_t index, uint64_t value)
+{
+	union {
+		struct kvm_msrs head;
+		char room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} u = { .head.nmsrs = 1 };
+
+	u.head.entries[0].index = index;
+	u.head.entries[0].data = value;
+	if (ioctl(vcpu, KVM_SET_MSRS, &u) != 1)
+		note("MSR 0x%x cannot be set to 0x%llx", index, (unsigned long long)value);
+}
+
+static uint64_t get_msr(int vcpu, uint32_t index)
+{
+	union {
+		struct kvm_msrs head;
+		char room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} u = { .head.nmsrs = 1 };
+
+	u.head.entries[0].index = index;
+	if (ioctl(vcpu, KVM_GET_MSRS, &u) != 1)
+		note("MSR 0x%x cannot be read", index);
+	return u.head.entries[0].data;
+}
+
+static bool requested(int vcpu, unsigned int vector)
+{
+	struct kvm_lapic_state s;
+
+	usleep(30000);
+	ioctl(vcpu, KVM_GET_LAPIC, &s);
+	return s.regs[IRR + vector / 32 * 16 + vector % 32 / 8] >> vector % 8 & 1;
+}
+
+static void test_timer(void)
+{
+	struct kvm_lapic_state s;
+	struct kvm_sregs sregs;
+	uint64_t far;
+	struct vm vm;
+
+	vm_create_with(&vm, true);
+	set_msr(vm.vcpu, MSR_APIC_BASE, 0xfee00d00);	/* x2APIC */
+	set_msr(vm.vcpu, MSR_X2APIC(SPIV), 0x1ff);
+	set_msr(vm.vcpu, MSR_X2APIC(LVTT), 0x41);	/* one shot */
+	set_msr(vm.vcpu, MSR_X2APIC(TDCR), 0xb);
+	set_msr(vm.vcpu, MSR_X2APIC(TMICT), 1000);
+	ok(requested(vm.vcpu, 0x41), "a shot of the APIC's timer");
+	set_msr(vm.vcpu, MSR_X2APIC(LVTT), 0x42);
+	set_msr(vm.vcpu, MSR_X2APIC(TDCR), 0xa);
+	ok(!requested(vm.vcpu, 0x42), "... that a new divisor does not repeat");
+
+	set_msr(vm.vcpu, MSR_X2APIC(LVTT), 0x40043);	/* TSC deadline */
+	set_msr(vm.vcpu, MSR_TSC_DEADLINE, get_msr(vm.vcpu, MSR_TSC) + 1);
+	ok(requested(vm.vcpu, 0x43), "a TSC deadline");
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &s);
+	memset(s.regs + IRR, 0, 0x80);
+	is(ioctl(vm.vcpu, KVM_SET_LAPIC, &s), 0, "the APIC's state is written back");
+	ok(!requested(vm.vcpu, 0x43), "... and the deadline stays in the past");
+	far = get_msr(vm.vcpu, MSR_TSC) + (1ull << 50);
+	set_msr(vm.vcpu, MSR_TSC_DEADLINE, far);
+	ok(!requested(vm.vcpu, 0x43), "a deadline far away");
+	set_msr(vm.vcpu, MSR_TSC, far + 1);
+	ok(requested(vm.vcpu, 0x43), "... until the TSC is set");
+
+	set_msr(vm.vcpu, MSR_X2APIC(TPR), 0x35);
+	ioctl(vm.vcpu, KVM_GET_SREGS, &sregs);
+	is(ioctl(vm.vcpu, KVM_SET_SREGS, &sregs), 0, "KVM_SET_SREGS of the same");
+	is(get_msr(vm.vcpu, MSR_X2APIC(TPR)), 0x35, "... leaves all of the TPR as it was");
+	ok(!(get_msr(vm.vcpu, MSR_PLATFORM_INFO) >> 31 & 1), "no CPUID faulting is announced");
+	vm_destroy(&vm);
+}
+
+static void test_messages(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee01000 };	/* to APIC 1 */
+	struct kvm_mp_state mp = { 0 };
+	struct kvm_run *run;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct vm vm;
+	int second;
+
+	vm_create_with(&vm, true);
+	second = vm_add_vcpu(&vm, 1, &run);
+	msi.data = 0x500;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_INIT_RECEIVED, "an INIT to a vCPU that does not run");
+	msi.data = 0x69a;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	ioctl(second, KVM_GET_SREGS, &sregs);
+	ioctl(second, KVM_GET_REGS, &regs);
+	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "... and a SIPI are in its state");
+	is(sregs.cs.base + regs.rip, 0x9a000, "... which begins where that says");
+
+	mp.mp_state = KVM_MP_STATE_HALTED;
+	ioctl(second, KVM_SET_MP_STATE, &mp);
+	LOAD(&vm, kick);
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_IO, "a vCPU kicks another that is halted");
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "... whose state has that");
+	munmap(run, vm.run_size);
+	close(second);
+	vm_destroy(&vm);
+}
+
+static void test_split_eoi(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0xc050 };
+	struct vm vm;
+	int r;
+
+	vm_create(&vm);
+	close(vm.vcpu);
+	munmap(vm.run, vm.run_size);
+	close(vm.fd);
+	vm.fd = ioctl(vm.kvm, KVM_CREATE_VM, 0);
+	ioctl(vm.fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	vm_slot(&vm, 0, 0, 0, MEMORY, vm.mem);
+	is(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), 0, "local APICs only");
+	vm.vcpu = vm_add_vcpu(&vm, 0, &vm.run);
+	LOAD(&vm, eoi);
+	gate(&vm, 0x50, CODE + 0x20);
+	set_msr(vm.vcpu, MSR_APIC_BASE, 0xfee00900);
+	{	/* on, before the guest itself does it: the message is not lost */
+		struct kvm_lapic_state s;
+
+		ioctl(vm.vcpu, KVM_GET_LAPIC, &s);
+		s.regs[SPIV + 1] = 1;
+		ioctl(vm.vcpu, KVM_SET_LAPIC, &s);
+	}
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_MMIO && vm.run->mmio.phys_addr == DEVICE,
+	   "a level-triggered interrupt's handler");
+	vm.run->immediate_exit = 1;
+	r = vm_run_once(&vm);
+	ok(!r && vm.run->exit_reason == KVM_EXIT_IOAPIC_EOI && vm.run->eoi.vector == 0x50,
+	   "the end of the interrupt is told before user space stops the vCPU");
+	r = vm_run_once(&vm);
+	is(r, -EINTR, "... and that is next");
+	vm_destroy(&vm);
+}
+
+static void test_reset(void)
+{
+	struct kvm_regs regs;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, sti);
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_IO, "an exit in the shadow of STI");
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	regs.rip = CODE + 0x10;
+	regs.rflags = 2;
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11,
+	   "... and the guest goes on elsewhere, without IF");
+	vm_destroy(&vm);
+}
+
+static void test_halt(void)
+{
+	struct kvm_vcpu_events ev;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, hlt);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.nmi.masked = 1;
+	ev.nmi.pending = 1;
+	ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
+	is(ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev), 0, "an NMI behind one that is handled");
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_HLT, "... does not end a HLT");
+	vm_destroy(&vm);
+}
+
+static void test_breakpoint(void)
+{
+	struct kvm_vcpu_events ev;
+	struct kvm_regs regs;
+	uint32_t value = 0;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, int3);
+	gate(&vm, 3, CODE + 0x10);
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	vm_run_once(&vm);	/* all of its memory is there */
+	regs.rip = CODE + 1;
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.exception.injected = 1;
+	ev.exception.nr = 3;
+	ev.exception.has_error_code = 0;
+	ev.flags = 0;
+	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	vm_run_once(&vm);
+	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	is(vm.run->exit_reason, KVM_EXIT_IO, "an INT3 that a debugger gives back to the guest");
+	is(value, CODE + 2, "... whose handler returns behind it");
+	vm_destroy(&vm);
+}
+
+static void test_clock(void)
+{
+	struct kvm_clock_data clock = { .clock = 1000 };
+	struct kvm_run *run;
+	struct vm vm;
+	uint8_t *flags;
+	int second;
+
+	vm_create(&vm);
+	LOAD(&vm, outs);
+	flags = vm.mem + 0x3000 + 29;
+	set_msr(vm.vcpu, MSR_SYSTEM_TIME, 0x3001);
+	vm_run_once(&vm);
+	is(ioctl(vm.vcpu, KVM_KVMCLOCK_CTRL, 0), 0, "KVM_KVMCLOCK_CTRL");
+	vm_run_once(&vm);
+	is(*flags >> 1 & 1, 1, "... tells the guest that it was stopped");
+	ioctl(vm.fd, KVM_SET_CLOCK, &clock);
+	vm_run_once(&vm);
+	is(*flags >> 1 & 1, 1, "... until it has seen that, whatever else its clock is told");
+	*flags = 0;
+	ioctl(vm.fd, KVM_SET_CLOCK, &clock);
+	vm_run_once(&vm);
+	is(*flags >> 1 & 1, 0, "... and no longer");
+
+	set_msr(vm.vcpu, MSR_TSC, 10000000000000);
+	second = vm_add_vcpu(&vm, 1, &run);
+	set_msr(second, MSR_TSC, 0);
+	ok(get_msr(second, MSR_TSC) >= 10000000000000,
+	   "a vCPU that is plugged in has the TSC of the others");
+	munmap(run, vm.run_size);
+	close(second);
+	vm_destroy(&vm);
+}
+
+int main(void)
+{
+	alarm(120);
+	test_timer();
+	test_messages();
+	test_split_eoi();
+	test_reset();
+	test_halt();
+	test_breakpoint();
+	test_clock();
+	return done();
+}
