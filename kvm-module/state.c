@@ -250,6 +250,8 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	ev->irq.injected = false;
 	ev->irq.pending = in->interrupt.injected;
 	ev->irq.nr = in->interrupt.nr;
+	if (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
+		vcpu->sipi_vector = in->sipi_vector;
 	if (in->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		kvm_ops->set_shadow(vcpu, in->interrupt.shadow);
 	ev->nmi.injected = in->nmi.injected;

@@ -134,6 +134,7 @@ static void test_messages(void)
 {
 	struct kvm_msi msi = { .address_lo = 0xfee01000 };	/* to APIC 1 */
 	struct kvm_mp_state mp = { 0 };
+	struct kvm_vcpu_events ev;
 	struct kvm_run *run;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
@@ -153,6 +154,16 @@ static void test_messages(void)
 	ioctl(second, KVM_GET_REGS, &regs);
 	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "... and a SIPI are in its state");
 	is(sregs.cs.base + regs.rip, 0x9a000, "... which begins where that says");
+
+	ioctl(second, KVM_GET_VCPU_EVENTS, &ev);
+	ev.flags = KVM_VCPUEVENT_VALID_SIPI_VECTOR;
+	ev.sipi_vector = 0x8b;
+	ioctl(second, KVM_SET_VCPU_EVENTS, &ev);
+	mp.mp_state = KVM_MP_STATE_SIPI_RECEIVED;
+	ioctl(second, KVM_SET_MP_STATE, &mp);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	ioctl(second, KVM_GET_SREGS, &sregs);
+	is(sregs.cs.base, 0x8b000, "a SIPI that user space restores, and its vector");
 
 	mp.mp_state = KVM_MP_STATE_HALTED;
 	ioctl(second, KVM_SET_MP_STATE, &mp);
