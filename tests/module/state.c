@@ -16,6 +16,7 @@
 #define MSR_PLATFORM_INFO	0xce
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_X2APIC(reg)		(0x800 + ((reg) >> 4))
+#define MSR_LSTAR		0xc0000082
 #define MSR_SYSTEM_TIME		0x4b564d01
 #define TPR	0x080
 #define SPIV	0x0f0
@@ -130,6 +131,14 @@ static void test_timer(void)
 	vm_destroy(&vm);
 }
 
+static uint32_t signature(void)
+{
+	uint32_t eax = 1, ebx, ecx = 0, edx;
+
+	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return eax;
+}
+
 static void test_messages(void)
 {
 	struct kvm_msi msi = { .address_lo = 0xfee01000 };	/* to APIC 1 */
@@ -143,10 +152,14 @@ static void test_messages(void)
 
 	vm_create_with(&vm, true);
 	second = vm_add_vcpu(&vm, 1, &run);
+	set_msr(second, MSR_LSTAR, 0x123450);
 	msi.data = 0x500;
 	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
 	ioctl(second, KVM_GET_MP_STATE, &mp);
 	is(mp.mp_state, KVM_MP_STATE_INIT_RECEIVED, "an INIT to a vCPU that does not run");
+	is(get_msr(second, MSR_LSTAR), 0x123450, "... leaves its MSRs alone");
+	ioctl(second, KVM_GET_REGS, &regs);
+	is(regs.rdx, signature(), "... and EDX has the processor's signature");
 	msi.data = 0x69a;
 	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
 	ioctl(second, KVM_GET_MP_STATE, &mp);
