@@ -265,8 +265,6 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 		ev->smi.inside_nmi = in->smi.smm_inside_nmi;
 		ev->smi.latched_init = in->smi.latched_init && in->smi.smm;
 	}
-	if (in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
-		vcpu->sipi_vector = in->sipi_vector;
 	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 		assign_bit(REQ_TRIPLE_FAULT, &vcpu->requests, in->triple_fault.pending);
 	return 0;

@@ -39,6 +39,11 @@ GUEST(sti, "sti; out %al, $0x10; hlt; .org g_sti + 0x10; out %al, $0x11; hlt");
 GUEST(kick, "mov $5, %eax; xor %ebx, %ebx; mov $1, %ecx; vmcall; out %al, $0x10; hlt");
 /* The handler of INT3 says where it would return to. */
 GUEST(int3, "nop; int3; hlt; .org g_int3 + 0x10; pop %eax; out %eax, $0x10; hlt");
+/* A single step, with no debug register in use before; the handler reads DR6. */
+GUEST(step, "out %al, $0x10; pushf; orl $0x100, (%esp); popf; nop; hlt\n"
+      ".org g_step + 0x20; mov %dr6, %eax; out %eax, $0x11; hlt");
+/* An instruction of a processor that has it, and the handler of #UD. */
+GUEST(rdtscp, "rdtscp; out %al, $0x10; hlt; .org g_rdtscp + 0x20; out %al, $0x11; hlt");
 /* The end of an interrupt, with what a device says as the value. */
 GUEST(eoi, "movl $0x1ff, 0xfee000f0; sti; 1: jmp 1b\n"
       ".org g_eoi + 0x20; mov $0xd0000000, %esi; mov $0xfee000b0, %edi; movsl\n"
@@ -292,6 +297,59 @@ static void test_breakpoint(void)
 	vm_destroy(&vm);
 }
 
+static void test_step(void)
+{
+	struct kvm_debugregs d;
+	uint32_t value = 0;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, step);
+	gate(&vm, 1, CODE + 0x20);
+	vm_run_once(&vm);
+	vm_run_once(&vm);
+	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11, "a single step");
+	is(value, 0xffff4ff0, "... and DR6 says so to the guest");
+	ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d);
+	is(d.dr6, 0xffff4ff0, "... and to user space");
+	vm_destroy(&vm);
+}
+
+/* RDTSCP would show the host's TSC_AUX. */
+static void test_rdtscp(bool has)
+{
+	struct kvm_cpuid2 *cpuid;
+	struct vm vm;
+	int vcpu;
+
+	vm_create(&vm);
+	munmap(vm.run, vm.run_size);
+	close(vm.vcpu);
+	vcpu = ioctl(vm.fd, KVM_CREATE_VCPU, 1);
+	vm.run = mmap(NULL, vm.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	vm.vcpu = vcpu;
+	cpuid = vm_cpuid(vm.kvm);
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 0x80000001) {
+			if (!(e->edx >> 27 & 1))
+				has = false;
+			e->edx &= has ? ~0u : ~(1u << 27);
+		}
+		if (e->function == 7 && !e->index && !has)
+			e->ecx &= ~(1u << 22);		/* RDPID */
+	}
+	ioctl(vm.vcpu, KVM_SET_CPUID2, cpuid);
+	LOAD(&vm, rdtscp);
+	gate(&vm, 6, CODE + 0x20);
+	vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == (has ? 0x10 : 0x11),
+	   "RDTSCP of a guest whose CPUID has %s", has ? "it" : "none");
+	vm_destroy(&vm);
+}
+
 static void test_clock(void)
 {
 	struct kvm_clock_data clock = { .clock = 1000 };
@@ -335,6 +393,12 @@ int main(void)
 	test_reset();
 	test_halt();
 	test_breakpoint();
+	test_step();
+	test_rdtscp(true);
+	if (vm_on_tcg())
+		skip("RDTSCP of a guest whose CPUID has none", "TCG asks RDTSC's intercept");
+	else
+		test_rdtscp(false);
 	test_clock();
 	return done();
 }
