@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -244,6 +245,77 @@ static void test_slots_race(void)
 	vm_destroy(&r.vm);
 }
 
+/* The process takes memory away while its machine goes: both look for the vCPUs. */
+static void *take_memory(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop)
+		for (size_t at = 0; at < MEMORY && !r->stop; at += PAGE) {
+			madvise(r->vm.mem + at, PAGE, MADV_DONTNEED);
+			r->runs++;
+		}
+	return NULL;
+}
+
+static void test_memory_race(void)
+{
+	int good = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		struct race r = { .stop = false };
+		struct kvm_run *run;
+		pthread_t thread;
+		int extra[7];
+
+		VM_START(&r.vm, 32, prot_hello);
+		for (int n = 0; n < 7; n++) {
+			extra[n] = vm_add_vcpu(&r.vm, n + 1, &run);
+			munmap(run, r.vm.run_size);
+		}
+		for (int n = 0; n < 5; n++)
+			ioctl(r.vm.vcpu, KVM_RUN, 0);
+		pthread_create(&thread, NULL, take_memory, &r);
+		while (r.runs < i)
+			;
+		for (int n = 0; n < 7; n++)
+			close(extra[n]);
+		munmap(r.vm.run, r.vm.run_size);
+		close(r.vm.vcpu);
+		good += !close(r.vm.fd);
+		r.stop = true;
+		pthread_join(thread, NULL);
+		close(r.vm.kvm);
+		munmap(r.vm.mem, MEMORY);
+	}
+	is(good, rounds, "machines go while their memory is taken away");
+}
+
+/* A vCPU that gets no descriptor leaves nothing behind. */
+static void test_no_descriptor(void)
+{
+	struct rlimit limit, none;
+	struct kvm_run *run;
+	struct vm vm;
+	int fd, r, err;
+
+	VM_START(&vm, 32, prot_hello);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	fd = dup(vm.fd);
+	close(fd);
+	none = limit;
+	none.rlim_cur = fd;
+	setrlimit(RLIMIT_NOFILE, &none);
+	r = ioctl(vm.fd, KVM_CREATE_VCPU, 1L);
+	err = errno;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	ok(r < 0 && err == EMFILE, "no descriptor, no vCPU");
+	close(vm_add_vcpu(&vm, 1, &run));
+	munmap(run, vm.run_size);
+	is(ioctl(vm.vcpu, KVM_RUN, 0), 0, "the next time it can be had, and the other runs");
+	vm_destroy(&vm);
+}
+
 int main(int argc, char **argv)
 {
 	long before, after = 0;
@@ -258,6 +330,8 @@ int main(int argc, char **argv)
 	test_close_order();
 	test_killed();
 	test_slots_race();
+	test_memory_race();
+	test_no_descriptor();
 	/*
 	 * Coarse, because the kernel frees late and keeps some: it sees a machine's
 	 * memory that stays (4 MiB each). kmemleak sees the small things.
