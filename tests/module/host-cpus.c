@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <asm/ldt.h>
 #include <asm/prctl.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 #include <sys/io.h>
 #include <sys/klog.h>
 #include <sys/syscall.h>
@@ -228,6 +230,59 @@ static void test_nmi(void)
 	vm_destroy(&vm);
 }
 
+static unsigned long kernel_symbol(const char *name)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	unsigned long at = 0, found = 0;
+	char line[512], symbol[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx %*c %255s", &at, symbol) == 2 && !strcmp(symbol, name))
+			found = at;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+__attribute__((noinline)) static void never_called(void)
+{
+	__asm__ volatile("");
+}
+
+/*
+ * The thread has a breakpoint of its own, and so the processor's enabled; the guest
+ * has the address of the kernel's way into the guest in the same debug register.
+ */
+static void test_breakpoints(void)
+{
+	const char *name = "a guest's DR0 is no breakpoint of the host's kernel";
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT, .size = sizeof(attr), .bp_type = HW_BREAKPOINT_X,
+		.bp_addr = (unsigned long)never_called, .bp_len = sizeof(long),
+	};
+	int event = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	struct kvm_debugregs d = { .dr6 = 0xffff0ff0, .dr7 = 0x401 };
+	unsigned long long hits = 0;
+	struct vm vm;
+
+	d.db[0] = kernel_symbol(vm_on_intel() ? "vmx_enter" : "svm_enter");
+	if (event < 0 || !d.db[0]) {
+		skip(name, "no perf_event_open or no kallsyms");
+		return;
+	}
+	vm_start(&vm, 16, counter, counter + sizeof(counter));
+	ok(!ioctl(vm.vcpu, KVM_SET_DEBUGREGS, &d), "KVM_SET_DEBUGREGS");
+	for (int i = 0; i < 10; i++)
+		vm_run_once(&vm);
+	ok(read(event, &hits, sizeof(hits)) == sizeof(hits), "the breakpoint's count");
+	is(hits, 0, "%s", name);
+	never_called();
+	ok(read(event, &hits, sizeof(hits)) == sizeof(hits), "and again");
+	is(hits, 1, "the thread's own breakpoint works afterwards");
+	close(event);
+	vm_destroy(&vm);
+}
+
 static void test_hotplug(void)
 {
 	struct vm vm;
@@ -271,6 +326,7 @@ int main(int argc, char **argv)
 	test_thread_state();
 	test_ldt();
 	test_nmi();
+	test_breakpoints();
 	test_hotplug();
 	return done();
 }
