@@ -181,8 +181,8 @@ static u64 *find_leaf(struct kvm_space *space, gfn_t gfn, int *level)
 	return is_present(*e) ? e : NULL;
 }
 
-void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
-			   u64 count)
+static void write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			  u64 count)
 {
 	struct kvm *kvm = slot->space->kvm;
 	bool flush = false;
@@ -202,6 +202,17 @@ void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages,
 	}
 	if (flush)
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
+}
+
+/* Step by step: user space says how much, up to 2^31 pages. */
+void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages, u64 first,
+			   u64 count)
+{
+	for (u64 done = 0, step = level_pages(3); done < count; done += step) {
+		write_protect(slot, pages + done / BITS_PER_LONG, first + done,
+			      min(count - done, step));
+		cond_resched();
+	}
 }
 
 /* ---- what the host has at an address ------------------------------------- */
