@@ -551,8 +551,9 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	emu_store_regs(vcpu);
 	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
-	if (vcpu->io.halt)
-		return kvm_halt(vcpu);	/* RIP is behind the HLT already */
+	/* RIP is behind the HLT already; a single step's trap ends it at once. */
+	if (vcpu->io.halt && !(old_rflags & X86_EFLAGS_TF))
+		return kvm_halt(vcpu);
 	if (vcpu->io.rsm)
 		return kvm_leave_smm(vcpu);
 	if (vcpu->io.tpr_lowered && !vcpu->kvm->local_apics) {

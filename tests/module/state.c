@@ -299,6 +299,10 @@ static void test_breakpoint(void)
 
 static void test_step(void)
 {
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+	};
+	static const uint8_t hlt[] = { 0xf4, 0xf4 };
 	struct kvm_debugregs d;
 	uint32_t value = 0;
 	struct vm vm;
@@ -313,6 +317,13 @@ static void test_step(void)
 	is(value, 0xffff4ff0, "... and DR6 says so to the guest");
 	ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d);
 	is(d.dr6, 0xffff4ff0, "... and to user space");
+	vm_destroy(&vm);
+
+	vm_create(&vm);
+	vm_load(&vm, 16, hlt, hlt + sizeof(hlt));
+	ioctl(vm.vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_DEBUG, "a debugger's step over HLT in real mode");
 	vm_destroy(&vm);
 }
 
