@@ -215,9 +215,7 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 		new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
 		if (!new->dirty)
 			return -ENOMEM;
-		if (old && old->dirty && old->base == new->base)
-			memcpy(new->dirty, old->dirty, dirty_bytes(new));
-		else if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
+		if (kvm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
 			bitmap_set(new->dirty, 0, new->npages);
 	}
 	if (!kvm_ops->tdp) {
