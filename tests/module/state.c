@@ -147,6 +147,7 @@ static uint32_t signature(void)
 static void test_messages(void)
 {
 	struct kvm_msi msi = { .address_lo = 0xfee01000 };	/* to APIC 1 */
+	struct kvm_lapic_state apic;
 	struct kvm_mp_state mp = { 0 };
 	struct kvm_vcpu_events ev;
 	struct kvm_run *run;
@@ -158,6 +159,10 @@ static void test_messages(void)
 	vm_create_with(&vm, true);
 	second = vm_add_vcpu(&vm, 1, &run);
 	set_msr(second, MSR_LSTAR, 0x123450);
+	ioctl(second, KVM_GET_LAPIC, &apic);
+	apic.regs[0x23] = 7;		/* its id, as a guest may set it */
+	ioctl(second, KVM_SET_LAPIC, &apic);
+	msi.address_lo = 0xfee07000;
 	msi.data = 0x500;
 	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
 	ioctl(second, KVM_GET_MP_STATE, &mp);
@@ -165,6 +170,11 @@ static void test_messages(void)
 	is(get_msr(second, MSR_LSTAR), 0x123450, "... leaves its MSRs alone");
 	ioctl(second, KVM_GET_REGS, &regs);
 	is(regs.rdx, signature(), "... and EDX has the processor's signature");
+	ioctl(second, KVM_GET_LAPIC, &apic);
+	is(apic.regs[0x23], 7, "... and its APIC the id that it had");
+	apic.regs[0x23] = 1;
+	ioctl(second, KVM_SET_LAPIC, &apic);
+	msi.address_lo = 0xfee01000;
 	msi.data = 0x69a;
 	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
 	ioctl(second, KVM_GET_MP_STATE, &mp);
