@@ -114,6 +114,9 @@ void kvm_host_init(void)
 			cpuid_count(0xd, i, &xstate[i].size, &xstate[i].offset, &xstate[i].flags,
 				    &xstate[i].reserved);
 	}
+	/* VMX makes XSAVES #UD for its guests; on SVM they have it, told or not. */
+	if (boot_cpu_has(X86_FEATURE_SVM) && boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl(MSR_IA32_XSS, kvm_caps.host_xss);
 	kvm_caps.efer = EFER_SCE | EFER_LME | EFER_LMA |
 			(boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0) |
 			(boot_cpu_has(X86_FEATURE_FXSR_OPT) ? EFER_FFXSR : 0);

@@ -549,6 +549,7 @@ extern const struct kvm_x86_ops *kvm_ops;
 struct kvm_host_caps {
 	u64 host_xcr0;		/* the same on every processor */
 	u64 xcr0;		/* XCR0 bits a guest may use */
+	u64 host_xss;		/* if a guest could save the state that it names, else 0 */
 	u64 efer;		/* EFER bits a guest may use */
 };
 

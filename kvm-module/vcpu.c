@@ -898,6 +898,7 @@ static void take_debugregs(struct kvm_vcpu *vcpu)
 static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 {
 	bool xcr0 = vcpu->cr4 & X86_CR4_OSXSAVE && vcpu->xcr0 != kvm_caps.host_xcr0;
+	bool xss = vcpu->cr4 & X86_CR4_OSXSAVE && kvm_caps.host_xss;
 	bool breakpoints = load_breakpoints(vcpu);
 	bool keys = cpu_feature_enabled(X86_FEATURE_OSPKE) &&
 		    (vcpu->cr4 & X86_CR4_PKE || vcpu->xcr0 & XFEATURE_MASK_PKRU);
@@ -905,6 +906,8 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 
 	if (xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+	if (xss)
+		wrmsrl(MSR_IA32_XSS, 0);
 	if (keys) {
 		host_keys = rdpkru();
 		if (host_keys != vcpu->guest_pkru)
@@ -923,6 +926,8 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 		if (vcpu->guest_pkru != host_keys)
 			wrpkru(host_keys);
 	}
+	if (xss)
+		wrmsrl(MSR_IA32_XSS, kvm_caps.host_xss);
 	if (xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, kvm_caps.host_xcr0);
 	if (unlikely(vcpu->dr_direct))
