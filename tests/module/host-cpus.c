@@ -265,6 +265,10 @@ static void test_breakpoints(void)
 	unsigned long long hits = 0;
 	struct vm vm;
 
+	if (vm_on_intel() && cpus > 1) {
+		skip(name, "Bochs with two processors hangs at any code breakpoint, without a guest, too");
+		return;
+	}
 	d.db[0] = kernel_symbol(vm_on_intel() ? "vmx_enter" : "svm_enter");
 	if (event < 0 || !d.db[0]) {
 		skip(name, "no perf_event_open or no kallsyms");
