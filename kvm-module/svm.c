@@ -93,6 +93,7 @@ struct svm_vcpu {
 	u64 iret_rip;
 	bool nmi_step;		/* TF is ours, to find the end of that IRET */
 	u64 nmi_step_tf;	/* the guest's own TF meanwhile */
+	u64 nmi_step_dr6;	/* ... and its DR6 before */
 	u64 trap_rip;		/* of the INT3 or INTO whose trap is injected, or 0 */
 };
 
@@ -562,18 +563,28 @@ static bool is_soft_exception(u32 info)
 	       (nr == X86_TRAP_BP || nr == X86_TRAP_OF);
 }
 
+static void end_nmi_step(struct svm_vcpu *svm)
+{
+	svm->vmcb->save.rflags = svm_get_rflags(&svm->vcpu);
+	svm->nmi_step = false;
+}
+
 /* A trap of INT3 or INTO returns behind it; RIP is at it until the delivery. */
 static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	if (is_soft_exception(info)) {
-		to_svm(vcpu)->trap_rip = vcpu->regs[REG_RIP];
+		svm->trap_rip = vcpu->regs[REG_RIP];
 		control->next_rip = ++vcpu->regs[REG_RIP];
 	}
 	control->event_inj = info;
 	control->event_inj_err = error_code;
-	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+	/* It pushes the guest's own TF. */
+	end_nmi_step(svm);
+	/* An IRET that it comes before runs, and exits, again. */
+	if (svm->iret_seen || EVENT_TYPE(info) == EVENT_TYPE_NMI)
 		svm_set_nmi_mask(vcpu, true);
 }
 
@@ -609,12 +620,13 @@ static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	/* The IRET is still to come, and intercepted. */
-	if (svm->nmi_masked && !svm->iret_seen)
+	/* The IRET is still to come, and intercepted. Or it is next: see another_waits(). */
+	if ((svm->nmi_masked && !svm->iret_seen) || svm->vmcb->control.event_inj)
 		return;
 	/* Behind the IRET, or behind an interrupt shadow: one step away. */
 	if (!svm->nmi_step) {
 		svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
+		svm->nmi_step_dr6 = vcpu->dr6;
 		svm->nmi_step = true;
 		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
 	}
@@ -711,19 +723,17 @@ static int handle_db(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 dr6 = svm->vmcb->save.dr6;
+	bool own = svm->nmi_step && !svm->nmi_step_tf &&
+		   !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
 
-	svm->vmcb->save.dr6 = vcpu->dr6;
-	if (svm->nmi_step) {
-		bool own = !svm->nmi_step_tf && !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
-
-		svm->vmcb->save.rflags = svm_get_rflags(vcpu);
-		svm->nmi_step = false;
-		if (own)
-			dr6 &= ~(u64)DR_STEP;
-		if (own && !(dr6 & DR_TRAP_BITS))
-			return 1;
+	end_nmi_step(svm);
+	if (own) {
+		/* BS is ours; a guest that has the debug registers would find it. */
+		vcpu->dr6 &= svm->nmi_step_dr6 | ~(u64)DR_STEP;
+		dr6 &= ~(u64)DR_STEP;
 	}
-	return kvm_handle_debug(vcpu, dr6);
+	svm->vmcb->save.dr6 = vcpu->dr6;
+	return own && !(dr6 & DR_TRAP_BITS) ? 1 : kvm_handle_debug(vcpu, dr6);
 }
 
 static int handle_exception(struct kvm_vcpu *vcpu)

@@ -974,6 +974,15 @@ static void take_smi(struct kvm_vcpu *vcpu)
 		kvm_enter_smm(vcpu);
 }
 
+/* Something else, besides what goes in now? An NMI behind an NMI waits for IRET. */
+static bool another_waits(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	return kvm_smi_pending(vcpu) || (ev->nmi.pending && !kvm_ops->get_nmi_mask(vcpu) &&
+					 (ev->exception.injected || ev->irq.injected));
+}
+
 static int run_once(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
@@ -1015,7 +1024,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
 	/* What goes in now is delivered, and the next instruction waits. */
-	if (unlikely(kvm_smi_pending(vcpu)))
+	if (unlikely(vcpu->events.look) && another_waits(vcpu))
 		smp_send_reschedule(smp_processor_id());
 
 	enter_guest(vcpu);
