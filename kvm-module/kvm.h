@@ -608,9 +608,7 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 int kvm_emulate_injected(struct kvm_vcpu *vcpu);
 /* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
-int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
-int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value);
-int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
+int kvm_set_cr(struct kvm_vcpu *vcpu, unsigned int cr, u64 value);	/* 1: #GP, nothing set */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
@@ -619,6 +617,8 @@ int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
 /* Exits to user space, which return 0, for handlers: the entry failed; our error. */
 int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason);
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
+/* One that came in the guest is the host's. Interrupts are off. */
+void kvm_host_machine_check(void);
 /* Handlers of exits that are the same on both vendors. */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);

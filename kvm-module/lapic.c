@@ -737,7 +737,6 @@ int kvm_apic_create(struct kvm_vcpu *vcpu)
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	apic->timer.function = timer_fires;
 	vcpu->lapic = apic;
-	set_ids(apic);
 	return 0;
 }
 

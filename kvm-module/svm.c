@@ -28,6 +28,7 @@
  * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
  * appendices B and C.
  */
+#include <linux/cc_platform.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -383,7 +384,7 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	/* The machine check is the host's, whoever was running. */
 	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		asm volatile("int $18");
+		kvm_host_machine_check();
 }
 
 /* ---- registers ----------------------------------------------------------- */
@@ -1006,6 +1007,11 @@ static int __init svm_init(void)
 	rdmsrl(MSR_VM_CR, vm_cr);
 	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK) {
 		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	/* The processor would take what we give it for plain text: VMCBs, tables, memory. */
+	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT)) {
+		pr_err("kvm-live: no guests while the host's memory is encrypted; boot with mem_encrypt=off\n");
 		return -EOPNOTSUPP;
 	}
 	nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);

@@ -520,6 +520,17 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
+void kvm_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/* As if it had hit user space: no kernel state is in doubt. */
+	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
+#endif
+}
+EXPORT_SYMBOL_GPL(kvm_host_machine_check);
+
 int kvm_handle_nothing(struct kvm_vcpu *vcpu)
 {
 	return 1;
@@ -639,7 +650,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
 /* ---- control registers --------------------------------------------------- */
 
-int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr0(struct kvm_vcpu *vcpu, u64 value)
 {
 	bool paging = value & X86_CR0_PG;
 	u64 changed = value ^ vcpu->cr0;
@@ -660,9 +671,8 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr0);
 
-int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr3(struct kvm_vcpu *vcpu, u64 value)
 {
 	/* "Keep the TLB": we may flush it all the same. */
 	if (vcpu->cr4 & X86_CR4_PCIDE)
@@ -673,9 +683,8 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
 	kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr3);
 
-int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr4(struct kvm_vcpu *vcpu, u64 value)
 {
 	u64 changed = value ^ vcpu->cr4;
 
@@ -693,7 +702,6 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr4);
 
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
 {
@@ -706,6 +714,20 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr8);
+
+int kvm_set_cr(struct kvm_vcpu *vcpu, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 0:		return set_cr0(vcpu, value);
+	case 3:		return set_cr3(vcpu, value);
+	case 4:		return set_cr4(vcpu, value);
+	case 8:		return kvm_set_cr8(vcpu, value);
+	default:
+		vcpu->cr2 = value;
+		return 0;
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr);
 
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 {

@@ -38,7 +38,6 @@
 #include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/mce.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -962,9 +961,6 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmx->spec_ctrl_direct = true;
 		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
-	/* Reserved bits would be #GP when the host writes the register for the guest. */
-	if (index == MSR_SYSCALL_MASK && value >> 32)
-		return 1;
 	if (field)
 		vmcs_write(field, index == MSR_IA32_SYSENTER_CS ? (u32)value : value);
 	else if (msr)
@@ -1258,32 +1254,19 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	vmx_complete_events(vmx);
 }
 
-static void vmx_host_machine_check(void)
-{
-#ifdef CONFIG_X86_MCE
-	/* As if it had hit user space: no kernel state is in doubt. */
-	struct pt_regs regs = {
-		.cs = __USER_CS,
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-#endif
-}
-
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u8 vector = vmx->intr_info & INTR_INFO_VECTOR_MASK;
 
 	if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
-		vmx_host_machine_check();
+		kvm_host_machine_check();
 	if (vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	if (vector == X86_TRAP_NMI)
 		vmx_host_nmi();
 	else if (vector == X86_TRAP_MC)
-		vmx_host_machine_check();
+		kvm_host_machine_check();
 }
 
 /* ---- exits --------------------------------------------------------------- */
@@ -1398,20 +1381,7 @@ static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 	value = kvm_reg_read(vcpu, q >> 8 & 15);
 	if (!kvm_is_long_mode(vcpu) || !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
 		value = (u32)value;
-	switch (q & 15) {
-	case 0:
-		r = kvm_set_cr0(vcpu, value);
-		break;
-	case 3:
-		r = kvm_set_cr3(vcpu, value);
-		break;
-	case 4:
-		r = kvm_set_cr4(vcpu, value);
-		break;
-	default:
-		r = kvm_set_cr8(vcpu, value);
-	}
-	if (r)
+	if (kvm_set_cr(vcpu, q & 15, value))
 		return kvm_handle_gp(vcpu);
 	r = vmx_skip_instruction(vcpu);
 	/* User space's APIC may have something for a lower priority. */
