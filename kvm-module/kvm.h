@@ -427,7 +427,7 @@ struct kvm {
 	struct kvm_pic *pic;
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
-	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
+	struct kvm_irq_routing __rcu *routing;	/* by GSI; slots_lock; readers: srcu */
 	struct mutex irqfd_lock;
 	struct list_head irqfds;	/* irqfd_lock; readers: srcu */
 	struct work_struct irqfds_closed;	/* takes off those that nobody can signal */
@@ -532,7 +532,8 @@ struct kvm_x86_ops {
 	/* Events. inject hands over what vcpu->events says is "injected": EVENT_*. */
 	void (*inject)(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
-	void (*request_irq_window)(struct kvm_vcpu *vcpu);
+	/* Exit when the guest can take an interrupt. */
+	void (*irq_window)(struct kvm_vcpu *vcpu, bool open);
 	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
 	u32 (*get_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
 	void (*set_shadow)(struct kvm_vcpu *vcpu, u32 shadow);
@@ -834,8 +835,8 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
-/* False: not its page. */
-bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
+/* An access of len bytes to this register; false: not its page. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, u32 *value, bool write);
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
@@ -868,7 +869,7 @@ int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source so
 /* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
-bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write);
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, u32 *value, bool write);
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 

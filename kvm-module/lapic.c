@@ -567,28 +567,20 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 	}
 }
 
-/*
- * MMIO, of a vCPU with a local APIC. The registers take aligned 32-bit accesses; a
- * shorter read gets its part of the register, anything else is lost, as the SDM allows.
- */
-bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
+/* The registers take aligned 32-bit writes; others are lost, as the SDM allows. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, u32 *value, bool write)
 {
-	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
 	u64 mode = vcpu->apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
-	struct kvm_lapic *apic = vcpu->lapic;
-	u32 value = 0;
+	unsigned int offset = gpa & 0xff0;
 
 	if (mode != MSR_IA32_APICBASE_ENABLE || (gpa ^ vcpu->apic_base) >> PAGE_SHIFT)
 		return false;
-	if (!write) {
-		memset(data, 0, len);
-		if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
-			value = read_register(apic, offset) >> (8 * byte);
-		memcpy(data, &value, min(len, 4U));
-	} else if (len == 4 && !byte && is_in(XAPIC_REGS, offset)) {
-		memcpy(&value, data, 4);
-		write_register(apic, offset, value);
-	}
+	if (!is_in(XAPIC_REGS, offset))
+		return true;
+	if (!write)
+		*value = read_register(vcpu->lapic, offset);
+	else if (len == 4 && !(gpa & 0xf))
+		write_register(vcpu->lapic, offset, *value);
 	return true;
 }
 

@@ -600,7 +600,7 @@ static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 	svm->trap_rip = 0;
 }
 
-static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
+static void svm_irq_window(struct kvm_vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -610,11 +610,6 @@ static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
 		svm->vmcb->control.int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	set_intercept(svm, INTERCEPT_VINTR, open);
 	svm_watch_tpr(vcpu);
-}
-
-static void svm_request_irq_window(struct kvm_vcpu *vcpu)
-{
-	set_irq_window(vcpu, true);
 }
 
 static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
@@ -765,7 +760,7 @@ static int handle_exception(struct kvm_vcpu *vcpu)
 static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_irq_window]++;
-	set_irq_window(vcpu, false);
+	svm_irq_window(vcpu, false);
 	return 1;
 }
 
@@ -938,7 +933,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_msr = svm_set_msr,
 	.inject = svm_inject,
 	.cancel_injection = svm_cancel_injection,
-	.request_irq_window = svm_request_irq_window,
+	.irq_window = svm_irq_window,
 	.request_nmi_window = svm_request_nmi_window,
 	.get_shadow = svm_get_shadow,
 	.set_shadow = svm_set_shadow,
@@ -946,16 +941,6 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_nmi_mask = svm_set_nmi_mask,
 	.skip_instruction = svm_skip_instruction,
 };
-
-/* Two bits an MSR, read and write; the ranges start at these MSRs. */
-static void pass_through(u32 msr)
-{
-	static const u32 range[] = { 0, 0xc0000000, 0xc0010000 };
-
-	for (int i = 0; i < ARRAY_SIZE(range); i++)
-		if (msr - range[i] < 0x2000)
-			bitmap_clear(msrpm, i * 0x4000 + (msr - range[i]) * 2, 2);
-}
 
 static void free_cpus(void)
 {
@@ -981,8 +966,9 @@ static int alloc_cpus(void)
 	memset(iopm, 0xff, MAP_PAGES * PAGE_SIZE);
 	msrpm = iopm + IOPM_PAGES * PAGE_SIZE;
 	msrpm_all = msrpm + MSRPM_PAGES * PAGE_SIZE;
+	/* Two bits an MSR, read and write; the second 2 KiB are those from 0xc0000000 on. */
 	for (int i = 0; i < ARRAY_SIZE(passed); i++)
-		pass_through(passed[i]);
+		bitmap_clear(msrpm, (passed[i] >> 31) * 0x4000 + (passed[i] & 0x1fff) * 2, 2);
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
 		struct page *page = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 1);

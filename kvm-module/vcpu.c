@@ -369,7 +369,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops->request_nmi_window(vcpu);
 	irq = (!held && irq_pending(vcpu)) || wants_irq_window(vcpu);
 	if (irq)
-		kvm_ops->request_irq_window(vcpu);
+		kvm_ops->irq_window(vcpu, true);
 	ev->look = irq || ev->nmi.pending || kvm_smi_pending(vcpu);
 	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
 	if (vcpu->tpr_watched != blocked) {

@@ -1113,9 +1113,9 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 		vmx_set_nmi_mask(vcpu, true);
 }
 
-static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
+static void vmx_irq_window(struct kvm_vcpu *vcpu, bool open)
 {
-	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
+	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, open);
 }
 
 static void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
@@ -1517,7 +1517,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.set_msr = vmx_set_msr,
 	.inject = vmx_inject,
 	.cancel_injection = vmx_cancel_injection,
-	.request_irq_window = vmx_request_irq_window,
+	.irq_window = vmx_irq_window,
 	.request_nmi_window = vmx_request_nmi_window,
 	.get_shadow = vmx_get_shadow,
 	.set_shadow = vmx_set_shadow,
