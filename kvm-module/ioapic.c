@@ -92,7 +92,6 @@ static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
 		.delivery_mode = entry_mode(*entry),
 		.logical = *entry & ENTRY_LOGICAL,
 		.level_triggered = entry_is_level(*entry),
-		.assert = true,
 	};
 	int r;
 

@@ -33,7 +33,6 @@ static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
 		.vector = data,
 		.delivery_mode = data >> 8 & 7,
 		.level_triggered = data & BIT(15),
-		.assert = true,
 	};
 
 	return kvm_apic_deliver(kvm, NULL, &m);
@@ -51,12 +50,13 @@ int kvm_signal_msi(struct kvm *kvm, void *arg)
 /* ---- routing ------------------------------------------------------------- */
 
 /* The first route of this GSI or a higher one. */
-static const struct kvm_irq_routing_entry *first_route(const struct kvm_irq_routing *routing, u32 gsi)
+static const struct kvm_irq_routing_entry *
+first_route(const struct kvm_irq_routing *routing, u32 gsi)
 {
-	unsigned int low = 0, high = routing->nr;
+	u32 low = 0, high = routing->nr;
 
 	while (low < high) {
-		unsigned int mid = (low + high) / 2;
+		u32 mid = (low + high) / 2;
 
 		if (routing->entries[mid].gsi < gsi)
 			low = mid + 1;

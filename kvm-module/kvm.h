@@ -801,7 +801,6 @@ struct kvm_apic_message {
 	u8 delivery_mode;	/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 4 NMI, 5 INIT … */
 	bool logical;
 	bool level_triggered;
-	bool assert;		/* of an INIT */
 	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
 };
 

@@ -19,7 +19,6 @@
 #include <linux/math64.h>
 #include <linux/slab.h>
 #include <asm/apicdef.h>
-#include <asm/tsc.h>
 
 #include "kvm.h"
 
@@ -242,8 +241,6 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		kvm_request(vcpu, REQ_NMI);
 		break;
 	case 5:
-		if (!m->assert)
-			return IRQ_DELIVERED;	/* the old level de-assert */
 		kvm_request(vcpu, REQ_INIT);
 		break;
 	case 6:
@@ -484,12 +481,13 @@ static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
 		.vector = low,
 		.delivery_mode = low >> 8 & 7,
 		.logical = low & APIC_DEST_LOGICAL,
-		/* IPIs are edge triggered; only INIT knows a level. */
-		.assert = low & APIC_INT_ASSERT || !(low & APIC_INT_LEVELTRIG),
 		.shorthand = low >> 18 & 3,
 	};
 
-	kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
+	/* IPIs are edge triggered. Only INIT knew a level, whose end is nothing any more. */
+	if ((low & (APIC_MODE_MASK | APIC_INT_LEVELTRIG | APIC_INT_ASSERT)) !=
+	    (APIC_DM_INIT | APIC_INT_LEVELTRIG))
+		kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
 }
 
 static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)

@@ -352,7 +352,7 @@ static long send_ipis(struct kvm_vcpu *vcpu, const u64 map[2], u32 first, u32 ic
 {
 	int width = kvm_is_long_mode(vcpu) ? 64 : 32;
 	struct kvm_apic_message m = {
-		.vector = icr, .delivery_mode = icr >> 8 & 7, .assert = true,
+		.vector = icr, .delivery_mode = icr >> 8 & 7,
 	};
 	long sent = 0;
 

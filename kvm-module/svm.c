@@ -617,15 +617,13 @@ static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	/* The IRET is still to come, and intercepted. Or it is next: see another_waits(). */
-	if ((svm->nmi_masked && !svm->iret_seen) || svm->vmcb->control.event_inj)
+	if ((svm->nmi_masked && !svm->iret_seen) || svm->vmcb->control.event_inj || svm->nmi_step)
 		return;
 	/* Behind the IRET, or behind an interrupt shadow: one step away. */
-	if (!svm->nmi_step) {
-		svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
-		svm->nmi_step_dr6 = vcpu->dr6;
-		svm->nmi_step = true;
-		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
-	}
+	svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
+	svm->nmi_step_dr6 = vcpu->dr6;
+	svm->nmi_step = true;
+	svm->vmcb->save.rflags |= X86_EFLAGS_TF;
 }
 
 static u32 svm_get_shadow(struct kvm_vcpu *vcpu)
@@ -685,12 +683,8 @@ static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	int length;
+	int length = svm->next_rip ? svm->next_rip - vcpu->regs[REG_RIP] : instruction_length(vcpu);
 
-	if (svm->next_rip)
-		length = svm->next_rip - vcpu->regs[REG_RIP];
-	else
-		length = instruction_length(vcpu);
 	if (!length)
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
 					  vmcb->control.exit_code, vcpu->regs[REG_RIP]);
@@ -839,9 +833,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT] = kvm_handle_ud,
 	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,
 	[SVM_EXIT_RDPRU]		= kvm_handle_ud,
-	[SVM_EXIT_INVLPGB]		= kvm_handle_ud,
-	[SVM_EXIT_TLBSYNC]		= kvm_handle_ud,
-	[SVM_EXIT_INVPCID]		= kvm_handle_ud,
+	[SVM_EXIT_INVLPGB ... SVM_EXIT_TLBSYNC] = kvm_handle_ud,	/* and INVPCID */
 	[SVM_EXIT_NPF]			= handle_npf,
 };
 

@@ -31,10 +31,8 @@
  */
 #include <linux/idr.h>
 #include <linux/module.h>
-#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
-#include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
@@ -67,9 +65,7 @@ static bool use_vpid = true;
 module_param_named(vpid, use_vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
 
-#define EXIT_REASON_FAILED_ENTRY	BIT(31)
 #define DR7_GENERAL_DETECT		BIT(13)
-#define PENDING_DEBUG_BS		BIT(14)
 #define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
 
 struct vmx_vcpu {
@@ -439,10 +435,10 @@ static void __init msr_bitmap_open(void *bitmap, u32 msr)
 
 static int __init msr_bitmaps_init(void)
 {
-	msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
-	msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
-	if (!msr_bitmap || !msr_bitmap_spec)
+	msr_bitmap = (void *)__get_free_pages(GFP_KERNEL, 1);
+	if (!msr_bitmap)
 		return -ENOMEM;
+	msr_bitmap_spec = msr_bitmap + PAGE_SIZE;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (int i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
 		msr_bitmap_open(msr_bitmap, vmcs_msrs[i].index);
@@ -720,7 +716,7 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS, rflags & X86_EFLAGS_TF);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, DR_STEP, rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -1240,8 +1236,8 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	vmx->exit_reason = failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
-	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
+	vmx->exit_reason = failed ? VMX_EXIT_REASONS_FAILED_VMENTRY : vmcs_read(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		vmx_cancel_injection(vcpu);
 		return;
 	}
@@ -1371,25 +1367,18 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 /* Table 28-3: number, access type, register. */
 static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 {
-	u64 q = vmcs_read(EXIT_QUALIFICATION), old_cr8 = vcpu->cr8, value;
-	int r;
+	u64 q = vmcs_read(EXIT_QUALIFICATION), value;
 
 	vcpu->stat[STAT_cr]++;
-	/* Only MOV to CR is frequent. */
-	if (q >> 4 & 3)
+	/* Only MOV to CR is frequent; a CR8 that lowers user space's TPR exits. */
+	if (q >> 4 & 3 || (!vcpu->lapic && (q & 15) == 8))
 		return kvm_emulate(vcpu);
 	value = kvm_reg_read(vcpu, q >> 8 & 15);
 	if (!kvm_is_long_mode(vcpu) || !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
 		value = (u32)value;
 	if (kvm_set_cr(vcpu, q & 15, value))
 		return kvm_handle_gp(vcpu);
-	r = vmx_skip_instruction(vcpu);
-	/* User space's APIC may have something for a lower priority. */
-	if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return 0;
-	}
-	return r;
+	return vmx_skip_instruction(vcpu);
 }
 
 static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
@@ -1449,8 +1438,8 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	u32 reason = vmx->exit_reason;
 
 	/* Refused: mostly user space set up a state that the architecture does not have. */
-	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
-		return kvm_entry_failed(vcpu, reason == EXIT_REASON_FAILED_ENTRY ?
+	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		return kvm_entry_failed(vcpu, reason == VMX_EXIT_REASONS_FAILED_VMENTRY ?
 					      vmcs_read(VM_INSTRUCTION_ERROR) : reason);
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
@@ -1555,8 +1544,7 @@ static void vmx_free(void)
 	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
 	for_each_possible_cpu(cpu)
 		kfree(per_cpu(vmxon_region, cpu));
-	free_page((unsigned long)msr_bitmap);
-	free_page((unsigned long)msr_bitmap_spec);
+	free_pages((unsigned long)msr_bitmap, 1);
 	free_page((unsigned long)identity_table);
 	ida_destroy(&vpids);
 }

@@ -49,11 +49,9 @@ struct vmx_switch {
 	u32 flags;
 };
 
-/* The region that VMXON and VMPTRLD take: SDM 3C 25.2. */
+/* The head of the region that VMXON and VMPTRLD take: SDM 3C 25.2. */
 struct vmcs {
 	u32 revision;
-	u32 abort;
-	u8 data[];
 };
 
 /* 0: the guest ran and exited. 1: VMLAUNCH or VMRESUME failed. */
