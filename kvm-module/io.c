@@ -528,8 +528,8 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
-	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
-	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	vcpu->regs_avail |= GENMASK(15, REG_RAX);
+	vcpu->regs_dirty |= GENMASK(15, REG_RAX);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }

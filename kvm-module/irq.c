@@ -315,17 +315,17 @@ DEFINE_FREE(irqfd, struct irqfd *, free_irqfd(_T))
 static void remove_irqfd(struct irqfd *irqfd)
 {
 	struct kvm *kvm = irqfd->kvm;
-	bool held = irqfd->resample;
+	bool lower = irqfd->resample;
 	struct irqfd *other;
 	u64 count;
 
 	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
 	list_del_rcu(&irqfd->link);
 	synchronize_srcu_expedited(&kvm->srcu);
-	/* Another may hold the line; it falls when the guest acknowledges. */
+	/* Another may hold the line, too; then it falls when the guest acknowledges. */
 	list_for_each_entry(other, &kvm->irqfds, link)
-		held &= !other->resample || other->gsi != irqfd->gsi;
-	if (held)
+		lower &= !other->resample || other->gsi != irqfd->gsi;
+	if (lower)
 		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
 	free_irqfd(irqfd);
 }

@@ -82,11 +82,13 @@ typedef u64 hpa_t;	/* host-physical address */
 
 /* ---- registers ----------------------------------------------------------- */
 
-/* Numbered as in ModRM, so that the emulator and the entry code agree; enum kvm_seg is its. */
+/*
+ * Numbered as in ModRM, so that the emulator and the entry code agree; enum kvm_seg is
+ * its. R8 to R15 go by their numbers (asm/vmx.h has other plans with the names).
+ */
 enum kvm_reg {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-	REG_RIP, NR_REGS,
+	REG_RIP = 16, NR_REGS,
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */

@@ -282,10 +282,9 @@ static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 	if (m->shorthand)	/* 1: itself, 2: all, 3: all but itself */
 		return m->shorthand == 2 || (m->shorthand == 1) == (apic->vcpu == source);
 	if (m->logical)
-		return hardware_enabled(apic) && matches_logical(apic, m->dest);
-	if (m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)))
-		return true;
-	return apic_id(apic) == m->dest;
+		return matches_logical(apic, m->dest);
+	return m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)) ||
+	       apic_id(apic) == m->dest;
 }
 
 /*
