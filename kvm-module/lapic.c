@@ -483,7 +483,7 @@ static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
 		.shorthand = low >> 18 & 3,
 	};
 
-	/* IPIs are edge triggered. Only INIT knew a level, whose end is nothing any more. */
+	/* IPIs are edge triggered; only INIT knows a level, and its de-assert does nothing. */
 	if ((low & (APIC_MODE_MASK | APIC_INT_LEVELTRIG | APIC_INT_ASSERT)) !=
 	    (APIC_DM_INIT | APIC_INT_LEVELTRIG))
 		kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
