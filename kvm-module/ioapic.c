@@ -95,8 +95,8 @@ static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
 	};
 	int r;
 
-	/* 3, for local APICs, and 6 are reserved. ExtINT: the PIC's output has its own wire. */
-	if (*entry & ENTRY_MASK || message.delivery_mode > MODE_INIT)
+	/* ExtINT: the PIC's output has its own wire; 3 and 6 are reserved. */
+	if (*entry & ENTRY_MASK || message.delivery_mode == 3 || message.delivery_mode > MODE_INIT)
 		return IRQ_NOBODY;
 	if (*entry & ENTRY_REMOTE_IRR)
 		return IRQ_COALESCED;

@@ -42,6 +42,10 @@ GUEST(int3, "nop; int3; hlt; .org g_int3 + 0x10; pop %eax; out %eax, $0x10; hlt"
 /* An NMI comes before the handler of #UD begins, which says what flags it returns to. */
 GUEST(two, "out %al, $0x10; hlt; .org g_two + 0x10; pop %eax; pop %eax; pop %eax\n"
       "out %eax, $0x10; hlt; .org g_two + 0x20; out %al, $0x11; iret");
+/* Parts of the local APIC's version, and of the I/O APIC's. */
+GUEST(parts, "mov 0xfee00032, %al; out %al, $0x10; mov 0xfee00031, %ax; out %ax, $0x10\n"
+      "mov 0xfee00035, %al; out %al, $0x10\n"
+      "movl $1, 0xfec00000; mov 0xfec00012, %al; out %al, $0x10; hlt");
 /* A single step, with no debug register in use before; the handler reads DR6. */
 GUEST(step, "out %al, $0x10; pushf; orl $0x100, (%esp); popf; nop; hlt\n"
       ".org g_step + 0x20; mov %dr6, %eax; out %eax, $0x11; hlt");
@@ -334,6 +338,24 @@ static void test_two_events(void)
 	vm_destroy(&vm);
 }
 
+/* Parts of a register that is 0x50014. */
+static void test_parts(void)
+{
+	struct vm vm;
+
+	vm_create_with(&vm, true);
+	LOAD(&vm, parts);
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0x05, "a byte of an APIC's register");
+	vm_run_once(&vm);
+	is(*(uint16_t *)((char *)vm.run + vm.run->io.data_offset), 0x0500, "... a word");
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0, "... and nothing behind it");
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0x17, "a byte of the I/O APIC's version");
+	vm_destroy(&vm);
+}
+
 static void test_apic_bits(void)
 {
 	struct kvm_msi nmi = { .address_lo = 0xfee00000, .data = 4 << 8 };
@@ -455,6 +477,7 @@ int main(void)
 	test_halt();
 	test_breakpoint();
 	test_two_events();
+	test_parts();
 	test_apic_bits();
 	test_step();
 	test_rdtscp(true);
