@@ -12,9 +12,7 @@
  * ring's page is not trusted.
  */
 #include <linux/eventfd.h>
-#include <linux/gfp.h>
 #include <linux/nospec.h>
-#include <linux/hash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 

@@ -5,9 +5,10 @@
  *
  * Nothing counts. A channel remembers when its count was loaded (in ns, by
  * CLOCK_MONOTONIC, as user space knows); its counter and output are functions of
- * the clocks since then. While the gate is low the time that had been counted is in "held". A count that is written
- * while modes 2 and 3 count is loaded at the end of the period, one written in
- * modes 1 and 5 at the next trigger: until then it is in "reload".
+ * the clocks since then. While the gate is low the time that had been counted is
+ * in "held". A count that is written while modes 2 and 3 count is loaded at the
+ * end of the period, one written in modes 1 and 5 at the next trigger: until then
+ * it is in "reload".
  *
  * Channel 0 raises GSI 0 whenever its output rises. pit_sync() reports the rises
  * up to now; an hrtimer calls it when the next one is due, and each access to a

@@ -288,18 +288,6 @@ static void pic_ocw3(struct kvm_pic_state *c, u8 value)
 
 /* ---- ports --------------------------------------------------------------- */
 
-/* Which chip a port belongs to, -1 for a port of somebody else. */
-static int pic_decode(u16 port)
-{
-	switch (port) {
-	case 0x20: case 0x21: case 0x4d0:
-		return MASTER;
-	case 0xa0: case 0xa1: case 0x4d1:
-		return SLAVE;
-	}
-	return -1;
-}
-
 static u8 pic_read(struct kvm_pic *pic, int n, u16 port)
 {
 	struct kvm_pic_state *c = &pic->chip[n];
@@ -345,10 +333,17 @@ static void pic_write(struct kvm_pic *pic, int n, u16 port, u8 value)
 bool kvm_pic_port(struct kvm *kvm, u16 port, u8 *value, bool write)
 {
 	struct kvm_pic *pic = kvm->pic;
-	int n = pic_decode(port);
+	int n = MASTER;
 
-	if (n < 0)
+	switch (port) {
+	case 0x20: case 0x21: case 0x4d0:
+		break;
+	case 0xa0: case 0xa1: case 0x4d1:
+		n = SLAVE;
+		break;
+	default:
 		return false;
+	}
 	guard(pic)(pic);
 	if (write)
 		pic_write(pic, n, port, *value);

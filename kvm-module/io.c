@@ -356,17 +356,8 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 
-	switch (cr) {
-	case 0:		return gp_unless(e, kvm_set_cr0(vcpu, value));
-	case 3:		return gp_unless(e, kvm_set_cr3(vcpu, value));
-	case 4:		return gp_unless(e, kvm_set_cr4(vcpu, value));
-	case 2:
-		vcpu->cr2 = value;
-		return EMU_OK;
-	default:
-		vcpu->io.tpr_lowered = value < vcpu->cr8;
-		return gp_unless(e, kvm_set_cr8(vcpu, value));
-	}
+	vcpu->io.tpr_lowered = cr == 8 && value < vcpu->cr8;
+	return gp_unless(e, kvm_set_cr(vcpu, cr, value));
 }
 
 static u64 op_get_dr(struct emu *e, unsigned int dr)
@@ -537,8 +528,8 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
-	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
-	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	vcpu->regs_avail |= GENMASK(15, REG_RAX);
+	vcpu->regs_dirty |= GENMASK(15, REG_RAX);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }

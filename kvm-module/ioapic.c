@@ -49,7 +49,7 @@
 #define ENTRY_WRITABLE	(GENMASK_ULL(63, 56) | GENMASK_ULL(16, 15) | \
 			 BIT_ULL(13) | GENMASK_ULL(11, 0))
 
-enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT };
+enum { MODE_LOWEST = 1, MODE_INIT = 5 };
 
 #define STORM_LIMIT	1000
 #define STORM_DELAY_NS	(10 * NSEC_PER_MSEC)
@@ -57,16 +57,17 @@ enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT };
 struct kvm_ioapic {
 	raw_spinlock_t lock;
 	struct kvm *kvm;
-	u64 base;
-	u8 ioregsel;
-	u8 id;
-	u32 lines;			/* bit n: pin n is high */
+	struct kvm_ioapic_state s;	/* irr: bit n: pin n is high */
 	u32 delayed;			/* bit n: the timer will send it */
 	u16 repeats[KVM_IRQ_PINS];	/* EOIs since the line was low */
 	unsigned long sources[KVM_IRQ_PINS]; /* who holds the line: bit of its enum */
-	u64 table[KVM_IRQ_PINS];
 	struct hrtimer timer;
 };
+
+static u64 *entry_of(struct kvm_ioapic *ioapic, unsigned int pin)
+{
+	return &ioapic->s.redirtbl[pin].bits;
+}
 
 static unsigned int entry_mode(u64 entry)
 {
@@ -84,22 +85,18 @@ static bool entry_is_level(u64 entry)
 /* The pin's line rose, or is high; enum kvm_irq_result. */
 static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
 {
-	u64 *entry = &ioapic->table[pin];
+	u64 *entry = entry_of(ioapic, pin);
 	struct kvm_apic_message message = {
 		.dest = *entry >> ENTRY_DEST_SHIFT,
 		.vector = *entry & ENTRY_VECTOR,
 		.delivery_mode = entry_mode(*entry),
 		.logical = *entry & ENTRY_LOGICAL,
 		.level_triggered = entry_is_level(*entry),
-		.assert = true,
 	};
 	int r;
 
-	if (*entry & ENTRY_MASK)
-		return IRQ_NOBODY;
 	/* ExtINT: the PIC's output has its own wire; 3 and 6 are reserved. */
-	if (!(BIT(message.delivery_mode) & (BIT(MODE_FIXED) | BIT(MODE_LOWEST) | BIT(MODE_SMI) |
-					    BIT(MODE_NMI) | BIT(MODE_INIT))))
+	if (*entry & ENTRY_MASK || message.delivery_mode == 3 || message.delivery_mode > MODE_INIT)
 		return IRQ_NOBODY;
 	if (*entry & ENTRY_REMOTE_IRR)
 		return IRQ_COALESCED;
@@ -112,7 +109,7 @@ static int ioapic_send(struct kvm_ioapic *ioapic, unsigned int pin)
 /* Send what a level-triggered pin has to say now. */
 static void ioapic_service(struct kvm_ioapic *ioapic, unsigned int pin)
 {
-	if (entry_is_level(ioapic->table[pin]) && ioapic->lines & BIT(pin) &&
+	if (entry_is_level(ioapic->s.redirtbl[pin].bits) && ioapic->s.irr & BIT(pin) &&
 	    !(ioapic->delayed & BIT(pin)))
 		ioapic_send(ioapic, pin);
 }
@@ -148,15 +145,15 @@ int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source so
 	pin = array_index_nospec(pin, KVM_IRQ_PINS);
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	__assign_bit(source, &ioapic->sources[pin], level);
-	was = ioapic->lines & BIT(pin);
+	was = ioapic->s.irr & BIT(pin);
 	if (!ioapic->sources[pin]) {
-		ioapic->lines &= ~BIT(pin);
+		ioapic->s.irr &= ~BIT(pin);
 		ioapic->delayed &= ~BIT(pin);
 		ioapic->repeats[pin] = 0;
 		return IRQ_DELIVERED;
 	}
-	ioapic->lines |= BIT(pin);
-	if (entry_is_level(ioapic->table[pin]) ? ioapic->delayed & BIT(pin) : was)
+	ioapic->s.irr |= BIT(pin);
+	if (entry_is_level(ioapic->s.redirtbl[pin].bits) ? ioapic->delayed & BIT(pin) : was)
 		return IRQ_COALESCED;
 	return ioapic_send(ioapic, pin);
 }
@@ -178,7 +175,7 @@ void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 
 	scoped_guard(raw_spinlock_irqsave, &ioapic->lock)
 		for (pin = 0; pin < KVM_IRQ_PINS; pin++) {
-			u64 *entry = &ioapic->table[pin];
+			u64 *entry = entry_of(ioapic, pin);
 
 			if ((*entry & ENTRY_VECTOR) != vector || entry_mode(*entry) > MODE_LOWEST)
 				continue;
@@ -197,12 +194,12 @@ void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
 	for_each_set_bit(pin, &ended, KVM_IRQ_PINS) {
-		if (!(ioapic->lines & BIT(pin)))
+		if (!(ioapic->s.irr & BIT(pin)))
 			continue;
 		if (ioapic->repeats[pin] < STORM_LIMIT) {
 			ioapic->repeats[pin]++;
 			ioapic_service(ioapic, pin);
-		} else if (!(ioapic->table[pin] & ENTRY_REMOTE_IRR)) {
+		} else if (!(ioapic->s.redirtbl[pin].bits & ENTRY_REMOTE_IRR)) {
 			ioapic_delay(ioapic, pin);
 		}
 	}
@@ -213,9 +210,9 @@ void kvm_ioapic_eoi(struct kvm *kvm, u8 vector)
 /* Index of the entry that ioregsel selects a half of, -1 for other registers. */
 static int ioapic_selected(const struct kvm_ioapic *ioapic)
 {
-	unsigned int pin = (ioapic->ioregsel - REG_TABLE) / 2;
+	unsigned int pin = (ioapic->s.ioregsel - REG_TABLE) / 2;
 
-	if (ioapic->ioregsel < REG_TABLE || pin >= KVM_IRQ_PINS)
+	if (ioapic->s.ioregsel < REG_TABLE || pin >= KVM_IRQ_PINS)
 		return -1;
 	return array_index_nospec(pin, KVM_IRQ_PINS);
 }
@@ -225,13 +222,13 @@ static u32 ioapic_read(const struct kvm_ioapic *ioapic, unsigned int offset)
 	int pin = ioapic_selected(ioapic);
 
 	if (offset != IOWIN)
-		return offset == IOREGSEL ? ioapic->ioregsel : 0;
+		return offset == IOREGSEL ? ioapic->s.ioregsel : 0;
 	if (pin >= 0)
-		return ioapic->table[pin] >> (ioapic->ioregsel & 1 ? 32 : 0);
-	switch (ioapic->ioregsel) {
+		return ioapic->s.redirtbl[pin].bits >> (ioapic->s.ioregsel & 1 ? 32 : 0);
+	switch (ioapic->s.ioregsel) {
 	case REG_ID:
 	case REG_ARBITRATION:
-		return (u32)ioapic->id << 24;
+		return ioapic->s.id << 24;
 	case REG_VERSION:
 		return (KVM_IRQ_PINS - 1) << 16 | VERSION;
 	}
@@ -251,43 +248,34 @@ static u32 ioapic_write_window(struct kvm_ioapic *ioapic, u32 value)
 	int pin = ioapic_selected(ioapic);
 	u64 new, old;
 
-	if (ioapic->ioregsel == REG_ID)
-		ioapic->id = value >> 24 & 0xf;
+	if (ioapic->s.ioregsel == REG_ID)
+		ioapic->s.id = value >> 24 & 0xf;
 	if (pin < 0)
 		return 0;
-	old = ioapic->table[pin];
-	new = new_entry(ioapic->ioregsel & 1 ? (u64)value << 32 | (u32)old :
+	old = ioapic->s.redirtbl[pin].bits;
+	new = new_entry(ioapic->s.ioregsel & 1 ? (u64)value << 32 | (u32)old :
 					       (old & ~(u64)U32_MAX) | value, old);
-	ioapic->table[pin] = new;
+	ioapic->s.redirtbl[pin].bits = new;
 	ioapic_service(ioapic, pin);
 	/* A switch to edge is the way to an EOI without an EOI register. */
 	return old & ~new & ENTRY_REMOTE_IRR ? BIT(pin) : 0;
 }
 
-/* Registers are four bytes and live at multiples of 16; parts can be read. */
-bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write)
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, u32 *value, bool write)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
-	unsigned int byte = gpa & 0xf;
-	u32 value = 0, acked = 0;
+	u32 acked = 0;
 
 	/* Without the lock, for all who mean somebody else; only user space moves it. */
-	if (gpa - READ_ONCE(ioapic->base) >= IOAPIC_SIZE)
+	if (gpa - READ_ONCE(ioapic->s.base_address) >= IOAPIC_SIZE)
 		return false;
-	if (write)
-		memcpy(&value, data, min(len, 4U));
 	scoped_guard(raw_spinlock_irqsave, &ioapic->lock) {
 		if (!write)
-			value = ioapic_read(ioapic, gpa & 0xff0);
+			*value = ioapic_read(ioapic, gpa & 0xff0);
 		else if ((gpa & 0xfff) == IOREGSEL)
-			ioapic->ioregsel = value;
+			ioapic->s.ioregsel = *value & 0xff;
 		else if ((gpa & 0xfff) == IOWIN && len >= 4)
-			acked = ioapic_write_window(ioapic, value);
-	}
-	if (!write) {
-		memset(data, 0, len);
-		value = byte < 4 ? value >> (8 * byte) : 0;
-		memcpy(data, &value, min(len, 4U));
+			acked = ioapic_write_window(ioapic, *value);
 	}
 	ioapic_notify(kvm, acked);
 	return true;
@@ -299,14 +287,8 @@ void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state)
 {
 	struct kvm_ioapic *ioapic = kvm->ioapic;
 
-	memset(state, 0, sizeof(*state));
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
-	state->base_address = ioapic->base;
-	state->ioregsel = ioapic->ioregsel;
-	state->id = ioapic->id;
-	state->irr = ioapic->lines;
-	for (int pin = 0; pin < KVM_IRQ_PINS; pin++)
-		state->redirtbl[pin].bits = ioapic->table[pin];
+	*state = ioapic->s;
 }
 
 /*
@@ -321,18 +303,16 @@ int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state)
 	    state->id > 0xf || state->irr >> KVM_IRQ_PINS)
 		return -EINVAL;
 	guard(raw_spinlock_irqsave)(&ioapic->lock);
-	WRITE_ONCE(ioapic->base, state->base_address);
-	ioapic->ioregsel = state->ioregsel;
-	ioapic->id = state->id;
-	ioapic->lines = state->irr;
+	ioapic->s = *state;
+	ioapic->s.pad = 0;
 	ioapic->delayed = 0;
 	memset(ioapic->repeats, 0, sizeof(ioapic->repeats));
 	for (int pin = 0; pin < KVM_IRQ_PINS; pin++) {
-		u64 entry = new_entry(state->redirtbl[pin].bits, state->redirtbl[pin].bits);
+		u64 *entry = entry_of(ioapic, pin);
 
-		ioapic->table[pin] = entry;
-		if (entry_is_level(entry) && ioapic->lines & BIT(pin) &&
-		    !(entry & (ENTRY_REMOTE_IRR | ENTRY_MASK)))
+		*entry = new_entry(*entry, *entry);
+		if (entry_is_level(*entry) && state->irr & BIT(pin) &&
+		    !(*entry & (ENTRY_REMOTE_IRR | ENTRY_MASK)))
 			ioapic_delay(ioapic, pin);
 	}
 	return 0;
@@ -348,9 +328,9 @@ int kvm_ioapic_create(struct kvm *kvm)
 	hrtimer_init(&ioapic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	ioapic->timer.function = ioapic_timer;
 	ioapic->kvm = kvm;
-	ioapic->base = IOAPIC_BASE;
+	ioapic->s.base_address = IOAPIC_BASE;
 	for (int pin = 0; pin < KVM_IRQ_PINS; pin++)
-		ioapic->table[pin] = ENTRY_MASK;
+		ioapic->s.redirtbl[pin].bits = ENTRY_MASK;
 	/* Whoever sees it sees it initialised. */
 	smp_store_release(&kvm->ioapic, ioapic);
 	return 0;

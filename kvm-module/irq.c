@@ -22,12 +22,6 @@
 
 #include "kvm.h"
 
-/* Sorted by gsi. */
-struct kvm_routing {
-	unsigned int count;
-	struct kvm_irq_routing_entry route[] __counted_by(count);
-};
-
 /* ---- messages ------------------------------------------------------------ */
 
 /* SDM vol. 3, 12.11: the address says where, the data what. */
@@ -39,7 +33,6 @@ static int send_msi(struct kvm *kvm, u32 address_lo, u32 address_hi, u32 data)
 		.vector = data,
 		.delivery_mode = data >> 8 & 7,
 		.level_triggered = data & BIT(15),
-		.assert = true,
 	};
 
 	return kvm_apic_deliver(kvm, NULL, &m);
@@ -57,25 +50,26 @@ int kvm_signal_msi(struct kvm *kvm, void *arg)
 /* ---- routing ------------------------------------------------------------- */
 
 /* The first route of this GSI or a higher one. */
-static const struct kvm_irq_routing_entry *first_route(const struct kvm_routing *routing, u32 gsi)
+static const struct kvm_irq_routing_entry *
+first_route(const struct kvm_irq_routing *routing, u32 gsi)
 {
-	unsigned int low = 0, high = routing->count;
+	u32 low = 0, high = routing->nr;
 
 	while (low < high) {
-		unsigned int mid = (low + high) / 2;
+		u32 mid = (low + high) / 2;
 
-		if (routing->route[mid].gsi < gsi)
+		if (routing->entries[mid].gsi < gsi)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return &routing->route[low];
+	return &routing->entries[low];
 }
 
 /* Of a table that srcu (held by the caller) protects. */
 #define for_each_route(route, routing, of_gsi)						\
 	for (route = first_route(routing, of_gsi);					\
-	     route < (routing)->route + (routing)->count && route->gsi == (of_gsi); route++)
+	     route < (routing)->entries + (routing)->nr && route->gsi == (of_gsi); route++)
 
 /* A message goes out when its GSI rises. */
 static int set_route(struct kvm *kvm, enum kvm_irq_source source,
@@ -97,7 +91,7 @@ static int set_route(struct kvm *kvm, enum kvm_irq_source source,
 static int set_gsi(struct kvm *kvm, enum kvm_irq_source source, u32 gsi, bool raise, bool lower)
 {
 	const struct kvm_irq_routing_entry *route;
-	const struct kvm_routing *routing;
+	const struct kvm_irq_routing *routing;
 	int result = IRQ_NOBODY;
 
 	guard(srcu)(&kvm->srcu);
@@ -137,7 +131,7 @@ static bool valid_route(struct kvm *kvm, const struct kvm_irq_routing_entry *e)
 	       e->u.irqchip.pin < (chip == KVM_IRQCHIP_IOAPIC ? KVM_IRQ_PINS : 8);
 }
 
-static void publish(struct kvm *kvm, struct kvm_routing *routing)
+static void publish(struct kvm *kvm, struct kvm_irq_routing *routing)
 {
 	guard(mutex)(&kvm->slots_lock);
 	routing = rcu_replace_pointer(kvm->routing, routing, lockdep_is_held(&kvm->slots_lock));
@@ -147,23 +141,23 @@ static void publish(struct kvm *kvm, struct kvm_routing *routing)
 
 int kvm_set_routing(struct kvm *kvm, struct kvm_irq_routing __user *user)
 {
-	struct kvm_routing *routing __free(kvfree) = NULL;
+	struct kvm_irq_routing *routing __free(kvfree) = NULL;
 	struct kvm_irq_routing head;
 
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
 	if (!kvm->local_apics || head.flags || head.nr > KVM_MAX_ROUTES)
 		return -EINVAL;
-	routing = kvzalloc(struct_size(routing, route, head.nr), GFP_KERNEL_ACCOUNT);
+	routing = kvzalloc(struct_size(routing, entries, head.nr), GFP_KERNEL_ACCOUNT);
 	if (!routing)
 		return -ENOMEM;
-	routing->count = head.nr;
-	if (copy_from_user(routing->route, user->entries, head.nr * sizeof(routing->route[0])))
+	routing->nr = head.nr;
+	if (copy_from_user(routing->entries, user->entries, head.nr * sizeof(routing->entries[0])))
 		return -EFAULT;
 	for (u32 i = 0; i < head.nr; i++)
-		if (!valid_route(kvm, &routing->route[i]))
+		if (!valid_route(kvm, &routing->entries[i]))
 			return -EINVAL;
-	sort(routing->route, routing->count, sizeof(routing->route[0]), compare_routes, NULL);
+	sort(routing->entries, routing->nr, sizeof(routing->entries[0]), compare_routes, NULL);
 	publish(kvm, no_free_ptr(routing));
 	return 0;
 }
@@ -179,13 +173,13 @@ static int default_routing(struct kvm *kvm)
 {
 	unsigned int count = 16 + KVM_IRQ_PINS - 1;
 	struct kvm_irq_routing_entry *e;
-	struct kvm_routing *routing;
+	struct kvm_irq_routing *routing;
 
-	routing = kvzalloc(struct_size(routing, route, count), GFP_KERNEL_ACCOUNT);
+	routing = kvzalloc(struct_size(routing, entries, count), GFP_KERNEL_ACCOUNT);
 	if (!routing)
 		return -ENOMEM;
-	routing->count = count;
-	e = routing->route;
+	routing->nr = count;
+	e = routing->entries;
 	for (u32 gsi = 0; gsi < KVM_IRQ_PINS; gsi++) {
 		if (gsi < 16)
 			*e++ = pin_route(gsi, gsi / 8, gsi % 8);
@@ -248,12 +242,24 @@ bool kvm_device_pio(struct kvm *kvm, u16 port, unsigned int len, void *data, boo
 	return true;
 }
 
+/* Registers of 32 bits, 16 bytes apart; parts of them can be read. */
 bool kvm_device_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
 {
 	struct kvm *kvm = vcpu->kvm;
+	unsigned int byte = gpa & 0xf;
+	u32 value = 0;
 
-	return (vcpu->lapic && kvm_apic_mmio(vcpu, gpa, len, data, write)) ||
-	       (kvm->ioapic && kvm_ioapic_mmio(kvm, gpa, len, data, write));
+	if (write)
+		memcpy(&value, data, min(len, 4U));
+	if (!(vcpu->lapic && kvm_apic_mmio(vcpu, gpa, len, &value, write)) &&
+	    !(kvm->ioapic && kvm_ioapic_mmio(kvm, gpa, len, &value, write)))
+		return false;
+	if (!write) {
+		memset(data, 0, len);
+		value = byte < 4 ? value >> (8 * byte) : 0;
+		memcpy(data, &value, min(len, 4U));
+	}
+	return true;
 }
 
 /* ---- irqfd --------------------------------------------------------------- */
@@ -309,12 +315,17 @@ DEFINE_FREE(irqfd, struct irqfd *, free_irqfd(_T))
 static void remove_irqfd(struct irqfd *irqfd)
 {
 	struct kvm *kvm = irqfd->kvm;
+	bool lower = irqfd->resample;
+	struct irqfd *other;
 	u64 count;
 
 	eventfd_ctx_remove_wait_queue(irqfd->eventfd, &irqfd->wait, &count);
 	list_del_rcu(&irqfd->link);
 	synchronize_srcu_expedited(&kvm->srcu);
-	if (irqfd->resample)
+	/* Another may hold the line, too; then it falls when the guest acknowledges. */
+	list_for_each_entry(other, &kvm->irqfds, link)
+		lower &= !other->resample || other->gsi != irqfd->gsi;
+	if (lower)
 		kvm_set_irq(kvm, IRQ_SOURCE_IRQFD, irqfd->gsi, false);
 	free_irqfd(irqfd);
 }
@@ -384,19 +395,17 @@ int kvm_irqfd(struct kvm *kvm, void *arg)
 {
 	const struct kvm_irqfd *args = arg;
 
-	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE))
-		return -EINVAL;
-	if (args->gsi >= KVM_MAX_ROUTES || !kvm->local_apics)
-		return -EINVAL;
 	/* In split mode, user space sees the acknowledgements. */
-	if (args->flags & KVM_IRQFD_FLAG_RESAMPLE && !kvm->ioapic)
+	if (args->flags & ~(KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE) ||
+	    args->gsi >= KVM_MAX_ROUTES || !kvm->local_apics ||
+	    (args->flags & KVM_IRQFD_FLAG_RESAMPLE && !kvm->ioapic))
 		return -EINVAL;
 	return args->flags & KVM_IRQFD_FLAG_DEASSIGN ? deassign_irqfd(kvm, args) :
 						       assign_irqfd(kvm, args);
 }
 
 /* Is this GSI connected to this pin? Caller holds srcu. */
-static bool gsi_has_pin(const struct kvm_routing *routing, u32 gsi, u32 irqchip, u32 pin)
+static bool gsi_has_pin(const struct kvm_irq_routing *routing, u32 gsi, u32 irqchip, u32 pin)
 {
 	const struct kvm_irq_routing_entry *route;
 
@@ -409,7 +418,7 @@ static bool gsi_has_pin(const struct kvm_routing *routing, u32 gsi, u32 irqchip,
 
 void kvm_notify_acked(struct kvm *kvm, unsigned int irqchip, unsigned int pin)
 {
-	const struct kvm_routing *routing;
+	const struct kvm_irq_routing *routing;
 	struct irqfd *irqfd;
 
 	guard(srcu)(&kvm->srcu);

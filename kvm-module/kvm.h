@@ -82,11 +82,13 @@ typedef u64 hpa_t;	/* host-physical address */
 
 /* ---- registers ----------------------------------------------------------- */
 
-/* Numbered as in ModRM, so that the emulator and the entry code agree; enum kvm_seg is its. */
+/*
+ * Numbered as in ModRM, so that the emulator and the entry code agree; enum kvm_seg is
+ * its. R8 to R15 go by their numbers (asm/vmx.h has other plans with the names).
+ */
 enum kvm_reg {
 	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
-	REG_RIP, NR_REGS,
+	REG_RIP = 16, NR_REGS,
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
@@ -427,7 +429,7 @@ struct kvm {
 	struct kvm_pic *pic;
 	struct kvm_ioapic *ioapic;
 	struct kvm_pit *pit;
-	struct kvm_routing __rcu *routing;	/* slots_lock; readers: srcu */
+	struct kvm_irq_routing __rcu *routing;	/* by GSI; slots_lock; readers: srcu */
 	struct mutex irqfd_lock;
 	struct list_head irqfds;	/* irqfd_lock; readers: srcu */
 	struct work_struct irqfds_closed;	/* takes off those that nobody can signal */
@@ -532,7 +534,8 @@ struct kvm_x86_ops {
 	/* Events. inject hands over what vcpu->events says is "injected": EVENT_*. */
 	void (*inject)(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 	void (*cancel_injection)(struct kvm_vcpu *vcpu);
-	void (*request_irq_window)(struct kvm_vcpu *vcpu);
+	/* Exit when the guest can take an interrupt. */
+	void (*irq_window)(struct kvm_vcpu *vcpu, bool open);
 	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
 	u32 (*get_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
 	void (*set_shadow)(struct kvm_vcpu *vcpu, u32 shadow);
@@ -609,9 +612,7 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code);
 int kvm_emulate_injected(struct kvm_vcpu *vcpu);
 /* Power-on state, or that after INIT, which leaves the FPU and MSRs alone. */
 void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
-int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value);	/* 1: #GP, nothing set */
-int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value);
-int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value);
+int kvm_set_cr(struct kvm_vcpu *vcpu, unsigned int cr, u64 value);	/* 1: #GP, nothing set */
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value);
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_set_xcr0(struct kvm_vcpu *vcpu, u32 index, u64 value);
@@ -620,6 +621,8 @@ int kvm_skip_bytes(struct kvm_vcpu *vcpu, unsigned int length);
 /* Exits to user space, which return 0, for handlers: the entry failed; our error. */
 int kvm_entry_failed(struct kvm_vcpu *vcpu, u64 reason);
 int kvm_internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 a, u64 b);
+/* One that came in the guest is the host's. Interrupts are off. */
+void kvm_host_machine_check(void);
 /* Handlers of exits that are the same on both vendors. */
 int kvm_handle_cpuid(struct kvm_vcpu *vcpu);
 int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
@@ -801,7 +804,6 @@ struct kvm_apic_message {
 	u8 delivery_mode;	/* APIC_DM_* >> 8: 0 fixed, 1 lowest, 4 NMI, 5 INIT … */
 	bool logical;
 	bool level_triggered;
-	bool assert;		/* of an INIT */
 	u8 shorthand;		/* 0 none, 1 self, 2 all, 3 all but self */
 };
 
@@ -835,8 +837,8 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u32 id);
 void kvm_apic_set_cr8(struct kvm_vcpu *vcpu, u64 cr8);
 u64 kvm_apic_get_deadline(struct kvm_vcpu *vcpu);
 void kvm_apic_set_deadline(struct kvm_vcpu *vcpu, u64 deadline);
-/* False: not its page. */
-bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write);
+/* An access of len bytes to this register; false: not its page. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, u32 *value, bool write);
 int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 index, u64 *value);	/* 1: #GP */
 int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value);
 void kvm_apic_base_changed(struct kvm_vcpu *vcpu, u64 old);
@@ -869,7 +871,7 @@ int kvm_ioapic_set_irq(struct kvm *kvm, unsigned int pin, enum kvm_irq_source so
 /* A local APIC ended a vector: level-triggered, or kvm_pit_wants_ack(). */
 void kvm_ioapic_eoi(struct kvm *kvm, u8 vector);
 /* MMIO inside its page at 0xfec00000 (or where user space put it). */
-bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, void *data, bool write);
+bool kvm_ioapic_mmio(struct kvm *kvm, gpa_t gpa, unsigned int len, u32 *value, bool write);
 void kvm_ioapic_get(struct kvm *kvm, struct kvm_ioapic_state *state);
 int kvm_ioapic_set(struct kvm *kvm, const struct kvm_ioapic_state *state);
 

@@ -19,7 +19,6 @@
 #include <linux/math64.h>
 #include <linux/slab.h>
 #include <asm/apicdef.h>
-#include <asm/tsc.h>
 
 #include "kvm.h"
 
@@ -31,14 +30,31 @@
 			 REGS(APIC_ICR, APIC_TMCCT) | REG(APIC_TDCR))
 #define X2APIC_READABLE	(XAPIC_REGS & ~(REG(APIC_ARBPRI) | REG(APIC_EOI) | REG(APIC_RRR) | \
 					REG(APIC_DFR) | REG(APIC_ICR2)))
-#define X2APIC_WRITABLE	(REG(APIC_TASKPRI) | REG(APIC_SPIV) | REGS(APIC_LVTT, APIC_TMICT) | \
-			 REG(APIC_TDCR))
-/* SDM vol. 3, figure 11-28. What was the busy bit is let through: AMD could refuse it. */
-#define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
+#define X2APIC_WRITABLE	(REG(APIC_TASKPRI) | REG(APIC_EOI) | REG(APIC_SPIV) | REG(APIC_ESR) | \
+			 REG(APIC_ICR) | REGS(APIC_LVTT, APIC_TMICT) | REG(APIC_TDCR) | \
+			 REG(APIC_SELF_IPI))
 #define APIC_VERSION_VALUE	(0x14 | 5 << 16)	/* six LVT entries */
 #define MIN_PERIOD_NS		200000	/* of a periodic timer */
 #define LVT_TIMER_MODE		(APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)
-#define LVT_MASK(extra)		(0x100ff | (extra))
+#define LVT_READ_ONLY		(APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR)
+#define LVT_MASK(extra)		(0x110ff | (extra))
+
+/* Bits that are not reserved. To set others does nothing, or is #GP with x2APIC. */
+static const u32 writable[REG_PAGE >> 4] = {
+	[APIC_ID >> 4] = 0xff000000,
+	[APIC_TASKPRI >> 4] = 0xff,
+	[APIC_LDR >> 4] = 0xff000000,
+	[APIC_DFR >> 4] = 0xf0000000,
+	[APIC_SPIV >> 4] = 0x3ff,
+	/* SDM vol. 3, figure 11-28; with what was the busy bit: AMD could refuse it. */
+	[APIC_ICR >> 4] = 0xcdfff,
+	[APIC_ICR2 >> 4] = 0xff000000,
+	/* Timer, thermal sensor, counters, LINT0 and 1, errors; and the initial count. */
+	[APIC_LVTT >> 4] = LVT_MASK(LVT_TIMER_MODE), LVT_MASK(0x700), LVT_MASK(0x700),
+	LVT_MASK(0xe700), LVT_MASK(0xe700), LVT_MASK(0), U32_MAX,
+	[APIC_TDCR >> 4] = 0xb,
+	[APIC_SELF_IPI >> 4] = 0xff,
+};
 
 struct kvm_lapic {
 	struct kvm_vcpu *vcpu;
@@ -208,12 +224,14 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
 
+	/* Fixed, or lowest priority, that the sender has chosen. */
+	if (m->delivery_mode <= 1)
+		return m->vector < 16 ? IRQ_NOBODY :
+					accept_vector(apic, m->vector, m->level_triggered);
+	/* SDM vol. 3, 11.4.3: it is as if there were none. */
+	if (!hardware_enabled(apic))
+		return IRQ_NOBODY;
 	switch (m->delivery_mode) {
-	case 0:		/* fixed */
-	case 1:		/* lowest priority; the sender has chosen */
-		if (m->vector < 16)
-			return IRQ_NOBODY;
-		return accept_vector(apic, m->vector, m->level_triggered);
 	case 2:
 		if (!kvm_has_smm())
 			return IRQ_NOBODY;
@@ -223,8 +241,6 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		kvm_request(vcpu, REQ_NMI);
 		break;
 	case 5:
-		if (!m->assert)
-			return IRQ_DELIVERED;	/* the old level de-assert */
 		kvm_request(vcpu, REQ_INIT);
 		break;
 	case 6:
@@ -266,10 +282,9 @@ static bool matches(struct kvm_lapic *apic, struct kvm_vcpu *source,
 	if (m->shorthand)	/* 1: itself, 2: all, 3: all but itself */
 		return m->shorthand == 2 || (m->shorthand == 1) == (apic->vcpu == source);
 	if (m->logical)
-		return hardware_enabled(apic) && matches_logical(apic, m->dest);
-	if (m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)))
-		return true;
-	return apic_id(apic) == m->dest;
+		return matches_logical(apic, m->dest);
+	return m->dest == 0xffffffff || (m->dest == 0xff && !x2apic(apic)) ||
+	       apic_id(apic) == m->dest;
 }
 
 /*
@@ -465,25 +480,22 @@ static void send_ipi(struct kvm_lapic *apic, u32 low, u32 dest)
 		.vector = low,
 		.delivery_mode = low >> 8 & 7,
 		.logical = low & APIC_DEST_LOGICAL,
-		/* IPIs are edge triggered; only INIT knows a level. */
-		.assert = low & APIC_INT_ASSERT || !(low & APIC_INT_LEVELTRIG),
 		.shorthand = low >> 18 & 3,
 	};
 
-	kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
+	/* IPIs are edge triggered; only INIT knows a level, and its de-assert does nothing. */
+	if ((low & (APIC_MODE_MASK | APIC_INT_LEVELTRIG | APIC_INT_ASSERT)) !=
+	    (APIC_DM_INIT | APIC_INT_LEVELTRIG))
+		kvm_apic_deliver(apic->vcpu->kvm, apic->vcpu, &m);
 }
 
 static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
-	static const u32 mask[] = {	/* of the timer's, the thermal sensor's ... */
-		LVT_MASK(LVT_TIMER_MODE), LVT_MASK(0x700), LVT_MASK(0x700),
-		LVT_MASK(0xa700), LVT_MASK(0xa700), LVT_MASK(0),
-	};
 	u32 old_mode = timer_mode(apic);
 
 	if (!software_enabled(apic))
 		value |= APIC_LVT_MASKED;
-	WRITE_ONCE(*reg(apic, offset), value & mask[(offset - APIC_LVTT) / 16]);
+	WRITE_ONCE(*reg(apic, offset), value & ~(u32)LVT_READ_ONLY);
 	if (offset == APIC_LVTT && timer_mode(apic) != old_mode) {
 		hrtimer_cancel(&apic->timer);
 		*reg(apic, APIC_TMICT) = 0;
@@ -497,9 +509,10 @@ static void mask_lvts(struct kvm_lapic *apic)
 		*reg(apic, offset) |= APIC_LVT_MASKED;
 }
 
-/* Those that there are and can be written; nothing comes of any other. */
+/* One that there is; nothing comes of it if it cannot be written. */
 static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
+	value &= writable[offset >> 4];
 	/* More may come through now than before. */
 	if (offset == APIC_SPIV || offset == APIC_LVT0)
 		apic->vcpu->events.look = true;
@@ -516,13 +529,13 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 		fallthrough;
 	case APIC_LDR:
 	case APIC_ICR2:
-		*reg(apic, offset) = value & 0xff000000;
+		*reg(apic, offset) = value;
 		break;
 	case APIC_DFR:
 		*reg(apic, APIC_DFR) = value | 0x0fffffff;
 		break;
 	case APIC_SPIV:
-		*reg(apic, APIC_SPIV) = value & 0x3ff;
+		*reg(apic, APIC_SPIV) = value;
 		if (!(value & APIC_SPIV_APIC_ENABLED))
 			mask_lvts(apic);
 		break;
@@ -544,35 +557,27 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 		start_timer(apic);
 		break;
 	case APIC_TDCR:
-		*reg(apic, APIC_TDCR) = value & 0xb;
+		*reg(apic, APIC_TDCR) = value;
 		if (hrtimer_active(&apic->timer))
 			start_timer(apic);
 		break;
 	}
 }
 
-/*
- * MMIO, of a vCPU with a local APIC. The registers take aligned 32-bit accesses; a
- * shorter read gets its part of the register, anything else is lost, as the SDM allows.
- */
-bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *data, bool write)
+/* The registers take aligned 32-bit writes; others are lost, as the SDM allows. */
+bool kvm_apic_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, u32 *value, bool write)
 {
-	unsigned int offset = gpa & 0xff0, byte = gpa & 0xf;
 	u64 mode = vcpu->apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
-	struct kvm_lapic *apic = vcpu->lapic;
-	u32 value = 0;
+	unsigned int offset = gpa & 0xff0;
 
 	if (mode != MSR_IA32_APICBASE_ENABLE || (gpa ^ vcpu->apic_base) >> PAGE_SHIFT)
 		return false;
-	if (!write) {
-		memset(data, 0, len);
-		if (is_in(XAPIC_REGS, offset) && byte + len <= 4)
-			value = read_register(apic, offset) >> (8 * byte);
-		memcpy(data, &value, min(len, 4U));
-	} else if (len == 4 && !byte) {
-		memcpy(&value, data, 4);
-		write_register(apic, offset, value);
-	}
+	if (!is_in(XAPIC_REGS, offset))
+		return true;
+	if (!write)
+		*value = read_register(vcpu->lapic, offset);
+	else if (len == 4 && !(gpa & 0xf))
+		write_register(vcpu->lapic, offset, *value);
 	return true;
 }
 
@@ -594,32 +599,23 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 index, u64 value)
 {
 	struct kvm_lapic *apic = vcpu->lapic;
 	unsigned int offset = (index - APIC_BASE_MSR) << 4;
+	u64 dest = offset == APIC_ICR ? GENMASK_ULL(63, 32) : 0;
 
-	if (!apic || !x2apic(apic))
+	if (!apic || !x2apic(apic) || !is_in(X2APIC_WRITABLE, offset) ||
+	    value & ~(writable[offset >> 4] | dest))
 		return 1;
 	switch (offset) {
 	case APIC_ICR:
-		if (value & X2APIC_ICR_RESERVED)
-			return 1;
 		*reg(apic, APIC_ICR) = (u32)value & ~APIC_ICR_BUSY;
 		*reg(apic, APIC_ICR2) = value >> 32;
 		send_ipi(apic, value, value >> 32);
-		return 0;
+		break;
 	case APIC_SELF_IPI:
-		if (value & ~0xffULL)
-			return 1;
 		send_ipi(apic, (u32)value | APIC_DEST_SELF, 0);
-		return 0;
-	case APIC_EOI:
-	case APIC_ESR:
-		if (value)
-			return 1;
 		break;
 	default:
-		if (!is_in(X2APIC_WRITABLE, offset) || value >> 32)
-			return 1;
+		write_register(apic, offset, value);
 	}
-	write_register(apic, offset, value);
 	return 0;
 }
 
@@ -730,7 +726,6 @@ int kvm_apic_create(struct kvm_vcpu *vcpu)
 	hrtimer_init(&apic->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	apic->timer.function = timer_fires;
 	vcpu->lapic = apic;
-	set_ids(apic);
 	return 0;
 }
 

@@ -567,12 +567,15 @@ void kvm_free_msrs(struct kvm_vcpu *vcpu)
 
 void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 {
+	u64 old = vcpu->apic_base;
+
 	for (int i = 0; i < ARRAY_SIZE(plain); i++)
 		vcpu->msrs[i] = plain[i].reset;
 	vcpu->pat = 0x0007040600070406ULL;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	if (vcpu->id == vcpu->kvm->bsp_id)
 		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
+	kvm_apic_base_changed(vcpu, old);
 	memset(&vcpu->mtrr, 0, sizeof(vcpu->mtrr));
 	vcpu->spec_ctrl = 0;
 	vcpu->smi_count = 0;

@@ -351,9 +351,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 static long send_ipis(struct kvm_vcpu *vcpu, const u64 map[2], u32 first, u32 icr)
 {
 	int width = kvm_is_long_mode(vcpu) ? 64 : 32;
-	struct kvm_apic_message m = {
-		.vector = icr, .delivery_mode = icr >> 8 & 7, .assert = true,
-	};
+	struct kvm_apic_message m = { .vector = icr, .delivery_mode = icr >> 8 & 7 };
 	long sent = 0;
 
 	/* Fixed interrupts and NMIs; no shorthand, not logical. */

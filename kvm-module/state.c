@@ -35,7 +35,7 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
 /* Registers in the order of struct kvm_regs. */
 static const u8 order[16] = {
 	REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RSP, REG_RBP,
-	REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	8, 9, 10, 11, 12, 13, 14, 15,
 };
 
 static int get_regs(struct kvm_vcpu *vcpu, void *arg)

@@ -28,6 +28,7 @@
  * References: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and
  * appendices B and C.
  */
+#include <linux/cc_platform.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -93,6 +94,7 @@ struct svm_vcpu {
 	u64 iret_rip;
 	bool nmi_step;		/* TF is ours, to find the end of that IRET */
 	u64 nmi_step_tf;	/* the guest's own TF meanwhile */
+	u64 nmi_step_dr6;	/* ... and its DR6 before */
 	u64 trap_rip;		/* of the INT3 or INTO whose trap is injected, or 0 */
 };
 
@@ -382,7 +384,7 @@ static void svm_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	/* The machine check is the host's, whoever was running. */
 	if (unlikely(to_svm(vcpu)->vmcb->control.exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		asm volatile("int $18");
+		kvm_host_machine_check();
 }
 
 /* ---- registers ----------------------------------------------------------- */
@@ -562,18 +564,28 @@ static bool is_soft_exception(u32 info)
 	       (nr == X86_TRAP_BP || nr == X86_TRAP_OF);
 }
 
+static void end_nmi_step(struct svm_vcpu *svm)
+{
+	svm->vmcb->save.rflags = svm_get_rflags(&svm->vcpu);
+	svm->nmi_step = false;
+}
+
 /* A trap of INT3 or INTO returns behind it; RIP is at it until the delivery. */
 static void svm_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 {
-	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	if (is_soft_exception(info)) {
-		to_svm(vcpu)->trap_rip = vcpu->regs[REG_RIP];
+		svm->trap_rip = vcpu->regs[REG_RIP];
 		control->next_rip = ++vcpu->regs[REG_RIP];
 	}
 	control->event_inj = info;
 	control->event_inj_err = error_code;
-	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+	/* It pushes the guest's own TF. */
+	end_nmi_step(svm);
+	/* An IRET that it comes before runs, and exits, again. */
+	if (svm->iret_seen || EVENT_TYPE(info) == EVENT_TYPE_NMI)
 		svm_set_nmi_mask(vcpu, true);
 }
 
@@ -588,7 +600,7 @@ static void svm_cancel_injection(struct kvm_vcpu *vcpu)
 	svm->trap_rip = 0;
 }
 
-static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
+static void svm_irq_window(struct kvm_vcpu *vcpu, bool open)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -600,24 +612,18 @@ static void set_irq_window(struct kvm_vcpu *vcpu, bool open)
 	svm_watch_tpr(vcpu);
 }
 
-static void svm_request_irq_window(struct kvm_vcpu *vcpu)
-{
-	set_irq_window(vcpu, true);
-}
-
 static void svm_request_nmi_window(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	/* The IRET is still to come, and intercepted. */
-	if (svm->nmi_masked && !svm->iret_seen)
+	/* The IRET is still to come, and intercepted. Or it is next: see another_waits(). */
+	if ((svm->nmi_masked && !svm->iret_seen) || svm->vmcb->control.event_inj || svm->nmi_step)
 		return;
 	/* Behind the IRET, or behind an interrupt shadow: one step away. */
-	if (!svm->nmi_step) {
-		svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
-		svm->nmi_step = true;
-		svm->vmcb->save.rflags |= X86_EFLAGS_TF;
-	}
+	svm->nmi_step_tf = svm->vmcb->save.rflags & X86_EFLAGS_TF;
+	svm->nmi_step_dr6 = vcpu->dr6;
+	svm->nmi_step = true;
+	svm->vmcb->save.rflags |= X86_EFLAGS_TF;
 }
 
 static u32 svm_get_shadow(struct kvm_vcpu *vcpu)
@@ -677,12 +683,8 @@ static int svm_skip_instruction(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	int length;
+	int length = svm->next_rip ? svm->next_rip - vcpu->regs[REG_RIP] : instruction_length(vcpu);
 
-	if (svm->next_rip)
-		length = svm->next_rip - vcpu->regs[REG_RIP];
-	else
-		length = instruction_length(vcpu);
 	if (!length)
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION,
 					  vmcb->control.exit_code, vcpu->regs[REG_RIP]);
@@ -711,19 +713,17 @@ static int handle_db(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	u64 dr6 = svm->vmcb->save.dr6;
+	bool own = svm->nmi_step && !svm->nmi_step_tf &&
+		   !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
 
-	svm->vmcb->save.dr6 = vcpu->dr6;
-	if (svm->nmi_step) {
-		bool own = !svm->nmi_step_tf && !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP);
-
-		svm->vmcb->save.rflags = svm_get_rflags(vcpu);
-		svm->nmi_step = false;
-		if (own)
-			dr6 &= ~(u64)DR_STEP;
-		if (own && !(dr6 & DR_TRAP_BITS))
-			return 1;
+	end_nmi_step(svm);
+	if (own) {
+		/* BS is ours; a guest that has the debug registers would find it. */
+		vcpu->dr6 &= svm->nmi_step_dr6 | ~(u64)DR_STEP;
+		dr6 &= ~(u64)DR_STEP;
 	}
-	return kvm_handle_debug(vcpu, dr6);
+	svm->vmcb->save.dr6 = vcpu->dr6;
+	return own && !(dr6 & DR_TRAP_BITS) ? 1 : kvm_handle_debug(vcpu, dr6);
 }
 
 static int handle_exception(struct kvm_vcpu *vcpu)
@@ -754,7 +754,7 @@ static int handle_exception(struct kvm_vcpu *vcpu)
 static int handle_irq_window(struct kvm_vcpu *vcpu)
 {
 	vcpu->stat[STAT_irq_window]++;
-	set_irq_window(vcpu, false);
+	svm_irq_window(vcpu, false);
 	return 1;
 }
 
@@ -833,9 +833,7 @@ static int (*const handlers[])(struct kvm_vcpu *vcpu) = {
 	[SVM_EXIT_MONITOR ... SVM_EXIT_MWAIT] = kvm_handle_ud,
 	[SVM_EXIT_XSETBV]		= kvm_handle_xsetbv,
 	[SVM_EXIT_RDPRU]		= kvm_handle_ud,
-	[SVM_EXIT_INVLPGB]		= kvm_handle_ud,
-	[SVM_EXIT_TLBSYNC]		= kvm_handle_ud,
-	[SVM_EXIT_INVPCID]		= kvm_handle_ud,
+	[SVM_EXIT_INVLPGB ... SVM_EXIT_TLBSYNC] = kvm_handle_ud,	/* and INVPCID */
 	[SVM_EXIT_NPF]			= handle_npf,
 };
 
@@ -927,7 +925,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_msr = svm_set_msr,
 	.inject = svm_inject,
 	.cancel_injection = svm_cancel_injection,
-	.request_irq_window = svm_request_irq_window,
+	.irq_window = svm_irq_window,
 	.request_nmi_window = svm_request_nmi_window,
 	.get_shadow = svm_get_shadow,
 	.set_shadow = svm_set_shadow,
@@ -935,16 +933,6 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.set_nmi_mask = svm_set_nmi_mask,
 	.skip_instruction = svm_skip_instruction,
 };
-
-/* Two bits an MSR, read and write; the ranges start at these MSRs. */
-static void pass_through(u32 msr)
-{
-	static const u32 range[] = { 0, 0xc0000000, 0xc0010000 };
-
-	for (int i = 0; i < ARRAY_SIZE(range); i++)
-		if (msr - range[i] < 0x2000)
-			bitmap_clear(msrpm, i * 0x4000 + (msr - range[i]) * 2, 2);
-}
 
 static void free_cpus(void)
 {
@@ -970,8 +958,9 @@ static int alloc_cpus(void)
 	memset(iopm, 0xff, MAP_PAGES * PAGE_SIZE);
 	msrpm = iopm + IOPM_PAGES * PAGE_SIZE;
 	msrpm_all = msrpm + MSRPM_PAGES * PAGE_SIZE;
+	/* Two bits an MSR, read and write; the second 2 KiB are those from 0xc0000000 on. */
 	for (int i = 0; i < ARRAY_SIZE(passed); i++)
-		pass_through(passed[i]);
+		bitmap_clear(msrpm, (passed[i] >> 31) * 0x4000 + (passed[i] & 0x1fff) * 2, 2);
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
 		struct page *page = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 1);
@@ -996,6 +985,11 @@ static int __init svm_init(void)
 	rdmsrl(MSR_VM_CR, vm_cr);
 	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK) {
 		pr_err("kvm-live: SVM is switched off in the firmware; look for \"SVM Mode\" in its setup\n");
+		return -EOPNOTSUPP;
+	}
+	/* The processor would take what we give it for plain text: VMCBs, tables, memory. */
+	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT)) {
+		pr_err("kvm-live: no guests while the host's memory is encrypted; boot with mem_encrypt=off\n");
 		return -EOPNOTSUPP;
 	}
 	nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS);

@@ -13,12 +13,7 @@
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 
-/* Offsets in vcpu->regs, in the order of enum kvm_reg. */
-.set .Loffset, 0
-.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-	.set .L\r, .Loffset
-	.set .Loffset, .Loffset + 8
-.endr
+#include "entry.h"
 
 .section .noinstr.text, "ax"
 

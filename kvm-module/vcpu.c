@@ -369,7 +369,7 @@ static void inject_events(struct kvm_vcpu *vcpu)
 		kvm_ops->request_nmi_window(vcpu);
 	irq = (!held && irq_pending(vcpu)) || wants_irq_window(vcpu);
 	if (irq)
-		kvm_ops->request_irq_window(vcpu);
+		kvm_ops->irq_window(vcpu, true);
 	ev->look = irq || ev->nmi.pending || kvm_smi_pending(vcpu);
 	blocked = vcpu->lapic ? kvm_apic_blocked(vcpu) : vcpu->tpr_watched;
 	if (vcpu->tpr_watched != blocked) {
@@ -520,6 +520,17 @@ int kvm_handle_pause(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pause);
 
+void kvm_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/* As if it had hit user space: no kernel state is in doubt. */
+	struct pt_regs regs = { .cs = __USER_CS, .flags = X86_EFLAGS_IF };
+
+	do_machine_check(&regs);
+#endif
+}
+EXPORT_SYMBOL_GPL(kvm_host_machine_check);
+
 int kvm_handle_nothing(struct kvm_vcpu *vcpu)
 {
 	return 1;
@@ -639,7 +650,7 @@ EXPORT_SYMBOL_GPL(kvm_handle_dr);
 
 /* ---- control registers --------------------------------------------------- */
 
-int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr0(struct kvm_vcpu *vcpu, u64 value)
 {
 	bool paging = value & X86_CR0_PG;
 	u64 changed = value ^ vcpu->cr0;
@@ -660,9 +671,8 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, u64 value)
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr0);
 
-int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr3(struct kvm_vcpu *vcpu, u64 value)
 {
 	/* "Keep the TLB": we may flush it all the same. */
 	if (vcpu->cr4 & X86_CR4_PCIDE)
@@ -673,9 +683,8 @@ int kvm_set_cr3(struct kvm_vcpu *vcpu, u64 value)
 	kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr3);
 
-int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
+static int set_cr4(struct kvm_vcpu *vcpu, u64 value)
 {
 	u64 changed = value ^ vcpu->cr4;
 
@@ -693,7 +702,6 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 		kvm_mmu_guest_flush(vcpu);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_set_cr4);
 
 int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
 {
@@ -706,6 +714,20 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, u64 value)
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_set_cr8);
+
+int kvm_set_cr(struct kvm_vcpu *vcpu, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 0:		return set_cr0(vcpu, value);
+	case 3:		return set_cr3(vcpu, value);
+	case 4:		return set_cr4(vcpu, value);
+	case 8:		return kvm_set_cr8(vcpu, value);
+	default:
+		vcpu->cr2 = value;
+		return 0;
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_set_cr);
 
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
@@ -979,6 +1001,15 @@ static void take_smi(struct kvm_vcpu *vcpu)
 		kvm_enter_smm(vcpu);
 }
 
+/* Something else, besides what goes in now? An NMI behind an NMI waits for IRET. */
+static bool another_waits(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_events *ev = &vcpu->events;
+
+	return kvm_smi_pending(vcpu) || (ev->nmi.pending && !kvm_ops->get_nmi_mask(vcpu) &&
+					 (ev->exception.injected || ev->irq.injected));
+}
+
 static int run_once(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
@@ -1020,7 +1051,7 @@ static int run_once(struct kvm_vcpu *vcpu)
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
 	/* What goes in now is delivered, and the next instruction waits. */
-	if (unlikely(kvm_smi_pending(vcpu)))
+	if (unlikely(vcpu->events.look) && another_waits(vcpu))
 		smp_send_reschedule(smp_processor_id());
 
 	enter_guest(vcpu);

@@ -31,14 +31,11 @@
  */
 #include <linux/idr.h>
 #include <linux/module.h>
-#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
-#include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/mce.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -68,9 +65,7 @@ static bool use_vpid = true;
 module_param_named(vpid, use_vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "keep translations of several vCPUs apart in the TLB");
 
-#define EXIT_REASON_FAILED_ENTRY	BIT(31)
 #define DR7_GENERAL_DETECT		BIT(13)
-#define PENDING_DEBUG_BS		BIT(14)
 #define QUALIFICATION_IRET_UNBLOCKS	BIT(12)
 
 struct vmx_vcpu {
@@ -440,10 +435,10 @@ static void __init msr_bitmap_open(void *bitmap, u32 msr)
 
 static int __init msr_bitmaps_init(void)
 {
-	msr_bitmap = (void *)__get_free_page(GFP_KERNEL);
-	msr_bitmap_spec = (void *)__get_free_page(GFP_KERNEL);
-	if (!msr_bitmap || !msr_bitmap_spec)
+	msr_bitmap = (void *)__get_free_pages(GFP_KERNEL, 1);
+	if (!msr_bitmap)
 		return -ENOMEM;
+	msr_bitmap_spec = msr_bitmap + PAGE_SIZE;
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (int i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
 		msr_bitmap_open(msr_bitmap, vmcs_msrs[i].index);
@@ -721,7 +716,7 @@ static void vmx_sync_step_trap(u64 rflags, u32 interruptibility)
 {
 	if (!(interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		return;
-	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, PENDING_DEBUG_BS, rflags & X86_EFLAGS_TF);
+	vmcs_assign_bits(GUEST_PENDING_DBG_EXCEPTIONS, DR_STEP, rflags & X86_EFLAGS_TF);
 }
 
 static void vmx_set_rflags(struct kvm_vcpu *vcpu, u64 rflags)
@@ -962,9 +957,6 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmx->spec_ctrl_direct = true;
 		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
-	/* Reserved bits would be #GP when the host writes the register for the guest. */
-	if (index == MSR_SYSCALL_MASK && value >> 32)
-		return 1;
 	if (field)
 		vmcs_write(field, index == MSR_IA32_SYSENTER_CS ? (u32)value : value);
 	else if (msr)
@@ -1117,9 +1109,9 @@ static void vmx_complete_events(struct vmx_vcpu *vmx)
 		vmx_set_nmi_mask(vcpu, true);
 }
 
-static void vmx_request_irq_window(struct kvm_vcpu *vcpu)
+static void vmx_irq_window(struct kvm_vcpu *vcpu, bool open)
 {
-	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
+	vmx_assign_primary(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, open);
 }
 
 static void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
@@ -1244,8 +1236,8 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
-	vmx->exit_reason = failed ? EXIT_REASON_FAILED_ENTRY : vmcs_read(VM_EXIT_REASON);
-	if (unlikely(vmx->exit_reason & EXIT_REASON_FAILED_ENTRY)) {
+	vmx->exit_reason = failed ? VMX_EXIT_REASONS_FAILED_VMENTRY : vmcs_read(VM_EXIT_REASON);
+	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		vmx_cancel_injection(vcpu);
 		return;
 	}
@@ -1258,32 +1250,19 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	vmx_complete_events(vmx);
 }
 
-static void vmx_host_machine_check(void)
-{
-#ifdef CONFIG_X86_MCE
-	/* As if it had hit user space: no kernel state is in doubt. */
-	struct pt_regs regs = {
-		.cs = __USER_CS,
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-#endif
-}
-
 static void vmx_handle_exit_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u8 vector = vmx->intr_info & INTR_INFO_VECTOR_MASK;
 
 	if ((u16)vmx->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY)
-		vmx_host_machine_check();
+		kvm_host_machine_check();
 	if (vmx->exit_reason != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	if (vector == X86_TRAP_NMI)
 		vmx_host_nmi();
 	else if (vector == X86_TRAP_MC)
-		vmx_host_machine_check();
+		kvm_host_machine_check();
 }
 
 /* ---- exits --------------------------------------------------------------- */
@@ -1388,38 +1367,18 @@ static int vmx_handle_ept_misconfig(struct kvm_vcpu *vcpu)
 /* Table 28-3: number, access type, register. */
 static int vmx_handle_cr(struct kvm_vcpu *vcpu)
 {
-	u64 q = vmcs_read(EXIT_QUALIFICATION), old_cr8 = vcpu->cr8, value;
-	int r;
+	u64 q = vmcs_read(EXIT_QUALIFICATION), value;
 
 	vcpu->stat[STAT_cr]++;
-	/* Only MOV to CR is frequent. */
-	if (q >> 4 & 3)
+	/* Only MOV to CR is frequent; a CR8 that lowers user space's TPR exits. */
+	if (q >> 4 & 3 || (!vcpu->lapic && (q & 15) == 8))
 		return kvm_emulate(vcpu);
 	value = kvm_reg_read(vcpu, q >> 8 & 15);
 	if (!kvm_is_long_mode(vcpu) || !(vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK))
 		value = (u32)value;
-	switch (q & 15) {
-	case 0:
-		r = kvm_set_cr0(vcpu, value);
-		break;
-	case 3:
-		r = kvm_set_cr3(vcpu, value);
-		break;
-	case 4:
-		r = kvm_set_cr4(vcpu, value);
-		break;
-	default:
-		r = kvm_set_cr8(vcpu, value);
-	}
-	if (r)
+	if (kvm_set_cr(vcpu, q & 15, value))
 		return kvm_handle_gp(vcpu);
-	r = vmx_skip_instruction(vcpu);
-	/* User space's APIC may have something for a lower priority. */
-	if (r > 0 && !vcpu->lapic && vcpu->cr8 < old_cr8) {
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return 0;
-	}
-	return r;
+	return vmx_skip_instruction(vcpu);
 }
 
 static int vmx_handle_invlpg(struct kvm_vcpu *vcpu)
@@ -1479,8 +1438,8 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	u32 reason = vmx->exit_reason;
 
 	/* Refused: mostly user space set up a state that the architecture does not have. */
-	if (unlikely(reason & EXIT_REASON_FAILED_ENTRY))
-		return kvm_entry_failed(vcpu, reason == EXIT_REASON_FAILED_ENTRY ?
+	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		return kvm_entry_failed(vcpu, reason == VMX_EXIT_REASONS_FAILED_VMENTRY ?
 					      vmcs_read(VM_INSTRUCTION_ERROR) : reason);
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
@@ -1547,7 +1506,7 @@ static struct kvm_x86_ops vmx_ops __ro_after_init = {
 	.set_msr = vmx_set_msr,
 	.inject = vmx_inject,
 	.cancel_injection = vmx_cancel_injection,
-	.request_irq_window = vmx_request_irq_window,
+	.irq_window = vmx_irq_window,
 	.request_nmi_window = vmx_request_nmi_window,
 	.get_shadow = vmx_get_shadow,
 	.set_shadow = vmx_set_shadow,
@@ -1585,8 +1544,7 @@ static void vmx_free(void)
 	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
 	for_each_possible_cpu(cpu)
 		kfree(per_cpu(vmxon_region, cpu));
-	free_page((unsigned long)msr_bitmap);
-	free_page((unsigned long)msr_bitmap_spec);
+	free_pages((unsigned long)msr_bitmap, 1);
 	free_page((unsigned long)identity_table);
 	ida_destroy(&vpids);
 }

@@ -28,18 +28,9 @@
 #include <linux/printk.h>
 #include <linux/types.h>
 #include <asm/asm.h>
-
-/* asm/vmx.h names general registers in exit qualifications as kvm.h does its own. */
-#include "kvm.h"
 #include <asm/vmx.h>
-#undef REG_R8
-#undef REG_R9
-#undef REG_R10
-#undef REG_R11
-#undef REG_R12
-#undef REG_R13
-#undef REG_R14
-#undef REG_R15
+
+#include "kvm.h"
 
 struct vmx_switch {
 	u64 *regs;		/* kvm_vcpu.regs */
@@ -49,11 +40,9 @@ struct vmx_switch {
 	u32 flags;
 };
 
-/* The region that VMXON and VMPTRLD take: SDM 3C 25.2. */
+/* The head of the region that VMXON and VMPTRLD take: SDM 3C 25.2. */
 struct vmcs {
 	u32 revision;
-	u32 abort;
-	u8 data[];
 };
 
 /* 0: the guest ran and exited. 1: VMLAUNCH or VMRESUME failed. */

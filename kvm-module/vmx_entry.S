@@ -16,10 +16,8 @@
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
+#include "entry.h"
 #include "vmx.h"
-
-/* kvm_vcpu.regs is in the order of the registers' encoding; RSP is the VMCS's. */
-#define REG_AT(n, base)	((n) * 8)(base)
 
 	.section .noinstr.text, "ax"
 
@@ -27,8 +25,8 @@
 SYM_FUNC_START(vmx_enter_guest)
 	push	%rbp
 	mov	%rsp, %rbp
-	.irp reg, r15, r14, r13, r12, rbx, rdi
-	push	%\reg
+	.irp r, r15, r14, r13, r12, rbx, rdi
+	push	%\r
 	.endr
 
 	/* The exit comes back to this stack. */
@@ -49,16 +47,10 @@ SYM_FUNC_START(vmx_enter_guest)
 	/* CF lasts: MOV leaves the flags alone, and VERW touches ZF only. */
 	btl	$SWITCH_LAUNCHED_BIT, SWITCH_FLAGS(%rdi)
 	mov	SWITCH_REGS(%rdi), %rax
-	mov	REG_AT(1, %rax), %rcx
-	mov	REG_AT(2, %rax), %rdx
-	mov	REG_AT(3, %rax), %rbx
-	mov	REG_AT(5, %rax), %rbp
-	mov	REG_AT(6, %rax), %rsi
-	mov	REG_AT(7, %rax), %rdi
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	mov	REG_AT(\n, %rax), %r\n
+	/* RAX, which holds their address, last. RSP is the VMCS's. */
+	.irp r, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rax
+	mov	.L\r(%rax), %\r
 	.endr
-	mov	REG_AT(0, %rax), %rax
 	VM_CLEAR_CPU_BUFFERS
 	/* The unwinder's view of the stack, for vmx_exit_point. */
 	UNWIND_HINT_SAVE
@@ -80,25 +72,16 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	push	%rax
 	mov	8(%rsp), %rax
 	mov	SWITCH_REGS(%rax), %rax
-	popq	REG_AT(0, %rax)
-	mov	%rcx, REG_AT(1, %rax)
-	mov	%rdx, REG_AT(2, %rax)
-	mov	%rbx, REG_AT(3, %rax)
-	mov	%rbp, REG_AT(5, %rax)
-	mov	%rsi, REG_AT(6, %rax)
-	mov	%rdi, REG_AT(7, %rax)
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	mov	%r\n, REG_AT(\n, %rax)
+	popq	.Lrax(%rax)
+	.irp r, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	mov	%\r, .L\r(%rax)
 	.endr
 	pop	%rdi
 	xor	%ebx, %ebx
 .Lback:
 	/* Nothing that the guest left in a register is of use to speculation. */
-	.irp reg, eax, ecx, edx, esi, ebp
-	xor	%\reg, %\reg
-	.endr
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	xor	%r\n\()d, %r\n\()d
+	.irp r, eax, ecx, edx, esi, ebp, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d
+	xor	%\r, %\r
 	.endr
 
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
@@ -123,8 +106,8 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
 	mov	%ebx, %eax
-	.irp reg, rbx, r12, r13, r14, r15, rbp
-	pop	%\reg
+	.irp r, rbx, r12, r13, r14, r15, rbp
+	pop	%\r
 	.endr
 	RET
 

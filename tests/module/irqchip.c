@@ -441,6 +441,9 @@ static void test_irqfd(void)
 	ok(requested(0x50) && chip.chip.ioapic.irr & 1 << 10,
 	   "its end makes the second raise it again, and it stays high");
 	ok(read(told, &one, 8) == 8 && one == 1, "... and is told to all");
+	is(irqfd(first, -1, 10, KVM_IRQFD_FLAG_DEASSIGN), 0, "KVM_IRQFD_FLAG_DEASSIGN");
+	ioctl(vm.fd, KVM_GET_IRQCHIP, &chip);
+	ok(chip.chip.ioapic.irr & 1 << 10, "... leaves another's level alone");
 	is(irqfd(second, -1, 10, KVM_IRQFD_FLAG_DEASSIGN), 0, "KVM_IRQFD_FLAG_DEASSIGN");
 	*lapic_reg(0x100 + 0x50 / 32 * 16) = *lapic_reg(0x200 + 0x50 / 32 * 16);
 	*lapic_reg(0x200 + 0x50 / 32 * 16) = 0;

@@ -39,6 +39,13 @@ GUEST(sti, "sti; out %al, $0x10; hlt; .org g_sti + 0x10; out %al, $0x11; hlt");
 GUEST(kick, "mov $5, %eax; xor %ebx, %ebx; mov $1, %ecx; vmcall; out %al, $0x10; hlt");
 /* The handler of INT3 says where it would return to. */
 GUEST(int3, "nop; int3; hlt; .org g_int3 + 0x10; pop %eax; out %eax, $0x10; hlt");
+/* An NMI comes before the handler of #UD begins, which says what flags it returns to. */
+GUEST(two, "out %al, $0x10; hlt; .org g_two + 0x10; pop %eax; pop %eax; pop %eax\n"
+      "out %eax, $0x10; hlt; .org g_two + 0x20; out %al, $0x11; iret");
+/* Parts of the local APIC's version, and of the I/O APIC's. */
+GUEST(parts, "mov 0xfee00032, %al; out %al, $0x10; mov 0xfee00031, %ax; out %ax, $0x10\n"
+      "mov 0xfee00035, %al; out %al, $0x10\n"
+      "movl $1, 0xfec00000; mov 0xfec00012, %al; out %al, $0x10; hlt");
 /* A single step, with no debug register in use before; the handler reads DR6. */
 GUEST(step, "out %al, $0x10; pushf; orl $0x100, (%esp); popf; nop; hlt\n"
       ".org g_step + 0x20; mov %dr6, %eax; out %eax, $0x11; hlt");
@@ -62,7 +69,7 @@ static void gate(struct vm *vm, int vector, uint32_t handler)
 	ioctl(vm->vcpu, KVM_SET_SREGS, &s);
 }
 
-static void set_msr(int vcpu, uint32_t index, uint64_t value)
+static bool takes_msr(int vcpu, uint32_t index, uint64_t value)
 {
 	union {
 		struct kvm_msrs head;
@@ -71,7 +78,12 @@ static void set_msr(int vcpu, uint32_t index, uint64_t value)
 
 	u.head.entries[0].index = index;
 	u.head.entries[0].data = value;
-	if (ioctl(vcpu, KVM_SET_MSRS, &u) != 1)
+	return ioctl(vcpu, KVM_SET_MSRS, &u) == 1;
+}
+
+static void set_msr(int vcpu, uint32_t index, uint64_t value)
+{
+	if (!takes_msr(vcpu, index, value))
 		note("MSR 0x%x cannot be set to 0x%llx", index, (unsigned long long)value);
 }
 
@@ -307,6 +319,77 @@ static void test_breakpoint(void)
 	vm_destroy(&vm);
 }
 
+/* On SVM, behind what goes in first there is a step to the NMI, with a trap flag. */
+static void test_two_events(void)
+{
+	struct kvm_vcpu_events ev;
+	uint32_t value = 0;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, two);
+	gate(&vm, 2, CODE + 0x20);
+	gate(&vm, 6, CODE + 0x10);
+	vm_run_once(&vm);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.exception.injected = 1;
+	ev.exception.nr = 6;
+	ev.exception.has_error_code = 0;
+	ev.nmi.pending = 1;
+	ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
+	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11,
+	   "an NMI behind an exception comes before the handler");
+	vm_run_once(&vm);
+	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x10 && !(value & 0x100),
+	   "... which sees the trap flag that the guest has");
+	vm_destroy(&vm);
+}
+
+/* Parts of a register that is 0x50014. */
+static void test_parts(void)
+{
+	struct vm vm;
+
+	vm_create_with(&vm, true);
+	LOAD(&vm, parts);
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0x05, "a byte of an APIC's register");
+	vm_run_once(&vm);
+	is(*(uint16_t *)((char *)vm.run + vm.run->io.data_offset), 0x0500, "... a word");
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0, "... and nothing behind it");
+	vm_run_once(&vm);
+	is(*((uint8_t *)vm.run + vm.run->io.data_offset), 0x17, "a byte of the I/O APIC's version");
+	vm_destroy(&vm);
+}
+
+static void test_apic_bits(void)
+{
+	struct kvm_msi nmi = { .address_lo = 0xfee00000, .data = 4 << 8 };
+	struct kvm_vcpu_events ev;
+	struct vm vm;
+
+	vm_create_with(&vm, true);
+	set_msr(vm.vcpu, MSR_APIC_BASE, 0xfee00100);	/* off */
+	ok(ioctl(vm.fd, KVM_SIGNAL_MSI, &nmi) == 0 &&
+	   !ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev) && !ev.nmi.pending,
+	   "an APIC that is off takes no NMI");
+	set_msr(vm.vcpu, MSR_APIC_BASE, 0xfee00d00);	/* x2APIC */
+	ok(!takes_msr(vm.vcpu, MSR_X2APIC(TPR), 0x100) &&
+	   !takes_msr(vm.vcpu, MSR_X2APIC(SPIV), 0x1000) &&
+	   !takes_msr(vm.vcpu, MSR_X2APIC(LVTT), 0x100) &&
+	   !takes_msr(vm.vcpu, MSR_X2APIC(TDCR), 4) &&
+	   !takes_msr(vm.vcpu, MSR_X2APIC(TMICT), 1ull << 32),
+	   "x2APIC: reserved bits are refused");
+	set_msr(vm.vcpu, MSR_X2APIC(SPIV), 0x1ff);
+	set_msr(vm.vcpu, MSR_X2APIC(LVTT), 0x710ff);
+	ok(get_msr(vm.vcpu, MSR_X2APIC(LVTT)) == 0x700ff, "... and read-only bits ignored");
+	vm_destroy(&vm);
+}
+
 static void test_step(void)
 {
 	struct kvm_guest_debug debug = {
@@ -414,6 +497,9 @@ int main(void)
 	test_reset();
 	test_halt();
 	test_breakpoint();
+	test_two_events();
+	test_parts();
+	test_apic_bits();
 	test_step();
 	test_rdtscp(true);
 	if (vm_on_tcg())
