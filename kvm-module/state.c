@@ -125,8 +125,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 		return false;
 	if (!(s->efer & EFER_LME && s->cr0 & X86_CR0_PG))
 		return !(s->efer & EFER_LMA || s->cs.l);
-	return s->cr4 & X86_CR4_PAE && s->efer & EFER_LMA &&
-	       !((s->cr3 & ~BIT_ULL(63)) >> vcpu->maxphyaddr);
+	return s->cr4 & X86_CR4_PAE && s->efer & EFER_LMA && !(s->cr3 >> vcpu->maxphyaddr);
 }
 
 /* Do these mean another place, or other rights, for a memory access? */
