@@ -1339,6 +1339,8 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	vcpu->index = kvm->nr_vcpus;
 	if (vcpu->index != vcpu->id)
 		WRITE_ONCE(kvm->odd_apic_ids, true);
+	/* What kvm_request_all() said of an MSR filter meanwhile was not for us yet. */
+	kvm_request(vcpu, REQ_INTERCEPTS);
 	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
 	if (!r)
 		kvm->nr_vcpus++;
