@@ -264,8 +264,10 @@ static void test_relocation(void)
 	ioctl(vm.vcpu, KVM_SMI, 0);
 	says(&vm, 'S', "the next SMI's handler is there");
 	ok(state_of(&vm).sregs.cs.base == MOVED, "and its CS, too");
+	*(uint64_t *)(vm.mem + MOVED + 0xff70) |= ~0x3f7fd5ULL;
 	say(&vm);
 	say(&vm);
+	ok(!(state_of(&vm).regs.rflags & ~0x3f7fd7ULL), "RSM loads no flags that there are not");
 	ok(msr(&vm, MSR_SMI_COUNT) == 2, "two SMIs are counted");
 	vm_destroy(&vm);
 }
