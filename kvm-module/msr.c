@@ -353,8 +353,6 @@ static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return index % 4 != 1 || host || !value;
 	case MSR_SMI_COUNT:
 		return host;
-	case MSR_IA32_SPEC_CTRL:
-		return !(value & ~spec_ctrl_bits());
 	case MSR_K7_HWCR:
 		return !(value & ~HWCR_KEPT);
 	case MSR_MTRRdefType:
@@ -487,7 +485,12 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			return 1;
 		break;
 	case MSR_SYSCALL_MASK:
+		/* Reserved bits would be #GP when the host writes it for the guest. */
 		if (value >> 32)
+			return 1;
+		break;
+	case MSR_IA32_SPEC_CTRL:	/* which the vendor may give to the guest now */
+		if (value & ~spec_ctrl_bits())
 			return 1;
 		break;
 	}

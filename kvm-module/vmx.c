@@ -962,9 +962,6 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 		vmx->spec_ctrl_direct = true;
 		vmcs_write(MSR_BITMAP, __pa(msr_bitmap_spec));
 	}
-	/* Reserved bits would be #GP when the host writes the register for the guest. */
-	if (index == MSR_SYSCALL_MASK && value >> 32)
-		return 1;
 	if (field)
 		vmcs_write(field, index == MSR_IA32_SYSENTER_CS ? (u32)value : value);
 	else if (msr)
