@@ -460,7 +460,6 @@ struct kvm {
 	bool x2apic_ids;		/* KVM_GET_LAPIC has all 32 bits of an x2APIC id */
 	bool triple_fault_event;
 
-	u64 dead_stat[KVM_NR_STATS];
 	struct dentry *debugfs;
 };
 

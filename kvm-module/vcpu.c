@@ -1388,8 +1388,6 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 	unsigned long i;
 
 	xa_for_each(&kvm->vcpus, i, vcpu) {
-		for (int s = 0; s < KVM_NR_STATS; s++)
-			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
 		free_vcpu(vcpu);
 	}
