@@ -478,7 +478,8 @@ struct kvm_x86_ops {
 	/* Virtual processors. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);	/* even if half made */
-	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
+	/* Power-on state; init: all but the MSRs. */
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init);
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
 	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */
 

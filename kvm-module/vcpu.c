@@ -1229,13 +1229,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		[SEG_TR] = { .limit = 0xffff, .type = 11, .present = 1 },
 		[SEG_GDTR ... SEG_IDTR] = { .limit = 0xffff },
 	};
-	/* The vendor's MSRs that INIT leaves alone. */
-	static const u32 kept[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	};
 	struct kvm_cpuid_entry2 version;
-	u64 msr[ARRAY_SIZE(kept)];
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
@@ -1243,11 +1237,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_reset_msrs(vcpu);
 		kvm_pv_reset(vcpu);
 	}
-	for (int i = 0; init && i < ARRAY_SIZE(kept); i++)
-		kvm_ops->get_msr(vcpu, kept[i], &msr[i]);
-	kvm_ops->vcpu_reset(vcpu);
-	for (int i = 0; init && i < ARRAY_SIZE(kept); i++)
-		kvm_ops->set_msr(vcpu, kept[i], msr[i]);
+	kvm_ops->vcpu_reset(vcpu, init);
 	vcpu->tpr_watched = 0xff;	/* not known */
 	for (int i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
