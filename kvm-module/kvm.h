@@ -50,7 +50,6 @@
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
-#include <linux/user-return-notifier.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <asm/fpu/api.h>
@@ -72,6 +71,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_USER_SLOTS		509
 #define KVM_MAX_CPUID		256
 #define KVM_MCE_BANKS		32
+#define KVM_PLAIN_MSRS		28
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
@@ -381,8 +381,7 @@ struct kvm_vcpu {
 	u64 cr4_allowed;		/* CR4 bits the guest's CPUID lets it set */
 	u64 efer_allowed;
 
-	/* MSRs that are plain storage; see msr.c */
-	u64 *msrs;
+	u64 msrs[KVM_PLAIN_MSRS];	/* plain storage; see msr.c */
 	u64 pat, spec_ctrl, tsc_aux;
 	u64 smbase, smi_count;
 	u64 tsc_offset, tsc_adjust;
@@ -1006,8 +1005,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host);
 int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
 int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_get_feature_msr(u32 index, u64 *value);
-int kvm_init_msrs(struct kvm_vcpu *vcpu);
-void kvm_free_msrs(struct kvm_vcpu *vcpu);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr);

@@ -12,7 +12,6 @@
  * the end of the list for user space. User space ("host") may also set what is
  * read-only for the guest.
  */
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
@@ -69,6 +68,7 @@ static const struct plain_msr {
 	{ MSR_AMD64_TSC_RATIO,		AMD,	0,	0x100000000ULL },
 	{ MSR_AMD_PERF_CTL,		AMD,	0,	0 },
 };
+static_assert(ARRAY_SIZE(plain) == KVM_PLAIN_MSRS);
 
 static bool vendor_matches(u8 vendor)
 {
@@ -514,7 +514,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_EFER:
 		return kvm_set_efer(vcpu, value, host);
 	case MSR_IA32_XSS:
-		return value ? 1 : 0;
+		return !!value;
 	case MSR_IA32_SMBASE:
 		value = lower_32_bits(value);
 		break;
@@ -550,24 +550,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	return 0;
 }
 
-/* ---- a vCPU's registers -------------------------------------------------- */
-
-int kvm_init_msrs(struct kvm_vcpu *vcpu)
-{
-	vcpu->msrs = kcalloc(ARRAY_SIZE(plain), sizeof(u64), GFP_KERNEL_ACCOUNT);
-	if (!vcpu->msrs)
-		return -ENOMEM;
-	vcpu->tsc_khz = vcpu->kvm->default_tsc_khz;
-	vcpu->tsc_offset = -rdtsc();
-	vcpu->mcg_cap = KVM_MCE_BANKS;
-	return 0;
-}
-
-void kvm_free_msrs(struct kvm_vcpu *vcpu)
-{
-	kfree(vcpu->msrs);
-}
-
+/* At power-on. */
 void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 {
 	for (int i = 0; i < ARRAY_SIZE(plain); i++)

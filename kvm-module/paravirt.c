@@ -131,17 +131,16 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	if (!(vcpu->pv.system_time & KVM_MSR_ENABLED))
 		return;
 	kvm_read_guest(vcpu->kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
-	preempt_disable();
 	if (kvm_clock_stable()) {
 		guard(spinlock)(&kvm->clock.lock);
 		info.tsc_timestamp = kvm->clock.tsc;
 		info.system_time = kvm->clock.ns;
 		info.flags = PVCLOCK_TSC_STABLE_BIT;
 	} else {
+		guard(preempt)();
 		info.tsc_timestamp = rdtsc();
 		info.system_time = kvm_clock_ns(kvm);
 	}
-	preempt_enable();
 	info.tsc_timestamp += vcpu->tsc_offset;
 	tick_length(vcpu->tsc_khz, &info.tsc_to_system_mul, &info.tsc_shift);
 	/* The guest takes it away when it has seen it. */
@@ -333,8 +332,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		/* A word of 4 bytes, of which the first bit is used. */
 		if (value & 2)
 			return 1;
-		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
-			kvm_apic_settle_pv_eoi(vcpu);
+		kvm_apic_settle_pv_eoi(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:

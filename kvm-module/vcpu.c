@@ -1173,7 +1173,6 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
-
 	void *page = (void *)vcpu->run + vmf->pgoff * PAGE_SIZE;
 
 	if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
@@ -1274,7 +1273,6 @@ static void free_vcpu(struct kvm_vcpu *vcpu)
 	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
-	kvm_free_msrs(vcpu);
 	kvfree(vcpu->cpuid);
 	if (vcpu->run)
 		free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
@@ -1296,14 +1294,15 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	/* Application processors wait for the boot processor's INIT and SIPI. */
 	vcpu->mp_state = kvm->local_apics && id != kvm->bsp_id ?
 		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	vcpu->tsc_khz = kvm->default_tsc_khz;
+	vcpu->tsc_offset = -rdtsc();
+	vcpu->mcg_cap = KVM_MCE_BANKS;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (vcpu->run && fpu_alloc_guest_fpstate(&vcpu->fpu))
-		r = kvm_init_msrs(vcpu);
-	if (!r && kvm->local_apics)
-		r = kvm_apic_create(vcpu);
+		r = kvm->local_apics ? kvm_apic_create(vcpu) : 0;
 	r = r ?: kvm_shadow_create_vcpu(vcpu) ?: kvm_ops->vcpu_create(vcpu);
 	if (!r)
 		return vcpu;
