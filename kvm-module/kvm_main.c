@@ -476,16 +476,14 @@ static int set_identity_map_addr(struct kvm *kvm, void *arg)
 
 /* ---- ... and those of its interrupt controllers -------------------------- */
 
-static int irq_line(struct kvm *kvm, void __user *argp, bool status)
+static int irq_line(struct kvm *kvm, void *arg)
 {
-	struct kvm_irq_level level;
+	struct kvm_irq_level *level = arg;
 
 	if (!kvm->local_apics)
 		return -ENXIO;
-	if (copy_from_user(&level, argp, sizeof(level)))
-		return -EFAULT;
-	level.status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
-	return status && copy_to_user(argp, &level, sizeof(level)) ? -EFAULT : 0;
+	level->status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level->irq, level->level);
+	return 0;
 }
 
 static int get_irqchip(struct kvm *kvm, void *arg)
@@ -538,6 +536,8 @@ static int reinject_control(struct kvm *kvm, void __user *argp)
 }
 
 static const struct kvm_struct_ioctl vm_ioctls[] = {
+	{ KVM_IRQ_LINE_STATUS, .vm = irq_line },
+	{ KVM_IRQ_LINE, .vm = irq_line },
 	/* The older structure is the head of the other. */
 	{ KVM_SET_USER_MEMORY_REGION, .vm = kvm_set_memory_region },
 	{ KVM_SET_USER_MEMORY_REGION2, .vm = kvm_set_memory_region },
@@ -586,9 +586,6 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return check_extension(arg);
 	case KVM_CREATE_IRQCHIP:
 		return kvm_create_irqchip(kvm, false);
-	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);
 	case KVM_SET_GSI_ROUTING:
 		return kvm_set_routing(kvm, argp);
 	case KVM_REINJECT_CONTROL:

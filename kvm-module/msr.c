@@ -100,11 +100,6 @@ static bool has_tsc_aux(void)
 	return boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 }
 
-static bool has_spec_ctrl(void)
-{
-	return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
-}
-
 /* Properties of the processor that user space may ask for without a vCPU. */
 static const u32 features[] = {
 	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_PLATFORM_INFO,
@@ -162,7 +157,7 @@ int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 			list[n++] = MSR_IA32_SMBASE;
 		if (has_tsc_aux())
 			list[n++] = MSR_TSC_AUX;
-		if (has_spec_ctrl())
+		if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 			list[n++] = MSR_IA32_SPEC_CTRL;
 	}
 	room = head.nmsrs;
@@ -331,7 +326,7 @@ static bool may_access(struct kvm_vcpu *vcpu, u32 index, bool host)
 	case MSR_TSC_AUX:
 		return has_tsc_aux() && (host || vcpu->wants_tsc_aux);
 	case MSR_IA32_SPEC_CTRL:
-		return has_spec_ctrl() && (host || guest_has_spec_ctrl(vcpu));
+		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && (host || guest_has_spec_ctrl(vcpu));
 	case MSR_IA32_ARCH_CAPABILITIES:
 		return host || kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES);
 	default:

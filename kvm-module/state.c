@@ -177,6 +177,15 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
+/* Of struct kvm_vcpu_events, what we fill in and take. */
+static u32 event_flags(const struct kvm *kvm)
+{
+	return KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+	       KVM_VCPUEVENT_VALID_SMM |
+	       (kvm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
+	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
+}
+
 static int get_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -204,14 +213,9 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	out->smi.pending = ev->smi.pending;
 	out->smi.smm_inside_nmi = ev->smi.inside_nmi;
 	out->smi.latched_init = ev->smi.latched_init;
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
-		     KVM_VCPUEVENT_VALID_SMM;
-	if (payload)
-		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
-	if (vcpu->kvm->triple_fault_event) {
+	out->flags = event_flags(vcpu->kvm);
+	if (out->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
-		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	}
 	return 0;
 }
 
@@ -219,16 +223,10 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_vcpu_events *in = arg;
 	struct kvm_events *ev = &vcpu->events;
-	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
-	bool payload = vcpu->kvm->exception_payload && in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	bool payload = in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
 	bool pending = payload && in->exception.pending;
 
-	if (vcpu->kvm->exception_payload)
-		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
-	if (vcpu->kvm->triple_fault_event)
-		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	if (in->flags & ~known)
+	if (in->flags & ~(event_flags(vcpu->kvm) | KVM_VCPUEVENT_VALID_SIPI_VECTOR))
 		return -EINVAL;
 	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending) &&
 	    !kvm_has_smm())

@@ -343,6 +343,13 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 	       (!vcpu->lapic || kvm_apic_accepts_extint(vcpu));
 }
 
+/* Is an event being delivered, which another one must wait for? */
+static bool event_under_way(const struct kvm_events *ev)
+{
+	return ev->exception.pending || ev->exception.injected || ev->nmi.injected ||
+	       ev->irq.injected;
+}
+
 /*
  * At most one event goes in; ask for an exit when the next one can. As long as
  * there is one that waits, we look again at each entry.
@@ -350,14 +357,13 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
-	bool exception = ev->exception.injected || ev->exception.pending;
 	/* A debugger steps through the guest's code, not its handlers. */
 	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ, irq;
 	u8 blocked;
 
-	if (!exception && !ev->nmi.injected && !ev->irq.injected && !held)
+	if (!event_under_way(ev) && !held)
 		take_interrupt(vcpu);
-	if (exception)
+	if (ev->exception.pending || ev->exception.injected)
 		inject_exception(vcpu);
 	else if (ev->nmi.injected)
 		kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_NMI << 8 | X86_TRAP_NMI, 0);
@@ -964,16 +970,6 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	return kvm_emulate_injected(vcpu);
 }
 
-/* An SMI goes in before all others, but behind what is being delivered. */
-static void take_smi(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_events *ev = &vcpu->events;
-
-	if (!ev->exception.pending && !ev->exception.injected && !ev->nmi.injected &&
-	    !ev->irq.injected)
-		kvm_enter_smm(vcpu);
-}
-
 static int run_once(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
@@ -984,8 +980,9 @@ static int run_once(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (unlikely(kvm_smi_pending(vcpu)))
-		take_smi(vcpu);
+	/* An SMI goes in before all others, but behind what is being delivered. */
+	if (unlikely(kvm_smi_pending(vcpu)) && !event_under_way(&vcpu->events))
+		kvm_enter_smm(vcpu);
 	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
 		return run_emulated(vcpu);
 	if (unlikely(vcpu->pv.eoi_offered))
