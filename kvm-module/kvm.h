@@ -240,7 +240,7 @@ struct kvm_io_state {
  */
 struct kvm_events {
 	bool look;		/* there may be something to do before entering */
-	struct {
+	struct kvm_exception {
 		bool pending, injected, has_error, has_payload;
 		u8 nr;
 		u32 error_code;
@@ -587,7 +587,7 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu);
 
 /* ---- vcpu.c -------------------------------------------------------------- */
 
-int kvm_create_vcpu(struct kvm *kvm, u32 id);
+int kvm_create_vcpu(struct kvm *kvm, unsigned long id);
 void kvm_destroy_vcpus(struct kvm *kvm);
 void kvm_vcpu_use_ops(void);	/* once, when a vendor has registered */
 /* After a change of the guest's TSC_AUX; preemption off. */

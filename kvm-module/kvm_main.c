@@ -569,7 +569,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return -EIO;
 	switch (ioctl) {
 	case KVM_CREATE_VCPU:
-		return arg > KVM_MAX_VCPU_ID ? -EINVAL : kvm_create_vcpu(kvm, arg);
+		return kvm_create_vcpu(kvm, arg);
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(kvm, NULL);
 	case KVM_SET_NR_MMU_PAGES:

@@ -236,13 +236,12 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	     (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI)))
 		return -EINVAL;
 
-	ev->exception.injected = in->exception.injected;
-	ev->exception.pending = pending;
-	ev->exception.nr = in->exception.nr;
-	ev->exception.has_error = in->exception.has_error_code;
-	ev->exception.error_code = in->exception.error_code;
-	ev->exception.has_payload = payload && in->exception_has_payload;
-	ev->exception.payload = in->exception_payload;
+	ev->exception = (struct kvm_exception){
+		.injected = in->exception.injected, .pending = pending, .nr = in->exception.nr,
+		.has_error = in->exception.has_error_code, .error_code = in->exception.error_code,
+		.has_payload = payload && in->exception_has_payload,
+		.payload = in->exception_payload,
+	};
 	/* Delivered when the guest can take it, whatever it was before. */
 	ev->irq.injected = false;
 	ev->irq.pending = in->interrupt.injected;

@@ -177,13 +177,11 @@ static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		error_code = 0;
 	}
 	ev->look = true;
-	ev->exception.pending = true;
-	ev->exception.injected = false;
-	ev->exception.nr = nr;
-	ev->exception.has_error = has_error && vcpu->cr0 & X86_CR0_PE;
-	ev->exception.error_code = error_code;
-	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
-	ev->exception.payload = payload;
+	ev->exception = (struct kvm_exception){
+		.pending = true, .nr = nr, .error_code = error_code, .payload = payload,
+		.has_error = has_error && vcpu->cr0 & X86_CR0_PE,
+		.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB,
+	};
 }
 
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
@@ -219,12 +217,10 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 		ev->irq.nr = info;
 		break;
 	default:
-		ev->exception.injected = true;
-		ev->exception.pending = false;
-		ev->exception.has_payload = false;
-		ev->exception.nr = info;
-		ev->exception.has_error = info & EVENT_HAS_ERROR;
-		ev->exception.error_code = error_code;
+		ev->exception = (struct kvm_exception){
+			.injected = true, .nr = info, .error_code = error_code,
+			.has_error = info & EVENT_HAS_ERROR,
+		};
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_event);
@@ -877,19 +873,15 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 /* The breakpoints in force: user space's or the guest's own. */
 static bool load_breakpoints(struct kvm_vcpu *vcpu)
 {
-	const u64 *dr = vcpu->dr;
-	u64 dr7 = vcpu->dr7;
+	bool users = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP;
+	u64 dr7 = users ? vcpu->debug_dr7 : vcpu->dr7;
 
-	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
-		dr = vcpu->debug_dr;
-		dr7 = vcpu->debug_dr7;
-	}
 	if (likely(!(dr7 & 0xff) && !vcpu->dr_direct))
 		return false;
 	/* The host's own, if there are any, must not watch the guest's addresses. */
 	set_debugreg(0UL, 7);
 	for (int i = 0; i < 4; i++)
-		set_debugreg(dr[i], i);
+		set_debugreg(users ? vcpu->debug_dr[i] : vcpu->dr[i], i);
 	return true;
 }
 
@@ -1334,7 +1326,7 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 }
 
 /* Returns a file descriptor or an errno. */
-int kvm_create_vcpu(struct kvm *kvm, u32 id)
+int kvm_create_vcpu(struct kvm *kvm, unsigned long id)
 {
 	CLASS(get_unused_fd, fd)(O_CLOEXEC);
 	struct file *file __free(fput) = NULL;
