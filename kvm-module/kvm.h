@@ -90,10 +90,9 @@ enum kvm_reg {
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
-#define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |	\
-				X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |	\
-				X86_CR0_WP | X86_CR0_AM | X86_CR0_NW |	\
-				X86_CR0_CD | X86_CR0_PG))
+#define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS |	\
+				X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |	\
+				X86_CR0_NW | X86_CR0_CD | X86_CR0_PG))
 
 #define DR6_FIXED	0xffff0ff0UL
 #define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
@@ -289,15 +288,14 @@ enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
 /* ---- exit counters (stats.c) --------------------------------------------- */
 
-/* One row per counter; the names are what debugfs shows. */
-#define KVM_STATS(S)							\
-	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall)	\
-	S(injected_irq) S(injected_nmi) S(injected_exception)		\
-	S(coalesced) S(invlpg) S(io_in) S(io_out) S(ioeventfd) S(irq) S(irq_window)	\
-	S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) S(nmi)	\
-	S(nmi_window) S(other) S(pause) S(second_level_fault) S(second_level_map) \
-	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush)	\
-	S(user_exits) S(signal_exits) S(wbinvd) S(xsetbv)
+/* The names are what debugfs shows. */
+#define KVM_STATS(S)	\
+	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall) S(injected_irq) \
+	S(injected_nmi) S(injected_exception) S(coalesced) S(invlpg) S(io_in) S(io_out) \
+	S(ioeventfd) S(irq) S(irq_window) S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) \
+	S(nmi) S(nmi_window) S(other) S(pause) S(second_level_fault) S(second_level_map) \
+	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush) S(user_exits) S(signal_exits) \
+	S(wbinvd) S(xsetbv)
 
 #define KVM_STAT_ENUM(name) STAT_##name,
 enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) KVM_NR_STATS };
@@ -439,7 +437,7 @@ struct kvm {
 	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
 	long invalidate_count;		/* mmu_lock; invalidations going on */
 
-	u64 identity_map_addr;
+	u32 identity_map_addr;
 	struct {			/* what the guests' clocks show */
 		spinlock_t lock;
 		u64 tsc, ns;		/* host's TSC; VM clock at that moment */

@@ -465,13 +465,8 @@ static int set_clock(struct kvm *kvm, void *arg)
 
 static int set_identity_map_addr(struct kvm *kvm, void *arg)
 {
-	u64 addr = *(u64 *)arg;
-
-	guard(mutex)(&kvm->lock);
-	if (kvm->nr_vcpus)
-		return -EINVAL;
-	kvm->identity_map_addr = addr ?: DEFAULT_IDENTITY_MAP;
-	return 0;
+	/* It is to be below 4 GiB. */
+	return set_before_vcpus(kvm, &kvm->identity_map_addr, *(u64 *)arg ?: DEFAULT_IDENTITY_MAP);
 }
 
 /* ---- ... and those of its interrupt controllers -------------------------- */

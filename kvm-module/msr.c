@@ -12,6 +12,7 @@
  * the end of the list for user space. User space ("host") may also set what is
  * read-only for the guest.
  */
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
@@ -19,7 +20,6 @@
 #include <asm/msr-index.h>
 #include <asm/msr.h>
 #include <asm/mtrr.h>
-#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 #include <uapi/asm/kvm_para.h>
 

@@ -130,7 +130,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 
 	if (!(vcpu->pv.system_time & KVM_MSR_ENABLED))
 		return;
-	kvm_read_guest(vcpu->kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
+	kvm_read_guest(kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
 	if (kvm_clock_stable()) {
 		guard(spinlock)(&kvm->clock.lock);
 		info.tsc_timestamp = kvm->clock.tsc;
@@ -147,7 +147,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 	if (vcpu->pv.stopped || flags & PVCLOCK_GUEST_STOPPED)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	write_versioned(vcpu->kvm->space, gpa, 0, &info, sizeof(info));
+	write_versioned(kvm->space, gpa, 0, &info, sizeof(info));
 }
 
 /* What the wall clock showed when the VM's clock was 0. */

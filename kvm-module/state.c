@@ -504,12 +504,9 @@ int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool se
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set)
-			r = kvm_set_msr(vcpu, entry.index, entry.data, true);
-		else if (vcpu)
-			r = kvm_get_msr(vcpu, entry.index, &entry.data, true);
-		else
-			r = kvm_get_feature_msr(entry.index, &entry.data);
+		r = set ? kvm_set_msr(vcpu, entry.index, entry.data, true) :
+		    vcpu ? kvm_get_msr(vcpu, entry.index, &entry.data, true) :
+			   kvm_get_feature_msr(entry.index, &entry.data);
 		if (r)
 			break;
 		if (!set && copy_to_user(&user->entries[i], &entry, sizeof(entry)))

@@ -603,7 +603,7 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 	kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
-	queue_exception(vcpu, X86_TRAP_DB, false, 0, dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+	queue_exception(vcpu, X86_TRAP_DB, false, 0, dr6 & DR6_WRITABLE);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);

@@ -604,7 +604,7 @@ static u32 *identity_table;
 
 static u64 vmx_identity_gpa(struct kvm_vcpu *vcpu)
 {
-	return (u32)vcpu->kvm->identity_map_addr & PAGE_MASK;
+	return vcpu->kvm->identity_map_addr & PAGE_MASK;
 }
 
 static int __init vmx_identity_init(void)
