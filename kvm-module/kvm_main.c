@@ -450,12 +450,10 @@ static int get_clock(struct kvm *kvm, void *arg)
 static int set_clock(struct kvm *kvm, void *arg)
 {
 	const struct kvm_clock_data *data = arg;
-	u64 now, passed = 0;
+	u64 now = ktime_get_real_ns(), passed = 0;
 
 	if (data->flags & ~KVM_CLOCK_REALTIME)
 		return -EINVAL;
-	guard(mutex)(&kvm->lock);
-	now = ktime_get_real_ns();
 	/* Time has passed since the clock was read, perhaps elsewhere. */
 	if (data->flags & KVM_CLOCK_REALTIME && now > data->realtime)
 		passed = now - data->realtime;

@@ -72,9 +72,7 @@ static_assert(ARRAY_SIZE(plain) == KVM_PLAIN_MSRS);
 
 static bool vendor_matches(u8 vendor)
 {
-	bool intel = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL;
-
-	return vendor == ANY || (vendor == INTEL) == intel;
+	return vendor == ANY || (vendor == INTEL) == (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL);
 }
 
 /* The other registers that user space saves and restores. */

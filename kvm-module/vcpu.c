@@ -681,9 +681,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, u64 value)
 {
 	u64 changed = value ^ vcpu->cr4;
 
-	if (value & ~vcpu->cr4_allowed)
-		return 1;
-	if (kvm_is_long_mode(vcpu) && (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
+	if (value & ~vcpu->cr4_allowed || (kvm_is_long_mode(vcpu) && !(value & X86_CR4_PAE)))
 		return 1;
 	if (value & changed & X86_CR4_PCIDE &&
 	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
@@ -714,9 +712,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 	if (value & ~kvm_caps.efer)
 		return 1;
 	if (!host) {
-		if (value & ~(vcpu->efer_allowed | EFER_LMA))
-			return 1;
-		if ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG)
+		if (value & ~(vcpu->efer_allowed | EFER_LMA) ||
+		    ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG))
 			return 1;
 		value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA);
 	}
@@ -844,13 +841,12 @@ static void adapt_polling(struct kvm_vcpu *vcpu, ktime_t halted)
 static int wait_for_event(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
-	ktime_t halted;
-
 	if (vcpu->pv.eoi_offered)
 		kvm_apic_pv_eoi(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	if (!must_wake(vcpu)) {
-		halted = ktime_get();
+		ktime_t halted = ktime_get();
+
 		poll_for_event(vcpu);
 		rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
