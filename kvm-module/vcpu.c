@@ -859,7 +859,8 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && !must_wake(vcpu))
 		return 1;	/* an NMI, but NMIs are blocked */
 	WRITE_ONCE(vcpu->pv.unhalted, false);
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu))
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu) &&
+	    !event_under_way(&vcpu->events))
 		kvm_enter_smm(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;

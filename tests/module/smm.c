@@ -314,6 +314,29 @@ static void test_halt(void)
 	vm_destroy(&vm);
 }
 
+static void test_halt_exception(void)
+{
+	struct kvm_vcpu_events e;
+	struct vm vm;
+
+	START(&vm, 16, true, halt);
+	memcpy(vm.mem + 0x1100, nmi, nmi_end - nmi);
+	*(uint32_t *)(vm.mem + 4 * 6) = 0x1100;
+	vm_interruptible(&vm, vm.vcpu);
+	ok(stays_halted(&vm), "a vCPU halts");
+	e = events(&vm);
+	e.exception.injected = 1;
+	e.exception.nr = 6;
+	e.smi.pending = 1;
+	e.flags = KVM_VCPUEVENT_VALID_SMM;
+	ok(!ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &e), "an exception and an SMI meanwhile");
+	says(&vm, 'S', "the SMI comes");
+	say(&vm);
+	ok(!(smram[0xfec9] & 1), "which has not found it halted any more");
+	says(&vm, 'N', "the exception was delivered before it");
+	vm_destroy(&vm);
+}
+
 static void test_nmi(void)
 {
 	struct vm vm;
@@ -495,6 +518,7 @@ int main(void)
 	test_mode(64, false);
 	test_relocation();
 	test_halt();
+	test_halt_exception();
 	test_nmi();
 	test_clock();
 	test_bad();
