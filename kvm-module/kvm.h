@@ -383,7 +383,6 @@ struct kvm_vcpu {
 	u64 pat, spec_ctrl, tsc_aux;
 	u64 smbase, smi_count;
 	u64 tsc_offset, tsc_adjust;
-	u32 tsc_khz;
 	struct kvm_mtrr mtrr;
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mce_bank[KVM_MCE_BANKS * 4];
@@ -445,7 +444,6 @@ struct kvm {
 	} clock;
 	u64 wall_clock;			/* MSR_KVM_WALL_CLOCK */
 	u32 bsp_id;
-	u32 default_tsc_khz;
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
 	u32 msr_exits;			/* KVM_MSR_EXIT_REASON_* for user space */
 	struct kvm_filter __rcu *msr_filter;	/* slots_lock; readers: srcu */

@@ -240,7 +240,6 @@ static struct kvm *create_vm(void)
 	spin_lock_init(&kvm->ring_lock);
 	kvm_irq_init(kvm);
 	kvm->identity_map_addr = DEFAULT_IDENTITY_MAP;
-	kvm->default_tsc_khz = tsc_khz;
 	spin_lock_init(&kvm->clock.lock);
 	kvm_clock_set(kvm, 0);
 
@@ -571,7 +570,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		/* Three pages below 4 GiB, that we need no task state segment in. */
 		return arg > (unsigned int)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 	case KVM_GET_TSC_KHZ:
-		return kvm->default_tsc_khz;
+		return tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		/* Without scaling hardware only the host's own rate works. */
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;

@@ -744,7 +744,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
-		return vcpu->tsc_khz;
+		return tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
 	case KVM_KVMCLOCK_CTRL:

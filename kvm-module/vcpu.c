@@ -1280,7 +1280,6 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	/* Application processors wait for the boot processor's INIT and SIPI. */
 	vcpu->mp_state = kvm->local_apics && id != kvm->bsp_id ?
 		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
-	vcpu->tsc_khz = kvm->default_tsc_khz;
 	vcpu->tsc_offset = -rdtsc();
 	vcpu->mcg_cap = KVM_MCE_BANKS;
 	mutex_init(&vcpu->mutex);
