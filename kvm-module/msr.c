@@ -331,6 +331,7 @@ static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 
 int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
 {
+	/* What of fields[] is more than one, and listed, is of struct kvm_mtrr. */
 	u32 list[ARRAY_SIZE(saved) + ARRAY_SIZE(plain) + ARRAY_SIZE(fields) +
 		 sizeof(struct kvm_mtrr) / sizeof(u64)];
 	struct kvm_msr_list head;

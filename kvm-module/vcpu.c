@@ -353,13 +353,14 @@ static bool event_under_way(const struct kvm_events *ev)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
+	bool exception = ev->exception.pending || ev->exception.injected;
 	/* A debugger steps through the guest's code, not its handlers. */
 	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ, irq;
 	u8 blocked;
 
 	if (!event_under_way(ev) && !held)
 		take_interrupt(vcpu);
-	if (ev->exception.pending || ev->exception.injected)
+	if (exception)
 		inject_exception(vcpu);
 	else if (ev->nmi.injected)
 		kvm_ops->inject(vcpu, EVENT_VALID | EVENT_TYPE_NMI << 8 | X86_TRAP_NMI, 0);
@@ -870,15 +871,19 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 /* The breakpoints in force: user space's or the guest's own. */
 static bool load_breakpoints(struct kvm_vcpu *vcpu)
 {
-	bool users = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP;
-	u64 dr7 = users ? vcpu->debug_dr7 : vcpu->dr7;
+	const u64 *dr = vcpu->dr;
+	u64 dr7 = vcpu->dr7;
 
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		dr = vcpu->debug_dr;
+		dr7 = vcpu->debug_dr7;
+	}
 	if (likely(!(dr7 & 0xff) && !vcpu->dr_direct))
 		return false;
 	/* The host's own, if there are any, must not watch the guest's addresses. */
 	set_debugreg(0UL, 7);
 	for (int i = 0; i < 4; i++)
-		set_debugreg(users ? vcpu->debug_dr[i] : vcpu->dr[i], i);
+		set_debugreg(dr[i], i);
 	return true;
 }
 
