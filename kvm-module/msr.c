@@ -77,10 +77,9 @@ static bool vendor_matches(u8 vendor)
 
 /* The other registers that user space saves and restores. */
 static const u32 saved[] = {
-	MSR_IA32_TSC, MSR_IA32_APICBASE,
+	MSR_IA32_TSC, MSR_IA32_APICBASE, MSR_FS_BASE, MSR_GS_BASE,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-	MSR_FS_BASE, MSR_GS_BASE,
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
 	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN, MSR_KVM_POLL_CONTROL,
 };
@@ -92,8 +91,7 @@ static bool has_tsc_aux(void)
 
 /* Properties of the processor that user space may ask for without a vCPU. */
 static const u32 features[] = {
-	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_PLATFORM_INFO,
-	MSR_AMD64_DE_CFG,
+	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_PLATFORM_INFO, MSR_AMD64_DE_CFG,
 };
 
 int kvm_get_feature_msr(u32 index, u64 *value)
