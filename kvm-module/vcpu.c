@@ -1280,9 +1280,6 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->pending_eoi = -1;
-	/* Application processors wait for the boot processor's INIT and SIPI. */
-	vcpu->mp_state = kvm->local_apics && id != kvm->bsp_id ?
-		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	vcpu->tsc_offset = -rdtsc();
 	vcpu->mcg_cap = KVM_MCE_BANKS;
 	mutex_init(&vcpu->mutex);
@@ -1291,6 +1288,9 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (vcpu->run && fpu_alloc_guest_fpstate(&vcpu->fpu))
 		r = kvm->local_apics ? kvm_apic_create(vcpu) : 0;
+	/* Application processors wait for the boot processor's INIT and SIPI. */
+	vcpu->mp_state = vcpu->lapic && id != kvm->bsp_id ?
+		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	r = r ?: kvm_shadow_create_vcpu(vcpu) ?: kvm_ops->vcpu_create(vcpu);
 	if (!r)
 		return vcpu;
