@@ -36,6 +36,8 @@
 #include <linux/types.h>
 #include <asm/kvm.h>	/* segments as the ABI has them */
 
+#define FL_DEFINED	0x003f7fd5ull	/* the bits of RFLAGS that can be set */
+
 /*
  * A segment's attributes, as VMX and the state save area of SMM have them: bits 8
  * to 23 of its descriptor's second half, where four in the middle mean nothing.

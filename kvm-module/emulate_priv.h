@@ -26,7 +26,6 @@
 #define FL_SF		X86_EFLAGS_SF
 #define FL_OF		X86_EFLAGS_OF
 #define FL_STATUS	(FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
-#define FL_DEFINED	0x003f7fd5ull
 
 /* The type of a code or data segment */
 #define SEG_ACCESSED		1u

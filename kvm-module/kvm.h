@@ -50,7 +50,6 @@
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
-#include <linux/user-return-notifier.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <asm/fpu/api.h>
@@ -72,6 +71,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_USER_SLOTS		509
 #define KVM_MAX_CPUID		256
 #define KVM_MCE_BANKS		32
+#define KVM_PLAIN_MSRS		28
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
@@ -92,10 +92,9 @@ enum kvm_reg {
 };
 
 /* CR0 and CR4 bits that no guest may set; the rest of CR4 goes by CPUID. */
-#define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM |	\
-				X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |	\
-				X86_CR0_WP | X86_CR0_AM | X86_CR0_NW |	\
-				X86_CR0_CD | X86_CR0_PG))
+#define CR0_RESERVED	(~(u64)(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS |	\
+				X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |	\
+				X86_CR0_NW | X86_CR0_CD | X86_CR0_PG))
 
 #define DR6_FIXED	0xffff0ff0UL
 #define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
@@ -242,7 +241,7 @@ struct kvm_io_state {
  */
 struct kvm_events {
 	bool look;		/* there may be something to do before entering */
-	struct {
+	struct kvm_exception {
 		bool pending, injected, has_error, has_payload;
 		u8 nr;
 		u32 error_code;
@@ -291,15 +290,14 @@ enum kvm_vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST };
 
 /* ---- exit counters (stats.c) --------------------------------------------- */
 
-/* One row per counter; the names are what debugfs shows. */
-#define KVM_STATS(S)							\
-	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall)	\
-	S(injected_irq) S(injected_nmi) S(injected_exception)		\
-	S(coalesced) S(invlpg) S(io_in) S(io_out) S(ioeventfd) S(irq) S(irq_window)	\
-	S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) S(nmi)	\
-	S(nmi_window) S(other) S(pause) S(second_level_fault) S(second_level_map) \
-	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush)	\
-	S(user_exits) S(signal_exits) S(wbinvd) S(xsetbv)
+/* The names are what debugfs shows. */
+#define KVM_STATS(S)	\
+	S(exits) S(cpuid) S(cr) S(dr) S(exception) S(halt) S(hypercall) S(injected_irq) \
+	S(injected_nmi) S(injected_exception) S(coalesced) S(invlpg) S(io_in) S(io_out) \
+	S(ioeventfd) S(irq) S(irq_window) S(mmio_read) S(mmio_write) S(msr_read) S(msr_write) \
+	S(nmi) S(nmi_window) S(other) S(pause) S(second_level_fault) S(second_level_map) \
+	S(emulated) S(emulation_failed) S(shutdown) S(tlb_flush) S(user_exits) S(signal_exits) \
+	S(wbinvd) S(xsetbv)
 
 #define KVM_STAT_ENUM(name) STAT_##name,
 enum kvm_stat { KVM_STATS(KVM_STAT_ENUM) KVM_NR_STATS };
@@ -383,12 +381,10 @@ struct kvm_vcpu {
 	u64 cr4_allowed;		/* CR4 bits the guest's CPUID lets it set */
 	u64 efer_allowed;
 
-	/* MSRs that are plain storage; see msr.c */
-	u64 *msrs;
+	u64 msrs[KVM_PLAIN_MSRS];	/* plain storage; see msr.c */
 	u64 pat, spec_ctrl, tsc_aux;
 	u64 smbase, smi_count;
 	u64 tsc_offset, tsc_adjust;
-	u32 tsc_khz;
 	struct kvm_mtrr mtrr;
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mce_bank[KVM_MCE_BANKS * 4];
@@ -442,7 +438,7 @@ struct kvm {
 	unsigned long invalidate_seq;	/* mmu_lock; rises when one ends */
 	long invalidate_count;		/* mmu_lock; invalidations going on */
 
-	u64 identity_map_addr;
+	u32 identity_map_addr;
 	struct {			/* what the guests' clocks show */
 		spinlock_t lock;
 		u64 tsc, ns;		/* host's TSC; VM clock at that moment */
@@ -450,7 +446,6 @@ struct kvm {
 	} clock;
 	u64 wall_clock;			/* MSR_KVM_WALL_CLOCK */
 	u32 bsp_id;
-	u32 default_tsc_khz;
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
 	u32 msr_exits;			/* KVM_MSR_EXIT_REASON_* for user space */
 	struct kvm_filter __rcu *msr_filter;	/* slots_lock; readers: srcu */
@@ -462,7 +457,6 @@ struct kvm {
 	bool x2apic_ids;		/* KVM_GET_LAPIC has all 32 bits of an x2APIC id */
 	bool triple_fault_event;
 
-	u64 dead_stat[KVM_NR_STATS];
 	struct dentry *debugfs;
 };
 
@@ -481,7 +475,8 @@ struct kvm_x86_ops {
 	/* Virtual processors. */
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_destroy)(struct kvm_vcpu *vcpu);	/* even if half made */
-	void (*vcpu_reset)(struct kvm_vcpu *vcpu);	/* power-on state */
+	/* Power-on state; init: all but the MSRs. */
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init);
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
 	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */
 
@@ -592,7 +587,7 @@ void kvm_pv_reset(struct kvm_vcpu *vcpu);
 
 /* ---- vcpu.c -------------------------------------------------------------- */
 
-int kvm_create_vcpu(struct kvm *kvm, u32 id);
+int kvm_create_vcpu(struct kvm *kvm, unsigned long id);
 void kvm_destroy_vcpus(struct kvm *kvm);
 void kvm_vcpu_use_ops(void);	/* once, when a vendor has registered */
 /* After a change of the guest's TSC_AUX; preemption off. */
@@ -1009,8 +1004,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host);
 int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host);
 int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_get_feature_msr(u32 index, u64 *value);
-int kvm_init_msrs(struct kvm_vcpu *vcpu);
-void kvm_free_msrs(struct kvm_vcpu *vcpu);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr);

@@ -240,7 +240,6 @@ static struct kvm *create_vm(void)
 	spin_lock_init(&kvm->ring_lock);
 	kvm_irq_init(kvm);
 	kvm->identity_map_addr = DEFAULT_IDENTITY_MAP;
-	kvm->default_tsc_khz = tsc_khz;
 	spin_lock_init(&kvm->clock.lock);
 	kvm_clock_set(kvm, 0);
 
@@ -450,12 +449,10 @@ static int get_clock(struct kvm *kvm, void *arg)
 static int set_clock(struct kvm *kvm, void *arg)
 {
 	const struct kvm_clock_data *data = arg;
-	u64 now, passed = 0;
+	u64 now = ktime_get_real_ns(), passed = 0;
 
 	if (data->flags & ~KVM_CLOCK_REALTIME)
 		return -EINVAL;
-	guard(mutex)(&kvm->lock);
-	now = ktime_get_real_ns();
 	/* Time has passed since the clock was read, perhaps elsewhere. */
 	if (data->flags & KVM_CLOCK_REALTIME && now > data->realtime)
 		passed = now - data->realtime;
@@ -465,27 +462,20 @@ static int set_clock(struct kvm *kvm, void *arg)
 
 static int set_identity_map_addr(struct kvm *kvm, void *arg)
 {
-	u64 addr = *(u64 *)arg;
-
-	guard(mutex)(&kvm->lock);
-	if (kvm->nr_vcpus)
-		return -EINVAL;
-	kvm->identity_map_addr = addr ?: DEFAULT_IDENTITY_MAP;
-	return 0;
+	/* It is to be below 4 GiB. */
+	return set_before_vcpus(kvm, &kvm->identity_map_addr, *(u64 *)arg ?: DEFAULT_IDENTITY_MAP);
 }
 
 /* ---- ... and those of its interrupt controllers -------------------------- */
 
-static int irq_line(struct kvm *kvm, void __user *argp, bool status)
+static int irq_line(struct kvm *kvm, void *arg)
 {
-	struct kvm_irq_level level;
+	struct kvm_irq_level *level = arg;
 
 	if (!kvm->local_apics)
 		return -ENXIO;
-	if (copy_from_user(&level, argp, sizeof(level)))
-		return -EFAULT;
-	level.status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level.irq, level.level);
-	return status && copy_to_user(argp, &level, sizeof(level)) ? -EFAULT : 0;
+	level->status = kvm_set_irq(kvm, IRQ_SOURCE_USER, level->irq, level->level);
+	return 0;
 }
 
 static int get_irqchip(struct kvm *kvm, void *arg)
@@ -538,6 +528,8 @@ static int reinject_control(struct kvm *kvm, void __user *argp)
 }
 
 static const struct kvm_struct_ioctl vm_ioctls[] = {
+	{ KVM_IRQ_LINE_STATUS, .vm = irq_line },
+	{ KVM_IRQ_LINE, .vm = irq_line },
 	/* The older structure is the head of the other. */
 	{ KVM_SET_USER_MEMORY_REGION, .vm = kvm_set_memory_region },
 	{ KVM_SET_USER_MEMORY_REGION2, .vm = kvm_set_memory_region },
@@ -569,7 +561,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return -EIO;
 	switch (ioctl) {
 	case KVM_CREATE_VCPU:
-		return arg > KVM_MAX_VCPU_ID ? -EINVAL : kvm_create_vcpu(kvm, arg);
+		return kvm_create_vcpu(kvm, arg);
 	case KVM_GET_STATS_FD:
 		return kvm_stats_fd(kvm, NULL);
 	case KVM_SET_NR_MMU_PAGES:
@@ -578,7 +570,7 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		/* Three pages below 4 GiB, that we need no task state segment in. */
 		return arg > (unsigned int)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 	case KVM_GET_TSC_KHZ:
-		return kvm->default_tsc_khz;
+		return tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		/* Without scaling hardware only the host's own rate works. */
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
@@ -586,9 +578,6 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		return check_extension(arg);
 	case KVM_CREATE_IRQCHIP:
 		return kvm_create_irqchip(kvm, false);
-	case KVM_IRQ_LINE:
-	case KVM_IRQ_LINE_STATUS:
-		return irq_line(kvm, argp, ioctl == KVM_IRQ_LINE_STATUS);
 	case KVM_SET_GSI_ROUTING:
 		return kvm_set_routing(kvm, argp);
 	case KVM_REINJECT_CONTROL:

@@ -418,8 +418,7 @@ static void start_timer(struct kvm_lapic *apic)
 		now = kvm_guest_tsc(apic->vcpu);
 		ns = apic->deadline > now ? apic->deadline - now : 0;
 		/* Eight years at most: a quotient that does not fit is a #DE. */
-		ns = mul_u64_u64_div_u64(min(ns, (u64)apic->vcpu->tsc_khz << 38), 1000000,
-					 apic->vcpu->tsc_khz);
+		ns = mul_u64_u64_div_u64(min(ns, (u64)tsc_khz << 38), 1000000, tsc_khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
 		if (!ns)

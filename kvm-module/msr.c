@@ -12,7 +12,7 @@
  * the end of the list for user space. User space ("host") may also set what is
  * read-only for the guest.
  */
-#include <linux/slab.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
@@ -20,7 +20,6 @@
 #include <asm/msr-index.h>
 #include <asm/msr.h>
 #include <asm/mtrr.h>
-#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 #include <uapi/asm/kvm_para.h>
 
@@ -69,30 +68,20 @@ static const struct plain_msr {
 	{ MSR_AMD64_TSC_RATIO,		AMD,	0,	0x100000000ULL },
 	{ MSR_AMD_PERF_CTL,		AMD,	0,	0 },
 };
+static_assert(ARRAY_SIZE(plain) == KVM_PLAIN_MSRS);
 
 static bool vendor_matches(u8 vendor)
 {
-	bool intel = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL;
-
-	return vendor == ANY || (vendor == INTEL) == intel;
+	return vendor == ANY || (vendor == INTEL) == (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL);
 }
 
 /* The other registers that user space saves and restores. */
 static const u32 saved[] = {
-	MSR_IA32_TSC, MSR_IA32_TSC_ADJUST, MSR_IA32_APICBASE,
+	MSR_IA32_TSC, MSR_IA32_APICBASE, MSR_FS_BASE, MSR_GS_BASE,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_EFER, MSR_IA32_CR_PAT,
-	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_MTRRdefType,
-	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000,
-	MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_C8000, MSR_MTRRfix4K_D0000,
-	MSR_MTRRfix4K_D8000, MSR_MTRRfix4K_E0000, MSR_MTRRfix4K_E8000,
-	MSR_MTRRfix4K_F0000, MSR_MTRRfix4K_F8000,
-	0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
-	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
-	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
-	MSR_KVM_POLL_CONTROL, MSR_SMI_COUNT,
+	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN, MSR_KVM_POLL_CONTROL,
 };
 
 static bool has_tsc_aux(void)
@@ -100,15 +89,9 @@ static bool has_tsc_aux(void)
 	return boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
 }
 
-static bool has_spec_ctrl(void)
-{
-	return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
-}
-
 /* Properties of the processor that user space may ask for without a vCPU. */
 static const u32 features[] = {
-	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_PLATFORM_INFO,
-	MSR_AMD64_DE_CFG,
+	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_PLATFORM_INFO, MSR_AMD64_DE_CFG,
 };
 
 int kvm_get_feature_msr(u32 index, u64 *value)
@@ -138,40 +121,6 @@ int kvm_get_feature_msr(u32 index, u64 *value)
 	default:
 		return 1;
 	}
-}
-
-int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
-{
-	u32 list[ARRAY_SIZE(saved) + ARRAY_SIZE(plain) + 4];
-	struct kvm_msr_list head;
-	u32 room, n = 0;
-
-	if (copy_from_user(&head, user, sizeof(head)))
-		return -EFAULT;
-	if (feature_list) {
-		memcpy(list, features, sizeof(features));
-		n = ARRAY_SIZE(features);
-	} else {
-		memcpy(list, saved, sizeof(saved));
-		n = ARRAY_SIZE(saved);
-		for (int i = 0; i < ARRAY_SIZE(plain); i++)
-			if (vendor_matches(plain[i].vendor) &&
-			    plain[i].index != MSR_AMD64_TSC_RATIO)
-				list[n++] = plain[i].index;
-		if (kvm_has_smm())
-			list[n++] = MSR_IA32_SMBASE;
-		if (has_tsc_aux())
-			list[n++] = MSR_TSC_AUX;
-		if (has_spec_ctrl())
-			list[n++] = MSR_IA32_SPEC_CTRL;
-	}
-	room = head.nmsrs;
-	head.nmsrs = n;
-	if (copy_to_user(user, &head, sizeof(head)))
-		return -EFAULT;
-	if (room < n)
-		return -E2BIG;
-	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
 }
 
 /* ---- time ---------------------------------------------------------------- */
@@ -319,21 +268,31 @@ static bool guest_has_spec_ctrl(struct kvm_vcpu *vcpu)
 	       kvm_guest_has(vcpu, X86_FEATURE_AMD_SSBD);
 }
 
-/* Some registers depend on what the processor or the guest's CPUID has. */
+/*
+ * Some registers depend on what the processor or the guest's CPUID has. For the host
+ * vcpu may be NULL: on the processor alone.
+ */
 static bool may_access(struct kvm_vcpu *vcpu, u32 index, bool host)
 {
 	switch (index) {
 	case MSR_IA32_MCG_CTL:
 		return host || vcpu->mcg_cap & MCG_CTL_P;
 	case MSR_IA32_XSS:
-	case MSR_IA32_SMBASE:
 		return host;
+	case MSR_IA32_SMBASE:
+		return host && kvm_has_smm();
 	case MSR_TSC_AUX:
 		return has_tsc_aux() && (host || vcpu->wants_tsc_aux);
 	case MSR_IA32_SPEC_CTRL:
-		return has_spec_ctrl() && (host || guest_has_spec_ctrl(vcpu));
+		return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && (host || guest_has_spec_ctrl(vcpu));
+	case MSR_IA32_PRED_CMD:
+		return boot_cpu_has(X86_FEATURE_IBPB) &&
+		       (host || kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+			kvm_guest_has(vcpu, X86_FEATURE_AMD_IBPB));
 	case MSR_IA32_ARCH_CAPABILITIES:
 		return host || kvm_guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES);
+	case MSR_PLATFORM_INFO:
+		return host || !vcpu->kvm->hide_platform_info;
 	default:
 		return true;
 	}
@@ -353,8 +312,6 @@ static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		return index % 4 != 1 || host || !value;
 	case MSR_SMI_COUNT:
 		return host;
-	case MSR_IA32_SPEC_CTRL:
-		return !(value & ~spec_ctrl_bits());
 	case MSR_K7_HWCR:
 		return !(value & ~HWCR_KEPT);
 	case MSR_MTRRdefType:
@@ -368,6 +325,44 @@ static bool valid_value(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	default:
 		return true;
 	}
+}
+
+int kvm_get_msr_index_list(struct kvm_msr_list __user *user, bool feature_list)
+{
+	/* What of fields[] is more than one, and listed, is of struct kvm_mtrr. */
+	u32 list[ARRAY_SIZE(saved) + ARRAY_SIZE(plain) + ARRAY_SIZE(fields) +
+		 sizeof(struct kvm_mtrr) / sizeof(u64)];
+	struct kvm_msr_list head;
+	u32 room, n = 0;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (feature_list) {
+		memcpy(list, features, sizeof(features));
+		n = ARRAY_SIZE(features);
+	} else {
+		memcpy(list, saved, sizeof(saved));
+		n = ARRAY_SIZE(saved);
+		for (int i = 0; i < ARRAY_SIZE(plain); i++)
+			if (vendor_matches(plain[i].vendor) &&
+			    plain[i].index != MSR_AMD64_TSC_RATIO)
+				list[n++] = plain[i].index;
+		for (int i = 0; i < ARRAY_SIZE(fields); i++) {
+			/* MCG_CAP says how many banks of machine checks there are. */
+			if (fields[i].index == MSR_IA32_MC0_CTL ||
+			    !may_access(NULL, fields[i].index, true))
+				continue;
+			for (u32 k = 0; k < fields[i].count; k++)
+				list[n++] = fields[i].index + k;
+		}
+	}
+	room = head.nmsrs;
+	head.nmsrs = n;
+	if (copy_to_user(user, &head, sizeof(head)))
+		return -EFAULT;
+	if (room < n)
+		return -E2BIG;
+	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
 }
 
 /* ---- reading and writing ------------------------------------------------- */
@@ -409,10 +404,6 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_XSS:
 		*value = 0;
 		return 0;
-	case MSR_PLATFORM_INFO:
-		if (!host && vcpu->kvm->hide_platform_info)
-			return 1;
-		break;
 	case MSR_IA32_ARCH_CAPABILITIES:
 		return kvm_get_feature_msr(index, value);
 	}
@@ -442,18 +433,6 @@ int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host)
 		return 1;
 	vcpu->apic_base = value;
 	kvm_apic_base_changed(vcpu, old);
-	return 0;
-}
-
-static int set_pred_cmd(struct kvm_vcpu *vcpu, u64 value, bool host)
-{
-	if (value & ~(u64)PRED_CMD_IBPB || !boot_cpu_has(X86_FEATURE_IBPB))
-		return 1;
-	if (!host && !kvm_guest_has(vcpu, X86_FEATURE_SPEC_CTRL) &&
-	    !kvm_guest_has(vcpu, X86_FEATURE_AMD_IBPB))
-		return 1;
-	if (value)
-		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	return 0;
 }
 
@@ -487,7 +466,12 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			return 1;
 		break;
 	case MSR_SYSCALL_MASK:
+		/* Reserved bits would be #GP when the host writes it for the guest. */
 		if (value >> 32)
+			return 1;
+		break;
+	case MSR_IA32_SPEC_CTRL:	/* which the vendor may give to the guest now */
+		if (value & ~spec_ctrl_bits())
 			return 1;
 		break;
 	}
@@ -511,7 +495,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_EFER:
 		return kvm_set_efer(vcpu, value, host);
 	case MSR_IA32_XSS:
-		return value ? 1 : 0;
+		return !!value;
 	case MSR_IA32_SMBASE:
 		value = lower_32_bits(value);
 		break;
@@ -523,7 +507,11 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 			kvm_load_tsc_aux(vcpu);
 		return 0;
 	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(vcpu, value, host);
+		if (value & ~(u64)PRED_CMD_IBPB)
+			return 1;
+		if (value)
+			wrmsrl(index, PRED_CMD_IBPB);
+		return 0;
 	case MSR_IA32_ARCH_CAPABILITIES:
 	case MSR_MTRRcap:
 		return !host;
@@ -547,24 +535,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 	return 0;
 }
 
-/* ---- a vCPU's registers -------------------------------------------------- */
-
-int kvm_init_msrs(struct kvm_vcpu *vcpu)
-{
-	vcpu->msrs = kcalloc(ARRAY_SIZE(plain), sizeof(u64), GFP_KERNEL_ACCOUNT);
-	if (!vcpu->msrs)
-		return -ENOMEM;
-	vcpu->tsc_khz = vcpu->kvm->default_tsc_khz;
-	vcpu->tsc_offset = -rdtsc();
-	vcpu->mcg_cap = KVM_MCE_BANKS;
-	return 0;
-}
-
-void kvm_free_msrs(struct kvm_vcpu *vcpu)
-{
-	kfree(vcpu->msrs);
-}
-
+/* At power-on. */
 void kvm_reset_msrs(struct kvm_vcpu *vcpu)
 {
 	u64 old = vcpu->apic_base;

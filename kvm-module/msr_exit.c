@@ -29,6 +29,7 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 index, u32 access)
 		return true;
 	for (unsigned int i = 0; i < filter->count; i++) {
 		u32 bit = index - filter->range[i].base;
+
 		if (filter->range[i].flags & access && bit < filter->range[i].nmsrs)
 			return test_bit(array_index_nospec(bit, filter->range[i].nmsrs),
 					(unsigned long *)filter->range[i].bitmap);

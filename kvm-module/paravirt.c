@@ -37,9 +37,9 @@ bool kvm_clock_stable(void)
 }
 
 /* Nanoseconds a tick: (ticks << shift) * mul >> 32, mul with its top bit set. */
-static void tick_length(u32 khz, u32 *mul, s8 *shift)
+static void tick_length(u32 *mul, s8 *shift)
 {
-	u64 ns = div_u64(1000000ULL << 32, khz ?: 1);
+	u64 ns = div_u64(1000000ULL << 32, tsc_khz ?: 1);
 
 	*shift = fls64(ns) - 32;
 	*mul = *shift > 0 ? ns >> *shift : ns << -*shift;
@@ -52,7 +52,7 @@ u64 kvm_clock_ns(struct kvm *kvm)
 
 	if (!kvm_clock_stable())
 		return ktime_get_boottime_ns() + READ_ONCE(kvm->clock.offset);
-	tick_length(kvm->default_tsc_khz, &mul, &shift);
+	tick_length(&mul, &shift);
 	guard(spinlock)(&kvm->clock.lock);
 	return kvm->clock.ns + pvclock_scale_delta(rdtsc() - kvm->clock.tsc, mul, shift);
 }
@@ -130,25 +130,24 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 
 	if (!(vcpu->pv.system_time & KVM_MSR_ENABLED))
 		return;
-	kvm_read_guest(vcpu->kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
-	preempt_disable();
+	kvm_read_guest(kvm->space, gpa + offsetof(typeof(info), flags), &flags, 1);
 	if (kvm_clock_stable()) {
 		guard(spinlock)(&kvm->clock.lock);
 		info.tsc_timestamp = kvm->clock.tsc;
 		info.system_time = kvm->clock.ns;
 		info.flags = PVCLOCK_TSC_STABLE_BIT;
 	} else {
+		guard(preempt)();
 		info.tsc_timestamp = rdtsc();
 		info.system_time = kvm_clock_ns(kvm);
 	}
-	preempt_enable();
 	info.tsc_timestamp += vcpu->tsc_offset;
-	tick_length(vcpu->tsc_khz, &info.tsc_to_system_mul, &info.tsc_shift);
+	tick_length(&info.tsc_to_system_mul, &info.tsc_shift);
 	/* The guest takes it away when it has seen it. */
 	if (vcpu->pv.stopped || flags & PVCLOCK_GUEST_STOPPED)
 		info.flags |= PVCLOCK_GUEST_STOPPED;
 	vcpu->pv.stopped = false;
-	write_versioned(vcpu->kvm->space, gpa, 0, &info, sizeof(info));
+	write_versioned(kvm->space, gpa, 0, &info, sizeof(info));
 }
 
 /* What the wall clock showed when the VM's clock was 0. */
@@ -333,8 +332,7 @@ int kvm_pv_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value, bool host)
 		/* A word of 4 bytes, of which the first bit is used. */
 		if (value & 2)
 			return 1;
-		scoped_guard(srcu, &vcpu->kvm->srcu)	/* user space holds none */
-			kvm_apic_settle_pv_eoi(vcpu);
+		kvm_apic_settle_pv_eoi(vcpu);
 		vcpu->pv.eoi = value;
 		return 0;
 	default:

@@ -151,7 +151,7 @@ int kvm_leave_smm(struct kvm_vcpu *vcpu)
 	for (int i = 0; i < 16; i++)
 		kvm_reg_write(vcpu, i, m.regs[15 - i]);
 	kvm_reg_write(vcpu, REG_RIP, m.rip);
-	kvm_set_rflags(vcpu, m.rflags);
+	kvm_set_rflags(vcpu, m.rflags & FL_DEFINED);
 	kvm_set_dr6_dr7(vcpu, m.dr6, m.dr7);
 	kvm_ops->set_shadow(vcpu, m.shadow);
 	kvm_ops->set_nmi_mask(vcpu, ev->smi.inside_nmi);

@@ -125,8 +125,7 @@ static bool valid_sregs(struct kvm_vcpu *vcpu, const struct kvm_sregs *s)
 		return false;
 	if (!(s->efer & EFER_LME && s->cr0 & X86_CR0_PG))
 		return !(s->efer & EFER_LMA || s->cs.l);
-	return s->cr4 & X86_CR4_PAE && s->efer & EFER_LMA &&
-	       !((s->cr3 & ~BIT_ULL(63)) >> vcpu->maxphyaddr);
+	return s->cr4 & X86_CR4_PAE && s->efer & EFER_LMA && !(s->cr3 >> vcpu->maxphyaddr);
 }
 
 /* Do these mean another place, or other rights, for a memory access? */
@@ -178,6 +177,15 @@ int kvm_set_sregs(struct kvm_vcpu *vcpu, void *arg)
 	return 0;
 }
 
+/* Of struct kvm_vcpu_events, what we fill in and take. */
+static u32 event_flags(const struct kvm *kvm)
+{
+	return KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+	       KVM_VCPUEVENT_VALID_SMM |
+	       (kvm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
+	       (kvm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
+}
+
 static int get_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	struct kvm_events *ev = &vcpu->events;
@@ -205,14 +213,9 @@ static int get_events(struct kvm_vcpu *vcpu, void *arg)
 	out->smi.pending = ev->smi.pending;
 	out->smi.smm_inside_nmi = ev->smi.inside_nmi;
 	out->smi.latched_init = ev->smi.latched_init;
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
-		     KVM_VCPUEVENT_VALID_SMM;
-	if (payload)
-		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
-	if (vcpu->kvm->triple_fault_event) {
+	out->flags = event_flags(vcpu->kvm);
+	if (out->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT)
 		out->triple_fault.pending = test_bit(REQ_TRIPLE_FAULT, &vcpu->requests);
-		out->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	}
 	return 0;
 }
 
@@ -220,16 +223,10 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 {
 	const struct kvm_vcpu_events *in = arg;
 	struct kvm_events *ev = &vcpu->events;
-	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
-	bool payload = vcpu->kvm->exception_payload && in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
+	bool payload = in->flags & KVM_VCPUEVENT_VALID_PAYLOAD;
 	bool pending = payload && in->exception.pending;
 
-	if (vcpu->kvm->exception_payload)
-		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
-	if (vcpu->kvm->triple_fault_event)
-		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	if (in->flags & ~known)
+	if (in->flags & ~(event_flags(vcpu->kvm) | KVM_VCPUEVENT_VALID_SIPI_VECTOR))
 		return -EINVAL;
 	if (in->flags & KVM_VCPUEVENT_VALID_SMM && (in->smi.smm || in->smi.pending) &&
 	    !kvm_has_smm())
@@ -239,13 +236,12 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 	     (in->exception.nr > 31 || in->exception.nr == X86_TRAP_NMI)))
 		return -EINVAL;
 
-	ev->exception.injected = in->exception.injected;
-	ev->exception.pending = pending;
-	ev->exception.nr = in->exception.nr;
-	ev->exception.has_error = in->exception.has_error_code;
-	ev->exception.error_code = in->exception.error_code;
-	ev->exception.has_payload = payload && in->exception_has_payload;
-	ev->exception.payload = in->exception_payload;
+	ev->exception = (struct kvm_exception){
+		.injected = in->exception.injected, .pending = pending, .nr = in->exception.nr,
+		.has_error = in->exception.has_error_code, .error_code = in->exception.error_code,
+		.has_payload = payload && in->exception_has_payload,
+		.payload = in->exception_payload,
+	};
 	/* Delivered when the guest can take it, whatever it was before. */
 	ev->irq.injected = false;
 	ev->irq.pending = in->interrupt.injected;
@@ -508,12 +504,9 @@ int kvm_access_msrs(struct kvm_vcpu *vcpu, struct kvm_msrs __user *user, bool se
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &user->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set)
-			r = kvm_set_msr(vcpu, entry.index, entry.data, true);
-		else if (vcpu)
-			r = kvm_get_msr(vcpu, entry.index, &entry.data, true);
-		else
-			r = kvm_get_feature_msr(entry.index, &entry.data);
+		r = set ? kvm_set_msr(vcpu, entry.index, entry.data, true) :
+		    vcpu ? kvm_get_msr(vcpu, entry.index, &entry.data, true) :
+			   kvm_get_feature_msr(entry.index, &entry.data);
 		if (r)
 			break;
 		if (!set && copy_to_user(&user->entries[i], &entry, sizeof(entry)))
@@ -751,7 +744,7 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
-		return vcpu->tsc_khz;
+		return tsc_khz;
 	case KVM_SET_TSC_KHZ:
 		return !arg || arg == tsc_khz ? 0 : -EINVAL;
 	case KVM_KVMCLOCK_CTRL:

@@ -35,15 +35,14 @@ static void add_stats(u64 *sum, const u64 *stat)
 		sum[s] += READ_ONCE(stat[s]);
 }
 
+/* Its vCPUs stay as long as it does: callers have a reference, its file open, or kvm_lock. */
 static void add_vm_stats(u64 *sum, struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	guard(rcu)();	/* a vCPU whose creation fails goes away */
 	xa_for_each(&kvm->vcpus, i, vcpu)
 		add_stats(sum, vcpu->stat);
-	add_stats(sum, kvm->dead_stat);
 }
 
 static int exits_show(struct seq_file *m, void *unused)
@@ -104,8 +103,8 @@ void kvm_stats_remove_vm(struct kvm *kvm)
 	debugfs_remove_recursive(kvm->debugfs);
 	guard(mutex)(&kvm_lock);
 	list_del(&kvm->link);
+	add_vm_stats(past_stat, kvm);
 	kvm_destroy_vcpus(kvm);
-	add_stats(past_stat, kvm->dead_stat);
 }
 
 /* ---- KVM_GET_STATS_FD ---------------------------------------------------- */

@@ -248,12 +248,15 @@ static void svm_watch_tpr(struct kvm_vcpu *vcpu)
 						svm->vmcb->control.int_ctl & V_IRQ_MASK);
 }
 
-static void svm_vcpu_reset(struct kvm_vcpu *vcpu)
+static void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
-	memset(svm->vmcb, 0, sizeof(*svm->vmcb));
+	memset(control, 0, sizeof(*control));
+	/* Generic code sets what is not an MSR of it register by register. */
+	if (!init)
+		memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
 	for (int i = 0; i < ARRAY_SIZE(intercepts); i++)
 		set_intercept(svm, intercepts[i], true);
 	for (int i = 0; !npt && i < ARRAY_SIZE(shadow_intercepts); i++)

@@ -177,13 +177,11 @@ static void queue_exception(struct kvm_vcpu *vcpu, u8 nr, bool has_error,
 		error_code = 0;
 	}
 	ev->look = true;
-	ev->exception.pending = true;
-	ev->exception.injected = false;
-	ev->exception.nr = nr;
-	ev->exception.has_error = has_error && vcpu->cr0 & X86_CR0_PE;
-	ev->exception.error_code = error_code;
-	ev->exception.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB;
-	ev->exception.payload = payload;
+	ev->exception = (struct kvm_exception){
+		.pending = true, .nr = nr, .error_code = error_code, .payload = payload,
+		.has_error = has_error && vcpu->cr0 & X86_CR0_PE,
+		.has_payload = nr == X86_TRAP_PF || nr == X86_TRAP_DB,
+	};
 }
 
 void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 nr)
@@ -219,12 +217,10 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 		ev->irq.nr = info;
 		break;
 	default:
-		ev->exception.injected = true;
-		ev->exception.pending = false;
-		ev->exception.has_payload = false;
-		ev->exception.nr = info;
-		ev->exception.has_error = info & EVENT_HAS_ERROR;
-		ev->exception.error_code = error_code;
+		ev->exception = (struct kvm_exception){
+			.injected = true, .nr = info, .error_code = error_code,
+			.has_error = info & EVENT_HAS_ERROR,
+		};
 	}
 }
 EXPORT_SYMBOL_GPL(kvm_requeue_event);
@@ -343,6 +339,13 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 	       (!vcpu->lapic || kvm_apic_accepts_extint(vcpu));
 }
 
+/* Is an event being delivered, which another one must wait for? */
+static bool event_under_way(const struct kvm_events *ev)
+{
+	return ev->exception.pending || ev->exception.injected || ev->nmi.injected ||
+	       ev->irq.injected;
+}
+
 /*
  * At most one event goes in; ask for an exit when the next one can. As long as
  * there is one that waits, we look again at each entry.
@@ -350,12 +353,12 @@ static bool wants_irq_window(struct kvm_vcpu *vcpu)
 static void inject_events(struct kvm_vcpu *vcpu)
 {
 	struct kvm_events *ev = &vcpu->events;
-	bool exception = ev->exception.injected || ev->exception.pending;
+	bool exception = ev->exception.pending || ev->exception.injected;
 	/* A debugger steps through the guest's code, not its handlers. */
 	bool held = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ, irq;
 	u8 blocked;
 
-	if (!exception && !ev->nmi.injected && !ev->irq.injected && !held)
+	if (!event_under_way(ev) && !held)
 		take_interrupt(vcpu);
 	if (exception)
 		inject_exception(vcpu);
@@ -612,7 +615,7 @@ int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6)
 	kvm_ops->set_shadow(vcpu, 0);
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
 		return debug_exit(vcpu, X86_TRAP_DB, dr6);
-	queue_exception(vcpu, X86_TRAP_DB, false, 0, dr6 & (DR_TRAP_BITS | DR_STEP | 0xa000));
+	queue_exception(vcpu, X86_TRAP_DB, false, 0, dr6 & DR6_WRITABLE);
 	return 1;
 }
 EXPORT_SYMBOL_GPL(kvm_handle_debug);
@@ -688,9 +691,7 @@ static int set_cr4(struct kvm_vcpu *vcpu, u64 value)
 {
 	u64 changed = value ^ vcpu->cr4;
 
-	if (value & ~vcpu->cr4_allowed)
-		return 1;
-	if (kvm_is_long_mode(vcpu) && (!(value & X86_CR4_PAE) || changed & X86_CR4_LA57))
+	if (value & ~vcpu->cr4_allowed || (kvm_is_long_mode(vcpu) && !(value & X86_CR4_PAE)))
 		return 1;
 	if (value & changed & X86_CR4_PCIDE &&
 	    (!kvm_is_long_mode(vcpu) || kvm_ops->get_cr3(vcpu) & X86_CR3_PCID_MASK))
@@ -734,9 +735,8 @@ int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 	if (value & ~kvm_caps.efer)
 		return 1;
 	if (!host) {
-		if (value & ~(vcpu->efer_allowed | EFER_LMA))
-			return 1;
-		if ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG)
+		if (value & ~(vcpu->efer_allowed | EFER_LMA) ||
+		    ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG))
 			return 1;
 		value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA);
 	}
@@ -864,13 +864,12 @@ static void adapt_polling(struct kvm_vcpu *vcpu, ktime_t halted)
 static int wait_for_event(struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
-	ktime_t halted;
-
 	if (vcpu->pv.eoi_offered)
 		kvm_apic_pv_eoi(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	if (!must_wake(vcpu)) {
-		halted = ktime_get();
+		ktime_t halted = ktime_get();
+
 		poll_for_event(vcpu);
 		rcuwait_wait_event(&vcpu->wait, must_wake(vcpu) || signal_pending(current),
 				   TASK_INTERRUPTIBLE);
@@ -883,7 +882,8 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && !must_wake(vcpu))
 		return 1;	/* an NMI, but NMIs are blocked */
 	WRITE_ONCE(vcpu->pv.unhalted, false);
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu))
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu) &&
+	    !event_under_way(&vcpu->events))
 		kvm_enter_smm(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
@@ -991,16 +991,6 @@ static int run_emulated(struct kvm_vcpu *vcpu)
 	return kvm_emulate_injected(vcpu);
 }
 
-/* An SMI goes in before all others, but behind what is being delivered. */
-static void take_smi(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_events *ev = &vcpu->events;
-
-	if (!ev->exception.pending && !ev->exception.injected && !ev->nmi.injected &&
-	    !ev->irq.injected)
-		kvm_enter_smm(vcpu);
-}
-
 /* Something else, besides what goes in now? An NMI behind an NMI waits for IRET. */
 static bool another_waits(struct kvm_vcpu *vcpu)
 {
@@ -1020,8 +1010,9 @@ static int run_once(struct kvm_vcpu *vcpu)
 		if (r <= 0)
 			return r;
 	}
-	if (unlikely(kvm_smi_pending(vcpu)))
-		take_smi(vcpu);
+	/* An SMI goes in before all others, but behind what is being delivered. */
+	if (unlikely(kvm_smi_pending(vcpu)) && !event_under_way(&vcpu->events))
+		kvm_enter_smm(vcpu);
 	if (kvm_ops->must_emulate && kvm_ops->must_emulate(vcpu))
 		return run_emulated(vcpu);
 	if (unlikely(vcpu->pv.eoi_offered))
@@ -1209,7 +1200,6 @@ static long vcpu_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
-
 	void *page = (void *)vcpu->run + vmf->pgoff * PAGE_SIZE;
 
 	if (vmf->pgoff == KVM_COALESCED_MMIO_PAGE_OFFSET)
@@ -1223,9 +1213,7 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 	return 0;
 }
 
-static const struct vm_operations_struct vcpu_vm_ops = {
-	.fault = vcpu_fault,
-};
+static const struct vm_operations_struct vcpu_vm_ops = { .fault = vcpu_fault };
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -1265,13 +1253,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		[SEG_TR] = { .limit = 0xffff, .type = 11, .present = 1 },
 		[SEG_GDTR ... SEG_IDTR] = { .limit = 0xffff },
 	};
-	/* The vendor's MSRs that INIT leaves alone. */
-	static const u32 kept[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
-		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-	};
 	struct kvm_cpuid_entry2 version;
-	u64 msr[ARRAY_SIZE(kept)];
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
@@ -1279,11 +1261,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_reset_msrs(vcpu);
 		kvm_pv_reset(vcpu);
 	}
-	for (int i = 0; init && i < ARRAY_SIZE(kept); i++)
-		kvm_ops->get_msr(vcpu, kept[i], &msr[i]);
-	kvm_ops->vcpu_reset(vcpu);
-	for (int i = 0; init && i < ARRAY_SIZE(kept); i++)
-		kvm_ops->set_msr(vcpu, kept[i], msr[i]);
+	kvm_ops->vcpu_reset(vcpu, init);
 	vcpu->tpr_watched = 0xff;	/* not known */
 	for (int i = 0; i < NR_REGS; i++)
 		kvm_reg_write(vcpu, i, 0);
@@ -1320,7 +1298,6 @@ static void free_vcpu(struct kvm_vcpu *vcpu)
 	kvm_shadow_destroy_vcpu(vcpu);
 	kvm_apic_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
-	kvm_free_msrs(vcpu);
 	kvfree(vcpu->cpuid);
 	if (vcpu->run)
 		free_pages_exact(vcpu->run, 2 * PAGE_SIZE);
@@ -1339,17 +1316,17 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->pending_eoi = -1;
-	/* Application processors wait for the boot processor's INIT and SIPI. */
-	vcpu->mp_state = kvm->local_apics && id != kvm->bsp_id ?
-		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
+	vcpu->tsc_offset = -rdtsc();
+	vcpu->mcg_cap = KVM_MCE_BANKS;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 	vcpu->run = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (vcpu->run && fpu_alloc_guest_fpstate(&vcpu->fpu))
-		r = kvm_init_msrs(vcpu);
-	if (!r && kvm->local_apics)
-		r = kvm_apic_create(vcpu);
+		r = kvm->local_apics ? kvm_apic_create(vcpu) : 0;
+	/* Application processors wait for the boot processor's INIT and SIPI. */
+	vcpu->mp_state = vcpu->lapic && id != kvm->bsp_id ?
+		KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE;
 	r = r ?: kvm_shadow_create_vcpu(vcpu) ?: kvm_ops->vcpu_create(vcpu);
 	if (!r)
 		return vcpu;
@@ -1375,6 +1352,8 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 	vcpu->index = kvm->nr_vcpus;
 	if (vcpu->index != vcpu->id)
 		WRITE_ONCE(kvm->odd_apic_ids, true);
+	/* What kvm_request_all() said of an MSR filter meanwhile was not for us yet. */
+	kvm_request(vcpu, REQ_INTERCEPTS);
 	r = xa_insert(&kvm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
 	if (!r)
 		kvm->nr_vcpus++;
@@ -1382,7 +1361,7 @@ static int add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu)
 }
 
 /* Returns a file descriptor or an errno. */
-int kvm_create_vcpu(struct kvm *kvm, u32 id)
+int kvm_create_vcpu(struct kvm *kvm, unsigned long id)
 {
 	CLASS(get_unused_fd, fd)(O_CLOEXEC);
 	struct file *file __free(fput) = NULL;
@@ -1422,8 +1401,6 @@ void kvm_destroy_vcpus(struct kvm *kvm)
 	unsigned long i;
 
 	xa_for_each(&kvm->vcpus, i, vcpu) {
-		for (int s = 0; s < KVM_NR_STATS; s++)
-			kvm->dead_stat[s] += vcpu->stat[s];
 		xa_erase(&kvm->vcpus, i);
 		free_vcpu(vcpu);
 	}

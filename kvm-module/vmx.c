@@ -599,7 +599,7 @@ static u32 *identity_table;
 
 static u64 vmx_identity_gpa(struct kvm_vcpu *vcpu)
 {
-	return (u32)vcpu->kvm->identity_map_addr & PAGE_MASK;
+	return vcpu->kvm->identity_map_addr & PAGE_MASK;
 }
 
 static int __init vmx_identity_init(void)
@@ -965,14 +965,13 @@ static int vmx_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 value)
 }
 
 /* What generic code does not set register by register, and the host: 25.4 to 25.8. */
-static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
+static void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 {
 	static const u32 zeros[] = {
 		EXCEPTION_BITMAP, PAGE_FAULT_ERROR_CODE_MASK, PAGE_FAULT_ERROR_CODE_MATCH,
 		CR3_TARGET_COUNT, VM_EXIT_MSR_STORE_COUNT, VM_EXIT_MSR_LOAD_COUNT,
 		VM_ENTRY_MSR_LOAD_COUNT, VM_ENTRY_INTR_INFO_FIELD, GUEST_IA32_DEBUGCTL,
 		HOST_DS_SELECTOR, HOST_ES_SELECTOR, HOST_FS_SELECTOR, HOST_GS_SELECTOR,
-		GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
 		GUEST_INTERRUPTIBILITY_INFO, GUEST_ACTIVITY_STATE, GUEST_PENDING_DBG_EXCEPTIONS,
 	};
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -1019,8 +1018,12 @@ static void vmx_vcpu_reset(struct kvm_vcpu *vcpu)
 	if (caps.exit & VM_EXIT_LOAD_IA32_EFER)
 		vmcs_write(HOST_IA32_EFER, native_read_msr(MSR_EFER));
 
-	memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
-	*kept_msr(vcpu, MSR_KERNEL_GS_BASE) = 0;
+	if (!init) {
+		for (int i = 0; i < ARRAY_SIZE(vmcs_msrs); i++)
+			vmcs_write(vmcs_msrs[i].field, 0);
+		memset(vmx->user_msr, 0, sizeof(vmx->user_msr));
+		*kept_msr(vcpu, MSR_KERNEL_GS_BASE) = 0;
+	}
 	vmx->redo_info = 0;
 	vmx_intercepts_changed(vcpu);
 }

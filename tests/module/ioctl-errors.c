@@ -446,6 +446,11 @@ static void test_registers(void)
 	s.efer = 0x500;
 	s.cr4 = 0;
 	bad_sregs(&s, "KVM_SET_SREGS: long mode without PAE");
+	s.cr0 |= 0x80000001;
+	s.efer = 0x500;
+	s.cr4 = 0x20;
+	s.cr3 = 1ULL << 63;
+	bad_sregs(&s, "KVM_SET_SREGS: CR3 with the bit that only MOV knows");
 	s.efer = 0x400;
 	bad_sregs(&s, "KVM_SET_SREGS: EFER.LMA without paging");
 	s.cs.l = 1;

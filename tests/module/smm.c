@@ -264,8 +264,10 @@ static void test_relocation(void)
 	ioctl(vm.vcpu, KVM_SMI, 0);
 	says(&vm, 'S', "the next SMI's handler is there");
 	ok(state_of(&vm).sregs.cs.base == MOVED, "and its CS, too");
+	*(uint64_t *)(vm.mem + MOVED + 0xff70) |= ~0x3f7fd5ULL;
 	say(&vm);
 	say(&vm);
+	ok(!(state_of(&vm).regs.rflags & ~0x3f7fd7ULL), "RSM loads no flags that there are not");
 	ok(msr(&vm, MSR_SMI_COUNT) == 2, "two SMIs are counted");
 	vm_destroy(&vm);
 }
@@ -309,6 +311,29 @@ static void test_halt(void)
 	says(&vm, 'S', "wakes it, too");
 	say(&vm);
 	says(&vm, 'w', "a handler that says so lets it go on behind HLT");
+	vm_destroy(&vm);
+}
+
+static void test_halt_exception(void)
+{
+	struct kvm_vcpu_events e;
+	struct vm vm;
+
+	START(&vm, 16, true, halt);
+	memcpy(vm.mem + 0x1100, nmi, nmi_end - nmi);
+	*(uint32_t *)(vm.mem + 4 * 6) = 0x1100;
+	vm_interruptible(&vm, vm.vcpu);
+	ok(stays_halted(&vm), "a vCPU halts");
+	e = events(&vm);
+	e.exception.injected = 1;
+	e.exception.nr = 6;
+	e.smi.pending = 1;
+	e.flags = KVM_VCPUEVENT_VALID_SMM;
+	ok(!ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &e), "an exception and an SMI meanwhile");
+	says(&vm, 'S', "the SMI comes");
+	say(&vm);
+	ok(!(smram[0xfec9] & 1), "which has not found it halted any more");
+	says(&vm, 'N', "the exception was delivered before it");
 	vm_destroy(&vm);
 }
 
@@ -493,6 +518,7 @@ int main(void)
 	test_mode(64, false);
 	test_relocation();
 	test_halt();
+	test_halt_exception();
 	test_nmi();
 	test_clock();
 	test_bad();
