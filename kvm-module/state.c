@@ -690,14 +690,16 @@ int kvm_struct_ioctl(const struct kvm_struct_ioctl *row, unsigned int rows, stru
 	/* The direction of KVM_SET_IRQCHIP's number is wrong. */
 	bool in = _IOC_DIR(ioctl) & _IOC_WRITE || ioctl == KVM_SET_IRQCHIP;
 	bool out = _IOC_DIR(ioctl) & _IOC_READ && ioctl != KVM_SET_IRQCHIP;
-	u64 arg[sizeof(struct kvm_lapic_state) / sizeof(u64)] = {};	/* the largest one */
+	u64 arg[sizeof(struct kvm_lapic_state) / sizeof(u64)];	/* the largest one */
 	unsigned int size = _IOC_SIZE(ioctl);
 	int r;
 
 	for (; row->number != ioctl; row++)
 		if (!--rows)
 			return -ENOTTY;
-	if (in && copy_from_user(arg, argp, size))
+	if (!in)
+		memset(arg, 0, size);
+	else if (copy_from_user(arg, argp, size))
 		return -EFAULT;
 	r = vcpu ? row->vcpu(vcpu, arg) : row->vm(kvm, arg);
 	return !r && out && copy_to_user(argp, arg, size) ? -EFAULT : r;

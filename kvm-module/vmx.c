@@ -33,6 +33,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/user-return-notifier.h>
 #include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
