@@ -127,7 +127,7 @@ static u32 walk_access(struct emu *e, unsigned int access)
 {
 	return (access & EMU_ACC_FETCH ? ACCESS_EXEC : 0) |
 	       (access & (EMU_ACC_WRITE | EMU_ACC_RMW) ? ACCESS_WRITE : 0) |
-	       (e->cpl == 3 && !(access & EMU_ACC_SYSTEM) ? ACCESS_USER : 0);
+	       (access & EMU_ACC_SYSTEM ? ACCESS_SYSTEM : e->cpl == 3 ? ACCESS_USER : 0);
 }
 
 /* EMU_* from an errno of a memory access. */

@@ -156,6 +156,7 @@ struct shadow_page;
 #define ACCESS_WRITE	BIT(0)
 #define ACCESS_USER	BIT(1)
 #define ACCESS_EXEC	BIT(2)
+#define ACCESS_SYSTEM	BIT(3)	/* by the processor itself; not with ACCESS_USER */
 
 /* Table pages for one fault, allocated before mmu_lock is taken. */
 struct kvm_mmu_cache {
@@ -901,7 +902,7 @@ int kvm_read_guest(struct kvm_space *space, gpa_t gpa, void *buf, unsigned int l
 int kvm_read_guest_entry(struct kvm_space *space, gpa_t gpa, u64 *entry, int size);
 int kvm_write_guest(struct kvm_space *space, gpa_t gpa, const void *buf, unsigned int len);
 int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void *new,
-		      unsigned int len);	/* 1: it differed, old updated */
+		      unsigned int len);	/* 1: it differed, old updated; -ENXIO as above */
 void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
 
 /* ---- mmu.c --------------------------------------------------------------- */

@@ -403,7 +403,7 @@ fault:
 	return -EFAULT;
 }
 
-/* 0 done, 1 it differed and *old is what was there, -EFAULT. */
+/* 0 done, 1 it differed and *old is what was there, -ENXIO nothing writable, -EFAULT. */
 #define TRY_CMPXCHG(type)						\
 	__try_cmpxchg_user((type __user *)hva, (type *)old,		\
 			   *(const type *)new, fault_##type)
@@ -416,7 +416,7 @@ int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void 
 	int r;
 
 	if (!hva || offset_in_page(gpa) + len > PAGE_SIZE)
-		return -EFAULT;
+		return hva ? -EFAULT : -ENXIO;
 	r = len == 1 ? TRY_CMPXCHG(u8) : len == 2 ? TRY_CMPXCHG(u16) :
 	    len == 4 ? TRY_CMPXCHG(u32) : len == 8 ? TRY_CMPXCHG(u64) : -EOPNOTSUPP;
 	if (!r)

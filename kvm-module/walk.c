@@ -86,9 +86,9 @@ static bool key_allows(struct kvm_vcpu *vcpu, u8 key, u32 access)
 }
 
 /*
- * May this access be made, given what all levels grant? A supervisor access at
- * CPL 3 is one that the processor makes by itself (to a descriptor, say): SMAP
- * knows no exception for it.
+ * May this access be made, given what all levels grant? One that the processor makes
+ * by itself (to a descriptor, say), as any supervisor access at CPL 3 is, EFLAGS.AC
+ * does not save from SMAP.
  */
 static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 {
@@ -101,7 +101,8 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 	if (user && access & ACCESS_EXEC)
 		return !(vcpu->cr4 & X86_CR4_SMEP);
 	if (user && vcpu->cr4 & X86_CR4_SMAP &&
-	    (kvm_ops->get_cpl(vcpu) == 3 || !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
+	    (access & ACCESS_SYSTEM || kvm_ops->get_cpl(vcpu) == 3 ||
+	     !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
 		return false;
 	return !(access & ACCESS_WRITE) || write || !(vcpu->cr0 & X86_CR0_WP);
 }
@@ -187,7 +188,7 @@ again:
 		r = kvm_cmpxchg_guest(vcpu->space, where[level], &old, &new, f.entry_size);
 		if (r == 1)	/* it changed meanwhile */
 			goto again;
-		if (r)
+		if (r && r != -ENXIO)	/* a table in ROM just does not change */
 			return r;
 		w->entry[level] = new;
 	}
