@@ -164,11 +164,15 @@ struct emu_ops {
 #define EMU_REP_MAX	256	/* iterations of one emu_run() */
 #define EMU_LOG_SIZE	(EMU_PIO_MAX + 64u)
 
+#define DR7_GD		BIT(13)	/* MOV to or from a debug register is #DB ... */
+#define DR6_BD		BIT(13)	/* ... with this */
+#define DR6_BT		BIT(15)	/* a task was switched to that has its T bit set */
+
 /* Exception to inject. */
 struct emu_exception {
 	u8 vector;
 	bool has_error;
-	u32 error;
+	u32 error;		/* of #DB, which has none: bits for DR6 */
 	u64 cr2;		/* of a page fault */
 };
 

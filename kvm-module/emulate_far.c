@@ -352,7 +352,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 /* @rip is what the old task goes on with. */
 static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason reason)
 {
-	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
+	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide, trap;
 	struct kvm_segment old = *emu_segment(e, SEG_TR);
 	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
 	u64 cr0 = cr(e, 0), cr3;
@@ -369,6 +369,7 @@ static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason r
 	/* All of the new state is read before any of the old is lost. */
 	access_task(e, &new.seg, task, false);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
+	trap = wide && emu_system_load(e, new.seg.base + 0x64, 2) & 1;
 	save_task(e, &old, rip, back);
 	link_tasks(e, &new, old.selector, nested);
 	if (wide && cr0 >> 31 & 1)
@@ -385,6 +386,7 @@ static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason r
 		e->regs[i] = task[TASK_REGS + i];
 	emu_checkpoint(e);
 	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
+	raise_if(e, trap, X86_TRAP_DB, DR6_BT);
 	e->next_rip = e->rip;
 	if (e->status == EMU_AGAIN)
 		e->status = EMU_UNHANDLED;

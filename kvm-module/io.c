@@ -435,10 +435,12 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_XSETBV:
 		return gp_unless(e, kvm_set_xcr0(vcpu, arg, *(u64 *)arg2));
 	case EMU_CTL_XGETBV:
+		/* Register 1 says what is in use: all may be (SDM 1 13.6). */
 		*(u64 *)arg2 = vcpu->xcr0;
-		return arg ? EMU_UNHANDLED : EMU_OK;
-	default:
-		return EMU_UNHANDLED;
+		return gp_unless(e, arg && (arg > 1 || !kvm_guest_has(vcpu, X86_FEATURE_XGETBV1)));
+	default:	/* EMU_CTL_HYPERCALL */
+		e->regs[EMU_RAX] = kvm_hypercall(vcpu, e->regs);
+		return EMU_OK;
 	}
 }
 
@@ -593,6 +595,8 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
+	if (e->fault.vector == X86_TRAP_DB)
+		return kvm_handle_debug(vcpu, e->fault.error);
 	if (e->fault.vector == X86_TRAP_PF)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)

@@ -96,7 +96,7 @@ enum kvm_reg {
 				X86_CR0_CD | X86_CR0_PG))
 
 #define DR6_FIXED	0xffff0ff0UL
-#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
+#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | DR6_BT | DR6_BD)
 #define DR7_FIXED	0x400UL
 #define DR7_WRITABLE	0xffff2bffUL
 
@@ -626,6 +626,7 @@ int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_hlt(struct kvm_vcpu *vcpu);
 int kvm_halt(struct kvm_vcpu *vcpu);	/* RIP is behind the HLT */
+u64 kvm_hypercall(struct kvm_vcpu *vcpu, const u64 regs[16]);	/* RAX after it */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
