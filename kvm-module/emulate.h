@@ -132,8 +132,7 @@ struct emu_ops {
 	 * boundary: both halves are checked before either is made. size is 1
 	 * to 64, FXSAVE's 512, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
-	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
-		      unsigned int access);
+	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
 	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
@@ -152,8 +151,7 @@ struct emu_ops {
 	u64 (*get_dr)(struct emu *e, unsigned int dr);
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
 	int (*msr)(struct emu *e, u32 index, u64 *value, bool write);
-	/* r = EAX, ECX, EDX, EBX: in leaf and subleaf, out the answer. */
-	int (*cpuid)(struct emu *e, u32 r[4]);
+	void (*cpuid)(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
 	int (*fpu)(struct emu *e, struct emu_fpu *fpu, bool set);

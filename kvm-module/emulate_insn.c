@@ -485,7 +485,7 @@ static void op_popa(struct emu *e)
 static void op_enter(struct emu *e)
 {
 	unsigned int size = e->op_size, level = e->op[1].val & 31;
-	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, linear;
+	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame;
 
 	emu_push(e, bp, size);
 	frame = e->regs[EMU_RSP];
@@ -498,8 +498,7 @@ static void op_enter(struct emu *e)
 	merge(&e->regs[EMU_RBP], frame, size);
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
-	linear = emu_linearize(e, SEG_SS, e->regs[EMU_RSP] & mask, 1, true);
-	probe(e, linear, 1, EMU_ACC_WRITE);
+	probe(e, emu_linearize(e, SEG_SS, e->regs[EMU_RSP] & mask, 1, true), 1, EMU_ACC_WRITE);
 }
 
 static void op_leave(struct emu *e)
@@ -642,13 +641,13 @@ static void op_control(struct emu *e)
 
 static void op_cpuid(struct emu *e)
 {
-	u32 r[4];
+	struct kvm_cpuid_entry2 answer;
 
-	for (unsigned int i = 0; i < 4; i++)
-		r[i] = e->regs[i];
-	emu_call(e, cpuid, r);
-	for (unsigned int i = 0; i < 4; i++)
-		e->regs[i] = r[i];
+	e->ops->cpuid(e, e->regs[EMU_RAX], e->regs[EMU_RCX], &answer);
+	e->regs[EMU_RAX] = answer.eax;
+	e->regs[EMU_RBX] = answer.ebx;
+	e->regs[EMU_RCX] = answer.ecx;
+	e->regs[EMU_RDX] = answer.edx;
 }
 
 /* SGDT, SIDT, LGDT, LIDT, by ModRM.reg; with 16-bit operands LGDT's base has 24 bits. */

@@ -66,7 +66,7 @@ static int pio_exit(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* User space answers what the emulator asks for; then the vCPU goes on with this. */
+/* User space answers; then the vCPU goes on with this. */
 static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
 {
 	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
@@ -115,9 +115,7 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 	vcpu->io.port = port;
 	vcpu->io.port_size = size;
 	vcpu->io.port_count = 1;
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
-	vcpu->resume = resume_pio;
-	return pio_exit(vcpu);
+	return ask_user(vcpu, resume_pio);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
@@ -401,16 +399,9 @@ static int op_msr(struct emu *e, u32 index, u64 *value, bool write)
 				    kvm_get_msr(vcpu, index, value, false));
 }
 
-static int op_cpuid(struct emu *e, u32 r[4])
+static void op_cpuid(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer)
 {
-	struct kvm_cpuid_entry2 c;
-
-	kvm_cpuid(vcpu_of(e), r[EMU_RAX], r[EMU_RCX], &c);
-	r[EMU_RAX] = c.eax;
-	r[EMU_RBX] = c.ebx;
-	r[EMU_RCX] = c.ecx;
-	r[EMU_RDX] = c.edx;
-	return EMU_OK;
+	kvm_cpuid(vcpu_of(e), leaf, subleaf, answer);
 }
 
 static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
@@ -713,12 +704,10 @@ bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 	if (offset_in_page(linear) + length > PAGE_SIZE ||
 	    kvm_translate(vcpu, linear, access, &gpa, &error))
 		return false;
-	if (unlikely(offset_in_page(gpa) + sizeof(word) > PAGE_SIZE)) {
-		if (kvm_read_guest(vcpu->space, gpa, &word, length))
-			return false;
-	} else if (kvm_read_guest_entry(vcpu->space, gpa, &word, sizeof(word))) {
+	if (unlikely(offset_in_page(gpa) + sizeof(word) > PAGE_SIZE) ?
+	    kvm_read_guest(vcpu->space, gpa, &word, length) :
+	    kvm_read_guest_entry(vcpu->space, gpa, &word, sizeof(word)))
 		return false;
-	}
 	return low_bytes(word, length) == code;
 }
 EXPORT_SYMBOL_GPL(kvm_code_is);

@@ -171,13 +171,16 @@ struct host_page {
 	bool ram;
 };
 
+#define SHADOW_MIN_TABLES	64
+#define SHADOW_MAX_TABLES	8192
+
 /* Shadow paging (shadow.c); under mmu_lock unless said otherwise. */
 struct kvm_shadow {
 	struct hlist_head *hash;	/* tables by the guest frame they stand for */
 	struct list_head pages;		/* all of them */
 	struct list_head compare;	/* those that may differ from the guest's */
 	void *copy;			/* a page, for comparing */
-	unsigned int count, limit;
+	unsigned int count, limit;	/* SHADOW_MIN_TABLES to SHADOW_MAX_TABLES */
 	struct mutex reset;		/* held while all tables go; outside of mmu_lock */
 	u64 generation;			/* rises when they do */
 	u64 removals, flushed;		/* entries taken out; as of the last flush */
@@ -918,11 +921,6 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 		  const struct kvm_walk *walk);
 /* Show the guest a page of ours, read-only; 1 or an errno, for handlers. */
 int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
-/*
- * Around the replacement of a slot: until it is another's or NULL's turn, the notifier
- * looks after the mappings of this one, though no vCPU finds it any more.
- */
-void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
 /* So many of n host pages from hva on as are there; does not sleep. */
 #define KVM_PEEK_PAGES	8	/* n at most */
@@ -942,7 +940,6 @@ int kvm_shadow_init_vm(struct kvm *kvm);
 void kvm_shadow_destroy_vm(struct kvm *kvm);
 int kvm_shadow_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_shadow_destroy_vcpu(struct kvm_vcpu *vcpu);
-void kvm_shadow_set_limit(struct kvm *kvm, u64 tables);
 int kvm_shadow_fill_cache(struct kvm_vcpu *vcpu);
 void kvm_shadow_reset(struct kvm *kvm);
 int kvm_shadow_load(struct kvm_vcpu *vcpu);	/* REQ_MMU_RELOAD; 0 or errno */

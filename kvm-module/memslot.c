@@ -27,8 +27,7 @@
 
 static struct kvm_memslots *slots_locked(struct kvm_space *space)
 {
-	return rcu_dereference_protected(space->slots,
-					 lockdep_is_held(&space->kvm->slots_lock) ||
+	return rcu_dereference_protected(space->slots, lockdep_is_held(&space->kvm->slots_lock) ||
 					 !refcount_read(&space->kvm->users));
 }
 
@@ -50,9 +49,8 @@ static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
 
 static __always_inline struct kvm_memslot *find_slot(struct kvm_space *space, gfn_t gfn)
 {
-	struct kvm_memslots *slots =
-		srcu_dereference_check(space->slots, &space->kvm->srcu,
-				       lockdep_is_held(&space->kvm->slots_lock));
+	struct kvm_memslots *slots = srcu_dereference_check(space->slots, &space->kvm->srcu,
+						lockdep_is_held(&space->kvm->slots_lock));
 	unsigned int i = READ_ONCE(slots->recent);
 
 	if (likely(i < slots->count && gfn - slots->slot[i]->base < slots->slot[i]->npages))
@@ -161,7 +159,8 @@ static void set_table_limit(struct kvm *kvm)
 
 	for (unsigned int i = 0; i < slots->count; i++)
 		pages += slots->slot[i]->npages;
-	kvm_shadow_set_limit(kvm, kvm->user_tables ?: pages / 50);
+	kvm->shadow.limit = clamp_t(u64, kvm->user_tables ?: pages / 50,
+				    SHADOW_MIN_TABLES, SHADOW_MAX_TABLES);
 }
 
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
@@ -194,12 +193,11 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
-	new->space = space;
-	new->id = region->slot;
-	new->flags = region->flags;
-	new->base = region->guest_phys_addr >> PAGE_SHIFT;
-	new->npages = region->memory_size >> PAGE_SHIFT;
-	new->hva = region->userspace_addr;
+	*new = (struct kvm_memslot){
+		.space = space, .id = region->slot, .flags = region->flags,
+		.base = region->guest_phys_addr >> PAGE_SHIFT,
+		.npages = region->memory_size >> PAGE_SHIFT, .hva = region->userspace_addr,
+	};
 
 	if (old) {
 		/* Only the place and the dirty log of a slot may change. */
@@ -229,7 +227,9 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 	}
 
 publish:
-	kvm_mmu_retire_slot(kvm, old);
+	/* No vCPU will find it any more, but the notifier looks after its mappings. */
+	scoped_guard(spinlock, &kvm->mmu_lock)
+		kvm->retiring = old;
 	r = replace_slot(space, old, new);
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
@@ -237,7 +237,8 @@ publish:
 	 */
 	if (!r && old)
 		kvm_mmu_zap_slot(kvm, old);
-	kvm_mmu_retire_slot(kvm, NULL);
+	scoped_guard(spinlock, &kvm->mmu_lock)
+		kvm->retiring = NULL;
 	if (r)
 		return r;
 	set_table_limit(kvm);
@@ -255,7 +256,7 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 	const struct kvm_dirty_log *log = arg;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *copy;
+	unsigned long *copy __free(kvfree) = NULL;
 	size_t bytes;
 	int r;
 
@@ -279,7 +280,6 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 	/* Nothing is lost: put the bits back. */
 	for (size_t i = 0; r && i < bytes / sizeof(long); i++)
 		atomic_long_or(copy[i], (atomic_long_t *)&slot->dirty[i]);
-	kvfree(copy);
 	return r;
 }
 
@@ -290,7 +290,7 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 	u64 first = log->first_page, count = log->num_pages;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *pages;
+	unsigned long *pages __free(kvfree) = NULL;
 
 	if (!space || first % 64)
 		return -EINVAL;
@@ -309,7 +309,6 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 			pages[i] &= atomic_long_fetch_andnot(pages[i],
 				(atomic_long_t *)&slot->dirty[first / BITS_PER_LONG + i]);
 	kvm_mmu_write_protect(slot, pages, first, count);
-	kvfree(pages);
 	return 0;
 }
 

@@ -140,12 +140,6 @@ static void zap_and_flush(struct kvm_space *space, gfn_t start, gfn_t end, gfn_t
 	}
 }
 
-void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
-{
-	guard(spinlock)(&kvm->mmu_lock);
-	kvm->retiring = slot;
-}
-
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)
 {
 	if (kvm_ops->tdp)

@@ -231,15 +231,11 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 		    ~e & (PT_P | PT_A))
 			return false;
 		all &= e ^ PT_NX;
-		if (shift == PAGE_SHIFT)
+		if (shift == PAGE_SHIFT || e & PT_PS)
 			break;
-		if (e & PT_PS) {
-			if (shift != PAGE_SHIFT + 9 || e & GENMASK_ULL(20, 13))
-				return false;
-			break;
-		}
 	}
-	if (!allowed(vcpu, access, granted_by(all)) || (access & ACCESS_WRITE && !(e & PT_D)))
+	if (shift > PAGE_SHIFT + 9 || (shift > PAGE_SHIFT && e & GENMASK_ULL(20, 13)) ||
+	    !allowed(vcpu, access, granted_by(all)) || (access & ACCESS_WRITE && !(e & PT_D)))
 		return false;
 	offset_mask = BIT_ULL(shift) - 1;
 	*gpa = (e & GENMASK_ULL(51, 12) & ~offset_mask) | (gva & offset_mask);

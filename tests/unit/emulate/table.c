@@ -179,12 +179,12 @@ static int t_msr(struct emu *e, u32 index, u64 *value, bool write)
 	return EMU_OK;
 }
 
-static int t_cpuid(struct emu *e, u32 r[4])
+static void t_cpuid(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer)
 {
 	(void)e;
-	r[EMU_RBX] = r[EMU_RAX] + 1;
-	r[EMU_RDX] = r[EMU_RCX] + 1;
-	return EMU_OK;
+	*answer = (struct kvm_cpuid_entry2){
+		.eax = leaf, .ebx = leaf + 1, .ecx = subleaf, .edx = subleaf + 1,
+	};
 }
 
 static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
