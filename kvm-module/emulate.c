@@ -351,10 +351,10 @@ static u64 fetch(struct emu *e, unsigned int size)
 static void decode_prefixes(struct emu *e)
 {
 	bool long_mode = e->mode == EMU_LONG;
-	u8 byte;
 
 	while (!stopped(e)) {
-		byte = fetch(e, 1);
+		u8 byte = fetch(e, 1);
+
 		e->opcode = byte;
 		if (long_mode && (byte & 0xf0) == 0x40) {
 			e->rex = byte;
@@ -720,7 +720,7 @@ void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 /* A bit offset in a register reaches memory on either side of the operand. */
 static void move_to_bit(struct emu *e)
 {
-	u64 size = e->op[0].size, offset = (s64)sign_extend(e->op[1].val, size) >> 3;
+	u64 size = e->op[0].size, offset = sign_extend(e->op[1].val, size) >> 3;
 
 	e->ea = (e->ea + (offset & -size)) & size_mask(e->addr_size);
 }

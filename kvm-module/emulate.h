@@ -188,16 +188,13 @@ struct emu {
 	void *owner;
 
 	/* Set before each emu_run() or emu_decode(). */
-	u64 regs[16];
-	u64 rip;
-	u64 rflags;
+	u64 regs[16], rip, rflags;
 	u8 mode;		/* enum emu_mode */
 	u8 cpl;			/* 3 in vm86 mode, 0 in real mode */
 	u8 va_bits;		/* 48, or 57 with CR4.LA57 */
 
 	struct emu_exception fault; /* what EMU_FAULT is about */
-	u8 bytes[EMU_INSN_MAX];
-	u8 nbytes;		/* bytes fetched so far */
+	u8 nbytes, bytes[EMU_INSN_MAX]; /* fetched so far */
 
 	/* The decoded instruction, and what became of it. */
 	u8 length;
@@ -205,8 +202,7 @@ struct emu {
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode, modrm, sib;
-	bool lock;
-	bool opsize_prefix;	/* 66 */
+	bool lock, opsize_prefix; /* F0, 66 */
 	u8 rep;			/* F2 or F3, else 0 */
 	u8 rex;
 	bool vex;		/* encoded with its prefix */

@@ -632,8 +632,7 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 /* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
-	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? X86_TRAP_DB :
-		    e->opcode == 0xcc ? X86_TRAP_BP : X86_TRAP_OF;
+	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->what;
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;

@@ -120,7 +120,7 @@ static u64 multiply(struct emu *e, u64 a, u64 b, bool with_sign, u64 *high)
 	u64 low, whole;
 
 	if (with_sign)
-		r = (__int128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size);
+		r = (__int128)sign_extend(a, size) * sign_extend(b, size);
 	low = (u64)r & size_mask(size);
 	*high = (u64)(r >> size * 8) & size_mask(size);
 	whole = with_sign && low & sign_bit(size) ? size_mask(size) : 0;
@@ -146,7 +146,7 @@ static void op_div(struct emu *e)
 	if (with_sign)
 		by = sign_extend(by, size);
 	if (with_sign && size < 8)
-		n = (__int128)(s64)sign_extend(n, size * 2);
+		n = sign_extend(n, size * 2);
 	negative = with_sign && (u64)(n >> 64) >> 63;
 	opposite = negative != (with_sign && by >> 63);
 	if (negative)
@@ -557,9 +557,8 @@ static void op_ret(struct emu *e)
 static void op_bound(struct emu *e)
 {
 	unsigned int size = e->op_size;
-	s64 low = (s64)sign_extend(e->op[1].val, size);
-	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
-	s64 index = (s64)sign_extend(e->op[0].val, size);
+	s64 index = sign_extend(e->op[0].val, size), low = sign_extend(e->op[1].val, size);
+	s64 high = sign_extend(emu_operand(e, size, size), size);
 
 	raise_if(e, index < low || index > high, X86_TRAP_BR, 0);
 }
@@ -1004,9 +1003,9 @@ static const struct row one_byte[256] = {
 	[0xc9] = { op_leave, "", D64 },
 	[0xca] = { emu_op_ret_far, "Iw" },
 	[0xcb] = { emu_op_ret_far },
-	[0xcc] = { emu_op_int },
+	[0xcc] = { emu_op_int, "", 0, X86_TRAP_BP },
 	[0xcd] = { emu_op_int, "Ib", IOPL },
-	[0xce] = { emu_op_int, "", I64 },
+	[0xce] = { emu_op_int, "", I64, X86_TRAP_OF },
 	[0xcf] = { emu_op_iret, "", IOPL },
 	[0xd0 ... 0xd1] = { op_shift, "Eu1b" },
 	[0xd2 ... 0xd3] = { op_shift, "Eucb" },
@@ -1023,7 +1022,7 @@ static const struct row one_byte[256] = {
 	[0xeb] = { op_jmp, "Jb", F64 },
 	[0xec ... 0xed] = { op_value, "ajdw", NOREAD, IN },
 	[0xee ... 0xef] = { op_value, "ajdw", NOWRITE, OUT },
-	[0xf1] = { emu_op_int },
+	[0xf1] = { emu_op_int, "", 0, X86_TRAP_DB },
 	[0xf4] = { op_control, "", PRIV, EMU_CTL_HLT },
 	[0xf5] = { op_flag },						/* CMC */
 	[0xf6 ... 0xf7] = { NULL, "Eu", 0, GROUP3 },

@@ -36,42 +36,34 @@ static u8 *pio_data(struct kvm_vcpu *vcpu)
 
 /* ---- out to user space --------------------------------------------------- */
 
-static int mmio_exit(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmio_fragment *f = &vcpu->io.fragment[vcpu->io.next];
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_MMIO;
-	run->mmio.phys_addr = f->gpa;
-	run->mmio.len = f->len;
-	run->mmio.is_write = vcpu->io.write;
-	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (vcpu->io.write)
-		memcpy(run->mmio.data, f->data, f->len);
-	vcpu->stat[vcpu->io.write ? STAT_mmio_write : STAT_mmio_read]++;
-	return 0;
-}
-
-static int pio_exit(struct kvm_vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_IO;
-	run->io.direction = vcpu->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
-	run->io.size = vcpu->io.port_size;
-	run->io.port = vcpu->io.port;
-	run->io.count = vcpu->io.port_count;
-	run->io.data_offset = PAGE_SIZE;
-	vcpu->stat[vcpu->io.write ? STAT_io_out : STAT_io_in]++;
-	return 0;
-}
-
 /* User space answers; then the vCPU goes on with this. */
 static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
 {
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
+	struct kvm_io_state *io = &vcpu->io;
+	struct kvm_mmio_fragment *f = &io->fragment[io->next];
+	struct kvm_run *run = vcpu->run;
+
+	io->rip = kvm_reg_read(vcpu, REG_RIP);
 	vcpu->resume = resume;
-	return vcpu->io.port_count ? pio_exit(vcpu) : mmio_exit(vcpu);
+	if (io->port_count) {
+		run->exit_reason = KVM_EXIT_IO;
+		run->io.direction = io->write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+		run->io.size = io->port_size;
+		run->io.port = io->port;
+		run->io.count = io->port_count;
+		run->io.data_offset = PAGE_SIZE;
+		vcpu->stat[io->write ? STAT_io_out : STAT_io_in]++;
+		return 0;
+	}
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = f->gpa;
+	run->mmio.len = f->len;
+	run->mmio.is_write = io->write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (io->write)
+		memcpy(run->mmio.data, f->data, f->len);
+	vcpu->stat[io->write ? STAT_mmio_write : STAT_mmio_read]++;
+	return 0;
 }
 
 /* ---- ports that the processor decoded ------------------------------------ */
@@ -350,6 +342,13 @@ static u64 op_get_cr(struct emu *e, unsigned int cr)
 	}
 }
 
+/* User space's APIC may have something to deliver, now that CR8 is lower. */
+static int tpr_exit(struct kvm_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
 static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
@@ -362,7 +361,8 @@ static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 		vcpu->cr2 = value;
 		return EMU_OK;
 	default:
-		vcpu->io.tpr_lowered = value < vcpu->cr8;
+		if (value < vcpu->cr8 && !vcpu->kvm->local_apics)
+			vcpu->io.after = tpr_exit;
 		return gp_unless(e, kvm_set_cr8(vcpu, value));
 	}
 }
@@ -410,12 +410,12 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 
 	switch (what) {
 	case EMU_CTL_HLT:
-		vcpu->io.halt = true;
+		vcpu->io.after = kvm_halt;
 		return EMU_OK;
 	case EMU_CTL_RSM:
 		if (!vcpu->events.smi.active)
 			return emu_fault(e, X86_TRAP_UD, 0);
-		vcpu->io.rsm = true;
+		vcpu->io.after = kvm_leave_smm;
 		return EMU_OK;
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
@@ -521,7 +521,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->cpl = kvm_ops->get_cpl(vcpu);
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
 	vcpu->io.error = 0;
-	vcpu->io.halt = vcpu->io.rsm = vcpu->io.tpr_lowered = false;
+	vcpu->io.after = NULL;
 	vcpu->io.posted = vcpu->io.may_post = vcpu->io.stale = false;
 }
 
@@ -530,8 +530,7 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
-	vcpu->regs_avail |= GENMASK(REG_R15, REG_RAX);
-	vcpu->regs_dirty |= GENMASK(REG_R15, REG_RAX);
+	kvm_reg_write(vcpu, REG_RSP, e->regs[EMU_RSP]);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }
@@ -544,15 +543,8 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	emu_store_regs(vcpu);
 	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
-	if (vcpu->io.halt)
-		return kvm_halt(vcpu);	/* RIP is behind the HLT already */
-	if (vcpu->io.rsm)
-		return kvm_leave_smm(vcpu);
-	if (vcpu->io.tpr_lowered && !vcpu->kvm->local_apics) {
-		/* User space's APIC may have something to deliver now. */
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return 0;
-	}
+	if (vcpu->io.after)
+		return vcpu->io.after(vcpu);
 	if (old_rflags & X86_EFLAGS_TF)
 		return kvm_handle_debug(vcpu, DR_STEP);
 	return 1;

@@ -220,9 +220,7 @@ struct kvm_io_state {
 	bool write;
 	u8 size;
 	int error;		/* why the emulator could not go on, 0 or errno */
-	bool halt;		/* the instruction was a HLT */
-	bool rsm;		/* ... or an RSM */
-	bool tpr_lowered;	/* ... or a MOV to CR8, with a smaller value */
+	int (*after)(struct kvm_vcpu *vcpu);	/* what follows on the instruction, or NULL */
 	bool may_post, posted;		/* a write that the instruction need not wait for */
 	bool more;			/* ... and the instruction goes on behind it */
 	bool stale;			/* user space has changed registers meanwhile */
