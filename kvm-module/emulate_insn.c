@@ -47,12 +47,9 @@ static void set_operand(struct emu *e, void *buf, unsigned int size)
 /* ZF, SF and PF (of the low byte) of a result; of the others only @others are 1. */
 static void result_flags(struct emu *e, u64 value, unsigned int size, u64 others)
 {
-	u8 low = value;
-
-	low ^= low >> 4;
 	flags_change(e, FL_STATUS, others | flag_if(!(value & size_mask(size)), FL_ZF) |
 		     flag_if(value & sign_bit(size), FL_SF) |
-		     flag_if(!(0x6996 >> (low & 15) & 1), FL_PF));
+		     flag_if(!(hweight8(value) & 1), FL_PF));
 }
 
 static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b, unsigned int size)
@@ -438,10 +435,7 @@ static void op_flag(struct emu *e)
 {
 	u64 flag = e->opcode >= 0xfc ? X86_EFLAGS_DF : FL_CF;
 
-	if (e->opcode == 0xf5)
-		e->rflags ^= flag;
-	else
-		flags_change(e, flag, flag_if(e->opcode & 1, flag));
+	flags_change(e, flag, e->opcode == 0xf5 ? ~e->rflags : flag_if(e->opcode & 1, flag));
 }
 
 /* Also what is about caches: the host keeps them coherent. */
@@ -518,8 +512,7 @@ static void op_jmp(struct emu *e)
 	if (e->what == JCC && !condition(e))
 		return;
 	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
-	target = e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0);
-	target &= size_mask(e->op_size);
+	target = (e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0)) & size_mask(e->op_size);
 	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
 				       target > emu_segment(e, SEG_CS)->limit);
 	e->next_rip = target;

@@ -18,7 +18,6 @@
  */
 #include <linux/mm.h>
 #include <linux/nospec.h>
-#include <linux/sched.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 

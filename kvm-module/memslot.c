@@ -19,7 +19,6 @@
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
 #include "kvm.h"
 
@@ -77,14 +76,12 @@ static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 
 static void free_slot(struct kvm_memslot *slot)
 {
-	if (!slot)
-		return;
 	kvfree(slot->dirty);
 	kvfree(slot->rmap);
 	kfree(slot);
 }
 
-DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
+DEFINE_FREE(memslot, struct kvm_memslot *, if (_T) free_slot(_T))
 
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {

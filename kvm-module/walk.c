@@ -137,8 +137,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	if (f.levels < 4)
 		gva &= 0xffffffff;
 again:
-	table = kvm_ops->get_cr3(vcpu);
-	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
+	table = kvm_ops->get_cr3(vcpu) & (f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12));
 	all = ~0ULL;
 	for (level = f.levels; ; level--) {
 		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
