@@ -76,12 +76,14 @@ static struct kvm_memslot *slot_by_id(struct kvm_memslots *slots, u16 id)
 
 static void free_slot(struct kvm_memslot *slot)
 {
+	if (!slot)
+		return;
 	kvfree(slot->dirty);
 	kvfree(slot->rmap);
 	kfree(slot);
 }
 
-DEFINE_FREE(memslot, struct kvm_memslot *, if (_T) free_slot(_T))
+DEFINE_FREE(memslot, struct kvm_memslot *, free_slot(_T))
 
 static size_t dirty_bytes(const struct kvm_memslot *slot)
 {
@@ -250,10 +252,10 @@ publish:
  */
 int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
+	unsigned long *copy __free(kvfree) = NULL;
 	const struct kvm_dirty_log *log = arg;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *copy __free(kvfree) = NULL;
 	size_t bytes;
 	int r;
 
@@ -283,11 +285,11 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 /* Pages that user space is about to send: log their next write. */
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 {
+	unsigned long *pages __free(kvfree) = NULL;
 	const struct kvm_clear_dirty_log *log = arg;
 	u64 first = log->first_page, count = log->num_pages;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *pages __free(kvfree) = NULL;
 
 	if (!space || first % 64)
 		return -EINVAL;

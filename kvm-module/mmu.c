@@ -20,7 +20,6 @@
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
-#include <linux/pagemap.h>
 
 #include "kvm.h"
 

@@ -11,7 +11,6 @@
  * Accessed and dirty bits are set as soon as, and only when, the access is
  * allowed; when an entry changed meanwhile, the walk starts again.
  */
-#include <linux/pgtable.h>
 #include <asm/trap_pf.h>
 
 #include "kvm.h"
