@@ -737,7 +737,8 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 	 */
 	if (unlikely(ev->exception.injected || ev->irq.injected || ev->nmi.injected))
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, access);
-	vcpu->io.fault_known = true;
+	/* Not the instruction's access: the walk of page tables in ROM, say, to set A bits. */
+	vcpu->io.fault_known = !(access & ACCESS_SYSTEM);
 	vcpu->io.fault_gpa = gpa;
 	vcpu->io.fault_write = access & ACCESS_WRITE;
 	return kvm_emulate(vcpu);
