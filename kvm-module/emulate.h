@@ -203,8 +203,7 @@ struct emu {
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode, modrm, sib;
 	bool lock, opsize_prefix; /* F0, 66 */
-	u8 rep;			/* F2 or F3, else 0 */
-	u8 rex;
+	u8 rep, rex;		/* F2 or F3; 40 to 4F; else 0 */
 	bool vex;		/* encoded with its prefix */
 	u8 vex_reg;		/* vvvv, inverted back */
 	u8 vex_len;		/* 16 or 32 bytes */

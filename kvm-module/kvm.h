@@ -149,6 +149,7 @@ struct kvm_tdp_format {
 	u8 max_level;		/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 };
 
+struct kvm_vcpu;
 struct kvm_walk;
 struct shadow_page;
 
