@@ -52,7 +52,7 @@ int emu_page_fault(struct emu *e, u64 cr2, u32 error)
 void emu_raise(struct emu *e, u8 vector, u32 error)
 {
 	if (!stopped(e))
-		e->status = emu_fault(e, vector, error | e->external);
+		e->status = emu_fault(e, vector, vector == X86_TRAP_DB ? error : error | e->external);
 }
 
 /* ---- Memory: segments, then the log, then the owner ---------------------- */
@@ -351,10 +351,10 @@ static u64 fetch(struct emu *e, unsigned int size)
 static void decode_prefixes(struct emu *e)
 {
 	bool long_mode = e->mode == EMU_LONG;
-	u8 byte;
 
 	while (!stopped(e)) {
-		byte = fetch(e, 1);
+		u8 byte = fetch(e, 1);
+
 		e->opcode = byte;
 		if (long_mode && (byte & 0xf0) == 0x40) {
 			e->rex = byte;
@@ -643,10 +643,11 @@ static u64 operand_linear(struct emu *e, const struct emu_operand *o, bool write
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE. */
 static unsigned int debug_register(struct emu *e, unsigned int dr)
 {
-	if (dr != 4 && dr != 5)
-		return dr;
-	ud_if(e, cr(e, 4) & X86_CR4_DE);
-	return dr + 2;
+	bool alias = dr == 4 || dr == 5;
+
+	ud_if(e, alias && cr(e, 4) & X86_CR4_DE);
+	raise_if(e, e->ops->get_dr(e, 7) & DR7_GD, X86_TRAP_DB, DR6_BD);
+	return alias ? dr + 2 : dr;
 }
 
 static u64 operand_read(struct emu *e, struct emu_operand *o, unsigned int access)
@@ -687,7 +688,9 @@ static void operand_write(struct emu *e, struct emu_operand *o)
 	switch (o->loc) {
 	case 'G':	return emu_set_gpr(e, o->reg, o->size, o->val);
 	case 'C':	return emu_call(e, set_cr, o->reg, o->val);
-	case 'D':	return emu_call(e, set_dr, debug_register(e, o->reg), o->val);
+	case 'D':
+		o->reg = debug_register(e, o->reg);
+		return emu_call(e, set_dr, o->reg, o->val);
 	case 'm':	return emu_call(e, msr, e->regs[EMU_RCX], &o->val, true);
 	case 'e':	return emu_set_wide(e, o->val >> 32, o->val, 4);
 	case '-':	return emu_push(e, o->val, o->size);
@@ -717,7 +720,7 @@ void emu_string_advance(struct emu *e, unsigned int reg, unsigned int bytes)
 /* A bit offset in a register reaches memory on either side of the operand. */
 static void move_to_bit(struct emu *e)
 {
-	u64 size = e->op[0].size, offset = (s64)sign_extend(e->op[1].val, size) >> 3;
+	u64 size = e->op[0].size, offset = sign_extend(e->op[1].val, size) >> 3;
 
 	e->ea = (e->ea + (offset & -size)) & size_mask(e->addr_size);
 }

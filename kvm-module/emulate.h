@@ -134,8 +134,7 @@ struct emu_ops {
 	 * boundary: both halves are checked before either is made. size is 1
 	 * to 64, FXSAVE's 512, for PIO strings up to EMU_PIO_MAX within one page.
 	 */
-	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size,
-		      unsigned int access);
+	int (*access)(struct emu *e, u64 linear, void *buf, unsigned int size, unsigned int access);
 	/* Atomic; size 1, 2, 4, 8 or 16. EMU_RETRY if memory is not *old. */
 	int (*exchange)(struct emu *e, u64 linear, const void *old, const void *new,
 		       unsigned int size);
@@ -154,8 +153,7 @@ struct emu_ops {
 	u64 (*get_dr)(struct emu *e, unsigned int dr);
 	int (*set_dr)(struct emu *e, unsigned int dr, u64 value);
 	int (*msr)(struct emu *e, u32 index, u64 *value, bool write);
-	/* r = EAX, ECX, EDX, EBX: in leaf and subleaf, out the answer. */
-	int (*cpuid)(struct emu *e, u32 r[4]);
+	void (*cpuid)(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer);
 	int (*control)(struct emu *e, enum emu_control what, u64 arg, void *arg2);
 
 	int (*fpu)(struct emu *e, struct emu_fpu *fpu, bool set);
@@ -166,11 +164,15 @@ struct emu_ops {
 #define EMU_REP_MAX	256	/* iterations of one emu_run() */
 #define EMU_LOG_SIZE	(EMU_PIO_MAX + 64u)
 
+#define DR7_GD		BIT(13)	/* MOV to or from a debug register is #DB ... */
+#define DR6_BD		BIT(13)	/* ... with this */
+#define DR6_BT		BIT(15)	/* a task was switched to that has its T bit set */
+
 /* Exception to inject. */
 struct emu_exception {
 	u8 vector;
 	bool has_error;
-	u32 error;
+	u32 error;		/* of #DB, which has none: bits for DR6 */
 	u64 cr2;		/* of a page fault */
 };
 
@@ -188,16 +190,13 @@ struct emu {
 	void *owner;
 
 	/* Set before each emu_run() or emu_decode(). */
-	u64 regs[16];
-	u64 rip;
-	u64 rflags;
+	u64 regs[16], rip, rflags;
 	u8 mode;		/* enum emu_mode */
 	u8 cpl;			/* 3 in vm86 mode, 0 in real mode */
 	u8 va_bits;		/* 48, or 57 with CR4.LA57 */
 
 	struct emu_exception fault; /* what EMU_FAULT is about */
-	u8 bytes[EMU_INSN_MAX];
-	u8 nbytes;		/* bytes fetched so far */
+	u8 nbytes, bytes[EMU_INSN_MAX]; /* fetched so far */
 
 	/* The decoded instruction, and what became of it. */
 	u8 length;
@@ -205,10 +204,8 @@ struct emu {
 	unsigned long iterations; /* of a string instruction, this run */
 	u8 map;			/* 1: one byte, 2: 0F, 3: 0F38, 4: 0F3A */
 	u8 opcode, modrm, sib;
-	bool lock;
-	bool opsize_prefix;	/* 66 */
-	u8 rep;			/* F2 or F3, else 0 */
-	u8 rex;
+	bool lock, opsize_prefix; /* F0, 66 */
+	u8 rep, rex;		/* F2 or F3; 40 to 4F; else 0 */
 	bool vex;		/* encoded with its prefix */
 	u8 vex_reg;		/* vvvv, inverted back */
 	u8 vex_len;		/* 16 or 32 bytes */

@@ -352,7 +352,7 @@ static void load_task_segments(struct emu *e, const u32 *selectors, u16 ldt)
 /* @rip is what the old task goes on with. */
 static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason reason)
 {
-	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide;
+	bool back = reason == TASK_BY_IRET, nested = reason == TASK_BY_CALL, wide, trap;
 	struct kvm_segment old = *emu_segment(e, SEG_TR);
 	u8 vector = back ? X86_TRAP_TS : X86_TRAP_GP;
 	u64 cr0 = cr(e, 0), cr3;
@@ -369,6 +369,7 @@ static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason r
 	/* All of the new state is read before any of the old is lost. */
 	access_task(e, &new.seg, task, false);
 	cr3 = wide ? emu_system_load(e, new.seg.base + 0x1c, 4) : 0;
+	trap = wide && emu_system_load(e, new.seg.base + 0x64, 2) & 1;
 	save_task(e, &old, rip, back);
 	link_tasks(e, &new, old.selector, nested);
 	if (wide && cr0 >> 31 & 1)
@@ -385,6 +386,7 @@ static void switch_task(struct emu *e, u64 rip, u16 selector, enum task_reason r
 		e->regs[i] = task[TASK_REGS + i];
 	emu_checkpoint(e);
 	load_task_segments(e, task + TASK_SELECTORS, task[TASK_LDT]);
+	raise_if(e, trap, X86_TRAP_DB, DR6_BT);
 	e->next_rip = e->rip;
 	if (e->status == EMU_AGAIN)
 		e->status = EMU_UNHANDLED;
@@ -557,38 +559,23 @@ void emu_op_iret(struct emu *e)
 
 /* ---- Interrupts ---------------------------------------------------------- */
 
-/* By the vector table of real mode: three words and no error code */
-static void deliver_real(struct emu *e, u8 vector, u64 back)
-{
-	const struct kvm_segment *idt = emu_segment(e, SEG_IDTR);
-	struct target t = { 0 };
-	u32 entry;
-
-	gp_if(e, vector * 4u + 3 > idt->limit);
-	entry = emu_system_load(e, idt->base + vector * 4u, 4);
-	emu_push(e, e->rflags | X86_EFLAGS_FIXED, 2);
-	emu_push(e, emu_segment(e, SEG_CS)->selector, 2);
-	emu_push(e, back, 2);
-	t.offset = entry & 0xffff;
-	check_code(e, entry >> 16, DIRECT, &t);
-	enter_code(e, &t);
-	e->rflags &= ~(X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_AC | X86_EFLAGS_RF);
-}
-
 /*
  * Reads a gate of the IDT; @software: it must be open to this CPL. Returns its
- * type, 14 in long mode and else 5 to 7, 14 and 15.
+ * type, 14 in long mode and else 5 to 7, 14 and 15. Real mode's vectors are the
+ * first halves of 16-bit interrupt gates.
  */
 static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw, struct target *t)
 {
-	bool wide = long_active(e);
-	unsigned int size = wide ? 16 : 8, code = vector * 8 + 2, type;
+	bool wide = long_active(e), real = e->mode == EMU_REAL;
+	unsigned int size = wide ? 16 : real ? 4 : 8, code = vector * 8 + 2, type;
 	const struct kvm_segment *idt = emu_segment(e, SEG_IDTR);
 	u64 at = idt->base + vector * size;
 
 	raise_if(e, vector * size + size - 1 > idt->limit, X86_TRAP_GP, code);
-	*raw = emu_system_load(e, at, 8);
+	*raw = emu_system_load(e, at, min(size, 8));
 	t->offset = gate_offset(*raw, wide ? emu_system_load(e, at + 8, 4) : 0);
+	if (real)
+		return 6;
 	type = *raw >> 40 & 0x1f;
 	raise_if(e, !((wide ? 0xc000 : 0xc0e0) >> type & 1), X86_TRAP_GP, code);
 	raise_if(e, software && (*raw >> 45 & 3) < e->cpl, X86_TRAP_GP, code);
@@ -596,17 +583,15 @@ static unsigned int fetch_gate(struct emu *e, u8 vector, bool software, u64 *raw
 	return type;
 }
 
-/* Through the IDT (SDM 3A 6.12, 6.14, 22.3) */
+/* Through the IDT (SDM 3A 6.12, 6.14, 22.1.4, 22.3); real mode knows no error codes. */
 void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 error, u64 back)
 {
 	u16 ss = emu_segment(e, SEG_SS)->selector, cs = emu_segment(e, SEG_CS)->selector;
-	bool vm86 = e->mode == EMU_VM86, wide = long_active(e), inner;
+	bool vm86 = e->mode == EMU_VM86, real = e->mode == EMU_REAL, wide = long_active(e), inner;
 	u64 sp = e->regs[EMU_RSP], raw = 0;
 	unsigned int type, size, ist;
 	struct target t = { 0 };
 
-	if (e->mode == EMU_REAL)
-		return deliver_real(e, vector, back);
 	type = fetch_gate(e, vector, software, &raw, &t);
 	if (type == TYPE_TASK_GATE) {
 		switch_task(e, back, raw >> 16, TASK_BY_CALL);
@@ -619,7 +604,8 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 	inner = t.cpl < e->cpl;
 	ist = wide ? raw >> 32 & 7 : 0;
 	size = wide ? 8 : type & 8 ? 4 : 2;
-	enter_ring(e, &t, inner, ist);
+	if (!real)
+		enter_ring(e, &t, inner, ist);
 	if (wide)
 		e->regs[EMU_RSP] &= ~15ull;
 	for (int i = 4; i > 0 && vm86; i--)
@@ -631,13 +617,14 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 	emu_push(e, e->rflags | X86_EFLAGS_FIXED, size);
 	emu_push(e, cs, size);
 	emu_push(e, back, size);
-	if (has_error)
+	if (has_error && !real)
 		emu_push(e, error, size);
 	emu_set_segment(e, SEG_SS, *emu_segment(e, SEG_SS));
 	enter_code(e, &t);
 	if (vm86)
 		drop_segments(e, true);
-	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM);
+	e->rflags &= ~(X86_EFLAGS_TF | X86_EFLAGS_RF | X86_EFLAGS_VM |
+		       (real ? X86_EFLAGS_AC : X86_EFLAGS_NT));
 	if (!(type & 1))
 		e->rflags &= ~X86_EFLAGS_IF;
 }
@@ -645,8 +632,7 @@ void emu_deliver(struct emu *e, u8 vector, bool software, bool has_error, u32 er
 /* INT n, INT3, INTO, INT1; the last ignores the gate's DPL. */
 void emu_op_int(struct emu *e)
 {
-	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->opcode == 0xf1 ? X86_TRAP_DB :
-		    e->opcode == 0xcc ? X86_TRAP_BP : X86_TRAP_OF;
+	u8 vector = e->opcode == 0xcd ? e->op[0].val : e->what;
 
 	if (e->opcode == 0xce && !(e->rflags & FL_OF))
 		return;

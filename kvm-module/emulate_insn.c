@@ -47,12 +47,9 @@ static void set_operand(struct emu *e, void *buf, unsigned int size)
 /* ZF, SF and PF (of the low byte) of a result; of the others only @others are 1. */
 static void result_flags(struct emu *e, u64 value, unsigned int size, u64 others)
 {
-	u8 low = value;
-
-	low ^= low >> 4;
 	flags_change(e, FL_STATUS, others | flag_if(!(value & size_mask(size)), FL_ZF) |
 		     flag_if(value & sign_bit(size), FL_SF) |
-		     flag_if(!(0x6996 >> (low & 15) & 1), FL_PF));
+		     flag_if(!(hweight8(value) & 1), FL_PF));
 }
 
 static u64 arithmetic(struct emu *e, unsigned int what, u64 a, u64 b, unsigned int size)
@@ -120,7 +117,7 @@ static u64 multiply(struct emu *e, u64 a, u64 b, bool with_sign, u64 *high)
 	u64 low, whole;
 
 	if (with_sign)
-		r = (__int128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size);
+		r = (__int128)sign_extend(a, size) * sign_extend(b, size);
 	low = (u64)r & size_mask(size);
 	*high = (u64)(r >> size * 8) & size_mask(size);
 	whole = with_sign && low & sign_bit(size) ? size_mask(size) : 0;
@@ -146,7 +143,7 @@ static void op_div(struct emu *e)
 	if (with_sign)
 		by = sign_extend(by, size);
 	if (with_sign && size < 8)
-		n = (__int128)(s64)sign_extend(n, size * 2);
+		n = sign_extend(n, size * 2);
 	negative = with_sign && (u64)(n >> 64) >> 63;
 	opposite = negative != (with_sign && by >> 63);
 	if (negative)
@@ -438,10 +435,7 @@ static void op_flag(struct emu *e)
 {
 	u64 flag = e->opcode >= 0xfc ? X86_EFLAGS_DF : FL_CF;
 
-	if (e->opcode == 0xf5)
-		e->rflags ^= flag;
-	else
-		flags_change(e, flag, flag_if(e->opcode & 1, flag));
+	flags_change(e, flag, e->opcode == 0xf5 ? ~e->rflags : flag_if(e->opcode & 1, flag));
 }
 
 /* Also what is about caches: the host keeps them coherent. */
@@ -485,7 +479,7 @@ static void op_popa(struct emu *e)
 static void op_enter(struct emu *e)
 {
 	unsigned int size = e->op_size, level = e->op[1].val & 31;
-	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame, linear;
+	u64 bp = e->regs[EMU_RBP], mask = size_mask(emu_stack_size(e)), frame;
 
 	emu_push(e, bp, size);
 	frame = e->regs[EMU_RSP];
@@ -498,8 +492,7 @@ static void op_enter(struct emu *e)
 	merge(&e->regs[EMU_RBP], frame, size);
 	emu_move_stack(e, e->regs[EMU_RSP] - e->op[0].val);
 	/* SDM: the new top of the stack must be writable. */
-	linear = emu_linearize(e, SEG_SS, e->regs[EMU_RSP] & mask, 1, true);
-	probe(e, linear, 1, EMU_ACC_WRITE);
+	probe(e, emu_linearize(e, SEG_SS, e->regs[EMU_RSP] & mask, 1, true), 1, EMU_ACC_WRITE);
 }
 
 static void op_leave(struct emu *e)
@@ -519,8 +512,7 @@ static void op_jmp(struct emu *e)
 	if (e->what == JCC && !condition(e))
 		return;
 	unknown_if(e, e->mode == EMU_LONG && e->opsize_prefix);
-	target = e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0);
-	target &= size_mask(e->op_size);
+	target = (e->op[0].val + (e->op[0].loc == 'J' ? e->next_rip : 0)) & size_mask(e->op_size);
 	gp_if(e, e->mode == EMU_LONG ? !emu_canonical(e, target) :
 				       target > emu_segment(e, SEG_CS)->limit);
 	e->next_rip = target;
@@ -558,9 +550,8 @@ static void op_ret(struct emu *e)
 static void op_bound(struct emu *e)
 {
 	unsigned int size = e->op_size;
-	s64 low = (s64)sign_extend(e->op[1].val, size);
-	s64 high = (s64)sign_extend(emu_operand(e, size, size), size);
-	s64 index = (s64)sign_extend(e->op[0].val, size);
+	s64 index = sign_extend(e->op[0].val, size), low = sign_extend(e->op[1].val, size);
+	s64 high = sign_extend(emu_operand(e, size, size), size);
 
 	raise_if(e, index < low || index > high, X86_TRAP_BR, 0);
 }
@@ -642,13 +633,13 @@ static void op_control(struct emu *e)
 
 static void op_cpuid(struct emu *e)
 {
-	u32 r[4];
+	struct kvm_cpuid_entry2 answer;
 
-	for (unsigned int i = 0; i < 4; i++)
-		r[i] = e->regs[i];
-	emu_call(e, cpuid, r);
-	for (unsigned int i = 0; i < 4; i++)
-		e->regs[i] = r[i];
+	e->ops->cpuid(e, e->regs[EMU_RAX], e->regs[EMU_RCX], &answer);
+	e->regs[EMU_RAX] = answer.eax;
+	e->regs[EMU_RBX] = answer.ebx;
+	e->regs[EMU_RCX] = answer.ecx;
+	e->regs[EMU_RDX] = answer.edx;
 }
 
 /* SGDT, SIDT, LGDT, LIDT, by ModRM.reg; with 16-bit operands LGDT's base has 24 bits. */
@@ -1005,9 +996,9 @@ static const struct row one_byte[256] = {
 	[0xc9] = { op_leave, "", D64 },
 	[0xca] = { emu_op_ret_far, "Iw" },
 	[0xcb] = { emu_op_ret_far },
-	[0xcc] = { emu_op_int },
+	[0xcc] = { emu_op_int, "", 0, X86_TRAP_BP },
 	[0xcd] = { emu_op_int, "Ib", IOPL },
-	[0xce] = { emu_op_int, "", I64 },
+	[0xce] = { emu_op_int, "", I64, X86_TRAP_OF },
 	[0xcf] = { emu_op_iret, "", IOPL },
 	[0xd0 ... 0xd1] = { op_shift, "Eu1b" },
 	[0xd2 ... 0xd3] = { op_shift, "Eucb" },
@@ -1024,7 +1015,7 @@ static const struct row one_byte[256] = {
 	[0xeb] = { op_jmp, "Jb", F64 },
 	[0xec ... 0xed] = { op_value, "ajdw", NOREAD, IN },
 	[0xee ... 0xef] = { op_value, "ajdw", NOWRITE, OUT },
-	[0xf1] = { emu_op_int },
+	[0xf1] = { emu_op_int, "", 0, X86_TRAP_DB },
 	[0xf4] = { op_control, "", PRIV, EMU_CTL_HLT },
 	[0xf5] = { op_flag },						/* CMC */
 	[0xf6 ... 0xf7] = { NULL, "Eu", 0, GROUP3 },

@@ -126,8 +126,7 @@ static inline void raise_if(struct emu *e, bool condition, u8 vector, u32 error)
 
 static inline void unknown_if(struct emu *e, bool condition)
 {
-	if (condition)
-		emu_stop(e, EMU_UNHANDLED);
+	emu_stop(e, condition ? EMU_UNHANDLED : EMU_OK);
 }
 
 /* emulate.c: the transaction */
@@ -189,7 +188,7 @@ static inline u64 sign_bit(unsigned int size)
 	return 1ull << (size * 8 - 1);
 }
 
-static inline u64 sign_extend(u64 value, unsigned int size)
+static inline s64 sign_extend(u64 value, unsigned int size)
 {
 	return sign_extend64(value, size * 8 - 1);
 }

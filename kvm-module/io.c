@@ -18,7 +18,6 @@
  */
 #include <linux/mm.h>
 #include <linux/nospec.h>
-#include <linux/sched.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 
@@ -36,42 +35,34 @@ static u8 *pio_data(struct kvm_vcpu *vcpu)
 
 /* ---- out to user space --------------------------------------------------- */
 
-static int mmio_exit(struct kvm_vcpu *vcpu)
+/* User space answers; then the vCPU goes on with this. */
+static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
 {
-	struct kvm_mmio_fragment *f = &vcpu->io.fragment[vcpu->io.next];
+	struct kvm_io_state *io = &vcpu->io;
+	struct kvm_mmio_fragment *f = &io->fragment[io->next];
 	struct kvm_run *run = vcpu->run;
 
+	io->rip = kvm_reg_read(vcpu, REG_RIP);
+	vcpu->resume = resume;
+	if (io->port_count) {
+		run->exit_reason = KVM_EXIT_IO;
+		run->io.direction = io->write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+		run->io.size = io->port_size;
+		run->io.port = io->port;
+		run->io.count = io->port_count;
+		run->io.data_offset = PAGE_SIZE;
+		vcpu->stat[io->write ? STAT_io_out : STAT_io_in]++;
+		return 0;
+	}
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = f->gpa;
 	run->mmio.len = f->len;
-	run->mmio.is_write = vcpu->io.write;
+	run->mmio.is_write = io->write;
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (vcpu->io.write)
+	if (io->write)
 		memcpy(run->mmio.data, f->data, f->len);
-	vcpu->stat[vcpu->io.write ? STAT_mmio_write : STAT_mmio_read]++;
+	vcpu->stat[io->write ? STAT_mmio_write : STAT_mmio_read]++;
 	return 0;
-}
-
-static int pio_exit(struct kvm_vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_IO;
-	run->io.direction = vcpu->io.write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
-	run->io.size = vcpu->io.port_size;
-	run->io.port = vcpu->io.port;
-	run->io.count = vcpu->io.port_count;
-	run->io.data_offset = PAGE_SIZE;
-	vcpu->stat[vcpu->io.write ? STAT_io_out : STAT_io_in]++;
-	return 0;
-}
-
-/* User space answers what the emulator asks for; then the vCPU goes on with this. */
-static int ask_user(struct kvm_vcpu *vcpu, int (*resume)(struct kvm_vcpu *vcpu))
-{
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
-	vcpu->resume = resume;
-	return vcpu->io.port_count ? pio_exit(vcpu) : mmio_exit(vcpu);
 }
 
 /* ---- ports that the processor decoded ------------------------------------ */
@@ -115,9 +106,7 @@ int kvm_handle_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in)
 	vcpu->io.port = port;
 	vcpu->io.port_size = size;
 	vcpu->io.port_count = 1;
-	vcpu->io.rip = kvm_reg_read(vcpu, REG_RIP);
-	vcpu->resume = resume_pio;
-	return pio_exit(vcpu);
+	return ask_user(vcpu, resume_pio);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_pio);
 
@@ -127,7 +116,7 @@ static u32 walk_access(struct emu *e, unsigned int access)
 {
 	return (access & EMU_ACC_FETCH ? ACCESS_EXEC : 0) |
 	       (access & (EMU_ACC_WRITE | EMU_ACC_RMW) ? ACCESS_WRITE : 0) |
-	       (e->cpl == 3 && !(access & EMU_ACC_SYSTEM) ? ACCESS_USER : 0);
+	       (access & EMU_ACC_SYSTEM ? ACCESS_SYSTEM : e->cpl == 3 ? ACCESS_USER : 0);
 }
 
 /* EMU_* from an errno of a memory access. */
@@ -352,11 +341,19 @@ static u64 op_get_cr(struct emu *e, unsigned int cr)
 	}
 }
 
+/* User space's APIC may have something to deliver, now that CR8 is lower. */
+static int tpr_exit(struct kvm_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
 static int op_set_cr(struct emu *e, unsigned int cr, u64 value)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 
-	vcpu->io.tpr_lowered = cr == 8 && value < vcpu->cr8;
+	if (cr == 8 && value < vcpu->cr8 && !vcpu->kvm->local_apics)
+		vcpu->io.after = tpr_exit;
 	return gp_unless(e, kvm_set_cr(vcpu, cr, value));
 }
 
@@ -392,16 +389,9 @@ static int op_msr(struct emu *e, u32 index, u64 *value, bool write)
 				    kvm_get_msr(vcpu, index, value, false));
 }
 
-static int op_cpuid(struct emu *e, u32 r[4])
+static void op_cpuid(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer)
 {
-	struct kvm_cpuid_entry2 c;
-
-	kvm_cpuid(vcpu_of(e), r[EMU_RAX], r[EMU_RCX], &c);
-	r[EMU_RAX] = c.eax;
-	r[EMU_RBX] = c.ebx;
-	r[EMU_RCX] = c.ecx;
-	r[EMU_RDX] = c.edx;
-	return EMU_OK;
+	kvm_cpuid(vcpu_of(e), leaf, subleaf, answer);
 }
 
 static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
@@ -410,12 +400,14 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 
 	switch (what) {
 	case EMU_CTL_HLT:
-		vcpu->io.halt = true;
+		/* A single step's trap would end it at once. */
+		if (!(e->rflags & X86_EFLAGS_TF))
+			vcpu->io.after = kvm_halt;
 		return EMU_OK;
 	case EMU_CTL_RSM:
 		if (!vcpu->events.smi.active)
 			return emu_fault(e, X86_TRAP_UD, 0);
-		vcpu->io.rsm = true;
+		vcpu->io.after = kvm_leave_smm;
 		return EMU_OK;
 	case EMU_CTL_INVLPG:
 		kvm_mmu_invlpg(vcpu, arg);
@@ -426,10 +418,12 @@ static int op_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
 	case EMU_CTL_XSETBV:
 		return gp_unless(e, kvm_set_xcr0(vcpu, arg, *(u64 *)arg2));
 	case EMU_CTL_XGETBV:
+		/* Register 1 says what is in use: all may be (SDM 1 13.6). */
 		*(u64 *)arg2 = vcpu->xcr0;
-		return arg ? EMU_UNHANDLED : EMU_OK;
-	default:
-		return EMU_UNHANDLED;
+		return gp_unless(e, arg && (arg > 1 || !kvm_guest_has(vcpu, X86_FEATURE_XGETBV1)));
+	default:	/* EMU_CTL_HYPERCALL */
+		e->regs[EMU_RAX] = kvm_hypercall(vcpu, e->regs);
+		return EMU_OK;
 	}
 }
 
@@ -519,7 +513,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->cpl = kvm_ops->get_cpl(vcpu);
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
 	vcpu->io.error = 0;
-	vcpu->io.halt = vcpu->io.rsm = vcpu->io.tpr_lowered = false;
+	vcpu->io.after = NULL;
 	vcpu->io.posted = vcpu->io.may_post = vcpu->io.stale = false;
 }
 
@@ -528,8 +522,7 @@ static void emu_store_regs(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	memcpy(vcpu->regs, e->regs, sizeof(e->regs));
-	vcpu->regs_avail |= GENMASK(15, REG_RAX);
-	vcpu->regs_dirty |= GENMASK(15, REG_RAX);
+	kvm_reg_write(vcpu, REG_RSP, e->regs[EMU_RSP]);
 	kvm_reg_write(vcpu, REG_RIP, e->rip);
 	kvm_ops->set_rflags(vcpu, e->rflags);
 }
@@ -542,16 +535,8 @@ static int emu_retire(struct kvm_vcpu *vcpu, u64 old_rflags)
 	emu_store_regs(vcpu);
 	kvm_ops->set_shadow(vcpu, e->shadow);
 	vcpu->stat[STAT_emulated]++;
-	/* RIP is behind the HLT already; a single step's trap ends it at once. */
-	if (vcpu->io.halt && !(old_rflags & X86_EFLAGS_TF))
-		return kvm_halt(vcpu);
-	if (vcpu->io.rsm)
-		return kvm_leave_smm(vcpu);
-	if (vcpu->io.tpr_lowered && !vcpu->kvm->local_apics) {
-		/* User space's APIC may have something to deliver now. */
-		vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
-		return 0;
-	}
+	if (vcpu->io.after)
+		return vcpu->io.after(vcpu);
 	if (old_rflags & X86_EFLAGS_TF)
 		return kvm_handle_debug(vcpu, DR_STEP);
 	return 1;
@@ -585,6 +570,8 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	struct emu *e = &vcpu->emu;
 
 	emu_store_regs(vcpu);
+	if (e->fault.vector == X86_TRAP_DB)
+		return kvm_handle_debug(vcpu, e->fault.error);
 	if (e->fault.vector == X86_TRAP_PF)
 		kvm_queue_page_fault(vcpu, e->fault.cr2, e->fault.error);
 	else if (e->fault.has_error)
@@ -701,12 +688,10 @@ bool kvm_code_is(struct kvm_vcpu *vcpu, u64 linear, u32 code, int length)
 	if (offset_in_page(linear) + length > PAGE_SIZE ||
 	    kvm_translate(vcpu, linear, access, &gpa, &error))
 		return false;
-	if (unlikely(offset_in_page(gpa) + sizeof(word) > PAGE_SIZE)) {
-		if (kvm_read_guest(vcpu->space, gpa, &word, length))
-			return false;
-	} else if (kvm_read_guest_entry(vcpu->space, gpa, &word, sizeof(word))) {
+	if (unlikely(offset_in_page(gpa) + sizeof(word) > PAGE_SIZE) ?
+	    kvm_read_guest(vcpu->space, gpa, &word, length) :
+	    kvm_read_guest_entry(vcpu->space, gpa, &word, sizeof(word)))
 		return false;
-	}
 	return low_bytes(word, length) == code;
 }
 EXPORT_SYMBOL_GPL(kvm_code_is);
@@ -745,7 +730,8 @@ int kvm_handle_memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gv
 	 */
 	if (unlikely(ev->exception.injected || ev->irq.injected || ev->nmi.injected))
 		return kvm_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, gpa, access);
-	vcpu->io.fault_known = true;
+	/* Not the instruction's access: the walk of page tables in ROM, say, to set A bits. */
+	vcpu->io.fault_known = !(access & ACCESS_SYSTEM);
 	vcpu->io.fault_gpa = gpa;
 	vcpu->io.fault_write = access & ACCESS_WRITE;
 	return kvm_emulate(vcpu);

@@ -97,7 +97,7 @@ enum kvm_reg {
 				X86_CR0_NW | X86_CR0_CD | X86_CR0_PG))
 
 #define DR6_FIXED	0xffff0ff0UL
-#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | 0x8000 | BIT(13))
+#define DR6_WRITABLE	(DR_TRAP_BITS | DR_STEP | DR6_BT | DR6_BD)
 #define DR7_FIXED	0x400UL
 #define DR7_WRITABLE	0xffff2bffUL
 
@@ -150,6 +150,7 @@ struct kvm_tdp_format {
 	u8 max_level;		/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 };
 
+struct kvm_vcpu;
 struct kvm_walk;
 struct shadow_page;
 
@@ -157,6 +158,7 @@ struct shadow_page;
 #define ACCESS_WRITE	BIT(0)
 #define ACCESS_USER	BIT(1)
 #define ACCESS_EXEC	BIT(2)
+#define ACCESS_SYSTEM	BIT(3)	/* by the processor itself; not with ACCESS_USER */
 
 /* Table pages for one fault, allocated before mmu_lock is taken. */
 struct kvm_mmu_cache {
@@ -171,13 +173,16 @@ struct host_page {
 	bool ram;
 };
 
+#define SHADOW_MIN_TABLES	64
+#define SHADOW_MAX_TABLES	8192
+
 /* Shadow paging (shadow.c); under mmu_lock unless said otherwise. */
 struct kvm_shadow {
 	struct hlist_head *hash;	/* tables by the guest frame they stand for */
 	struct list_head pages;		/* all of them */
 	struct list_head compare;	/* those that may differ from the guest's */
 	void *copy;			/* a page, for comparing */
-	unsigned int count, limit;
+	unsigned int count, limit;	/* SHADOW_MIN_TABLES to SHADOW_MAX_TABLES */
 	struct mutex reset;		/* held while all tables go; outside of mmu_lock */
 	u64 generation;			/* rises when they do */
 	u64 removals, flushed;		/* entries taken out; as of the last flush */
@@ -217,9 +222,7 @@ struct kvm_io_state {
 	bool write;
 	u8 size;
 	int error;		/* why the emulator could not go on, 0 or errno */
-	bool halt;		/* the instruction was a HLT */
-	bool rsm;		/* ... or an RSM */
-	bool tpr_lowered;	/* ... or a MOV to CR8, with a smaller value */
+	int (*after)(struct kvm_vcpu *vcpu);	/* what follows on the instruction, or NULL */
 	bool may_post, posted;		/* a write that the instruction need not wait for */
 	bool more;			/* ... and the instruction goes on behind it */
 	bool stale;			/* user space has changed registers meanwhile */
@@ -624,6 +627,7 @@ int kvm_handle_rdmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_wrmsr(struct kvm_vcpu *vcpu);
 int kvm_handle_hlt(struct kvm_vcpu *vcpu);
 int kvm_halt(struct kvm_vcpu *vcpu);	/* RIP is behind the HLT */
+u64 kvm_hypercall(struct kvm_vcpu *vcpu, const u64 regs[16]);	/* RAX after it */
 int kvm_handle_hypercall(struct kvm_vcpu *vcpu);
 int kvm_handle_xsetbv(struct kvm_vcpu *vcpu);
 int kvm_handle_wbinvd(struct kvm_vcpu *vcpu);
@@ -899,7 +903,7 @@ int kvm_read_guest(struct kvm_space *space, gpa_t gpa, void *buf, unsigned int l
 int kvm_read_guest_entry(struct kvm_space *space, gpa_t gpa, u64 *entry, int size);
 int kvm_write_guest(struct kvm_space *space, gpa_t gpa, const void *buf, unsigned int len);
 int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void *new,
-		      unsigned int len);	/* 1: it differed, old updated */
+		      unsigned int len);	/* 1: it differed, old updated; -ENXIO as above */
 void kvm_mark_dirty(struct kvm_memslot *slot, gfn_t gfn);
 
 /* ---- mmu.c --------------------------------------------------------------- */
@@ -914,11 +918,6 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 		  const struct kvm_walk *walk);
 /* Show the guest a page of ours, read-only; 1 or an errno, for handlers. */
 int kvm_mmu_map_own(struct kvm_vcpu *vcpu, gpa_t gpa, void *page);
-/*
- * Around the replacement of a slot: until it is another's or NULL's turn, the notifier
- * looks after the mappings of this one, though no vCPU finds it any more.
- */
-void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot);
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot);
 /* So many of n host pages from hva on as are there; does not sleep. */
 #define KVM_PEEK_PAGES	8	/* n at most */
@@ -938,7 +937,6 @@ int kvm_shadow_init_vm(struct kvm *kvm);
 void kvm_shadow_destroy_vm(struct kvm *kvm);
 int kvm_shadow_create_vcpu(struct kvm_vcpu *vcpu);
 void kvm_shadow_destroy_vcpu(struct kvm_vcpu *vcpu);
-void kvm_shadow_set_limit(struct kvm *kvm, u64 tables);
 int kvm_shadow_fill_cache(struct kvm_vcpu *vcpu);
 void kvm_shadow_reset(struct kvm *kvm);
 int kvm_shadow_load(struct kvm_vcpu *vcpu);	/* REQ_MMU_RELOAD; 0 or errno */

@@ -19,7 +19,6 @@
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
 #include "kvm.h"
 
@@ -27,8 +26,7 @@
 
 static struct kvm_memslots *slots_locked(struct kvm_space *space)
 {
-	return rcu_dereference_protected(space->slots,
-					 lockdep_is_held(&space->kvm->slots_lock) ||
+	return rcu_dereference_protected(space->slots, lockdep_is_held(&space->kvm->slots_lock) ||
 					 !refcount_read(&space->kvm->users));
 }
 
@@ -50,9 +48,8 @@ static unsigned int slot_search(const struct kvm_memslots *slots, gfn_t gfn)
 
 static __always_inline struct kvm_memslot *find_slot(struct kvm_space *space, gfn_t gfn)
 {
-	struct kvm_memslots *slots =
-		srcu_dereference_check(space->slots, &space->kvm->srcu,
-				       lockdep_is_held(&space->kvm->slots_lock));
+	struct kvm_memslots *slots = srcu_dereference_check(space->slots, &space->kvm->srcu,
+						lockdep_is_held(&space->kvm->slots_lock));
 	unsigned int i = READ_ONCE(slots->recent);
 
 	if (likely(i < slots->count && gfn - slots->slot[i]->base < slots->slot[i]->npages))
@@ -161,7 +158,8 @@ static void set_table_limit(struct kvm *kvm)
 
 	for (unsigned int i = 0; i < slots->count; i++)
 		pages += slots->slot[i]->npages;
-	kvm_shadow_set_limit(kvm, kvm->user_tables ?: pages / 50);
+	kvm->shadow.limit = clamp_t(u64, kvm->user_tables ?: pages / 50,
+				    SHADOW_MIN_TABLES, SHADOW_MAX_TABLES);
 }
 
 int kvm_set_table_limit(struct kvm *kvm, unsigned long tables)
@@ -194,12 +192,11 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
-	new->space = space;
-	new->id = region->slot;
-	new->flags = region->flags;
-	new->base = region->guest_phys_addr >> PAGE_SHIFT;
-	new->npages = region->memory_size >> PAGE_SHIFT;
-	new->hva = region->userspace_addr;
+	*new = (struct kvm_memslot){
+		.space = space, .id = region->slot, .flags = region->flags,
+		.base = region->guest_phys_addr >> PAGE_SHIFT,
+		.npages = region->memory_size >> PAGE_SHIFT, .hva = region->userspace_addr,
+	};
 
 	if (old) {
 		/* Only the place and the dirty log of a slot may change. */
@@ -227,7 +224,9 @@ int kvm_set_memory_region(struct kvm *kvm, void *arg)
 	}
 
 publish:
-	kvm_mmu_retire_slot(kvm, old);
+	/* No vCPU will find it any more, but the notifier looks after its mappings. */
+	scoped_guard(spinlock, &kvm->mmu_lock)
+		kvm->retiring = old;
 	r = replace_slot(space, old, new);
 	/*
 	 * No vCPU maps by the old slot any more. Mappings that it made go; when
@@ -235,7 +234,8 @@ publish:
 	 */
 	if (!r && old)
 		kvm_mmu_zap_slot(kvm, old);
-	kvm_mmu_retire_slot(kvm, NULL);
+	scoped_guard(spinlock, &kvm->mmu_lock)
+		kvm->retiring = NULL;
 	if (r)
 		return r;
 	set_table_limit(kvm);
@@ -250,10 +250,10 @@ publish:
  */
 int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 {
+	unsigned long *copy __free(kvfree) = NULL;
 	const struct kvm_dirty_log *log = arg;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *copy;
 	size_t bytes;
 	int r;
 
@@ -277,18 +277,17 @@ int kvm_get_dirty_log(struct kvm *kvm, void *arg)
 	/* Nothing is lost: put the bits back. */
 	for (size_t i = 0; r && i < bytes / sizeof(long); i++)
 		atomic_long_or(copy[i], (atomic_long_t *)&slot->dirty[i]);
-	kvfree(copy);
 	return r;
 }
 
 /* Pages that user space is about to send: log their next write. */
 int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 {
+	unsigned long *pages __free(kvfree) = NULL;
 	const struct kvm_clear_dirty_log *log = arg;
 	u64 first = log->first_page, count = log->num_pages;
 	struct kvm_space *space = space_of(kvm, log->slot);
 	struct kvm_memslot *slot;
-	unsigned long *pages;
 
 	if (!space || first % 64)
 		return -EINVAL;
@@ -307,7 +306,6 @@ int kvm_clear_dirty_log(struct kvm *kvm, void *arg)
 			pages[i] &= atomic_long_fetch_andnot(pages[i],
 				(atomic_long_t *)&slot->dirty[first / BITS_PER_LONG + i]);
 	kvm_mmu_write_protect(slot, pages, first, count);
-	kvfree(pages);
 	return 0;
 }
 
@@ -401,7 +399,7 @@ fault:
 	return -EFAULT;
 }
 
-/* 0 done, 1 it differed and *old is what was there, -EFAULT. */
+/* 0 done, 1 it differed and *old is what was there, -ENXIO nothing writable, -EFAULT. */
 #define TRY_CMPXCHG(type)						\
 	__try_cmpxchg_user((type __user *)hva, (type *)old,		\
 			   *(const type *)new, fault_##type)
@@ -414,7 +412,7 @@ int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void 
 	int r;
 
 	if (!hva || offset_in_page(gpa) + len > PAGE_SIZE)
-		return -EFAULT;
+		return hva ? -EFAULT : -ENXIO;
 	r = len == 1 ? TRY_CMPXCHG(u8) : len == 2 ? TRY_CMPXCHG(u16) :
 	    len == 4 ? TRY_CMPXCHG(u32) : len == 8 ? TRY_CMPXCHG(u64) : -EOPNOTSUPP;
 	if (!r)

@@ -20,7 +20,6 @@
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
-#include <linux/pagemap.h>
 
 #include "kvm.h"
 
@@ -138,12 +137,6 @@ static void zap_and_flush(struct kvm_space *space, gfn_t start, gfn_t end, gfn_t
 		cond_resched();
 		start = stop;
 	}
-}
-
-void kvm_mmu_retire_slot(struct kvm *kvm, struct kvm_memslot *slot)
-{
-	guard(spinlock)(&kvm->mmu_lock);
-	kvm->retiring = slot;
 }
 
 void kvm_mmu_zap_slot(struct kvm *kvm, struct kvm_memslot *slot)

@@ -60,8 +60,6 @@
 #define ENTRIES		512
 #define TABLE_ORDER	2
 #define TABLE_HASH_BITS	10
-#define MIN_TABLES	64
-#define MAX_TABLES	8192
 #define NEIGHBOURS	KVM_PEEK_PAGES	/* leaves that a fault looks at, aligned */
 #define PER_READ	64	/* entries of the guest's, for a comparison */
 #define QUIET_FLUSHES	3	/* without a change; then a table is tracked */
@@ -305,8 +303,7 @@ static unsigned int guest_index(const struct shadow_page *sp, unsigned int i)
 {
 	if (sp->key.mode & MODE_PAE)
 		return i;
-	return sp->key.level == 1 ? sp->key.quadrant * 512 + i :
-				    sp->key.quadrant * 256 + i / 2;
+	return sp->key.level == 1 ? sp->key.quadrant * 512 + i : sp->key.quadrant * 256 + i / 2;
 }
 
 /* The guest's entry, from the copy of its table. */
@@ -446,10 +443,8 @@ void kvm_shadow_reset(struct kvm *kvm)
 
 static u8 guest_mode(struct kvm_vcpu *vcpu)
 {
-	return (vcpu->cr4 & X86_CR4_PAE ? MODE_PAE : 0) |
-	       (vcpu->cr4 & X86_CR4_PSE ? MODE_PSE : 0) |
-	       (vcpu->efer & EFER_NX ? MODE_NX : 0) |
-	       (vcpu->cr0 & X86_CR0_WP ? MODE_WP : 0);
+	return (vcpu->cr4 & X86_CR4_PAE ? MODE_PAE : 0) | (vcpu->cr4 & X86_CR4_PSE ? MODE_PSE : 0) |
+	       (vcpu->efer & EFER_NX ? MODE_NX : 0) | (vcpu->cr0 & X86_CR0_WP ? MODE_WP : 0);
 }
 
 #define ACCESS_ALL	(ACCESS_WRITE | ACCESS_USER | ACCESS_EXEC)
@@ -810,7 +805,7 @@ int kvm_shadow_init_vm(struct kvm *kvm)
 	INIT_LIST_HEAD(&s->pages);
 	INIT_LIST_HEAD(&s->compare);
 	mutex_init(&s->reset);
-	s->limit = MIN_TABLES;
+	s->limit = SHADOW_MIN_TABLES;
 	s->hash = kvcalloc(1 << TABLE_HASH_BITS, sizeof(*s->hash), GFP_KERNEL_ACCOUNT);
 	s->copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	return s->hash && s->copy ? 0 : -ENOMEM;
@@ -821,11 +816,6 @@ void kvm_shadow_destroy_vm(struct kvm *kvm)
 {
 	kvfree(kvm->shadow.hash);
 	free_page((unsigned long)kvm->shadow.copy);
-}
-
-void kvm_shadow_set_limit(struct kvm *kvm, u64 tables)
-{
-	kvm->shadow.limit = clamp_t(u64, tables, MIN_TABLES, MAX_TABLES);
 }
 
 /* ---- when the host is short of memory ------------------------------------ */

@@ -75,6 +75,7 @@ MODULE_PARM_DESC(nested, "Always N: guests have no SVM of their own");
 /* Not in the kernel's headers; APM vol. 2, appendix C. */
 #define SVM_EXIT_INVLPGB	0x0a0
 #define SVM_EXIT_TLBSYNC	0x0a4
+#define NPF_GUEST_TABLE	BIT_ULL(33)	/* the access was the walk's, APM 15.25.6 */
 
 #define CR0_GUESTS		((u64)(X86_CR0_TS | X86_CR0_MP))
 #define PAUSE_FILTER_COUNT	3000
@@ -795,7 +796,8 @@ static int handle_npf(struct kvm_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
 	u32 access = (control->exit_info_1 & X86_PF_WRITE ? ACCESS_WRITE : 0) |
-		     (control->exit_info_1 & X86_PF_INSTR ? ACCESS_EXEC : 0);
+		     (control->exit_info_1 & X86_PF_INSTR ? ACCESS_EXEC : 0) |
+		     (control->exit_info_1 & NPF_GUEST_TABLE ? ACCESS_SYSTEM : 0);
 
 	return kvm_handle_memory_fault(vcpu, control->exit_info_2, access, 0, NULL);
 }

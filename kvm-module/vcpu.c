@@ -38,9 +38,6 @@
 
 #include "kvm.h"
 
-#define DR6_BD		BIT(13)
-#define DR7_GD		BIT(13)
-
 /* The ops of each exit, called directly. */
 DEFINE_STATIC_CALL_NULL(kvm_enter, *((struct kvm_x86_ops *)NULL)->enter);
 DEFINE_STATIC_CALL_NULL(kvm_exit_irqoff, *((struct kvm_x86_ops *)NULL)->handle_exit_irqoff);
@@ -468,18 +465,20 @@ int kvm_halt(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
+u64 kvm_hypercall(struct kvm_vcpu *vcpu, const u64 regs[16])
 {
-	static const u8 where[] = { REG_RBX, REG_RCX, REG_RDX, REG_RSI };
-	u64 mask = kvm_is_long_mode(vcpu) ? ~0ULL : U32_MAX, a[4];
-	long answer = -KVM_EPERM;
+	u64 mask = kvm_is_long_mode(vcpu) ? ~0ULL : U32_MAX;
+	u64 a[] = { regs[REG_RBX] & mask, regs[REG_RCX] & mask,
+		    regs[REG_RDX] & mask, regs[REG_RSI] & mask };
 
 	vcpu->stat[STAT_hypercall]++;
-	for (int i = 0; i < 4; i++)
-		a[i] = kvm_reg_read(vcpu, where[i]) & mask;
-	if (!kvm_ops->get_cpl(vcpu))
-		answer = kvm_pv_hypercall(vcpu, kvm_reg_read(vcpu, REG_RAX) & mask, a);
-	kvm_reg_write(vcpu, REG_RAX, answer & mask);
+	return (kvm_ops->get_cpl(vcpu) ? -KVM_EPERM :
+		kvm_pv_hypercall(vcpu, regs[REG_RAX] & mask, a)) & mask;
+}
+
+int kvm_handle_hypercall(struct kvm_vcpu *vcpu)
+{
+	kvm_reg_write(vcpu, REG_RAX, kvm_hypercall(vcpu, vcpu->regs));
 	return kvm_ops->skip_instruction(vcpu);
 }
 EXPORT_SYMBOL_GPL(kvm_handle_hypercall);

@@ -1349,7 +1349,8 @@ static int vmx_handle_ept_violation(struct kvm_vcpu *vcpu)
 	u64 q = vmcs_read(EXIT_QUALIFICATION);
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	u32 access = (q & EPT_VIOLATION_ACC_WRITE ? ACCESS_WRITE : 0) |
-		     (q & EPT_VIOLATION_ACC_INSTR ? ACCESS_EXEC : 0);
+		     (q & EPT_VIOLATION_ACC_INSTR ? ACCESS_EXEC : 0) |
+		     (q & EPT_VIOLATION_GVA_TRANSLATED ? 0 : ACCESS_SYSTEM);
 
 	if (identity_table && (gpa & PAGE_MASK) == vmx_identity_gpa(vcpu) &&
 	    !(q & EPT_VIOLATION_ACC_WRITE))

@@ -11,7 +11,6 @@
  * Accessed and dirty bits are set as soon as, and only when, the access is
  * allowed; when an entry changed meanwhile, the walk starts again.
  */
-#include <linux/pgtable.h>
 #include <asm/trap_pf.h>
 
 #include "kvm.h"
@@ -86,9 +85,9 @@ static bool key_allows(struct kvm_vcpu *vcpu, u8 key, u32 access)
 }
 
 /*
- * May this access be made, given what all levels grant? A supervisor access at
- * CPL 3 is one that the processor makes by itself (to a descriptor, say): SMAP
- * knows no exception for it.
+ * May this access be made, given what all levels grant? One that the processor makes
+ * by itself (to a descriptor, say), as any supervisor access at CPL 3 is, EFLAGS.AC
+ * does not save from SMAP.
  */
 static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 {
@@ -101,7 +100,8 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 	if (user && access & ACCESS_EXEC)
 		return !(vcpu->cr4 & X86_CR4_SMEP);
 	if (user && vcpu->cr4 & X86_CR4_SMAP &&
-	    (kvm_ops->get_cpl(vcpu) == 3 || !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
+	    (access & ACCESS_SYSTEM || kvm_ops->get_cpl(vcpu) == 3 ||
+	     !(kvm_ops->get_rflags(vcpu) & X86_EFLAGS_AC)))
 		return false;
 	return !(access & ACCESS_WRITE) || write || !(vcpu->cr0 & X86_CR0_WP);
 }
@@ -136,8 +136,7 @@ int kvm_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, struct kvm_walk *w)
 	if (f.levels < 4)
 		gva &= 0xffffffff;
 again:
-	table = kvm_ops->get_cr3(vcpu);
-	table &= f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12);
+	table = kvm_ops->get_cr3(vcpu) & (f.levels == 3 ? GENMASK_ULL(31, 5) : GENMASK_ULL(51, 12));
 	all = ~0ULL;
 	for (level = f.levels; ; level--) {
 		int shift = PAGE_SHIFT + (level - 1) * f.index_bits;
@@ -187,7 +186,7 @@ again:
 		r = kvm_cmpxchg_guest(vcpu->space, where[level], &old, &new, f.entry_size);
 		if (r == 1)	/* it changed meanwhile */
 			goto again;
-		if (r)
+		if (r && r != -ENXIO)	/* a table in ROM just does not change */
 			return r;
 		w->entry[level] = new;
 	}
@@ -230,15 +229,11 @@ static bool quick_walk(struct kvm_vcpu *vcpu, u64 gva, u32 access, gpa_t *gpa)
 		    ~e & (PT_P | PT_A))
 			return false;
 		all &= e ^ PT_NX;
-		if (shift == PAGE_SHIFT)
+		if (shift == PAGE_SHIFT || e & PT_PS)
 			break;
-		if (e & PT_PS) {
-			if (shift != PAGE_SHIFT + 9 || e & GENMASK_ULL(20, 13))
-				return false;
-			break;
-		}
 	}
-	if (!allowed(vcpu, access, granted_by(all)) || (access & ACCESS_WRITE && !(e & PT_D)))
+	if (shift > PAGE_SHIFT + 9 || (shift > PAGE_SHIFT && e & GENMASK_ULL(20, 13)) ||
+	    !allowed(vcpu, access, granted_by(all)) || (access & ACCESS_WRITE && !(e & PT_D)))
 		return false;
 	offset_mask = BIT_ULL(shift) - 1;
 	*gpa = (e & GENMASK_ULL(51, 12) & ~offset_mask) | (gva & offset_mask);

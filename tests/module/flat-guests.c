@@ -1085,6 +1085,34 @@ static void test_debug(void)
 	vm_destroy(&vm);
 }
 
+/* Where the processor cannot set accessed and dirty bits, it does without. */
+static void test_tables_in_rom(void)
+{
+	static const uint8_t code[] = {
+		0xbb, 0, 0, 0x20, 0,			/* mov $0x200000, %ebx */
+		0xc7, 0x03, 0x78, 0x56, 0, 0,		/* movl $0x5678, (%rbx) */
+		0x8b, 0x03, 0xe7, 0x10, 0xf4,		/* mov (%rbx), %eax; out; hlt */
+	};
+	uint64_t *rom = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), at = 0x20000000;
+	struct kvm_sregs s;
+	struct vm vm;
+
+	vm_start(&vm, 64, code, code + sizeof(code));
+	memcpy(rom, vm.mem + PAGE_TABLES, 3 * PAGE);
+	rom[0] = at + PAGE + 3;
+	rom[512] = at + 2 * PAGE + 3;
+	vm_slot(&vm, 1, KVM_MEM_READONLY, at, 3 * PAGE, rom);
+	ioctl(vm.vcpu, KVM_GET_SREGS, &s);
+	s.cr3 = at;
+	ioctl(vm.vcpu, KVM_SET_SREGS, &s);
+	vm_expect(&vm, ACTS({ OUT, 0x10, 4, 0x5678 }, END_HLT),
+		  "page tables in a read-only slot, no accessed bit set");
+	is(rom[512] & 0x60, 0, "they stay as they are");
+	vm_destroy(&vm);
+	munmap(rom, 3 * PAGE);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1104,6 +1132,7 @@ static const struct {
 	{ "registers", test_registers },
 	{ "msrs", test_msrs },
 	{ "memory", test_memory },
+	{ "rom", test_tables_in_rom },
 	{ "dirty-log", test_dirty_log },
 	{ "debug", test_debug },
 };

@@ -197,11 +197,12 @@ static int fuzz_msr(struct emu *e, u32 index, u64 *value, bool write)
 	return next() & 7 ? EMU_OK : emu_fault(e, 13, 0);
 }
 
-static int fuzz_cpuid(struct emu *e, u32 r[4])
+static void fuzz_cpuid(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer)
 {
 	(void)e;
-	next_bytes(r, 16);
-	return EMU_OK;
+	(void)leaf;
+	(void)subleaf;
+	next_bytes(answer, sizeof(*answer));
 }
 
 static int fuzz_control(struct emu *e, enum emu_control what, u64 arg,

@@ -14,6 +14,7 @@
 #define __packed	__attribute__((packed))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 #define sign_extend64(v, i) ((s64)((u64)(v) << (63 - (i))) >> (63 - (i)))
+#define hweight8(v)	((unsigned int)__builtin_popcount((v) & 0xff))
 #define hweight64(v)	((unsigned int)__builtin_popcountll(v))
 
 /* asm/trapnr.h, asm/msr-index.h */

@@ -179,12 +179,12 @@ static int t_msr(struct emu *e, u32 index, u64 *value, bool write)
 	return EMU_OK;
 }
 
-static int t_cpuid(struct emu *e, u32 r[4])
+static void t_cpuid(struct emu *e, u32 leaf, u32 subleaf, struct kvm_cpuid_entry2 *answer)
 {
 	(void)e;
-	r[EMU_RBX] = r[EMU_RAX] + 1;
-	r[EMU_RDX] = r[EMU_RCX] + 1;
-	return EMU_OK;
+	*answer = (struct kvm_cpuid_entry2){
+		.eax = leaf, .ebx = leaf + 1, .ecx = subleaf, .edx = subleaf + 1,
+	};
 }
 
 static int t_control(struct emu *e, enum emu_control what, u64 arg, void *arg2)
@@ -527,10 +527,16 @@ static void test_protection(void)
 	ok(faulted(RUN("\x0f\x22\xc8"), 6), "CR1 is #UD");
 	cr[4] |= 8;
 	ok(faulted(RUN("\x0f\x21\xe0"), 6), "DR4 with CR4.DE is #UD");
+	emu.regs[EMU_RBX] = 1;
+	ok(faulted(RUN("\x0f\x23\xe3"), 6) && !dr[6], "and is not written");
 	cr[4] &= ~8ull;
 	dr[6] = 0x77;
 	RUN("\x0f\x21\xe0");
 	is(emu.regs[EMU_RAX], 0x77, "DR4 without it is DR6");
+	dr[7] = DR7_GD;
+	ok(faulted(RUN("\x0f\x23\xc0"), 1) && emu.fault.error == DR6_BD && !dr[0],
+	   "MOV to DR0 with DR7.GD is #DB");
+	ok(faulted(RUN("\x0f\x21\xf8"), 1), "MOV from DR7, too");
 	emu.regs[EMU_RBX] = 0x800000000000;
 	ok(faulted(RUN("\x8a\x03"), 13), "a non-canonical address is #GP");
 	emu.regs[EMU_RBP] = 0x800000000000;
@@ -1287,6 +1293,15 @@ static void test_task_switch(void)
 	put64(0x21 * 8, gate(0x28, 0, 0x85, 0));
 	is(emu_interrupt(&emu, 0x21, false, 0), EMU_OK, "interrupt through a task gate");
 	ok(emu.rip == 0x99 && emu.rflags == 0x4002, "nests");
+
+	reset_gdt(EMU_PROT32);
+	put32(0x5820, 0x77);
+	put32(0x584c, 8);
+	put32(0x5850, 0x10);
+	ram[0x5864] = 1;
+	put64(0x21 * 8, gate(0x30, 0, 0x85, 0));
+	ok(faulted(emu_interrupt(&emu, 0x21, false, 0), 1) && emu.fault.error == DR6_BT &&
+	   !emu.fault.has_error && emu.rip == 0x77, "a TSS with its T bit is #DB in the new task");
 
 	reset_gdt(EMU_PROT32);
 	ok(selector_fault(RUN("\xea\0\0\0\0\x28\0"), 13, 0x28), "a busy task is #GP");

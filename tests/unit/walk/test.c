@@ -13,6 +13,7 @@
 
 #define PAGES	16
 #define UNMAPPED PAGES	/* a page of a slot, but not of the process any more */
+#define ROM	(PAGES - 1)	/* in a read-only slot */
 #define P	1ULL
 #define RW	2ULL
 #define US	4ULL
@@ -80,6 +81,8 @@ int kvm_cmpxchg_guest(struct kvm_space *space, gpa_t gpa, void *old, const void 
 		      unsigned int size)
 {
 	assert(space == vm.space && gpa + size <= sizeof(memory));
+	if (gpa >> 12 == ROM)
+		return -ENXIO;
 	if (races) {		/* another processor is first, with the same bit */
 		races--;
 		memcpy(memory + gpa, new, size);
@@ -189,7 +192,8 @@ static void check(struct answer *a, u32 access, u64 leaf, bool keys)
 
 	if (!(access & ACCESS_USER)) {
 		/* Explicit, and EFLAGS.AC: SMAP lets it pass. */
-		bool pass = !smap() || (m.cpl < 3 && bit(m.rflags, 18));
+		bool pass = !smap() || (m.cpl < 3 && bit(m.rflags, 18) &&
+					!(access & ACCESS_SYSTEM));
 
 		if (access & ACCESS_EXEC)
 			good = a->user ? !smep() && a->execute : a->execute;
@@ -338,7 +342,7 @@ static struct answer slow_walk(u64 linear, u32 access)
 		walk_32(&a, linear, access);
 	/* 4.8; the entries of PAE's first table have no such bits. */
 	for (int i = three ? 1 : 0; a.outcome == DONE && i < a.entries; i++) {
-		if (a.at[i] >= sizeof(wanted))
+		if (a.at[i] >= sizeof(wanted) || a.at[i] >> 12 == ROM)
 			continue;
 		wanted[a.at[i]] |= A;
 		if (i == a.entries - 1 && access & ACCESS_WRITE)
@@ -432,7 +436,8 @@ static u32 random_access(void)
 {
 	static const u32 kinds[] = { 0, ACCESS_WRITE, ACCESS_EXEC };
 
-	return kinds[rnd() % 3] | (m.cpl == 3 && chance(80) ? ACCESS_USER : 0);
+	return kinds[rnd() % 3] | (m.cpl == 3 && chance(80) ? ACCESS_USER :
+				   chance(20) ? ACCESS_SYSTEM : 0);
 }
 
 static long bad, counts[3], codes[64], large, quick;
