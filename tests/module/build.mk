@@ -46,9 +46,7 @@ module-tests: $(MODULE_TEST_PROGRAMS) $(MODULE_TEST_TOOLS) $(MODULE_TEST_KERNELS
 
 report-lines:
 	@mkdir -p build/reports
-	@cd kvm-module && wc -l *.[chS] | awk 'BEGIN { print "file\tlines" } \
-		{ print $$2 "\t" $$1 } END { if (NR == 1) print "total\t" $$1 }' \
-		>../build/reports/module-lines.tsv
+	@cd kvm-module && ../scripts/code-lines *.[chS] >../build/reports/module-lines.tsv
 	@tail -n 1 build/reports/module-lines.tsv
 
 check-module: module module-tests report-lines kernel-debug real-guests kvm-selftests emulator
