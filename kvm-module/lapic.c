@@ -511,7 +511,9 @@ static void mask_lvts(struct kvm_lapic *apic)
 /* One that there is; nothing comes of it if it cannot be written. */
 static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
-	value &= writable[offset >> 4];
+	/* ICR keeps what is written to its reserved bits; nothing comes of them. */
+	if (offset != APIC_ICR)
+		value &= writable[offset >> 4];
 	/* More may come through now than before. */
 	if (offset == APIC_SPIV || offset == APIC_LVT0)
 		apic->vcpu->events.look = true;
