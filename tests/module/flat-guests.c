@@ -1108,7 +1108,11 @@ static void test_tables_in_rom(void)
 	ioctl(vm.vcpu, KVM_SET_SREGS, &s);
 	vm_expect(&vm, ACTS({ OUT, 0x10, 4, 0x5678 }, END_HLT),
 		  "page tables in a read-only slot, no accessed bit set");
-	is(rom[512] & 0x60, 0, "they stay as they are");
+	if (vm_on_intel())
+		skip("they stay as they are",
+		     "Bochs 3.0, if EPT has no accessed bits, sets the guest's whatever EPT allows");
+	else
+		is(rom[512] & 0x60, 0, "they stay as they are");
 	vm_destroy(&vm);
 	munmap(rom, 3 * PAGE);
 }
