@@ -292,11 +292,33 @@ static void test_halt(void)
 	vm_destroy(&vm);
 }
 
-static void test_breakpoint(void)
+/* An exception that is being delivered, and perhaps an NMI that waits behind it. */
+static void put_exception(struct vm *vm, unsigned int nr, bool nmi)
 {
 	struct kvm_vcpu_events ev;
+
+	ioctl(vm->vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.exception.injected = 1;
+	ev.exception.nr = nr;
+	ev.exception.has_error_code = 0;
+	ev.nmi.pending = nmi;
+	ev.flags = nmi ? KVM_VCPUEVENT_VALID_NMI_PENDING : 0;
+	ioctl(vm->vcpu, KVM_SET_VCPU_EVENTS, &ev);
+}
+
+/* What the guest has just written to a port. */
+static uint32_t value_out(const struct vm *vm)
+{
+	uint32_t value;
+
+	memcpy(&value, (const char *)vm->run + vm->run->io.data_offset, sizeof(value));
+	return value;
+}
+
+static void test_breakpoint(void)
+{
 	struct kvm_regs regs;
-	uint32_t value = 0;
+	uint32_t value;
 	struct vm vm;
 
 	vm_create(&vm);
@@ -306,14 +328,9 @@ static void test_breakpoint(void)
 	vm_run_once(&vm);	/* all of its memory is there */
 	regs.rip = CODE + 1;
 	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
-	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
-	ev.exception.injected = 1;
-	ev.exception.nr = 3;
-	ev.exception.has_error_code = 0;
-	ev.flags = 0;
-	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	put_exception(&vm, 3, false);
 	vm_run_once(&vm);
-	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	value = value_out(&vm);
 	is(vm.run->exit_reason, KVM_EXIT_IO, "an INT3 that a debugger gives back to the guest");
 	is(value, CODE + 2, "... whose handler returns behind it");
 	vm_destroy(&vm);
@@ -322,8 +339,7 @@ static void test_breakpoint(void)
 /* On SVM, behind what goes in first there is a step to the NMI, with a trap flag. */
 static void test_two_events(void)
 {
-	struct kvm_vcpu_events ev;
-	uint32_t value = 0;
+	uint32_t value;
 	struct vm vm;
 
 	vm_create(&vm);
@@ -331,18 +347,12 @@ static void test_two_events(void)
 	gate(&vm, 2, CODE + 0x20);
 	gate(&vm, 6, CODE + 0x10);
 	vm_run_once(&vm);
-	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
-	ev.exception.injected = 1;
-	ev.exception.nr = 6;
-	ev.exception.has_error_code = 0;
-	ev.nmi.pending = 1;
-	ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING;
-	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	put_exception(&vm, 6, true);
 	vm_run_once(&vm);
 	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11,
 	   "an NMI behind an exception comes before the handler");
 	vm_run_once(&vm);
-	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	value = value_out(&vm);
 	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x10 && !(value & 0x100),
 	   "... which sees the trap flag that the guest has");
 	vm_destroy(&vm);
@@ -405,7 +415,7 @@ static void test_step(void)
 	gate(&vm, 1, CODE + 0x20);
 	vm_run_once(&vm);
 	vm_run_once(&vm);
-	memcpy(&value, (char *)vm.run + vm.run->io.data_offset, 4);
+	value = value_out(&vm);
 	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11, "a single step");
 	is(value, 0xffff4ff0, "... and DR6 says so to the guest");
 	ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d);
