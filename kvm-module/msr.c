@@ -194,7 +194,9 @@ static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 
 static bool valid_memory_type(u8 type)
 {
-	return type < 8 && BIT(type) & 0x73;	/* UC, WC, WT, WP, WB */
+	return type < 8 &&
+	       BIT(type) & (BIT(X86_MEMTYPE_UC) | BIT(X86_MEMTYPE_WC) | BIT(X86_MEMTYPE_WT) |
+			    BIT(X86_MEMTYPE_WP) | BIT(X86_MEMTYPE_WB));
 }
 
 /* Eight of them: in a fixed-range MTRR, or in PAT with UC-: MTRRs may override. */
