@@ -653,7 +653,6 @@ int kvm_apic_get_state(struct kvm_vcpu *vcpu, void *arg)
 
 	if (!apic)
 		return -EINVAL;
-	kvm_apic_settle_pv_eoi(vcpu);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = current_count(apic);
 	/* The old format has the id in bits 31:24 in either mode. */
@@ -671,8 +670,6 @@ int kvm_apic_set_state(struct kvm_vcpu *vcpu, void *arg)
 	/* One that has passed does not come again. */
 	apic->deadline = kvm_apic_get_deadline(vcpu);
 	hrtimer_cancel(&apic->timer);
-	/* An offer was for an interrupt of the old state. */
-	kvm_pv_eoi_taken(vcpu);
 	memcpy(apic->regs, arg, sizeof(apic->regs));
 	/* What the guest could never have put there is not taken over. */
 	*reg(apic, APIC_LVR) = APIC_VERSION_VALUE;

@@ -1152,7 +1152,12 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 
 	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	if (vcpu->pv.eoi && vcpu->lapic)
+		kvm_apic_pv_eoi(vcpu);
 	r = resume_and_run(vcpu);
+	/* User space may save the memory first, and then the APIC: no offer stays in it. */
+	if (unlikely(vcpu->pv.eoi_offered))
+		kvm_apic_settle_pv_eoi(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
 	vcpu->stat[STAT_user_exits]++;

@@ -250,9 +250,10 @@ static void test_ioctls(void)
 }
 
 /*
- * Real mode, x2APIC: an interrupt to itself, which its handler ends by clearing the
- * bit at 0x2000, noting at 0x2004 whether it was set. Without an exit in between the
- * guest then gives the bit up, and says which interrupts are still in service.
+ * Real mode, x2APIC: an interrupt to itself, which its handler, after an exit to user
+ * space, ends by clearing the bit at 0x2000, noting at 0x2004 whether it was set.
+ * Without an exit in between the guest then gives the bit up, and says which interrupts
+ * are still in service.
  */
 asm(".pushsection .rodata\n.globl pv_eoi, pv_eoi_end\n.code16\npv_eoi:\n"
     "movw $handler - pv_eoi + 0x1000, 0x100; movw $0, 0x102\n"	/* vector 0x40 */
@@ -264,7 +265,7 @@ asm(".pushsection .rodata\n.globl pv_eoi, pv_eoi_end\n.code16\npv_eoi:\n"
     "1: cmpb $0, 0x2005; je 1b\n"
     "wrmsr\n"
     "mov $0x812, %ecx; rdmsr; out %eax, $0x10\n"
-    "handler: lock btrl $0, 0x2000; setc 0x2004; movb $1, 0x2005; iret\n"
+    "handler: out %al, $0x11; lock btrl $0, 0x2000; setc 0x2004; movb $1, 0x2005; iret\n"
     "pv_eoi_end:\n.code64\n.popsection");
 extern const uint8_t pv_eoi[], pv_eoi_end[];
 
@@ -275,7 +276,8 @@ static void test_pv_eoi(void)
 
 	vm_create_with(&vm, true);
 	vm_load(&vm, 16, pv_eoi, pv_eoi_end);
-	if (!vm_run_once(&vm) && vm.run->exit_reason == KVM_EXIT_IO)
+	if (!vm_run_once(&vm) && vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11 &&
+	    !vm_run_once(&vm) && vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x10)
 		in_service = *(uint32_t *)((uint8_t *)vm.run + vm.run->io.data_offset);
 	ok(vm.mem[0x2004], "a guest is offered to end its interrupt by clearing a bit");
 	is(in_service, 0, "it has ended, though the guest gives that up at once");
