@@ -481,7 +481,7 @@ struct kvm_x86_ops {
 	/* Power-on state; init: all but the MSRs. */
 	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init);
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preemption off */
-	void (*vcpu_put)(struct kvm_vcpu *vcpu);	/* or NULL */
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);
 
 	/* The processor cannot be in the guest's state; NULL: it always can. */
 	bool (*must_emulate)(struct kvm_vcpu *vcpu);
@@ -595,6 +595,7 @@ void kvm_destroy_vcpus(struct kvm *kvm);
 void kvm_vcpu_use_ops(void);	/* once, when a vendor has registered */
 /* After a change of the guest's TSC_AUX; preemption off. */
 void kvm_load_tsc_aux(struct kvm_vcpu *vcpu);
+void kvm_load_host_ldt(void);
 DECLARE_PER_CPU(u64, kvm_host_tsc_aux);
 void kvm_kick(struct kvm_vcpu *vcpu);
 /* Give the rest of this thread's time to that vCPU's, if it waits for a CPU. */

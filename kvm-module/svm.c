@@ -311,6 +311,11 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 }
 
+static void svm_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	kvm_load_host_ldt();
+}
+
 /* ---- into the guest ------------------------------------------------------ */
 
 static void svm_flush_tlb(struct kvm_vcpu *vcpu)
@@ -908,6 +913,7 @@ static struct kvm_x86_ops svm_ops __ro_after_init = {
 	.vcpu_destroy = svm_vcpu_destroy,
 	.vcpu_reset = svm_vcpu_reset,
 	.vcpu_load = svm_vcpu_load,
+	.vcpu_put = svm_vcpu_put,
 	.enter = svm_enter,
 	.handle_exit_irqoff = svm_handle_exit_irqoff,
 	.handle_exit = svm_handle_exit,

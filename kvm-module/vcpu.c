@@ -73,21 +73,24 @@ void kvm_load_tsc_aux(struct kvm_vcpu *vcpu)
 	vcpu->tsc_aux_loaded = true;
 }
 
+/*
+ * An exit on VMX leaves no LDT, and one on SVM that of vcpu_load(), which another thread
+ * may have replaced and freed. The GDT has the process's.
+ */
+void kvm_load_host_ldt(void)
+{
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (unlikely(READ_ONCE(current->mm->context.ldt)))
+		asm volatile("lldt %w0" : : "q" (GDT_ENTRY_LDT * 8));
+#endif
+}
+
 static void put_from_cpu(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->tsc_aux_loaded)
 		wrmsrl(MSR_TSC_AUX, __this_cpu_read(kvm_host_tsc_aux));
 	vcpu->tsc_aux_loaded = false;
-	if (kvm_ops->vcpu_put)
-		kvm_ops->vcpu_put(vcpu);
-#ifdef CONFIG_MODIFY_LDT_SYSCALL
-	/*
-	 * An exit on VMX leaves no LDT, and one on SVM that of vcpu_load(), which another
-	 * thread may have replaced and freed. The GDT has the process's.
-	 */
-	if (unlikely(READ_ONCE(current->mm->context.ldt)))
-		asm volatile("lldt %w0" : : "q" (GDT_ENTRY_LDT * 8));
-#endif
+	kvm_ops->vcpu_put(vcpu);
 	vcpu->cpu = -1;
 }
 

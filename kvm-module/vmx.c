@@ -100,7 +100,7 @@ struct vmx_vcpu {
 
 	/* The host's state that the vCPU displaces. */
 	bool host_saved;
-	u16 host_fs, host_gs, host_ds, host_es, host_ldt;
+	u16 host_fs, host_gs, host_ds, host_es;
 	u64 host_debugctl;
 	u64 kernel_gs_base;		/* the guest's */
 
@@ -508,7 +508,6 @@ static void host_save(struct vmx_vcpu *vmx)
 	savesegment(gs, vmx->host_gs);
 	savesegment(ds, vmx->host_ds);
 	savesegment(es, vmx->host_es);
-	store_ldt(vmx->host_ldt);
 	/*
 	 * The exit loads null selectors (26.2.3 would not take a user's) and
 	 * these bases.
@@ -526,9 +525,8 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	if (!vmx->host_saved)
 		return;
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	/* The exit left none (28.5.2); the segments may be in it. */
-	if (vmx->host_ldt)
-		asm volatile("lldt %0" : : "m" (vmx->host_ldt));
+	/* First: the segments may be in it. */
+	kvm_load_host_ldt();
 	if (vmx->host_fs)
 		loadsegment(fs, vmx->host_fs);
 	if (vmx->host_ds)
