@@ -84,6 +84,7 @@ void kvm_load_host_ldt(void)
 		asm volatile("lldt %w0" : : "q" (GDT_ENTRY_LDT * 8));
 #endif
 }
+EXPORT_SYMBOL_GPL(kvm_load_host_ldt);
 
 static void put_from_cpu(struct kvm_vcpu *vcpu)
 {
