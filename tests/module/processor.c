@@ -113,6 +113,18 @@ GUEST(registers, 64,
 	"list: .long 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000082, 0xc0000083\n"
 	".long 0xc0000084, 0xc0000081, 0x174, 0x175, 0x176, 0\n");
 
+/*
+ * Reads the registers of the list at LIST and sets bits in them: their numbers, the
+ * bits. Says which are #GP.
+ */
+#define LIST		0x6000
+GUEST(msrs, 64,
+	"mov $" XSTR(LIST) ", %esi; lea 2f(%rip), %r15\n"
+	"1: lodsl; mov %eax, %ecx; lodsl; mov %eax, %ebx; test %ecx, %ecx; jz 3f\n"
+	"rdmsr; or %ebx, %eax; test %ebx, %ebx; jz 1b; wrmsr; jmp 1b\n"
+	"2: mov %ecx, %eax; out %eax, $0x14; jmp 1b\n"
+	"3: hlt\n");
+
 /* SYSCALL goes where LSTAR says, with the return address in RCX. */
 GUEST(fast_call, 64,
 	"mov $0xc0000081, %ecx; xor %eax, %eax; mov $0x00080008, %edx; wrmsr\n"
@@ -451,6 +463,28 @@ static void test_registers(void)
 	guest_free(&g[0]);
 }
 
+/* What guests read and write without asking whether it is there. */
+static void test_msrs(void)
+{
+	static const uint32_t list[] = {
+		0x1d9, 3,	/* DEBUGCTL: by debuggers, LBR and BTF */
+	};
+	struct guest g;
+	unsigned int i;
+
+	guest_new(&g);
+	put(&g, CODE, msrs, msrs_end);
+	memcpy(g.memory + LIST, list, sizeof(list));
+	put(&g, 0x3000, stub, stub_end);
+	set_gate(&g, 13, 0x3000);
+	set_mode(&g, 64);
+	guest_run(&g, 0);
+	check(g.end == KVM_EXIT_HLT && !g.values, "MSRs that guests take for granted are there");
+	for (i = 0; i < g.values; i++)
+		printf("# MSR %x\n", g.value[i]);
+	guest_free(&g);
+}
+
 /* A segment of this process's local descriptor table, as DOS emulators have them. */
 static void test_own_ldt(void)
 {
@@ -619,6 +653,7 @@ int main(void)
 	test_exceptions();
 	test_interrupts();
 	test_registers();
+	test_msrs();
 	test_own_ldt();
 	test_pae();
 	test_debug();
