@@ -46,6 +46,11 @@ static const struct plain_msr {
 	{ MSR_MISC_FEATURES_ENABLES,	INTEL,	0,	0 },
 	{ MSR_IA32_MISC_ENABLE,		ANY,	~0ULL,	MSR_IA32_MISC_ENABLE_FAST_STRING },
 	{ MSR_IA32_EBL_CR_POWERON,	INTEL,	0,	0 },
+	/* Of the Pentium 4 and before Nehalem: a bus of 133 MHz, times ten; an L2 cache */
+	{ MSR_EBC_FREQUENCY_ID,		INTEL,	0,	10 << 24 | 1 << 16 },
+	{ MSR_FSB_FREQ,			INTEL,	0,	1 },
+	{ MSR_IA32_BBL_CR_CTL3,		INTEL,	~0ULL,	BIT(0) | BIT(8) },
+	{ MSR_IA32_PERF_STATUS,		INTEL,	0,	10ULL << 40 | 10 << 8 },
 	{ MSR_IA32_POWER_CTL,		ANY,	~0ULL,	0 },
 	{ MSR_IA32_TSC_DEADLINE,	ANY,	~0ULL,	0 },
 	{ MSR_IA32_DEBUGCTLMSR,		ANY,	DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF, 0 },
