@@ -466,18 +466,22 @@ static void test_registers(void)
 /* What guests read and write without asking whether it is there. */
 static void test_msrs(void)
 {
-	static const uint32_t list[] = {
+	static const uint32_t amd[] = {
+		0x1d9, 3,
+		0xc0011029, 1,	/* DE_CFG: OpenBSD, for erratum 721 */
+		0, 0,
+	}, intel[] = {
 		0x1d9, 3,	/* DEBUGCTL: by debuggers, LBR and BTF */
 		/* EBC_FREQUENCY_ID, FSB_FREQ, BBL_CR_CTL3, PERF_STATUS */
 		0x2c, 0, 0xcd, 0, 0x11e, 1 << 19, 0x198, 0, 0, 0,
 	};
-	const int both = 2, intel = cpuid.entries[0].ebx == 0x756e6547;
+	int on_intel = cpuid.entries[0].ebx == 0x756e6547;
 	struct guest g;
 	unsigned int i;
 
 	guest_new(&g);
 	put(&g, CODE, msrs, msrs_end);
-	memcpy(g.memory + LIST, list, intel ? sizeof(list) : both * sizeof(*list));
+	memcpy(g.memory + LIST, on_intel ? intel : amd, on_intel ? sizeof(intel) : sizeof(amd));
 	put(&g, 0x3000, stub, stub_end);
 	set_gate(&g, 13, 0x3000);
 	set_mode(&g, 64);
