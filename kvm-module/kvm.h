@@ -71,7 +71,7 @@ typedef u64 hpa_t;	/* host-physical address */
 #define KVM_USER_SLOTS		509
 #define KVM_MAX_CPUID		256
 #define KVM_MCE_BANKS		32
-#define KVM_PLAIN_MSRS		32
+#define KVM_PLAIN_MSRS		31
 #define KVM_IRQ_PINS		24	/* of the I/O APIC; GSIs of the kernel's chips */
 #define KVM_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING */
 #define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
