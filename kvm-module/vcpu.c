@@ -964,11 +964,17 @@ static __always_inline void enter_guest(struct kvm_vcpu *vcpu)
 int kvm_emulate_injected(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_events ev = vcpu->events;
+	int r;
 
 	kvm_clear_injected(vcpu);
-	if (ev.exception.injected)
-		return kvm_emulate_event(vcpu, ev.exception.nr, ev.exception.has_error,
-					 ev.exception.error_code);
+	if (ev.exception.injected) {
+		/* An exception in its delivery is the second one. */
+		vcpu->events.exception.injected = true;
+		r = kvm_emulate_event(vcpu, ev.exception.nr, ev.exception.has_error,
+				      ev.exception.error_code);
+		vcpu->events.exception.injected = false;
+		return r;
+	}
 	if (ev.nmi.injected) {
 		kvm_ops->set_nmi_mask(vcpu, true);
 		return kvm_emulate_event(vcpu, X86_TRAP_NMI, false, 0);

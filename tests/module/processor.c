@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,12 @@ GUEST(real_irq, 16,
 	"1: jmp 1b\n"
 	".org real_irq + 0x40\n"
 	"mov $'b', %al; out %al, $0x10\n"
+	"hlt\n");
+
+/* Real mode: no vector can be delivered, as the table is empty (there are zeros). */
+GUEST(real_shutdown, 16,
+	"lidt 0x6000\n"
+	"int3\n"
 	"hlt\n");
 
 /*
@@ -356,6 +363,26 @@ static void test_real_irq(void)
 	guest_free(&g);
 }
 
+static void too_long(int sig)
+{
+	(void)sig;
+}
+
+static void test_real_shutdown(void)
+{
+	struct guest g;
+
+	guest_new(&g);
+	put(&g, CODE, real_shutdown, real_shutdown_end);
+	set_mode(&g, 16);
+	signal(SIGALRM, too_long);
+	alarm(10);
+	check(guest_run(&g, 0) == KVM_EXIT_SHUTDOWN,
+	      "real mode: exceptions that cannot be delivered end in a shutdown");
+	alarm(0);
+	guest_free(&g);
+}
+
 static void test_exceptions(void)
 {
 	static const int vectors[] = { 0, 1, 3, 6, 13, 0x16 };
@@ -661,6 +688,7 @@ int main(void)
 	cpuid.head.nent = 128;
 	check(!ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid), "KVM_GET_SUPPORTED_CPUID");
 	test_real_irq();
+	test_real_shutdown();
 	test_exceptions();
 	test_interrupts();
 	test_registers();
