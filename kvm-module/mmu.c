@@ -269,11 +269,13 @@ static int find_host_page(unsigned long hva, bool write, bool may_write, struct 
 	r = get_user_pages_fast_only(hva, 1, may_write ? FOLL_WRITE : 0, &page);
 	if (r != 1) {
 		host->writable = write;
-		r = get_user_pages_unlocked(hva, 1, &page, write ? FOLL_WRITE : 0);
+		r = get_user_pages_unlocked(hva, 1, &page,
+					    FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0));
 	}
 	if (r != 1) {
-		if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
-			return r;
+		/* A signal is run_loop()'s. */
+		if (r == -EINTR || r == -EAGAIN)
+			return -EAGAIN;
 		mmap_read_lock(current->mm);
 		r = find_device_page(hva, write, host);
 		mmap_read_unlock(current->mm);

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -170,6 +172,13 @@ GUEST(own_breakpoint, 64,
 	"1: nop\n"
 	"mov $'n', %al; out %al, $0x10\n"
 	"2: mov %dr6, %rax; out %eax, $0x14\n"
+	"hlt\n");
+
+/* Reads memory of its own, behind that of all. */
+#define MORE		MEMORY
+GUEST(read_more, 64,
+	"mov 0x400000, %eax; out %eax, $0x14\n"
+	"mov 0x401000, %eax; out %eax, $0x14\n"
 	"hlt\n");
 
 /* CR0.CD is set, and cleared again. */
@@ -678,6 +687,59 @@ static void test_lost_stack(void)
 	guest_free(&g);
 }
 
+/* A page that comes late, as in postcopy migration: from a thread of user space. */
+static int late_fd, late_sent;
+
+static void *send_late(void *page)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)page, 4096 } };
+
+	sleep(4);
+	late_sent = 1;
+	ioctl(late_fd, UFFDIO_ZEROPAGE, &zero);
+	return NULL;
+}
+
+static void test_late_page(void)
+{
+	const char *name = "a signal gets through to a vCPU that waits for a page of memory";
+	struct kvm_userspace_memory_region region = {
+		.slot = 1, .guest_phys_addr = MORE, .memory_size = 8192,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register pages = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	pthread_t thread;
+	struct guest g;
+	void *more;
+	int end;
+
+	late_fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (late_fd < 0) {
+		printf("ok %d - %s # SKIP %s\n", ++count, name, strerror(errno));
+		return;
+	}
+	guest_new(&g);
+	put(&g, CODE, read_more, read_more_end);
+	set_mode(&g, 64);
+	more = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	region.userspace_addr = pages.range.start = (uintptr_t)more;
+	pages.range.len = 4096;
+	if (ioctl(g.vm, KVM_SET_USER_MEMORY_REGION, &region) ||
+	    ioctl(late_fd, UFFDIO_API, &api) || ioctl(late_fd, UFFDIO_REGISTER, &pages))
+		perror("# userfaultfd");
+	pthread_create(&thread, NULL, send_late, more);
+	signal(SIGALRM, too_long);
+	alarm(1);
+	end = guest_run(&g, 0);
+	check(end == -1 && !late_sent, name);
+	pthread_join(thread, NULL);
+	guest_run(&g, 0);
+	check(g.end == KVM_EXIT_HLT && g.values == 2, "... and it goes on when the page is there");
+	close(late_fd);
+	guest_free(&g);
+	munmap(more, 8192);
+}
+
 int main(void)
 {
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -698,6 +760,7 @@ int main(void)
 	test_debug();
 	test_cache_disable();
 	test_lost_stack();
+	test_late_page();
 	printf("1..%d\n", count);
 	return 0;
 }
