@@ -20,6 +20,7 @@
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/sched/signal.h>
 
 #include "kvm.h"
 
@@ -270,11 +271,15 @@ static int find_host_page(unsigned long hva, bool write, bool may_write, struct 
 	if (r != 1) {
 		host->writable = write;
 		r = get_user_pages_unlocked(hva, 1, &page,
-					    FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0));
+					    FOLL_INTERRUPTIBLE | FOLL_HWPOISON |
+					    (write ? FOLL_WRITE : 0));
 	}
+	/* The host's memory has failed there: QEMU makes a machine check of it. */
+	if (r == -EHWPOISON)
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
 	if (r != 1) {
 		/* A signal is run_loop()'s. */
-		if (r == -EINTR || r == -EAGAIN)
+		if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
 			return -EAGAIN;
 		mmap_read_lock(current->mm);
 		r = find_device_page(hva, write, host);

@@ -740,6 +740,45 @@ static void test_late_page(void)
 	munmap(more, 8192);
 }
 
+static void *failed_at;
+
+static void memory_failed(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	failed_at = info->si_code == BUS_MCEERR_AR ? info->si_addr : NULL;
+}
+
+static void test_failed_memory(void)
+{
+	const char *name = "a guest that reads failed memory: SIGBUS, for a machine check";
+	struct kvm_userspace_memory_region region = {
+		.slot = 1, .guest_phys_addr = MORE, .memory_size = 8192,
+	};
+	struct sigaction action = { .sa_sigaction = memory_failed, .sa_flags = SA_SIGINFO };
+	struct guest g;
+	char *more;
+
+	guest_new(&g);
+	put(&g, CODE, read_more, read_more_end);
+	set_mode(&g, 64);
+	more = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(more, 1, 8192);
+	region.userspace_addr = (uintptr_t)more;
+	if (ioctl(g.vm, KVM_SET_USER_MEMORY_REGION, &region))
+		perror("# KVM_SET_USER_MEMORY_REGION");
+	sigaction(SIGBUS, &action, NULL);
+	if (madvise(more + 4096, 4096, MADV_HWPOISON)) {
+		printf("ok %d - %s # SKIP %s\n", ++count, name, strerror(errno));
+	} else {
+		failed_at = NULL;
+		guest_run(&g, 0);
+		check(g.end == -1 && g.values == 1 && failed_at == more + 4096, name);
+	}
+	guest_free(&g);
+	munmap(more, 8192);
+}
+
 int main(void)
 {
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -761,6 +800,7 @@ int main(void)
 	test_cache_disable();
 	test_lost_stack();
 	test_late_page();
+	test_failed_memory();
 	printf("1..%d\n", count);
 	return 0;
 }
