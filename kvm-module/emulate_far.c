@@ -126,12 +126,15 @@ static struct kvm_segment check_data_segment(struct emu *e, unsigned int seg, u1
 	return d.seg;
 }
 
-/* Real mode keeps limit and attributes ("unreal mode"); vm86 has its own. */
+/*
+ * Real mode keeps limit and attributes ("unreal mode"), unless the segment was null;
+ * vm86 has its own.
+ */
 static struct kvm_segment real_segment(struct emu *e, unsigned int seg, u16 selector)
 {
 	struct kvm_segment s = { .limit = 0xffff, .type = 3, .s = 1, .dpl = 3, .present = 1 };
 
-	if (!(e->rflags & X86_EFLAGS_VM))
+	if (!(e->rflags & X86_EFLAGS_VM) && !emu_segment(e, seg)->unusable)
 		s = *emu_segment(e, seg);
 	s.selector = selector;
 	s.base = (u64)selector << 4;

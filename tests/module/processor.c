@@ -60,6 +60,20 @@ GUEST(real_shutdown, 16,
 	"hlt\n");
 
 /*
+ * To protected mode, where FS gets null, and back. (DS's selector has an RPL that is
+ * none to VMX.)
+ */
+GUEST(null_segment, 16,
+	"lgdt 0x6000; mov $3, %ax; mov %ax, %ds\n"
+	"mov %cr0, %eax; or $1, %al; mov %eax, %cr0\n"
+	"ljmp $0x18, $" XSTR(CODE) " + 1f - null_segment\n"
+	"1: xor %ax, %ax; mov %ax, %fs\n"
+	"mov %cr0, %eax; and $0xfe, %al; mov %eax, %cr0\n"
+	"ljmp $0, $" XSTR(CODE) " + 1f - null_segment\n"
+	"1: mov $0x600, %ax; mov %ax, %fs; mov %fs:0x10, %eax; out %eax, $0x14\n"
+	"hlt\n");
+
+/*
  * 64-bit: one exception of each kind. Every handler but #PF's is a stub that
  * says the vector's letter ('A' + vector) and goes to the address in %r15.
  */
@@ -389,6 +403,33 @@ static void test_real_shutdown(void)
 	check(guest_run(&g, 0) == KVM_EXIT_SHUTDOWN,
 	      "real mode: exceptions that cannot be delivered end in a shutdown");
 	alarm(0);
+	guest_free(&g);
+}
+
+static void test_null_segment(void)
+{
+	const char *name = "a segment that was null in protected mode is one of 64 KiB in real mode";
+	int fd = open("/sys/module/kvm_intel/parameters/unrestricted_guest", O_RDONLY);
+	char unrestricted = 'N';
+	struct guest g;
+
+	if (fd >= 0 && read(fd, &unrestricted, 1) == 1)
+		close(fd);
+	if (unrestricted == 'Y') {
+		printf("ok %d - %s # SKIP Bochs gives it a type that no VM entry takes\n",
+		       ++count, name);
+		return;
+	}
+	guest_new(&g);
+	put(&g, CODE, null_segment, null_segment_end);
+	set_mode(&g, 16);
+	*(uint64_t *)(g.memory + 0x6000) = 0x1f | (uint64_t)GDT << 16;
+	*(uint64_t *)(g.memory + GDT + 0x18) = 0x9b000000ffff;
+	*(uint32_t *)(g.memory + 0x6010) = 0x12345678;
+	alarm(10);
+	guest_run(&g, 0);
+	alarm(0);
+	check(g.end == KVM_EXIT_HLT && g.values == 1 && g.value[0] == 0x12345678, name);
 	guest_free(&g);
 }
 
@@ -790,6 +831,7 @@ int main(void)
 	check(!ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid), "KVM_GET_SUPPORTED_CPUID");
 	test_real_irq();
 	test_real_shutdown();
+	test_null_segment();
 	test_exceptions();
 	test_interrupts();
 	test_registers();
