@@ -364,7 +364,8 @@ static void compare_all(struct kvm *kvm)
 
 		compare_table(kvm, sp, 0, ENTRIES);
 		sp->quiet = sp->used == used ? sp->quiet + 1 : 0;
-		if (sp->used && sp->quiet >= QUIET_FLUSHES)
+		/* Leaves of a retiring slot could not be found, and stayed writable. */
+		if (sp->used && sp->quiet >= QUIET_FLUSHES && !kvm->retiring)
 			list_move(&sp->compare, &quiet);
 	}
 	if (list_empty(&quiet))
