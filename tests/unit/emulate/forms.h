@@ -11,7 +11,7 @@
  * v: 16, 32 and 64 bits. y: 32 and 64 bits. q: 64 bits by default, or 16.
  * m: memory operand only. r: register only. lock: may be locked.
  * sel: loads or looks at a selector. far: by selector and offset, same ring.
- * only64, only32: only in this mode. rep: string instruction. stk: jump by stack.
+ * half: of a 32-bit push, 16 bits need be written. only64, only32: only in this mode. rep: string instruction. stk: jump by stack.
  */
 enum undefined {
 	U_NONE, U_AF, U_SHIFT, U_SHIFT2, U_ROTATE, U_MUL, U_DIV, U_BSF, U_BT,
@@ -107,8 +107,8 @@ static const struct form_line form_lines[] = {
 	{ "lar", "0f 02 /r v sel", U_NONE }, { "lsl", "0f 03 /r v sel", U_NONE },
 	{ "verr", "0f 00 /4 sel", U_NONE }, { "verw", "0f 00 /5 sel", U_NONE },
 	{ "arpl", "63 /r only32", U_NONE },
-	{ "push es", "06 only32", U_NONE }, { "push ss", "16 only32", U_NONE },
-	{ "push ds", "1e v only32", U_NONE }, { "push cs", "0e v only32", U_NONE },
+	{ "push es", "06 only32 half", U_NONE }, { "push ss", "16 only32 half", U_NONE },
+	{ "push ds", "1e v only32 half", U_NONE }, { "push cs", "0e v only32 half", U_NONE },
 	{ "pop es", "07 v only32 sel", U_NONE }, { "pop ss", "17 v only32 sel", U_NONE },
 	{ "pop ds", "1f v only32 sel", U_NONE },
 	{ "les", "c4 /r v m only32 sel", U_NONE }, { "lds", "c5 /r v m only32 sel", U_NONE },
