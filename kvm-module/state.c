@@ -284,6 +284,9 @@ static int set_mp_state(struct kvm_vcpu *vcpu, void *arg)
 	if (state > KVM_MP_STATE_SIPI_RECEIVED ||
 	    (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic))
 		return -EINVAL;
+	/* What an APIC has sent was for the state before. */
+	kvm_take_request(vcpu, REQ_INIT);
+	kvm_take_request(vcpu, REQ_SIPI);
 	vcpu->mp_state = state;
 	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;

@@ -205,6 +205,17 @@ static void test_messages(void)
 	ioctl(second, KVM_GET_SREGS, &sregs);
 	is(sregs.cs.base, 0x8b000, "a SIPI that user space restores, and its vector");
 
+	/* QEMU keeps a vCPU that is unplugged; firmware's INIT and SIPI go to all. */
+	msi.data = 0x500;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	msi.data = 0x69a;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	mp.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	ioctl(second, KVM_SET_MP_STATE, &mp);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_UNINITIALIZED,
+	   "a vCPU that is plugged in again does not start by an old SIPI");
+
 	mp.mp_state = KVM_MP_STATE_HALTED;
 	ioctl(second, KVM_SET_MP_STATE, &mp);
 	LOAD(&vm, kick);
