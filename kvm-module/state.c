@@ -288,6 +288,9 @@ static int set_mp_state(struct kvm_vcpu *vcpu, void *arg)
 	kvm_take_request(vcpu, REQ_INIT);
 	kvm_take_request(vcpu, REQ_SIPI);
 	vcpu->mp_state = state;
+	/* It would never end; QEMU does not restore it, and leaves an earlier one. */
+	if (state == KVM_MP_STATE_HALTED)
+		kvm_ops->set_shadow(vcpu, 0);
 	if (state == KVM_MP_STATE_SIPI_RECEIVED) {
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
 		kvm_request(vcpu, REQ_SIPI);

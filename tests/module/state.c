@@ -286,6 +286,54 @@ static void test_reset(void)
 	vm_destroy(&vm);
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* For a KVM_RUN that may not end. */
+static void run_seconds(struct vm *vm, unsigned int seconds)
+{
+	signal(SIGALRM, nothing);
+	alarm(seconds);
+	vm_run_once(vm);
+	signal(SIGALRM, SIG_DFL);
+	alarm(120);
+}
+
+/* What QEMU's loadvm does to a vCPU that was stopped in the shadow of STI. */
+static void test_shadow(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x50 };
+	struct kvm_mp_state mp = { KVM_MP_STATE_HALTED };
+	struct kvm_vcpu_events ev;
+	struct kvm_lapic_state s;
+	struct kvm_regs regs;
+	struct vm vm;
+
+	vm_create_with(&vm, true);
+	LOAD(&vm, sti);
+	gate(&vm, 0x50, CODE + 0x10);
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &s);
+	s.regs[SPIV + 1] = 1;
+	ioctl(vm.vcpu, KVM_SET_LAPIC, &s);
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	regs.rflags |= 0x200;
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	is(ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev), 0, "a vCPU in the shadow of STI");
+	ev.flags = 0;
+	ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev);
+	ioctl(vm.vcpu, KVM_SET_MP_STATE, &mp);
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	run_seconds(&vm, 5);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11,
+	   "... which user space halts: an interrupt wakes it up");
+	vm_destroy(&vm);
+}
+
 static void test_halt(void)
 {
 	struct kvm_vcpu_events ev;
@@ -516,6 +564,7 @@ int main(void)
 	test_messages();
 	test_split_eoi();
 	test_reset();
+	test_shadow();
 	test_halt();
 	test_breakpoint();
 	test_two_events();
