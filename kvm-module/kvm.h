@@ -447,6 +447,10 @@ struct kvm {
 		u64 tsc, ns;		/* host's TSC; VM clock at that moment */
 		s64 offset;		/* VM clock - boot time, ns */
 	} clock;
+	struct {			/* the last counter that user space set; clock.lock */
+		struct kvm_vcpu *vcpu;
+		u64 asked;		/* its offset, but for those that it is to be like */
+	} tsc;
 	u64 wall_clock;			/* MSR_KVM_WALL_CLOCK */
 	u32 bsp_id;
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */

@@ -164,30 +164,23 @@ int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_dev
 }
 
 /*
- * User space sets the counters of a VM's vCPUs one after the other and means
- * them to be equal: a value within a second of what another vCPU reads is taken
- * as "the same clock". So is 0 for a vCPU that joins others that have run already.
+ * User space sets the counters of a VM's vCPUs one after the other and means them to
+ * be equal: a value within a second of the one before, as that has gone on, is taken
+ * as "the same clock". So is 0, of a vCPU that is plugged in, or plugged in again.
  */
 static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
-	u64 offset = value - rdtsc();
-	struct kvm_vcpu *other;
-	unsigned long i;
+	u64 asked = value - rdtsc(), offset = asked;
+	struct kvm *kvm = vcpu->kvm;
 
 	if (host) {
-		xa_for_each(&vcpu->kvm->vcpus, i, other) {
-			u64 theirs = READ_ONCE(other->tsc_offset);
-			s64 apart = theirs - offset;
-
-			if (other == vcpu)
-				continue;
-			if (abs(apart) < tsc_khz * 1000LL ||
-			    (!value && !rcu_access_pointer(vcpu->pid) &&
-			     rcu_access_pointer(other->pid))) {
-				offset = theirs;
-				break;
-			}
-		}
+		guard(spinlock)(&kvm->clock.lock);
+		if (kvm->tsc.vcpu && (!value || (kvm->tsc.vcpu != vcpu &&
+		    abs((s64)(asked - kvm->tsc.asked)) < tsc_khz * 1000LL)))
+			offset = kvm->tsc.vcpu->tsc_offset;
+		kvm->tsc.vcpu = vcpu;
+		kvm->tsc.asked = asked;
+		vcpu->tsc_offset = offset;
 	} else {
 		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
 	}

@@ -523,6 +523,18 @@ static void test_rdtscp(bool has)
 	vm_destroy(&vm);
 }
 
+static uint64_t tsc_offset(int vcpu)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	ioctl(vcpu, KVM_GET_DEVICE_ATTR, &attr);
+	return offset;
+}
+
 static void test_clock(void)
 {
 	struct kvm_clock_data clock = { .clock = 1000 };
@@ -552,6 +564,19 @@ static void test_clock(void)
 	set_msr(second, MSR_TSC, 0);
 	ok(get_msr(second, MSR_TSC) >= 10000000000000,
 	   "a vCPU that is plugged in has the TSC of the others");
+	run->immediate_exit = 1;
+	ioctl(second, KVM_RUN, 0);
+	set_msr(second, MSR_TSC, 0);
+	ok(get_msr(second, MSR_TSC) >= 10000000000000, "... also when it has run before");
+
+	/* A state of almost a second ago: its two counters fall on both sides of that. */
+	set_msr(vm.vcpu, MSR_TSC, 30000000000000);
+	set_msr(second, MSR_TSC, 30000000000000);
+	usleep(950000);
+	set_msr(vm.vcpu, MSR_TSC, 30000000000000);
+	usleep(100000);
+	set_msr(second, MSR_TSC, 30000000000000);
+	is(tsc_offset(second), tsc_offset(vm.vcpu), "counters that are set one after the other");
 	munmap(run, vm.run_size);
 	close(second);
 	vm_destroy(&vm);
