@@ -869,6 +869,8 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->pv.eoi_offered)
 		kvm_apic_pv_eoi(vcpu);
+	/* Linux's programs read the first vCPU's clock, on whichever they run. */
+	kvm_pv_requests(vcpu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 	if (!must_wake(vcpu)) {
 		ktime_t halted = ktime_get();

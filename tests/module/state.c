@@ -538,11 +538,12 @@ static uint64_t tsc_offset(int vcpu)
 static void test_clock(void)
 {
 	struct kvm_clock_data clock = { .clock = 1000 };
+	struct vm vm, halted;
 	struct kvm_run *run;
-	struct vm vm;
 	uint8_t *flags;
 	int second;
 
+	vm_create_with(&halted, true);
 	vm_create(&vm);
 	LOAD(&vm, outs);
 	flags = vm.mem + 0x3000 + 29;
@@ -558,6 +559,16 @@ static void test_clock(void)
 	ioctl(vm.fd, KVM_SET_CLOCK, &clock);
 	vm_run_once(&vm);
 	is(*flags >> 1 & 1, 0, "... and no longer");
+
+	LOAD(&halted, hlt);
+	set_msr(halted.vcpu, MSR_SYSTEM_TIME, 0x3001);
+	run_seconds(&halted, 1);
+	clock.clock = 1ull << 50;
+	ioctl(halted.fd, KVM_SET_CLOCK, &clock);
+	run_seconds(&halted, 1);
+	ok(*(uint64_t *)(halted.mem + 0x3010) >= 1ull << 50,
+	   "a halted vCPU's clock is told the time, too: others may read it");
+	vm_destroy(&halted);
 
 	set_msr(vm.vcpu, MSR_TSC, 10000000000000);
 	second = vm_add_vcpu(&vm, 1, &run);
