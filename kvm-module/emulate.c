@@ -810,7 +810,7 @@ static void execute_string(struct emu *e)
 			break;
 		emu_checkpoint(e);
 		log_clear(e);
-		if (++e->iterations >= EMU_REP_MAX || e->rflags & X86_EFLAGS_TF)
+		if (e->brief || ++e->iterations >= EMU_REP_MAX || e->rflags & X86_EFLAGS_TF)
 			return;
 	}
 	e->rflags &= ~X86_EFLAGS_RF;

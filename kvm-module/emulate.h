@@ -194,6 +194,7 @@ struct emu {
 	u8 mode;		/* enum emu_mode */
 	u8 cpl;			/* 3 in vm86 mode, 0 in real mode */
 	u8 va_bits;		/* 48, or 57 with CR4.LA57 */
+	bool brief;		/* of a string instruction one iteration only */
 
 	struct emu_exception fault; /* what EMU_FAULT is about */
 	u8 nbytes, bytes[EMU_INSN_MAX]; /* fetched so far */

@@ -18,6 +18,7 @@
  */
 #include <linux/mm.h>
 #include <linux/nospec.h>
+#include <linux/sched/signal.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 
@@ -512,6 +513,7 @@ static void emu_load(struct kvm_vcpu *vcpu)
 	e->mode = emu_mode(vcpu);
 	e->cpl = kvm_ops->get_cpl(vcpu);
 	e->va_bits = vcpu->cr4 & X86_CR4_LA57 ? 57 : 48;
+	e->brief = false;
 	vcpu->io.error = 0;
 	vcpu->io.after = NULL;
 	vcpu->io.posted = vcpu->io.may_post = vcpu->io.stale = false;
@@ -581,12 +583,19 @@ static int emu_queue_fault(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/* Does anybody wait for the vCPU? A string instruction can be long. */
+static bool is_wanted(struct kvm_vcpu *vcpu)
+{
+	return vcpu->events.look || READ_ONCE(vcpu->requests) || signal_pending(current) ||
+	       READ_ONCE(vcpu->run->immediate_exit__unsafe);
+}
+
 /* User space has the write; what follows on it. */
 static int resume_posted(struct kvm_vcpu *vcpu)
 {
 	if (++vcpu->io.next < vcpu->io.fragments)
 		return ask_user(vcpu, resume_posted);
-	return vcpu->io.more ? kvm_emulate(vcpu) : 1;
+	return vcpu->io.more && !is_wanted(vcpu) ? kvm_emulate(vcpu) : 1;
 }
 
 /*
@@ -638,6 +647,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	/* User space has put other registers in place: they begin it afresh. */
 	if (io->stale)
 		return 1;
+	e->brief = is_wanted(vcpu);
 	if (io->port_count) {
 		emu_supply(e, pio_data(vcpu), io->write ? 0 : io->port_size * io->port_count);
 		return run_emulator(vcpu);

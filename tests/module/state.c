@@ -51,6 +51,9 @@ GUEST(step, "out %al, $0x10; pushf; orl $0x100, (%esp); popf; nop; hlt\n"
       ".org g_step + 0x20; mov %dr6, %eax; out %eax, $0x11; hlt");
 /* An instruction of a processor that has it, and the handler of #UD. */
 GUEST(rdtscp, "rdtscp; out %al, $0x10; hlt; .org g_rdtscp + 0x20; out %al, $0x11; hlt");
+/* To a device, and from it. */
+GUEST(strings, "mov $0xd0000000, %edi; mov $1000, %ecx; rep stosb\n"
+      "mov $0xd0000000, %esi; mov $0x4000, %edi; mov $1000, %ecx; rep movsb; hlt");
 /* The end of an interrupt, with what a device says as the value. */
 GUEST(eoi, "movl $0x1ff, 0xfee000f0; sti; 1: jmp 1b\n"
       ".org g_eoi + 0x20; mov $0xd0000000, %esi; mov $0xfee000b0, %edi; movsl\n"
@@ -334,6 +337,42 @@ static void test_shadow(void)
 	vm_destroy(&vm);
 }
 
+/* Stop between two iterations of a string instruction, and go on to its end. */
+static void stop_in_string(struct vm *vm, bool write)
+{
+	struct kvm_regs regs;
+	int i, r;
+
+	vm_run_once(vm);
+	ok(vm->run->exit_reason == KVM_EXIT_MMIO && vm->run->mmio.is_write == write,
+	   "a string goes %s a device", write ? "to" : "from");
+	vm->run->immediate_exit = 1;
+	r = vm_run_once(vm);
+	vm->run->immediate_exit = 0;
+	ioctl(vm->vcpu, KVM_GET_REGS, &regs);
+	ok(r == -EINTR && regs.rcx == 999, "... and user space can stop it");
+	for (i = 1; i < 1000; i++) {
+		vm_run_once(vm);
+		if (vm->run->exit_reason != KVM_EXIT_MMIO ||
+		    vm->run->mmio.phys_addr != DEVICE + i)
+			break;
+	}
+	is(i, 1000, "... and let it go on to its end");
+}
+
+static void test_strings(void)
+{
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, strings);
+	stop_in_string(&vm, true);
+	stop_in_string(&vm, false);
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_HLT, "... without one too many");
+	vm_destroy(&vm);
+}
+
 static void test_halt(void)
 {
 	struct kvm_vcpu_events ev;
@@ -601,6 +640,7 @@ int main(void)
 	test_split_eoi();
 	test_reset();
 	test_shadow();
+	test_strings();
 	test_halt();
 	test_breakpoint();
 	test_two_events();
