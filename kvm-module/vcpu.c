@@ -1140,6 +1140,7 @@ static void take_over(struct kvm_vcpu *vcpu)
 	if (old)
 		synchronize_rcu();
 	put_pid(old);
+	vcpu->pv.run_delay = current->sched_info.run_delay;	/* from here on */
 }
 
 static int run_ioctl(struct kvm_vcpu *vcpu)

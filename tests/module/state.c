@@ -4,7 +4,10 @@
  * here or elsewhere, at a moment that it did not choose; and that a vCPU is reset or
  * plugged in.
  */
+#include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "vm.h"
 
@@ -18,6 +21,7 @@
 #define MSR_X2APIC(reg)		(0x800 + ((reg) >> 4))
 #define MSR_LSTAR		0xc0000082
 #define MSR_SYSTEM_TIME		0x4b564d01
+#define MSR_STEAL_TIME		0x4b564d03
 #define TPR	0x080
 #define SPIV	0x0f0
 #define IRR	0x200
@@ -562,6 +566,42 @@ static void test_rdtscp(bool has)
 	vm_destroy(&vm);
 }
 
+static void *run_elsewhere(void *vm)
+{
+	vm_run_once(vm);
+	return NULL;
+}
+
+/* The thread that restores a vCPU has waited for the CPU long, the one that runs it not. */
+static void test_steal(void)
+{
+	pthread_t thread;
+	int64_t *steal;
+	pid_t busy[4];
+	struct vm vm;
+	time_t end;
+
+	vm_create(&vm);
+	LOAD(&vm, outs);
+	steal = (int64_t *)(vm.mem + 0x4000);
+	for (int i = 0; i < 4; i++)
+		if (!(busy[i] = fork()))
+			for (;;)
+				;
+	for (end = time(NULL) + 2; time(NULL) < end;)
+		;
+	for (int i = 0; i < 4; i++) {
+		kill(busy[i], SIGKILL);
+		waitpid(busy[i], NULL, 0);
+	}
+	set_msr(vm.vcpu, MSR_STEAL_TIME, 0x4001);
+	pthread_create(&thread, NULL, run_elsewhere, &vm);
+	pthread_join(thread, NULL);
+	ok(*steal >= 0, "no stolen time is given back in another thread");
+	note("%lld ns", (long long)*steal);
+	vm_destroy(&vm);
+}
+
 static uint64_t tsc_offset(int vcpu)
 {
 	uint64_t offset = 0;
@@ -653,5 +693,6 @@ int main(void)
 	else
 		test_rdtscp(false);
 	test_clock();
+	test_steal();
 	return done();
 }
