@@ -795,6 +795,8 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		start_by_sipi(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && xchg(&vcpu->pv.unhalted, false))
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
 static int handle_requests(struct kvm_vcpu *vcpu)
@@ -884,7 +886,6 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	kvm_collect_messages(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && !must_wake(vcpu))
 		return 1;	/* an NMI, but NMIs are blocked */
-	WRITE_ONCE(vcpu->pv.unhalted, false);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu) &&
 	    !event_under_way(&vcpu->events))
 		kvm_enter_smm(vcpu);
