@@ -1265,7 +1265,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	struct kvm_cpuid_entry2 version;
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
-	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	/* An SMI outlives INIT: OVMF's way to bring a new processor into SMM first. */
+	vcpu->events = (struct kvm_events){ .smi.pending = init && vcpu->events.smi.pending };
 	if (!init) {
 		kvm_reset_msrs(vcpu);
 		kvm_pv_reset(vcpu);

@@ -379,6 +379,25 @@ static void test_kick(void)
 	vm_destroy(&vm);
 }
 
+static void test_init(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee01000 };
+	struct vm vm, second;
+
+	START(&vm, 16, true, loop);
+	second = add_vcpu(&vm);
+	/* As OVMF does with a processor that is plugged in: SMI, INIT, SIPI. */
+	for (int i = 0; i < 3; i++) {
+		msi.data = (uint32_t[]){ 0x200, 0x500, 0x601 }[i];
+		ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	}
+	says(&second, 'S', "an SMI that came before INIT and SIPI is the first thing after them");
+	say(&second);
+	says(&second, 0, "then comes what the SIPI names");
+	end_vcpu(&second);
+	vm_destroy(&vm);
+}
+
 static void test_nmi(void)
 {
 	struct vm vm;
@@ -562,6 +581,7 @@ int main(void)
 	test_halt();
 	test_halt_exception();
 	test_kick();
+	test_init();
 	test_nmi();
 	test_clock();
 	test_bad();
