@@ -194,6 +194,11 @@ static void test_messages(void)
 	ioctl(second, KVM_GET_REGS, &regs);
 	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "... and a SIPI are in its state");
 	is(sregs.cs.base + regs.rip, 0x9a000, "... which begins where that says");
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	msi.data = 0x500;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_INIT_RECEIVED, "a SIPI before an INIT does not start it");
 
 	ioctl(second, KVM_GET_VCPU_EVENTS, &ev);
 	ev.flags = KVM_VCPUEVENT_VALID_SIPI_VECTOR;
