@@ -280,6 +280,31 @@ static void test_reset(void)
 	vm_destroy(&vm);
 }
 
+/* VMX lets an NMI in there, SVM behind it. */
+static void test_nmi_in_shadow(void)
+{
+	struct kvm_vcpu_events ev;
+	struct kvm_regs regs;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, two);
+	gate(&vm, 2, CODE + 0x20);
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	regs.rflags |= 0x200;
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.nmi.pending = 1;
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	is(ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev), 0, "an NMI in the shadow of STI");
+	vm_run_once(&vm);
+	if (vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x10)
+		vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11, "... is delivered");
+	vm_destroy(&vm);
+}
+
 static void test_halt(void)
 {
 	struct kvm_vcpu_events ev;
@@ -510,6 +535,7 @@ int main(void)
 	test_messages();
 	test_split_eoi();
 	test_reset();
+	test_nmi_in_shadow();
 	test_halt();
 	test_breakpoint();
 	test_two_events();
