@@ -1011,8 +1011,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 
 	if (unlikely(READ_ONCE(vcpu->requests))) {
 		r = handle_requests(vcpu);
-		if (r <= 0)
-			return r;
+		if (r <= 0 || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+			return r;	/* an INIT: it waits for a SIPI */
 	}
 	/* An SMI goes in before all others, but behind what is being delivered. */
 	if (unlikely(kvm_smi_pending(vcpu)) && !event_under_way(&vcpu->events))
