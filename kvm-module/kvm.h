@@ -262,7 +262,7 @@ struct kvm_events {
 		bool pending;
 		bool active;	/* the vCPU is in it */
 		bool inside_nmi;	/* NMIs stay blocked behind it */
-		bool latched_init;	/* an INIT waits for its end */
+		bool latched_init, latched_sipi;	/* wait for its end */
 	} smi;
 };
 

@@ -787,14 +787,19 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_INIT)) {
 		if (ev->smi.active) {
 			ev->smi.latched_init = true;
+			ev->smi.latched_sipi = false;
 		} else {
 			kvm_vcpu_reset(vcpu, true);
 			vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
 				KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
 		}
 	}
-	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-		start_by_sipi(vcpu);
+	if (kvm_take_request(vcpu, REQ_SIPI)) {
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			start_by_sipi(vcpu);
+		/* A processor would be out of SMM by now; a vCPU may have had no CPU for it. */
+		ev->smi.latched_sipi = ev->smi.latched_init;
+	}
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && xchg(&vcpu->pv.unhalted, false))
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }

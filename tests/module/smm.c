@@ -394,6 +394,17 @@ static void test_init(void)
 	says(&second, 'S', "an SMI that came before INIT and SIPI is the first thing after them");
 	say(&second);
 	says(&second, 0, "then comes what the SIPI names");
+	memcpy(vm.mem + 0x5000, nmi, nmi_end - nmi);
+	ioctl(second.vcpu, KVM_SMI, 0);
+	says(&second, 'S', "an SMI");
+	for (int i = 0; i < 2; i++) {
+		msi.data = (uint32_t[]){ 0x500, 0x605 }[i];
+		ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	}
+	says(&second, HIDDEN_WORD, "INIT and SIPI do not end its handler");
+	alarm(1);
+	says(&second, 'N', "they come behind it");
+	alarm(0);
 	end_vcpu(&second);
 	vm_destroy(&vm);
 }
