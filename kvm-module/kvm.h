@@ -262,7 +262,7 @@ struct kvm_events {
 		bool pending;
 		bool active;	/* the vCPU is in it */
 		bool inside_nmi;	/* NMIs stay blocked behind it */
-		bool latched_init;	/* an INIT waits for its end */
+		bool latched_init, latched_sipi;	/* wait for its end */
 	} smi;
 };
 
@@ -647,7 +647,10 @@ int kvm_handle_dr(struct kvm_vcpu *vcpu);
 int kvm_handle_debug(struct kvm_vcpu *vcpu, u64 dr6);	/* #DB or #BP */
 int kvm_handle_breakpoint(struct kvm_vcpu *vcpu);
 
-/* Take what an APIC has sent: NMI and SMI to vcpu->events, INIT and SIPI into effect. */
+/*
+ * Take what others have sent: NMI and SMI to vcpu->events, INIT, SIPI and a kick out of
+ * HLT into effect.
+ */
 void kvm_collect_messages(struct kvm_vcpu *vcpu);
 
 static inline bool kvm_is_long_mode(const struct kvm_vcpu *vcpu)

@@ -241,6 +241,7 @@ static int accept(struct kvm_lapic *apic, const struct kvm_apic_message *m)
 		kvm_request(vcpu, REQ_NMI);
 		break;
 	case 5:
+		clear_bit(REQ_SIPI, &vcpu->requests);	/* came before it */
 		kvm_request(vcpu, REQ_INIT);
 		break;
 	case 6:

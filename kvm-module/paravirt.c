@@ -167,6 +167,7 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	gpa_t gpa = vcpu->pv.steal & KVM_STEAL_VALID_BITS;
 	gpa_t preempted = gpa + offsetof(struct kvm_steal_time, preempted);
 	u64 delay = current->sched_info.run_delay;
+	bool told = vcpu->pv.preempted;
 	struct kvm_steal_time st;
 	u8 old, running = 0;
 
@@ -177,7 +178,9 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	old = st.preempted;
 	while (old && kvm_cmpxchg_guest(vcpu->kvm->space, preempted, &old, &running, 1) == 1)
 		;
-	vcpu->pv.preempted = false;
+	/* Not when it was told meanwhile: that word is still in the guest's memory. */
+	if (told)
+		vcpu->pv.preempted = false;
 	if (old & KVM_VCPU_FLUSH_TLB)
 		kvm_request(vcpu, REQ_TLB_FLUSH);
 	if (delay == vcpu->pv.run_delay)

@@ -159,6 +159,8 @@ int kvm_leave_smm(struct kvm_vcpu *vcpu)
 	ev->look = true;
 	if (ev->smi.latched_init)
 		kvm_request(vcpu, REQ_INIT);
-	ev->smi.latched_init = false;
+	if (ev->smi.latched_sipi)
+		kvm_request(vcpu, REQ_SIPI);
+	ev->smi.latched_init = ev->smi.latched_sipi = false;
 	return m.halted & 1 ? kvm_halt(vcpu) : 1;
 }

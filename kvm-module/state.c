@@ -270,8 +270,6 @@ static int set_events(struct kvm_vcpu *vcpu, void *arg)
 static int get_mp_state(struct kvm_vcpu *vcpu, void *arg)
 {
 	kvm_collect_messages(vcpu);
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && xchg(&vcpu->pv.unhalted, false))
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	((struct kvm_mp_state *)arg)->mp_state = vcpu->mp_state;
 	return 0;
 }

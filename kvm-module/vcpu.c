@@ -787,14 +787,21 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 	if (kvm_take_request(vcpu, REQ_INIT)) {
 		if (ev->smi.active) {
 			ev->smi.latched_init = true;
+			ev->smi.latched_sipi = false;
 		} else {
 			kvm_vcpu_reset(vcpu, true);
 			vcpu->mp_state = vcpu->id == vcpu->kvm->bsp_id ?
 				KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
 		}
 	}
-	if (kvm_take_request(vcpu, REQ_SIPI) && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
-		start_by_sipi(vcpu);
+	if (kvm_take_request(vcpu, REQ_SIPI)) {
+		if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+			start_by_sipi(vcpu);
+		/* A processor would be out of SMM by now; a vCPU may have had no CPU for it. */
+		ev->smi.latched_sipi = ev->smi.latched_init;
+	}
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && xchg(&vcpu->pv.unhalted, false))
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
 static int handle_requests(struct kvm_vcpu *vcpu)
@@ -886,7 +893,6 @@ static int wait_for_event(struct kvm_vcpu *vcpu)
 	kvm_collect_messages(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && !must_wake(vcpu))
 		return 1;	/* an NMI, but NMIs are blocked */
-	WRITE_ONCE(vcpu->pv.unhalted, false);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && kvm_smi_pending(vcpu) &&
 	    !event_under_way(&vcpu->events))
 		kvm_enter_smm(vcpu);
@@ -1018,8 +1024,8 @@ static int run_once(struct kvm_vcpu *vcpu)
 
 	if (unlikely(READ_ONCE(vcpu->requests))) {
 		r = handle_requests(vcpu);
-		if (r <= 0)
-			return r;
+		if (r <= 0 || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+			return r;	/* an INIT: it waits for a SIPI */
 	}
 	/* An SMI goes in before all others, but behind what is being delivered. */
 	if (unlikely(kvm_smi_pending(vcpu)) && !event_under_way(&vcpu->events))
@@ -1273,7 +1279,8 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	struct kvm_cpuid_entry2 version;
 	u64 cache = init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) : X86_CR0_CD | X86_CR0_NW;
 
-	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	/* An SMI outlives INIT: OVMF's way to bring a new processor into SMM first. */
+	vcpu->events = (struct kvm_events){ .smi.pending = init && vcpu->events.smi.pending };
 	if (!init) {
 		kvm_reset_msrs(vcpu);
 		kvm_pv_reset(vcpu);

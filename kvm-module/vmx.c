@@ -1055,6 +1055,9 @@ static void vmx_inject(struct kvm_vcpu *vcpu, u32 info, u32 error_code)
 		info &= ~EVENT_HAS_ERROR;
 	if (info & EVENT_HAS_ERROR)
 		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+	/* Some processors do not take it in STI's shadow (27.3.1.5), which it ends. */
+	if (EVENT_TYPE(info) == EVENT_TYPE_NMI)
+		vmcs_assign_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_STI, false);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 

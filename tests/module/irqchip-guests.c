@@ -178,6 +178,7 @@ static void test_apic(void)
 static void test_start_at_rest(void)
 {
 	struct kvm_msi msi = { .address_lo = 0xfee01000, .data = 0x4500 };
+	struct sigaction action = { .sa_handler = nothing };
 	struct kvm_mp_state mp;
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
@@ -193,6 +194,12 @@ static void test_start_at_rest(void)
 	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "KVM_GET_MP_STATE knows of both");
 	ioctl(vcpu, KVM_GET_SREGS, &sregs);
 	is(sregs.cs.base, 0x12000, "the vCPU is where SIPI sent it");
+	msi.data = 0x4500;
+	is(ioctl(vm.fd, KVM_SIGNAL_MSI, &msi), 1, "INIT to a vCPU that is about to run");
+	sigaction(SIGALRM, &action, NULL);
+	alarm(1);
+	is(ioctl(vcpu, KVM_RUN, 0) < 0 ? errno : 0, EINTR, "it waits for another SIPI");
+	alarm(0);
 	munmap(run, vm.run_size);
 	close(vcpu);
 	vm_destroy(&vm);

@@ -46,6 +46,8 @@ CODE16(loop, "1: out %al, $0x10; jmp 1b\n");
 CODE16(halt, "1: hlt; mov $'w', %al; out %al, $0x10; jmp 1b\n");
 CODE16(nmi, "mov $'N', %al; out %al, $0x10; mov $'n', %al; out %al, $0x10; iret\n");
 CODE16(rsm, "mov $'r', %al; out %al, $0x10; rsm\n");
+/* KVM_HC_KICK_CPU; what it does not load is 0. */
+CODE16(kick, "mov $5, %al; mov $1, %cl; vmcall; out %al, $0x10; hlt\n");
 CODE16(undefined, "mov $'U', %al; out %al, $0x10; hlt\n");
 
 static uint8_t *smram;
@@ -337,6 +339,76 @@ static void test_halt_exception(void)
 	vm_destroy(&vm);
 }
 
+/* A second vCPU, in real mode, that shares the first one's handler. */
+static struct vm add_vcpu(struct vm *vm)
+{
+	struct vm second = *vm;
+
+	second.vcpu = vm_add_vcpu(vm, 1, &second.run);
+	return second;
+}
+
+static void end_vcpu(struct vm *second)
+{
+	munmap(second->run, second->run_size);
+	close(second->vcpu);
+}
+
+static void test_kick(void)
+{
+	struct kvm_mp_state runs = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_regs regs;
+	struct vm vm, second;
+
+	START(&vm, 16, true, kick);
+	second = add_vcpu(&vm);
+	memcpy(vm.mem + 0x1200, halt, halt_end - halt);
+	vm_mode_of(&second, second.vcpu, 16);
+	ioctl(second.vcpu, KVM_GET_REGS, &regs);
+	regs.rip = 0x1200;
+	ioctl(second.vcpu, KVM_SET_REGS, &regs);
+	ioctl(second.vcpu, KVM_SET_MP_STATE, &runs);
+	vm_interruptible(&second, second.vcpu);
+	ok(stays_halted(&second), "a second vCPU halts");
+	say(&vm);
+	ioctl(second.vcpu, KVM_SMI, 0);
+	says(&second, 'S', "the first one kicks it, and there is an SMI");
+	say(&second);
+	ok(!stays_halted(&second), "RSM does not halt it again");
+	end_vcpu(&second);
+	vm_destroy(&vm);
+}
+
+static void test_init(void)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee01000 };
+	struct vm vm, second;
+
+	START(&vm, 16, true, loop);
+	second = add_vcpu(&vm);
+	/* As OVMF does with a processor that is plugged in: SMI, INIT, SIPI. */
+	for (int i = 0; i < 3; i++) {
+		msi.data = (uint32_t[]){ 0x200, 0x500, 0x601 }[i];
+		ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	}
+	says(&second, 'S', "an SMI that came before INIT and SIPI is the first thing after them");
+	say(&second);
+	says(&second, 0, "then comes what the SIPI names");
+	memcpy(vm.mem + 0x5000, nmi, nmi_end - nmi);
+	ioctl(second.vcpu, KVM_SMI, 0);
+	says(&second, 'S', "an SMI");
+	for (int i = 0; i < 2; i++) {
+		msi.data = (uint32_t[]){ 0x500, 0x605 }[i];
+		ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	}
+	says(&second, HIDDEN_WORD, "INIT and SIPI do not end its handler");
+	alarm(1);
+	says(&second, 'N', "they come behind it");
+	alarm(0);
+	end_vcpu(&second);
+	vm_destroy(&vm);
+}
+
 static void test_nmi(void)
 {
 	struct vm vm;
@@ -519,6 +591,8 @@ int main(void)
 	test_relocation();
 	test_halt();
 	test_halt_exception();
+	test_kick();
+	test_init();
 	test_nmi();
 	test_clock();
 	test_bad();

@@ -201,6 +201,11 @@ static void test_messages(void)
 	ioctl(second, KVM_GET_REGS, &regs);
 	is(mp.mp_state, KVM_MP_STATE_RUNNABLE, "... and a SIPI are in its state");
 	is(sregs.cs.base + regs.rip, 0x9a000, "... which begins where that says");
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	msi.data = 0x500;
+	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
+	ioctl(second, KVM_GET_MP_STATE, &mp);
+	is(mp.mp_state, KVM_MP_STATE_INIT_RECEIVED, "a SIPI before an INIT does not start it");
 
 	ioctl(second, KVM_GET_VCPU_EVENTS, &ev);
 	ev.flags = KVM_VCPUEVENT_VALID_SIPI_VECTOR;
@@ -290,6 +295,31 @@ static void test_reset(void)
 	vm_run_once(&vm);
 	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11,
 	   "... and the guest goes on elsewhere, without IF");
+	vm_destroy(&vm);
+}
+
+/* VMX lets an NMI in there, SVM behind it. */
+static void test_nmi_in_shadow(void)
+{
+	struct kvm_vcpu_events ev;
+	struct kvm_regs regs;
+	struct vm vm;
+
+	vm_create(&vm);
+	LOAD(&vm, two);
+	gate(&vm, 2, CODE + 0x20);
+	ioctl(vm.vcpu, KVM_GET_REGS, &regs);
+	regs.rflags |= 0x200;
+	ioctl(vm.vcpu, KVM_SET_REGS, &regs);
+	ioctl(vm.vcpu, KVM_GET_VCPU_EVENTS, &ev);
+	ev.nmi.pending = 1;
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	is(ioctl(vm.vcpu, KVM_SET_VCPU_EVENTS, &ev), 0, "an NMI in the shadow of STI");
+	vm_run_once(&vm);
+	if (vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x10)
+		vm_run_once(&vm);
+	ok(vm.run->exit_reason == KVM_EXIT_IO && vm.run->io.port == 0x11, "... is delivered");
 	vm_destroy(&vm);
 }
 
@@ -679,6 +709,7 @@ int main(void)
 	test_messages();
 	test_split_eoi();
 	test_reset();
+	test_nmi_in_shadow();
 	test_shadow();
 	test_strings();
 	test_halt();
