@@ -548,6 +548,26 @@ struct kvm_x86_ops {
 	int (*skip_instruction)(struct kvm_vcpu *vcpu);
 };
 
+/* The functions that either vendor's file has under these names. */
+#define KVM_VENDOR_OPS(v)									\
+	.cpu_enable = v##_cpu_enable, .cpu_disable = v##_cpu_disable,				\
+	.vcpu_create = v##_vcpu_create, .vcpu_destroy = v##_vcpu_destroy,			\
+	.vcpu_reset = v##_vcpu_reset, .vcpu_load = v##_vcpu_load,				\
+	.vcpu_put = v##_vcpu_put, .enter = v##_enter,						\
+	.handle_exit_irqoff = v##_handle_exit_irqoff, .handle_exit = v##_handle_exit,		\
+	.flush_tlb = v##_flush_tlb, .get_rflags = v##_get_rflags,				\
+	.set_rflags = v##_set_rflags, .get_segment = v##_get_segment,				\
+	.set_segment = v##_set_segment, .get_cpl = v##_get_cpl, .get_cr3 = v##_get_cr3,		\
+	.set_modes = v##_set_modes, .space_changed = v##_space_changed,				\
+	.update_debug = v##_update_debug, .intercepts_changed = v##_intercepts_changed,		\
+	.set_tsc_offset = v##_set_tsc_offset, .watch_tpr = v##_watch_tpr,			\
+	.watch_debugregs = v##_watch_debugregs, .get_msr = v##_get_msr,				\
+	.set_msr = v##_set_msr, .inject = v##_inject,						\
+	.cancel_injection = v##_cancel_injection, .irq_window = v##_irq_window,			\
+	.request_nmi_window = v##_request_nmi_window, .get_shadow = v##_get_shadow,		\
+	.set_shadow = v##_set_shadow, .get_nmi_mask = v##_get_nmi_mask,				\
+	.set_nmi_mask = v##_set_nmi_mask, .skip_instruction = v##_skip_instruction
+
 extern const struct kvm_x86_ops *kvm_ops;
 
 /* What the host's processor and kernel allow; filled in at load. */
