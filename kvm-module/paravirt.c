@@ -137,7 +137,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 		info.system_time = kvm->clock.ns;
 		info.flags = PVCLOCK_TSC_STABLE_BIT;
 	} else {
-		guard(preempt)();
+		guard(irqsave)();	/* the two at one moment */
 		info.tsc_timestamp = rdtsc();
 		info.system_time = kvm_clock_ns(kvm);
 	}
