@@ -387,6 +387,8 @@ struct kvm_vcpu {
 	u64 msrs[KVM_PLAIN_MSRS];	/* plain storage; see msr.c */
 	u64 pat, spec_ctrl, tsc_aux;
 	u64 smbase, smi_count;
+	u32 tsc_khz;
+	u64 tsc_ratio;		/* of its ticks to the host's, 0: 1; ops->tsc_ratio_bits */
 	u64 tsc_offset, tsc_adjust;
 	struct kvm_mtrr mtrr;
 	u64 mcg_cap, mcg_status, mcg_ctl;
@@ -448,10 +450,12 @@ struct kvm {
 		s64 offset;		/* VM clock - boot time, ns */
 	} clock;
 	struct {			/* the last counter that user space set; clock.lock */
-		struct kvm_vcpu *vcpu;
-		u64 asked;		/* its offset, but for those that it is to be like */
+		const struct kvm_vcpu *vcpu;	/* may be gone */
+		u32 khz;
+		u64 asked, offset;	/* asked: but for those that it is to be like */
 	} tsc;
 	u64 wall_clock;			/* MSR_KVM_WALL_CLOCK */
+	u32 tsc_khz;			/* of vCPUs to come; 0: the host's */
 	u32 bsp_id;
 	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD switched on */
 	u32 msr_exits;			/* KVM_MSR_EXIT_REASON_* for user space */
@@ -473,6 +477,7 @@ struct kvm_x86_ops {
 	const char *name;		/* "SVM" or "VMX" */
 	u32 hypercall, foreign_hypercall;	/* bytes of VMCALL or VMMCALL */
 	unsigned int vcpu_size;		/* of the structure that embeds kvm_vcpu */
+	u8 tsc_ratio_bits;	/* behind the point; 0: there is no scaling */
 	const struct kvm_tdp_format *tdp;	/* NULL: shadow paging */
 
 	/* Host processors. cpu_enable/disable run on the CPU, preemption off. */
@@ -528,7 +533,7 @@ struct kvm_x86_ops {
 	 * DR6 and DR7 into vcpu->dr6 and dr7 and watch accesses again.
 	 */
 	void (*watch_debugregs)(struct kvm_vcpu *vcpu, bool watch);
-	void (*set_tsc_offset)(struct kvm_vcpu *vcpu);	/* vcpu->tsc_offset */
+	void (*set_tsc_offset)(struct kvm_vcpu *vcpu);	/* vcpu->tsc_offset, tsc_ratio */
 	/* MSRs that live in the processor's structure; 1: not one of mine. */
 	int (*get_msr)(struct kvm_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct kvm_vcpu *vcpu, u32 index, u64 value);
@@ -1032,6 +1037,9 @@ int kvm_set_apic_base(struct kvm_vcpu *vcpu, u64 value, bool host);
 int kvm_get_feature_msr(u32 index, u64 *value);
 void kvm_reset_msrs(struct kvm_vcpu *vcpu);
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu);
+u64 kvm_scale_tsc(const struct kvm_vcpu *vcpu, u64 ticks);
+bool kvm_valid_tsc_khz(unsigned long khz);
+int kvm_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz);
 int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_device_attr *attr);
 
 /* ---- msr_exit.c ---------------------------------------------------------- */

@@ -353,6 +353,9 @@ static int check_extension(long ext)
 		return kvm_has_smm();
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
 		return kvm_has_smm() ? KVM_SPACES : 1;
+	case KVM_CAP_TSC_CONTROL:
+	case KVM_CAP_VM_TSC_CONTROL:
+		return !!kvm_ops->tsc_ratio_bits;
 	case KVM_CAP_XCRS:
 		return !!boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_XSAVE2:
@@ -570,10 +573,9 @@ static long vm_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
 		/* Three pages below 4 GiB, that we need no task state segment in. */
 		return arg > (unsigned int)(-3 * PAGE_SIZE) ? -EINVAL : 0;
 	case KVM_GET_TSC_KHZ:
-		return tsc_khz;
+		return kvm->tsc_khz ?: tsc_khz;
 	case KVM_SET_TSC_KHZ:
-		/* Without scaling hardware only the host's own rate works. */
-		return !arg || arg == tsc_khz ? 0 : -EINVAL;
+		return kvm_valid_tsc_khz(arg) ? set_before_vcpus(kvm, &kvm->tsc_khz, arg) : -EINVAL;
 	case KVM_CHECK_EXTENSION:
 		return check_extension(arg);
 	case KVM_CREATE_IRQCHIP:

@@ -410,6 +410,7 @@ static u32 divisor(struct kvm_lapic *apic)
 /* Anew, by the mode, from the initial count or to the deadline. */
 static void start_timer(struct kvm_lapic *apic)
 {
+	u32 khz = apic->vcpu->tsc_khz;
 	u64 now, ns;
 
 	hrtimer_cancel(&apic->timer);
@@ -419,7 +420,7 @@ static void start_timer(struct kvm_lapic *apic)
 		now = kvm_guest_tsc(apic->vcpu);
 		ns = apic->deadline > now ? apic->deadline - now : 0;
 		/* Eight years at most: a quotient that does not fit is a #DE. */
-		ns = mul_u64_u64_div_u64(min(ns, (u64)tsc_khz << 38), 1000000, tsc_khz);
+		ns = mul_u64_u64_div_u64(min(ns, (u64)khz << 38), 1000000, khz);
 	} else {
 		ns = (u64)*reg(apic, APIC_TMICT) * divisor(apic);
 		if (!ns)

@@ -129,9 +129,16 @@ int kvm_get_feature_msr(u32 index, u64 *value)
 
 /* ---- time ---------------------------------------------------------------- */
 
+/* As many ticks of the guest's counter as these are of the host's. */
+u64 kvm_scale_tsc(const struct kvm_vcpu *vcpu, u64 ticks)
+{
+	return vcpu->tsc_ratio ?
+		mul_u64_u64_shr(ticks, vcpu->tsc_ratio, kvm_ops->tsc_ratio_bits) : ticks;
+}
+
 u64 kvm_guest_tsc(struct kvm_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->tsc_offset;
+	return kvm_scale_tsc(vcpu, rdtsc()) + vcpu->tsc_offset;
 }
 
 static void set_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
@@ -166,25 +173,43 @@ int kvm_tsc_attr(struct kvm_vcpu *vcpu, unsigned int ioctl, const struct kvm_dev
 /*
  * User space sets the counters of a VM's vCPUs one after the other and means them to
  * be equal: a value within a second of the one before, as that has gone on, is taken
- * as "the same clock". So is 0, of a vCPU that is plugged in, or plugged in again.
+ * as "the same clock". So is 0, of a vCPU that is new, plugged in, or plugged in again.
  */
 static void set_tsc(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
-	u64 asked = value - rdtsc(), offset = asked;
+	u64 asked = value - kvm_scale_tsc(vcpu, rdtsc()), offset = asked;
 	struct kvm *kvm = vcpu->kvm;
 
 	if (host) {
 		guard(spinlock)(&kvm->clock.lock);
-		if (kvm->tsc.vcpu && (!value || (kvm->tsc.vcpu != vcpu &&
-		    abs((s64)(asked - kvm->tsc.asked)) < tsc_khz * 1000LL)))
-			offset = kvm->tsc.vcpu->tsc_offset;
-		kvm->tsc.vcpu = vcpu;
-		kvm->tsc.asked = asked;
-		vcpu->tsc_offset = offset;
+		if (kvm->tsc.khz == vcpu->tsc_khz && (!value || (kvm->tsc.vcpu != vcpu &&
+		    abs((s64)(asked - kvm->tsc.asked)) < vcpu->tsc_khz * 1000LL)))
+			offset = kvm->tsc.offset;
+		kvm->tsc = (typeof(kvm->tsc)){ vcpu, vcpu->tsc_khz, asked, offset };
 	} else {
 		vcpu->tsc_adjust += offset - vcpu->tsc_offset;
 	}
 	set_tsc_offset(vcpu, offset);
+}
+
+/* Others than the host's rate, below 256 times that, need a processor that scales. */
+bool kvm_valid_tsc_khz(unsigned long khz)
+{
+	return !khz || khz == tsc_khz || (kvm_ops->tsc_ratio_bits && khz >> 8 < tsc_khz);
+}
+
+/* KVM_SET_TSC_KHZ, 0: the host's. The counter goes on from where it is. */
+int kvm_set_tsc_khz(struct kvm_vcpu *vcpu, unsigned long khz)
+{
+	u64 now = kvm_guest_tsc(vcpu);
+
+	if (!kvm_valid_tsc_khz(khz))
+		return -EINVAL;
+	vcpu->tsc_khz = khz ?: tsc_khz;
+	vcpu->tsc_ratio = vcpu->tsc_khz == tsc_khz ? 0 :
+		mul_u64_u64_div_u64(khz, BIT_ULL(kvm_ops->tsc_ratio_bits), tsc_khz);
+	set_tsc_offset(vcpu, now - kvm_scale_tsc(vcpu, rdtsc()));
+	return 0;
 }
 
 /* ---- memory types -------------------------------------------------------- */

@@ -37,9 +37,9 @@ bool kvm_clock_stable(void)
 }
 
 /* Nanoseconds a tick: (ticks << shift) * mul >> 32, mul with its top bit set. */
-static void tick_length(u32 *mul, s8 *shift)
+static void tick_length(u32 khz, u32 *mul, s8 *shift)
 {
-	u64 ns = div_u64(1000000ULL << 32, tsc_khz ?: 1);
+	u64 ns = div_u64(1000000ULL << 32, khz ?: 1);
 
 	*shift = fls64(ns) - 32;
 	*mul = *shift > 0 ? ns >> *shift : ns << -*shift;
@@ -52,7 +52,7 @@ u64 kvm_clock_ns(struct kvm *kvm)
 
 	if (!kvm_clock_stable())
 		return ktime_get_boottime_ns() + READ_ONCE(kvm->clock.offset);
-	tick_length(&mul, &shift);
+	tick_length(tsc_khz, &mul, &shift);
 	guard(spinlock)(&kvm->clock.lock);
 	return kvm->clock.ns + pvclock_scale_delta(rdtsc() - kvm->clock.tsc, mul, shift);
 }
@@ -94,7 +94,7 @@ void kvm_clock_resume(void)
 		kvm->clock.tsc = now;
 		kvm->clock.ns = ktime_get_boottime_ns() + kvm->clock.offset;
 		xa_for_each(&kvm->vcpus, i, vcpu) {
-			vcpu->tsc_offset += lost;
+			vcpu->tsc_offset += kvm_scale_tsc(vcpu, lost);
 			kvm_request(vcpu, REQ_TSC_OFFSET);
 			kvm_request(vcpu, REQ_CLOCK);
 		}
@@ -141,8 +141,8 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 		info.tsc_timestamp = rdtsc();
 		info.system_time = kvm_clock_ns(kvm);
 	}
-	info.tsc_timestamp += vcpu->tsc_offset;
-	tick_length(&info.tsc_to_system_mul, &info.tsc_shift);
+	info.tsc_timestamp = kvm_scale_tsc(vcpu, info.tsc_timestamp) + vcpu->tsc_offset;
+	tick_length(vcpu->tsc_khz, &info.tsc_to_system_mul, &info.tsc_shift);
 	/* The guest takes it away when it has seen it. */
 	if (vcpu->pv.stopped || flags & PVCLOCK_GUEST_STOPPED)
 		info.flags |= PVCLOCK_GUEST_STOPPED;

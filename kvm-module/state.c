@@ -279,8 +279,7 @@ static int set_mp_state(struct kvm_vcpu *vcpu, void *arg)
 	u32 state = ((struct kvm_mp_state *)arg)->mp_state;
 
 	/* Those behind are other architectures'. Without an APIC, user space does the rest. */
-	if (state > KVM_MP_STATE_SIPI_RECEIVED ||
-	    (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic))
+	if (state > KVM_MP_STATE_SIPI_RECEIVED || (state != KVM_MP_STATE_RUNNABLE && !vcpu->lapic))
 		return -EINVAL;
 	/* What an APIC has sent was for the state before. */
 	kvm_take_request(vcpu, REQ_INIT);
@@ -750,9 +749,9 @@ long kvm_state_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long ar
 	case KVM_SET_XSAVE:
 		return set_xsave(vcpu, argp);
 	case KVM_GET_TSC_KHZ:
-		return tsc_khz;
+		return vcpu->tsc_khz;
 	case KVM_SET_TSC_KHZ:
-		return !arg || arg == tsc_khz ? 0 : -EINVAL;
+		return kvm_set_tsc_khz(vcpu, arg);
 	case KVM_KVMCLOCK_CTRL:
 		if (!(vcpu->pv.system_time & 1))
 			return -EINVAL;	/* it has no clock to be told by */

@@ -106,6 +106,7 @@ struct svm_cpu {
 	u64 asid_generation;
 	u32 next_asid, max_asid;
 	struct vmcb *last_vmcb;
+	u64 tsc_ratio;		/* in the MSR; 0: not known */
 };
 
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
@@ -145,6 +146,7 @@ static int svm_cpu_enable(void)
 	cpu->asid_generation++;
 	cpu->max_asid = cpuid_ebx(0x8000000a) - 1;
 	cpu->next_asid = cpu->max_asid + 1;	/* the first use flushes all */
+	cpu->tsc_ratio = 0;
 	return 0;
 }
 
@@ -299,6 +301,7 @@ static void svm_vcpu_destroy(struct kvm_vcpu *vcpu)
 
 static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
+	u64 ratio = vcpu->tsc_ratio ?: BIT_ULL(kvm_ops->tsc_ratio_bits);
 	struct svm_cpu *data = &per_cpu(svm_cpu, cpu);
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -308,6 +311,10 @@ static void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		if (data->last_vmcb)
 			indirect_branch_prediction_barrier();
 		data->last_vmcb = svm->vmcb;
+	}
+	if (kvm_ops->tsc_ratio_bits && data->tsc_ratio != ratio) {
+		wrmsrl(MSR_AMD64_TSC_RATIO, ratio);
+		data->tsc_ratio = ratio;
 	}
 }
 
@@ -973,6 +980,8 @@ static int __init svm_init(void)
 	npt = npt && boot_cpu_has(X86_FEATURE_NPT);
 	if (npt)
 		svm_ops.tdp = &npt_format;
+	if (boot_cpu_has(X86_FEATURE_TSCRATEMSR))
+		svm_ops.tsc_ratio_bits = 32;
 	/* The nested walk uses the host's paging mode. */
 	npt_format.levels = pgtable_l5_enabled() ? 5 : 4;
 	if (boot_cpu_has(X86_FEATURE_GBPAGES))

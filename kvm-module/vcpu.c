@@ -1340,7 +1340,6 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->pending_eoi = -1;
-	vcpu->tsc_offset = -rdtsc();
 	vcpu->mcg_cap = KVM_MCE_BANKS;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
@@ -1406,6 +1405,8 @@ int kvm_create_vcpu(struct kvm *kvm, unsigned long id)
 	vcpu_load(vcpu);
 	kvm_vcpu_reset(vcpu, false);
 	kvm_update_cpuid(vcpu);
+	kvm_set_tsc_khz(vcpu, kvm->tsc_khz);
+	kvm_set_msr(vcpu, MSR_IA32_TSC, 0, true);
 	vcpu_put(vcpu);
 	r = add_vcpu(kvm, vcpu);
 	if (r) {

@@ -218,7 +218,8 @@ static int __init vmx_setup_controls(void)
 			       SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_ENABLE_EPT |
 			       SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_VPID |
 			       SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_PAUSE_LOOP_EXITING |
-			       SECONDARY_EXEC_ENCLS_EXITING, &caps.secondary);
+			       SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_TSC_SCALING,
+			       &caps.secondary);
 }
 
 /* What to use of what the processor has: the parameters say so afterwards. */
@@ -903,6 +904,8 @@ static void vmx_intercepts_changed(struct kvm_vcpu *vcpu)
 static void vmx_set_tsc_offset(struct kvm_vcpu *vcpu)
 {
 	vmcs_write(TSC_OFFSET, vcpu->tsc_offset);
+	if (kvm_ops->tsc_ratio_bits)
+		vmcs_write(TSC_MULTIPLIER, vcpu->tsc_ratio ?: BIT_ULL(kvm_ops->tsc_ratio_bits));
 }
 
 /* The VMCS's field for an MSR that has one, or 0. */
@@ -1558,6 +1561,8 @@ static int __init vmx_init(void)
 	vmx_setup_memory();
 	if (use_ept)
 		vmx_ops.tdp = &ept_format;
+	if (caps.secondary & SECONDARY_EXEC_TSC_SCALING)
+		vmx_ops.tsc_ratio_bits = 48;
 	if (!use_unrestricted)
 		vmx_ops.must_emulate = vmx_must_emulate;
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED0, caps.cr0_fixed0);
