@@ -294,6 +294,10 @@ int main(void)
 		"#TS", "#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", NULL, "#XM",
 	};
 
+	if (vm_on_bochs_svm()) {
+		puts("1..0 # SKIP Bochs's SVM breaks down at a #DB");
+		return 0;
+	}
 	for (int bits = 32; bits <= 64; bits += 32) {
 		script_create(s, bits);
 		script_run(s);		/* makes its IDT */

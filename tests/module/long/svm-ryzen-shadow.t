@@ -3,4 +3,4 @@
 # Shadow paging on Bochs's ryzen.
 . "$(dirname "$0")/../common.sh"
 # shellcheck disable=SC2046
-matrix svm-shadow-bochs --timeout 900 $(flat_files) $(flat_tests)
+matrix svm-shadow-bochs --timeout 900 $(bochs_svm_tests)

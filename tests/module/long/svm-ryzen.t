@@ -3,4 +3,4 @@
 # A second opinion on SVM: Bochs's ryzen.
 . "$(dirname "$0")/../common.sh"
 # shellcheck disable=SC2046
-matrix svm-npt-bochs --timeout 900 $(flat_files) $(flat_tests)
+matrix svm-npt-bochs --timeout 900 $(bochs_svm_tests)
