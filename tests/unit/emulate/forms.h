@@ -11,7 +11,8 @@
  * v: 16, 32 and 64 bits. y: 32 and 64 bits. q: 64 bits by default, or 16.
  * m: memory operand only. r: register only. lock: may be locked.
  * sel: loads or looks at a selector. far: by selector and offset, same ring.
- * half: of a 32-bit push, 16 bits need be written. only64, only32: only in this mode. rep: string instruction. stk: jump by stack.
+ * half: of a 32-bit push, 16 bits need be written. only64, only32: only in this mode.
+ * rep: string instruction. stk: jump by stack.
  */
 enum undefined {
 	U_NONE, U_AF, U_SHIFT, U_SHIFT2, U_ROTATE, U_MUL, U_DIV, U_BSF, U_BT,
