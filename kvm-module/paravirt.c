@@ -45,6 +45,28 @@ static void tick_length(u32 khz, u32 *mul, s8 *shift)
 	*mul = *shift > 0 ? ns >> *shift : ns << -*shift;
 }
 
+/*
+ * The host's boot time, and its TSC at that moment. What comes between the two
+ * readings, an SMI or the host's own hypervisor, would set the clock off by its
+ * length: of a few pairs the closest.
+ */
+static u64 boottime_at(u64 *tsc)
+{
+	u64 best = U64_MAX, ns = 0;
+
+	guard(irqsave)();
+	for (int i = 0; i < 4 && best > tsc_khz / 50; i++) {	/* 20 us are close */
+		u64 t = rdtsc_ordered(), now = ktime_get_boottime_ns(), took = rdtsc_ordered() - t;
+
+		if (took < best) {
+			best = took;
+			ns = now;
+			*tsc = t + took / 2;
+		}
+	}
+	return ns;
+}
+
 u64 kvm_clock_ns(struct kvm *kvm)
 {
 	u32 mul;
@@ -60,11 +82,9 @@ u64 kvm_clock_ns(struct kvm *kvm)
 /* Set the clock; the vCPUs tell their guest before they enter it again. */
 void kvm_clock_set(struct kvm *kvm, u64 ns)
 {
-	spin_lock(&kvm->clock.lock);
-	kvm->clock.tsc = rdtsc();
+	guard(spinlock)(&kvm->clock.lock);
 	kvm->clock.ns = ns;
-	WRITE_ONCE(kvm->clock.offset, ns - ktime_get_boottime_ns());
-	spin_unlock(&kvm->clock.lock);
+	WRITE_ONCE(kvm->clock.offset, ns - boottime_at(&kvm->clock.tsc));
 	kvm_request_all(kvm, REQ_CLOCK);
 }
 
@@ -91,8 +111,7 @@ void kvm_clock_resume(void)
 	unsigned long i;
 
 	list_for_each_entry(kvm, &kvm_vm_list, link) {
-		kvm->clock.tsc = now;
-		kvm->clock.ns = ktime_get_boottime_ns() + kvm->clock.offset;
+		kvm->clock.ns = boottime_at(&kvm->clock.tsc) + kvm->clock.offset;
 		xa_for_each(&kvm->vcpus, i, vcpu) {
 			vcpu->tsc_offset += kvm_scale_tsc(vcpu, lost);
 			kvm_request(vcpu, REQ_TSC_OFFSET);
@@ -137,9 +156,7 @@ static void write_system_time(struct kvm_vcpu *vcpu)
 		info.system_time = kvm->clock.ns;
 		info.flags = PVCLOCK_TSC_STABLE_BIT;
 	} else {
-		guard(irqsave)();	/* the two at one moment */
-		info.tsc_timestamp = rdtsc();
-		info.system_time = kvm_clock_ns(kvm);
+		info.system_time = boottime_at(&info.tsc_timestamp) + READ_ONCE(kvm->clock.offset);
 	}
 	info.tsc_timestamp = kvm_scale_tsc(vcpu, info.tsc_timestamp) + vcpu->tsc_offset;
 	tick_length(vcpu->tsc_khz, &info.tsc_to_system_mul, &info.tsc_shift);
@@ -252,13 +269,12 @@ void kvm_pv_eoi_offer(struct kvm_vcpu *vcpu)
 /* Take the offer back. True: the guest has made use of it. Caller holds srcu. */
 bool kvm_pv_eoi_taken(struct kvm_vcpu *vcpu)
 {
-	u8 bit = 0, clear = 0;
+	u8 bit = KVM_PV_EOI_MASK, clear = 0;
 
 	if (!vcpu->pv.eoi_offered)
 		return false;
 	vcpu->pv.eoi_offered = false;
-	if (kvm_read_guest(vcpu->kvm->space, eoi_gpa(vcpu), &bit, 1))
-		return false;
+	kvm_read_guest(vcpu->kvm->space, eoi_gpa(vcpu), &bit, 1);
 	if (!(bit & KVM_PV_EOI_MASK))
 		return true;
 	kvm_write_guest(vcpu->kvm->space, eoi_gpa(vcpu), &clear, 1);
