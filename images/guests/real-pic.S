@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Interrupts through the PIC (8259) and the PIT (8254) in real mode: waits in
- * HLT for IRQ 4 twice, then for five ticks of the timer at about 1 kHz.
+ * HLT for IRQ 4 twice, then for five ticks of the timer at about 100 Hz: a debug
+ * kernel on an emulated processor can take 2 ms for one, and with a tick always
+ * pending the code outside of the handlers would never run.
  */
 #include "guest.h"
 	.set TICKS, 0x2800
@@ -44,7 +46,7 @@
 	cli
 	movb $0x34, %al			/* channel 0, both bytes, mode 2 */
 	outb %al, $0x43
-	movw $1193, %ax
+	movw $11932, %ax
 	outb %al, $0x40
 	movb %ah, %al
 	outb %al, $0x40
