@@ -18,6 +18,8 @@
 
 #include "kvm.h"
 
+#define MAX_TAKERS	65536	/* a guest's write may look through all of them */
+
 struct ioeventfd {
 	struct hlist_node link;
 	struct eventfd_ctx *eventfd;
@@ -96,6 +98,8 @@ int kvm_ioeventfd(struct kvm *kvm, void *arg)
 	hash_for_each_possible(kvm->ioeventfds, other, link, e->addr)
 		if (same_place(other, e))
 			return -EEXIST;
+	if (kvm->write_takers >= MAX_TAKERS)
+		return -ENOSPC;
 	hash_add_rcu(kvm->ioeventfds, &e->link, e->addr);
 	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	retain_and_null_ptr(e);
@@ -144,6 +148,8 @@ int kvm_add_zone(struct kvm *kvm, void *arg)
 		return -ENOMEM;
 	z->at = *(const struct kvm_coalesced_mmio_zone *)arg;
 	guard(mutex)(&kvm->slots_lock);
+	if (kvm->write_takers >= MAX_TAKERS)
+		return -ENOSPC;
 	list_add_tail_rcu(&z->link, &kvm->coalesced);
 	WRITE_ONCE(kvm->write_takers, kvm->write_takers + 1);
 	retain_and_null_ptr(z);

@@ -129,15 +129,17 @@ static int emu_error(struct emu *e, int error)
 
 /*
  * The processor has said where the access went that brought us here: the one of
- * its kind at this offset in a page. (CMPS could make two.)
+ * its kind at this offset in a page. (CMPS could make two.) A program that has
+ * exchanged the instruction meanwhile may only lead itself astray: neither what the
+ * processor reads for itself nor what it does in an inner ring is taken for it.
  */
 static bool same_as_fault(struct emu *e, u64 linear, u32 access, gpa_t *gpa)
 {
 	struct kvm_io_state *io = &vcpu_of(e)->io;
 
 	if (!io->fault_known || offset_in_page(io->fault_gpa) != offset_in_page(linear) ||
-	    access & ACCESS_EXEC || !(access & ACCESS_WRITE) == io->fault_write ||
-	    (e->map == 1 && (e->opcode & 0xfe) == 0xa6))
+	    access & (ACCESS_EXEC | ACCESS_SYSTEM) || !(access & ACCESS_WRITE) == io->fault_write ||
+	    e->cpl != kvm_ops->get_cpl(vcpu_of(e)) || (e->map == 1 && (e->opcode & 0xfe) == 0xa6))
 		return false;
 	io->fault_known = false;
 	*gpa = io->fault_gpa;
@@ -166,7 +168,7 @@ struct span {
 	bool memory;
 };
 
-static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access, struct span span[2])
+static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 kind, struct span span[2])
 {
 	unsigned int first = min_t(unsigned int, size, PAGE_SIZE - offset_in_page(linear));
 	struct kvm_memslot *slot;
@@ -174,12 +176,12 @@ static int find_spans(struct emu *e, u64 linear, unsigned int size, u32 access, 
 	span[0].len = first;
 	span[1].len = size - first;
 	for (int i = 0; i < 2 && span[i].len; i++) {
-		int r = translate(e, i ? linear + first : linear, access, &span[i].gpa);
+		int r = translate(e, linear + i * first, walk_access(e, kind), &span[i].gpa);
 
 		if (r != EMU_OK)
 			return r;
 		slot = kvm_find_slot(vcpu_of(e)->space, span[i].gpa >> PAGE_SHIFT);
-		span[i].memory = slot && !(access & ACCESS_WRITE && slot->flags & KVM_MEM_READONLY);
+		span[i].memory = slot && !(kind & EMU_ACC_WRITE && slot->flags & KVM_MEM_READONLY);
 	}
 	return EMU_OK;
 }
@@ -203,7 +205,7 @@ static int op_access(struct emu *e, u64 linear, void *buf, unsigned int size, un
 
 	if (unlikely(io->posted))
 		return EMU_AGAIN;
-	r = find_spans(e, linear, size, walk_access(e, access), span);
+	r = find_spans(e, linear, size, access, span);
 	if (r != EMU_OK)
 		return r;
 	memory = span[0].memory && (!span[1].len || span[1].memory);
@@ -262,7 +264,7 @@ static int op_cmpxchg(struct emu *e, u64 linear, const void *old, const void *ne
 
 	if (unlikely(vcpu_of(e)->io.posted))
 		return EMU_AGAIN;
-	r = find_spans(e, linear, size, walk_access(e, EMU_ACC_WRITE), span);
+	r = find_spans(e, linear, size, EMU_ACC_WRITE, span);
 	if (r != EMU_OK)
 		return r;
 	/* Devices and split accesses know no bus lock: a plain write it is. */
@@ -297,9 +299,7 @@ static int op_pio(struct emu *e, u16 port, unsigned int size, void *buf,
 	/* One port is one device's: all of the string, or none of it. */
 	while (i < count && kvm_device_pio(vcpu->kvm, port, size, buf + i * size, out))
 		i++;
-	if (i == count)
-		return EMU_OK;
-	if (out && count == 1 && kvm_write_taken(vcpu, true, port, size, buf))
+	if (i == count || (out && count == 1 && kvm_write_taken(vcpu, true, port, size, buf)))
 		return EMU_OK;
 	/* At most EMU_PIO_MAX bytes, which is less than the page for them. */
 	if (out)
@@ -617,7 +617,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu);
 static int run_emulator(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;
-	u64 old_rflags = e->rflags;
+	u64 old_rflags = e->rflags = kvm_ops->get_rflags(vcpu);	/* user space may set it */
 	int r;
 
 	/* After a single-stepped instruction there is more to do at once. */

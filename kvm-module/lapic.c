@@ -426,9 +426,9 @@ static void start_timer(struct kvm_lapic *apic)
 		if (!ns)
 			return;
 		/* A tiny period would keep the host busy with nothing else. */
+		apic->period_ns = max_t(u64, ns, MIN_PERIOD_NS);
 		if (timer_mode(apic) == APIC_LVT_TIMER_PERIODIC)
-			ns = max_t(u64, ns, MIN_PERIOD_NS);
-		apic->period_ns = ns;
+			ns = apic->period_ns;
 	}
 	hrtimer_start(&apic->timer, ns_to_ktime(ns), HRTIMER_MODE_REL_HARD);
 }
@@ -497,7 +497,8 @@ static void write_lvt(struct kvm_lapic *apic, unsigned int offset, u32 value)
 	if (!software_enabled(apic))
 		value |= APIC_LVT_MASKED;
 	WRITE_ONCE(*reg(apic, offset), value & ~(u32)LVT_READ_ONLY);
-	if (offset == APIC_LVTT && timer_mode(apic) != old_mode) {
+	/* Periodic or not only says what happens at 0. */
+	if (offset == APIC_LVTT && (timer_mode(apic) ^ old_mode) & APIC_LVT_TIMER_TSCDEADLINE) {
 		hrtimer_cancel(&apic->timer);
 		*reg(apic, APIC_TMICT) = 0;
 		apic->deadline = 0;
@@ -517,8 +518,7 @@ static void write_register(struct kvm_lapic *apic, unsigned int offset, u32 valu
 	if (offset != APIC_ICR)
 		value &= writable[offset >> 4];
 	/* More may come through now than before. */
-	if (offset == APIC_SPIV || offset == APIC_LVT0)
-		apic->vcpu->events.look = true;
+	apic->vcpu->events.look |= offset == APIC_SPIV || offset == APIC_LVT0;
 	switch (offset) {
 	case APIC_TASKPRI:
 		set_tpr(apic, value);

@@ -234,6 +234,10 @@ publish:
 	 */
 	if (!r && old)
 		kvm_mmu_zap_slot(kvm, old);
+	/* A slot that moves takes along what its log has not told yet. */
+	for (size_t i = 0; !r && old && old->dirty && new && new->dirty &&
+	     i < BITS_TO_LONGS(new->npages); i++)
+		atomic_long_or(old->dirty[i], (atomic_long_t *)&new->dirty[i]);
 	scoped_guard(spinlock, &kvm->mmu_lock)
 		kvm->retiring = NULL;
 	if (r)

@@ -212,7 +212,7 @@ void kvm_mmu_write_protect(struct kvm_memslot *slot, const unsigned long *pages,
 /* ---- what the host has at an address ------------------------------------- */
 
 /* Memory without struct page: a mapping of a device. mmap_lock is held. */
-static int find_device_page(unsigned long hva, bool write, struct host_page *host)
+static int find_device_page(unsigned long hva, bool write, bool may_write, struct host_page *host)
 {
 	struct follow_pfnmap_args args = {
 		.address = hva, .vma = vma_lookup(current->mm, hva),
@@ -232,7 +232,7 @@ static int find_device_page(unsigned long hva, bool write, struct host_page *hos
 	if (r)
 		return r;
 	host->pfn = args.pfn;
-	host->writable = args.writable;
+	host->writable = may_write && args.writable;
 	host->ram = pfn_valid(args.pfn) && !PageReserved(pfn_to_page(args.pfn));
 	follow_pfnmap_end(&args);
 	return write && !host->writable ? -EFAULT : 0;
@@ -282,7 +282,7 @@ static int find_host_page(unsigned long hva, bool write, bool may_write, struct 
 		if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
 			return -EAGAIN;
 		mmap_read_lock(current->mm);
-		r = find_device_page(hva, write, host);
+		r = find_device_page(hva, write, may_write, host);
 		mmap_read_unlock(current->mm);
 		return r;
 	}

@@ -196,8 +196,7 @@ static void write_steal_time(struct kvm_vcpu *vcpu)
 	while (old && kvm_cmpxchg_guest(vcpu->kvm->space, preempted, &old, &running, 1) == 1)
 		;
 	/* Not when it was told meanwhile: that word is still in the guest's memory. */
-	if (told)
-		vcpu->pv.preempted = false;
+	vcpu->pv.preempted &= !told;
 	if (old & KVM_VCPU_FLUSH_TLB)
 		kvm_request(vcpu, REQ_TLB_FLUSH);
 	if (delay == vcpu->pv.run_delay)

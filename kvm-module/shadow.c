@@ -567,9 +567,7 @@ static bool may_write(struct kvm_vcpu *vcpu, const struct kvm_walk *w)
 {
 	if (w->leaf && !w->dirty)
 		return false;
-	if (w->granted & ACCESS_WRITE)
-		return true;
-	return !(vcpu->cr0 & X86_CR0_WP) && !(w->granted & ACCESS_USER);
+	return w->granted & ACCESS_WRITE || !(vcpu->cr0 & X86_CR0_WP || w->granted & ACCESS_USER);
 }
 
 /* Entry i of a lowest table maps what the walk says, which lies in this slot. */

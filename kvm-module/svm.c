@@ -169,7 +169,7 @@ static void svm_update_debug(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	svm->vmcb->save.dr6 = vcpu->dr6;
+	svm->vmcb->save.dr6 = vcpu->guest_debug ? DR6_FIXED : vcpu->dr6;
 	svm->vmcb->save.dr7 = vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP ?
 		vcpu->debug_dr7 : vcpu->dr7;
 	set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP,
@@ -738,7 +738,7 @@ static int handle_db(struct kvm_vcpu *vcpu)
 		vcpu->dr6 &= svm->nmi_step_dr6 | ~(u64)DR_STEP;
 		dr6 &= ~(u64)DR_STEP;
 	}
-	svm->vmcb->save.dr6 = vcpu->dr6;
+	svm->vmcb->save.dr6 = vcpu->guest_debug ? DR6_FIXED : vcpu->dr6;
 	return own && !(dr6 & DR_TRAP_BITS) ? 1 : kvm_handle_debug(vcpu, dr6);
 }
 

@@ -782,8 +782,7 @@ void kvm_collect_messages(struct kvm_vcpu *vcpu)
 
 	if (kvm_take_request(vcpu, REQ_NMI) && ev->nmi.pending < 2)
 		ev->nmi.pending++;
-	if (kvm_take_request(vcpu, REQ_SMI))
-		ev->smi.pending = true;
+	ev->smi.pending |= kvm_take_request(vcpu, REQ_SMI);
 	if (kvm_take_request(vcpu, REQ_INIT)) {
 		if (ev->smi.active) {
 			ev->smi.latched_init = true;
@@ -1161,8 +1160,7 @@ static int run_ioctl(struct kvm_vcpu *vcpu)
 		return r;
 	if (!vcpu->lapic && kvm_set_cr8(vcpu, run->cr8))
 		return -EINVAL;
-	if (wants_irq_window(vcpu))
-		vcpu->events.look = true;
+	vcpu->events.look |= wants_irq_window(vcpu);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	if (unlikely(rcu_access_pointer(vcpu->pid) != task_pid(current)))

@@ -914,6 +914,25 @@ static void restart(struct vm *vm)
 	vm_mode_of(vm, vm->vcpu, 32);
 }
 
+/* ... of which the process has the device's memory mapped to write, too. */
+static void test_readonly_device(struct vm *vm, uint64_t gpa)
+{
+	int fd = open("/dev/mem", O_RDWR);
+	uint32_t *bios = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0xf0000);
+
+	if (bios == MAP_FAILED) {
+		skip("a device's memory in a read-only slot", "/dev/mem: %s", strerror(errno));
+		return;
+	}
+	vm_slot(vm, 1, KVM_MEM_READONLY, gpa, PAGE, bios);
+	restart(vm);
+	vm_expect(vm, ACTS({ OUT, V, 4, *bios }, { STORE, gpa, 4, 0xdeadbeef }, END_HLT),
+		  "a device's memory in a read-only slot: writes are MMIO");
+	vm_slot(vm, 1, 0, gpa, 0, bios);
+	munmap(bios, PAGE);
+	close(fd);
+}
+
 static void test_memory(void)
 {
 	const uint64_t A = 0x1000000, B = 0x2000000;
@@ -971,6 +990,7 @@ static void test_memory(void)
 			"a read-only slot: reads are memory, writes are MMIO");
 		is(page[0], 0x44444444, "and the content stays");
 		vm_slot(&vm, 1, 0, A, 0, page);
+		test_readonly_device(&vm, A);
 	} else {
 		skip("a read-only slot", "no KVM_CAP_READONLY_MEM");
 	}
@@ -1041,6 +1061,11 @@ static void test_dirty_log(void)
 	dirty_run(&vm, 3);
 	ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log);
 	is(bitmap[DATA / PAGE / 64], 0x7, "pages written again are logged again");
+	dirty_run(&vm, 5);
+	vm_slot(&vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0x40000000, MEMORY, vm.mem);
+	ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log);
+	is(bitmap[DATA / PAGE / 64], 0x1f, "a slot that moves keeps its log");
+	vm_slot(&vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, MEMORY, vm.mem);
 	is(vm_slot(&vm, 0, 0, 0, MEMORY, vm.mem), 0, "the log can be switched off");
 	dirty_run(&vm, 3);
 	is(vm_acts[0].value, DATA + 3 * PAGE, "and the guest still runs");
@@ -1067,6 +1092,7 @@ static void test_debug(void)
 		is(d.dr7, 0x400, "DR7 has its reset value");
 		d.db[0] = 0x123000;
 		d.db[3] = 0x456000;
+		d.dr6 = 0xffff0ff2;
 		is(ioctl(vm.vcpu, KVM_SET_DEBUGREGS, &d), 0, "KVM_SET_DEBUGREGS works");
 		ioctl(vm.vcpu, KVM_GET_DEBUGREGS, &d2);
 		ok(d2.db[0] == 0x123000 && d2.db[3] == 0x456000,
@@ -1089,6 +1115,7 @@ static void test_debug(void)
 		is(vm_run_once(&vm), 0, "single-stepping: KVM_RUN returns");
 		is(vm.run->exit_reason, KVM_EXIT_DEBUG, "for KVM_EXIT_DEBUG");
 		is(vm.run->debug.arch.pc, 0x100001, "after one instruction");
+		is(vm.run->debug.arch.dr6, 0xffff4ff0, "of which the guest's old DR6 is no part");
 		debug.control = 0;
 		ioctl(vm.vcpu, KVM_SET_GUEST_DEBUG, &debug);
 	} else {
@@ -1129,6 +1156,61 @@ static void test_tables_in_rom(void)
 	munmap(rom, 3 * PAGE);
 }
 
+/* A debugger that comes, or goes, while an instruction waits for its MMIO. */
+static void test_debug_at_mmio(void)
+{
+	static const uint8_t code[] = {
+		0xbb, 0, 0, 0, 1,			/* mov $0x1000000, %ebx */
+		0x8b, 0x03, 0x90,			/* mov (%ebx), %eax; nop */
+		0x8b, 0x03, 0xe7, 0x10, 0xf4,		/* mov (%ebx), %eax; out; hlt */
+	};
+	struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+	struct vm vm;
+
+	if (vm_on_bochs_svm()) {
+		skip("debug at MMIO", "Bochs's SVM breaks down at a #DB");
+		return;
+	}
+	vm_start(&vm, 32, code, code + sizeof(code));
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_MMIO, "a load waits for its data");
+	ioctl(vm.vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_DEBUG, "stepping that begins there: a stop behind it");
+	is(vm.run->debug.arch.pc, 0x100007, "... of one instruction");
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_DEBUG, "the next step");
+	vm_run_once(&vm);
+	is(vm.run->exit_reason, KVM_EXIT_MMIO, "another load waits for its data");
+	debug.control = 0;
+	ioctl(vm.vcpu, KVM_SET_GUEST_DEBUG, &debug);
+	*(uint32_t *)vm.run->mmio.data = 0x5678;
+	vm_expect(&vm, ACTS({ OUT, V, 4, 0x5678 }, END_HLT),
+		  "stepping that ends there: the guest meets no #DB");
+	vm_destroy(&vm);
+}
+
+/* What is read, changed and written back is read from the memory. */
+static void test_change_rom(void)
+{
+	static const uint8_t code[] = {
+		0xbb, 0, 0, 0, 1, 0xb8, 2, 0, 0, 0,	/* mov $0x1000000, %ebx; mov $2, %eax */
+		0x01, 0x03, 0x87, 0x03,			/* add %eax, (%ebx); xchg %eax, (%ebx) */
+		0xe7, 0x10, 0xf4,			/* out; hlt */
+	};
+	uint32_t *rom = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vm vm;
+
+	*rom = 0x100;
+	vm_start(&vm, 32, code, code + sizeof(code));
+	vm_slot(&vm, 1, KVM_MEM_READONLY, 0x1000000, PAGE, rom);
+	vm_expect(&vm, ACTS({ STORE, 0x1000000, 4, 0x102 }, { STORE, 0x1000000, 4, 2 },
+			    { OUT, V, 4, 0x100 }, END_HLT),
+		  "ADD and XCHG with a read-only slot: only the write is MMIO");
+	vm_destroy(&vm);
+	munmap(rom, PAGE);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1149,8 +1231,10 @@ static const struct {
 	{ "msrs", test_msrs },
 	{ "memory", test_memory },
 	{ "rom", test_tables_in_rom },
+	{ "change-rom", test_change_rom },
 	{ "dirty-log", test_dirty_log },
 	{ "debug", test_debug },
+	{ "debug-mmio", test_debug_at_mmio },
 };
 
 /* All tests, or those named as arguments. */

@@ -273,6 +273,7 @@ static void test_errors(void)
 /* ---- the local APIC, by its state ---------------------------------------- */
 
 #define VECTOR		0x40
+#define LVT_PERIODIC	0x20000
 #define LVT_DEADLINE	0x40000
 #define X2APIC_EOI	0x80b		/* MSRs */
 #define X2APIC_LVTT	0x832
@@ -369,6 +370,14 @@ static void test_lapic(void)
 	set_msr(X2APIC_TDCR, 0xb);
 	usleep(10000);
 	ok(!requested(VECTOR + 1), "... and no second one by a new divisor");
+	set_msr(X2APIC_TMICT, 20000000);
+	set_msr(X2APIC_LVTT, LVT_PERIODIC | (VECTOR + 2));
+	ok(comes(VECTOR + 2), "a count goes on when one shot becomes periodic");
+	is(*lapic_reg(0x380), 20000000, "... and stays");
+	ok(*lapic_reg(0x390), "... for the next round");
+	set_msr(X2APIC_LVTT, LVT_DEADLINE | (VECTOR + 2));
+	ioctl(vm.vcpu, KVM_GET_LAPIC, &lapic);
+	is(*lapic_reg(0x380), 0, "deadline mode ends it");
 	vm_destroy(&vm);
 }
 
