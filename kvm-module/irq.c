@@ -286,7 +286,8 @@ static int irqfd_signalled(wait_queue_entry_t *wait, unsigned int mode, int sync
 	}
 	if (events & EPOLLHUP) {
 		WRITE_ONCE(irqfd->closed, true);
-		schedule_work(&irqfd->kvm->irqfds_closed);
+		/* It may wait for user space, which must hold up nobody else. */
+		queue_work(system_long_wq, &irqfd->kvm->irqfds_closed);
 	}
 	return 0;
 }

@@ -145,6 +145,7 @@ struct kvm_tdp_format {
 	u64 leaf;		/* bits of every leaf of ordinary memory */
 	u64 leaf_mmio;		/* ... of a host page that is not RAM */
 	u64 write;		/* the write permission */
+	u64 large_less;		/* bits that large leaves do not have: execution, or none */
 	u64 accessed;		/* 0 when the processor does not track it */
 	u8 levels;		/* 4 or 5 */
 	u8 max_level;		/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
@@ -994,7 +995,7 @@ struct kvm_walk {
 	u32 granted_at[6];	/* ... from the root to this level */
 	u64 entry[6];		/* by level, accessed and dirty bits included */
 	u8 levels, leaf;	/* 0: paging is off */
-	u8 pkey;		/* of a user page, with CR4.PKE */
+	u8 pkey;		/* of a user page, whatever CR4.PKE says now */
 	bool dirty;		/* the leaf's dirty bit */
 };
 

@@ -370,6 +370,9 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	}
 
 	e = entry_of(table, gfn, level);
+	/* What was split for the code in it stays so. */
+	while (format->large_less && is_present(*e) && !is_leaf(*e, level))
+		e = entry_of(table_of(*e), gfn, --level);
 	if (is_present(*e) && !is_leaf(*e, level)) {
 		zap_range(vcpu->space, first, first + level_pages(level), &freed);
 		kvm_request_all(kvm, REQ_TLB_FLUSH);
@@ -379,7 +382,8 @@ static void map_leaf(struct kvm_vcpu *vcpu, gfn_t gfn, int level,
 	if (is_present(*e) && (*e & format->write || !writable))
 		return;
 	WRITE_ONCE(*e, round_down(host->pfn, level_pages(level)) << PAGE_SHIFT |
-		       (host->ram ? format->leaf : format->leaf_mmio) |
+		       ((host->ram ? format->leaf : format->leaf_mmio) &
+			~(level > 1 ? format->large_less : 0)) |
 		       (level > 1 ? PTE_LARGE : 0) | (writable ? format->write : 0) |
 		       (host->writable ? PTE_LOGGED : 0));
 }
@@ -433,7 +437,8 @@ int kvm_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u32 access, u64 gva,
 	if (walk)
 		kvm_shadow_map(vcpu, slot, gva, walk, &host, write);
 	else
-		map_leaf(vcpu, gfn, host.ram ? leaf_level(kvm, slot, gfn, hva) : 1, &host,
+		map_leaf(vcpu, gfn, !host.ram || (access & ACCESS_EXEC && kvm_ops->tdp->large_less) ? 1 :
+			 leaf_level(kvm, slot, gfn, hva), &host,
 			 host.writable && (write || !slot->dirty));
 	if (write)
 		kvm_mark_dirty(slot, gfn);

@@ -113,7 +113,13 @@ void kvm_clock_resume(void)
 	list_for_each_entry(kvm, &kvm_vm_list, link) {
 		kvm->clock.ns = boottime_at(&kvm->clock.tsc) + kvm->clock.offset;
 		xa_for_each(&kvm->vcpus, i, vcpu) {
-			vcpu->tsc_offset += kvm_scale_tsc(vcpu, lost);
+			u64 moved = kvm_scale_tsc(vcpu, lost);
+
+			vcpu->tsc_offset += moved;
+			if (vcpu == kvm->tsc.vcpu) {
+				kvm->tsc.asked += moved;
+				kvm->tsc.offset += moved;
+			}
 			kvm_request(vcpu, REQ_TSC_OFFSET);
 			kvm_request(vcpu, REQ_CLOCK);
 		}

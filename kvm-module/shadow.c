@@ -372,14 +372,15 @@ static void compare_all(struct kvm *kvm)
 		return;
 	list_for_each_entry(sp, &quiet, compare) {
 		slot = kvm_find_slot(&kvm->space[0], sp->key.gfn);
-		if (slot)
+		/* Once a frame, not once a table: its leaves can be millions. */
+		if (slot && !is_tracked(kvm, sp->key.gfn))
 			protect_frame(slot, sp->key.gfn);
+		sp->tracked = true;
 	}
 	flush_others(kvm);
 	list_for_each_entry_safe(sp, next, &quiet, compare) {
 		compare_table(kvm, sp, 0, ENTRIES);
 		list_del_init(&sp->compare);
-		sp->tracked = true;
 	}
 }
 
@@ -486,7 +487,7 @@ int kvm_shadow_load(struct kvm_vcpu *vcpu)
 		s->root[i] = NULL;
 		s->pdpt[i] = 0;
 		if (!paging) {
-			key.direct = true;
+			key.direct = key.dirty = true;
 			key.mode = MODE_WP;
 			key.gfn = (u64)i << 18;
 		} else if (!pae) {

@@ -735,15 +735,13 @@ EXPORT_SYMBOL_GPL(kvm_set_cr);
 
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 value, bool host)
 {
-	if (value & ~kvm_caps.efer)
+	if (value & ~kvm_caps.efer ||
+	    (!host && (value & ~(vcpu->efer_allowed | EFER_LMA) ||
+		       ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG))))
 		return 1;
-	if (!host) {
-		if (value & ~(vcpu->efer_allowed | EFER_LMA) ||
-		    ((value ^ vcpu->efer) & EFER_LME && vcpu->cr0 & X86_CR0_PG))
-			return 1;
-		value = (value & ~EFER_LMA) | (vcpu->efer & EFER_LMA);
-	}
-	if ((value ^ vcpu->efer) & EFER_NX)
+	/* LMA is what follows from the others; shadow paging has other roots with it. */
+	value = (value & ~EFER_LMA) | (value & EFER_LME && vcpu->cr0 & X86_CR0_PG ? EFER_LMA : 0);
+	if ((value ^ vcpu->efer) & (EFER_NX | EFER_LMA))
 		kvm_mmu_guest_flush(vcpu);
 	vcpu->efer = value;
 	kvm_ops->set_modes(vcpu);

@@ -100,7 +100,7 @@ struct vmx_vcpu {
 
 	/* The host's state that the vCPU displaces. */
 	bool host_saved;
-	u16 host_fs, host_gs, host_ds, host_es;
+	u16 host_ds, host_es;
 	u64 host_debugctl;
 	u64 kernel_gs_base;		/* the guest's */
 
@@ -242,10 +242,10 @@ static void __init vmx_setup_memory(void)
 		caps.eptp_bits |= VMX_EPTP_AD_ENABLE_BIT;
 		ept_format.accessed = VMX_EPT_ACCESS_BIT;
 	}
-	if (cap & VMX_EPT_2MB_PAGE_BIT)
-		ept_format.max_level = 2;
-	if (cap & VMX_EPT_1GB_PAGE_BIT)
-		ept_format.max_level = 3;
+	ept_format.max_level = cap & VMX_EPT_1GB_PAGE_BIT ? 3 : cap & VMX_EPT_2MB_PAGE_BIT ? 2 : 1;
+	/* Code in a large leaf can stop such a processor (CVE-2018-12207). */
+	itlb_multihit_kvm_mitigation = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+	ept_format.large_less = itlb_multihit_kvm_mitigation ? VMX_EPT_EXECUTABLE_MASK : 0;
 
 	caps.invvpid = cap >> 32 & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT ?
 		       VMX_VPID_EXTENT_SINGLE_CONTEXT :
@@ -504,9 +504,7 @@ static void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 /* Interrupts are off: the first entry since the vCPU was loaded. */
 static void host_save(struct vmx_vcpu *vmx)
 {
-	current_save_fsgs();	/* also saves the user's GS base */
-	savesegment(fs, vmx->host_fs);
-	savesegment(gs, vmx->host_gs);
+	current_save_fsgs();
 	savesegment(ds, vmx->host_ds);
 	savesegment(es, vmx->host_es);
 	/*
@@ -528,20 +526,21 @@ static void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
 	/* First: the segments may be in it. */
 	kvm_load_host_ldt();
-	if (vmx->host_fs)
-		loadsegment(fs, vmx->host_fs);
+	if (current->thread.fsindex)
+		loadsegment(fs, current->thread.fsindex);
 	if (vmx->host_ds)
 		loadsegment(ds, vmx->host_ds);
 	if (vmx->host_es)
 		loadsegment(es, vmx->host_es);
-	if (vmx->host_gs) {
+	if (current->thread.gsindex) {
 		guard(irqsave)();
-		load_gs_index(vmx->host_gs);
+		load_gs_index(current->thread.gsindex);
 	}
-	/* A selector's base is the descriptor's, which need not be the thread's. */
-	if (vmx->host_fs)
+	/* A selector's base is the descriptor's; with FSGSBASE it need not be the thread's. */
+	if (current->thread.fsindex && cpu_feature_enabled(X86_FEATURE_FSGSBASE))
 		wrmsrl(MSR_FS_BASE, current->thread.fsbase);
-	wrmsrl(MSR_KERNEL_GS_BASE, current->thread.gsbase);
+	if (!current->thread.gsindex || cpu_feature_enabled(X86_FEATURE_FSGSBASE))
+		wrmsrl(MSR_KERNEL_GS_BASE, current->thread.gsbase);
 	/* The exit set the limits of TR and GDTR to their least and most. */
 	invalidate_tss_limit();
 	load_fixmap_gdt(raw_smp_processor_id());
@@ -1410,13 +1409,10 @@ static int vmx_handle_task_switch(struct kvm_vcpu *vcpu)
 
 static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI]		= vmx_handle_exception,
-	[EXIT_REASON_EXTERNAL_INTERRUPT]	= kvm_handle_irq,
 	[EXIT_REASON_TRIPLE_FAULT]		= kvm_handle_triple_fault,
 	[EXIT_REASON_INTERRUPT_WINDOW]		= vmx_handle_window,
 	[EXIT_REASON_NMI_WINDOW]		= vmx_handle_window,
 	[EXIT_REASON_TASK_SWITCH]		= vmx_handle_task_switch,
-	[EXIT_REASON_CPUID]			= kvm_handle_cpuid,
-	[EXIT_REASON_HLT]			= kvm_handle_hlt,
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= kvm_handle_pause,
 	[EXIT_REASON_INVD]			= kvm_handle_wbinvd,
 	[EXIT_REASON_INVLPG]			= vmx_handle_invlpg,
@@ -1427,12 +1423,9 @@ static int (*const exit_handlers[])(struct kvm_vcpu *vcpu) = {
 	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= kvm_handle_nothing,
 	[EXIT_REASON_CR_ACCESS]			= vmx_handle_cr,
 	[EXIT_REASON_DR_ACCESS]			= kvm_handle_dr,
-	[EXIT_REASON_IO_INSTRUCTION]		= vmx_handle_io,
 	[EXIT_REASON_MSR_READ]			= kvm_handle_rdmsr,
-	[EXIT_REASON_MSR_WRITE]			= kvm_handle_wrmsr,
 	[EXIT_REASON_MWAIT_INSTRUCTION]		= kvm_handle_ud,
 	[EXIT_REASON_MONITOR_INSTRUCTION]	= kvm_handle_ud,
-	[EXIT_REASON_EPT_VIOLATION]		= vmx_handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG]		= vmx_handle_ept_misconfig,
 	[EXIT_REASON_INVEPT]			= kvm_handle_ud,
 	[EXIT_REASON_INVVPID]			= kvm_handle_ud,
@@ -1453,7 +1446,7 @@ static int vmx_handle_exit(struct kvm_vcpu *vcpu)
 	if (vmx->vtpr && *vmx->vtpr >> 4 != vcpu->cr8)
 		kvm_set_cr8(vcpu, *vmx->vtpr >> 4 & 15);
 
-	/* The most frequent ones without an indirect call. */
+	/* The most frequent ones without an indirect call; the others are in the table. */
 	switch (reason) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
 		return kvm_handle_irq(vcpu);
@@ -1517,6 +1510,7 @@ static void vmx_free(void)
 	int cpu;
 
 	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
+	itlb_multihit_kvm_mitigation = false;
 	for_each_possible_cpu(cpu)
 		kfree(per_cpu(vmxon_region, cpu));
 	free_pages((unsigned long)msr_bitmap, 1);

@@ -51,7 +51,7 @@ SYM_FUNC_START(vmx_enter_guest)
 	.irp r, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rax
 	mov	.L\r(%rax), %\r
 	.endr
-	VM_CLEAR_CPU_BUFFERS
+	CLEAR_CPU_BUFFERS
 	/* The unwinder's view of the stack, for vmx_exit_point. */
 	UNWIND_HINT_SAVE
 	jnc	.Lvmlaunch

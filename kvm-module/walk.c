@@ -106,9 +106,9 @@ static bool allowed(struct kvm_vcpu *vcpu, u32 access, u32 granted)
 	return !(access & ACCESS_WRITE) || write || !(vcpu->cr0 & X86_CR0_WP);
 }
 
-static u8 key_of(const struct format *f, u32 granted, u64 e)
+static u8 key_of(u32 granted, u64 e)
 {
-	return f->keys && granted & ACCESS_USER ? e >> 59 & 15 : 0;
+	return granted & ACCESS_USER ? e >> 59 & 15 : 0;
 }
 
 /* By entries and'ed together, with NX the other way round. */
@@ -162,7 +162,7 @@ again:
 		table = e & (f.entry_size == 8 ? GENMASK_ULL(51, 12) : GENMASK_ULL(31, 12));
 	}
 
-	w->pkey = key_of(&f, w->granted, e);
+	w->pkey = key_of(w->granted, e);
 	key_denies = f.keys && w->granted & ACCESS_USER && !key_allows(vcpu, w->pkey, access);
 	if (key_denies || !allowed(vcpu, access, w->granted))
 		return fault(vcpu, w, access, X86_PF_PROT | (key_denies ? X86_PF_PK : 0));
@@ -203,7 +203,7 @@ bool kvm_walk_neighbour(struct kvm_vcpu *vcpu, struct kvm_walk *w, u64 entry, u3
 	w->entry[1] = entry;
 	w->granted = granted & granted_by(entry ^ PT_NX);
 	w->dirty = entry & PT_D;
-	w->pkey = key_of(&f, w->granted, entry);
+	w->pkey = key_of(w->granted, entry);
 	w->gpa = entry & GENMASK_ULL(51, 12);
 	return true;
 }

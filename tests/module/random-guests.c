@@ -2,7 +2,8 @@
 /*
  * Guests that execute garbage: random bytes or random useful instructions, in any
  * mode, with page tables of random numbers, random registers and interrupts, while
- * user space moves, deletes, protects and logs their memory. What they do does not
+ * user space moves, deletes, protects and logs their memory and changes registers,
+ * modes and pending events under them. What they do does not
  * matter; that each KVM_RUN ends in one of the ways that it may, that a plain guest
  * still runs afterwards and that the host's kernel has nothing to report does.
  *
@@ -141,6 +142,58 @@ struct runner {
 	pthread_t thread;
 };
 
+/* User space puts the processor into another state, between two exits. */
+static void meddle(int vcpu)
+{
+	static const uint64_t efer[] = { 0, 1, 0x100, 0x400, 0x500, 0x501, 0x900, 0xd01 };
+	static const uint64_t cr4[] = { 0x10, 0x20, 0x80, 0x20000, 0x100000 };
+	struct { struct kvm_msrs head; struct kvm_msr_entry entry; } msr = {
+		{ .nmsrs = 1 }, { .index = 0xc0000080, .data = efer[below(8)] }
+	};
+	struct kvm_guest_debug debug = { .control = below(2) | (rnd() & 0x330002) };
+	struct kvm_mp_state mp = { .mp_state = below(5) };
+	struct kvm_vcpu_events events;
+	struct kvm_sregs s;
+
+	ioctl(vcpu, KVM_GET_SREGS, &s);
+	switch (below(8)) {
+	case 0:
+		ioctl(vcpu, KVM_SET_MSRS, &msr);
+		return;
+	case 1:
+		debug.arch.debugreg[7] = rnd();
+		debug.arch.debugreg[below(4)] = below(MEMORY);
+		ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
+		return;
+	case 2:
+		ioctl(vcpu, KVM_GET_VCPU_EVENTS, &events);
+		((uint8_t *)&events)[below(sizeof(events))] ^= 1 << below(8);
+		ioctl(vcpu, KVM_SET_VCPU_EVENTS, &events);
+		return;
+	case 3:
+		if (!below(8))
+			ioctl(vcpu, KVM_SET_MP_STATE, &mp);
+		return;
+	case 4:
+		s.cr0 ^= 1ULL << (below(2) ? 31 : 16);
+		break;
+	case 5:
+		s.cr4 ^= cr4[below(5)];
+		break;
+	case 6:		/* another mode, complete */
+		s.cr0 |= 0x80000001;
+		s.cr4 |= 0x20;
+		s.efer = below(2) ? 0x500 : 0;
+		s.cs.l = s.efer && below(2);
+		s.cs.db = !s.cs.l;
+		break;
+	case 7:
+		s.cr3 = PAGE_TABLES + below(4) * PAGE;
+		break;
+	}
+	ioctl(vcpu, KVM_SET_SREGS, &s);
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -163,6 +216,8 @@ static void *run_guest(void *arg)
 			continue;
 		}
 		n.exits++;
+		if (!below(32))
+			meddle(r->vcpu);
 		switch (r->run->exit_reason) {
 		case KVM_EXIT_IO:
 			if (r->run->io.direction == KVM_EXIT_IO_IN)
@@ -180,6 +235,7 @@ static void *run_guest(void *arg)
 		case KVM_EXIT_IRQ_WINDOW_OPEN:
 		case KVM_EXIT_SET_TPR:
 		case KVM_EXIT_INTR:
+		case KVM_EXIT_DEBUG:
 			continue;
 		case KVM_EXIT_SHUTDOWN:
 			n.shutdowns++;

@@ -208,7 +208,7 @@ static void check(struct answer *a, u32 access, u64 leaf, bool keys)
 	} else {
 		good = a->user;
 	}
-	a->key = keys && pke() && a->user ? bits(leaf, 62, 59) >> 59 : 0;
+	a->key = keys && a->user ? bits(leaf, 62, 59) >> 59 : 0;
 	if (keys && pke() && a->user && key_denies(a, access)) {
 		fault(a, access, true, false);
 		a->code |= 32;
