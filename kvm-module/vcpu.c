@@ -1288,7 +1288,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_cpuid(vcpu, 1, 0, &version);
 	kvm_reg_write(vcpu, REG_RDX, version.eax ?: 0x600);	/* family 6 */
 	kvm_reg_write(vcpu, REG_RIP, 0xfff0);
-	kvm_ops->set_rflags(vcpu, X86_EFLAGS_FIXED);
+	kvm_set_rflags(vcpu, 0);	/* but for a debugger's TF */
 	for (int i = 0; i < ARRAY_SIZE(segments); i++)
 		kvm_ops->set_segment(vcpu, i, &segments[i]);
 	vcpu->efer = vcpu->cr4 = 0;
@@ -1301,7 +1301,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		vcpu->xcr0 = XFEATURE_MASK_FP;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->dr6 = DR6_FIXED;
-	vcpu->dr7 = vcpu->debug_dr7 = DR7_FIXED;
+	vcpu->dr7 = DR7_FIXED;
 	kvm_ops->update_debug(vcpu);
 	kvm_ops->set_tsc_offset(vcpu);
 	kvm_set_smm(vcpu, false);
@@ -1401,7 +1401,7 @@ int kvm_create_vcpu(struct kvm *kvm, unsigned long id)
 	vcpu_load(vcpu);
 	kvm_vcpu_reset(vcpu, false);
 	kvm_update_cpuid(vcpu);
-	kvm_set_tsc_khz(vcpu, kvm->tsc_khz);
+	kvm_set_tsc_khz(vcpu, kvm->tsc_khz ?: kvm->tsc.khz);	/* or as the last one */
 	kvm_set_msr(vcpu, MSR_IA32_TSC, 0, true);
 	vcpu_put(vcpu);
 	r = add_vcpu(kvm, vcpu);

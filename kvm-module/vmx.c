@@ -513,7 +513,6 @@ static void host_save(struct vmx_vcpu *vmx)
 	 */
 	vmcs_write(HOST_FS_BASE, current->thread.fsbase);
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	vmx->host_debugctl = get_debugctlmsr();
 	vmx->host_saved = true;
 }
 
@@ -1222,6 +1221,7 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vmcs_write(GUEST_RIP, vcpu->regs[REG_RIP]);
 	if (!use_ept)
 		vmcs_write(GUEST_CR3, vcpu->shadow.cr3);
+	vmx->host_debugctl = get_debugctlmsr();	/* perf changes it at any time */
 	vmx_load_host_fields(vmx);
 	user_msrs_load(vmx);
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
