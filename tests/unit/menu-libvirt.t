@@ -122,6 +122,37 @@ def _():
     assert "file format: qcow2" in info, info
 
 
+def define(name, disks):
+    with open(f"{DIR}/{name}.xml", "w") as f:
+        f.write(f"<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type>hvm</type>"
+                f"</os><devices>{disks}</devices></domain>")
+    sh(f"virsh -q define {DIR}/{name}.xml")
+
+
+@check("a disk below a guest's, or named by pool and volume, is not free; a guest's raw disk has nothing below")
+def _():
+    sh(f"""cd {IMAGES} && qemu-img create -q -f qcow2 base.qcow2 1M && truncate -s 1M named.raw &&
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2 &&
+        qemu-img create -q -f qcow2 -b one.qcow2 -F qcow2 posed.raw""")
+    define("chain", f"""<disk type='file'><driver name='qemu' type='qcow2'/>
+        <source file='{IMAGES}/top.qcow2'/><target dev='vda' bus='virtio'/></disk>
+        <disk type='volume'><driver name='qemu' type='raw'/>
+        <source pool='default' volume='named.raw'/><target dev='vdb' bus='virtio'/></disk>""")
+    define("poser", f"""<disk type='file'><driver name='qemu' type='raw'/>
+        <source file='{IMAGES}/posed.raw'/><target dev='vda' bus='virtio'/></disk>""")
+    m = menu()
+    m.key("d", "1  base.qcow2", "2  named.raw", "3  one.qcow2", "4  posed.raw", "5  top.qcow2")
+    m.key("1", "base.qcow2 belongs to the guest chain")
+    m.key("b", "2  named.raw")
+    m.key("2", "named.raw belongs to the guest chain")
+    m.key("b", "2  named.raw")
+    m.key("b", MAIN)
+    m.choose_guest("poser")
+    m.key("d", IMAGES + "/posed.raw")
+    assert "one.qcow2" not in m.text(), m.text()
+    sh(f"virsh -q undefine chain; virsh -q undefine poser; cd {IMAGES} && rm base.qcow2 named.raw top.qcow2 posed.raw")
+
+
 @check("a guest starts from its disk after its ISO has been removed")
 def _():
     os.rename(ISO, ISO + ".away")
