@@ -471,6 +471,14 @@ def _():
     write(s.root + "/run/libvirt/qemu/g1.xml", "")
     s.run("use", status=ERROR, says=("g1", "Shut them down"))
     os.remove(s.root + "/run/libvirt/qemu/g1.xml")
+    os.mkdir(s.root + "/var/lib/kvm-live/iso")
+    with subprocess.Popen(["flock", s.root + "/var/lib/kvm-live/iso", "cat"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as transfer:
+        transfer.stdin.write(b"x")
+        transfer.stdin.flush()
+        transfer.stdout.read(1)
+        s.run("use", status=ERROR, says="being brought into the ISO library")
+        transfer.stdin.close()
     guest(s, "big", 400 << 10)
     s.run("use", status=UNUSABLE, says="more than it has room for")
     assert not s.mounts() and os.path.getsize(s.root + "/var/lib/libvirt/images/big.qcow2")

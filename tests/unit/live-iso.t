@@ -173,6 +173,17 @@ def _():
     assert Server.served == [123456]
 
 
+@check("one image at a time, until the transfer itself has ended")
+def _():
+    Server.delay = 0.4
+    with subprocess.Popen([PROGRAM, "get", URL + "/a.iso"], env=environ(), stdout=subprocess.DEVNULL) as p:
+        while not os.path.exists(LIBRARY + "/a.iso.part"):
+            time.sleep(0.05)
+        iso("get", URL + "/a.iso", status=1, says="is being brought into the library already")
+        assert not p.wait()
+    assert content("a.iso") == DATA
+
+
 @check("a server that cannot go on in the middle is asked for the whole again")
 def _():
     Server.ranges = False
