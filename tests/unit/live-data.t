@@ -470,7 +470,9 @@ def _():
     s = System()
     write(s.root + "/run/libvirt/qemu/g1.xml", "")
     s.run("use", status=ERROR, says=("g1", "Shut them down"))
-    os.remove(s.root + "/run/libvirt/qemu/g1.xml")
+    os.rename(s.root + "/run/libvirt/qemu/g1.xml", s.root + "/run/libvirt/qemu/Joe's.xml")
+    s.run("use", status=ERROR, says="these guests run: Joe's. Shut them down")
+    os.remove(s.root + "/run/libvirt/qemu/Joe's.xml")
     os.mkdir(s.root + "/var/lib/kvm-live/iso")
     with subprocess.Popen(["flock", s.root + "/var/lib/kvm-live/iso", "cat"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as transfer:
@@ -491,10 +493,12 @@ def _():
     s = System()
     s.boot("in-use")
     write(s.root + "/var/lib/libvirt/images/g1.qcow2", "there\n")
+    write(s.root + "/var/lib/libvirt/images/Joe's.raw", "there\n")
     s.off()
     t = System()
     guest(t)
-    t.run("use", status=UNUSABLE, says=("g1.qcow2", "Delete or rename"))
+    t.image("var/lib/libvirt/images/Joe's.raw", "here\n")
+    t.run("use", status=UNUSABLE, says=("system: Joe's.raw g1.qcow2.", "Delete or rename"))
     assert t.read("var/lib/libvirt/images/g1.qcow2").startswith("g1g1") and not t.mounts()
 
 
