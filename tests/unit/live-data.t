@@ -487,6 +487,23 @@ def _():
     s.state("found", UNUSABLE, loop)
 
 
+@check("what a pool has mounted below the guests is unmounted and not copied; if it is in use, nothing moves")
+def _():
+    volume()
+    s = System()
+    guest(s)
+    at = s.root + "/var/lib/libvirt/nfs one"
+    os.mkdir(at)
+    sh(f"mount -t tmpfs tmpfs '{at}'")
+    write(at + "/disk", "the server's\n")
+    with open(at + "/disk"):
+        s.run("use", status=UNUSABLE, says=("nfs one", "busy", "close the pool"))
+    assert os.path.exists(at + "/disk") and s.state("found", UNUSABLE)
+    s.run("use", status=0)
+    assert s.read("var/lib/libvirt/images/g1.qcow2").startswith("g1g1")
+    assert os.listdir(at) == [] and at.replace(" ", "\\040") not in s.mounts()
+
+
 @check("guests of the same name here and there: neither is touched")
 def _():
     volume()
