@@ -302,6 +302,24 @@ def _():
         s.run("create", target, "--yes", status=ERROR, says="cannot be used")
 
 
+@check("a disk of a storage server is never a target")
+def _():
+    loop, own = disk(800), disk()
+    sh(f"printf 'size=300MiB\\n' | {WORK}/bin/sfdisk -q --label gpt {loop}")
+    before = read(f"{WORK}/bin/lsblk")
+    write(f"{WORK}/bin/lsblk", before.replace("exec ", "").rstrip() +
+          f""" | case " $* " in *,TRAN" ") sed 's|^{loop} .*|&iscsi|' ;; *) cat ;; esac\n""")
+    s = System()
+    try:
+        text = s.run("list")
+        for target in (loop, loop + "p1", "free:" + loop):
+            s.run("create", target, "--yes", status=ERROR, says="storage server")
+    finally:
+        write(f"{WORK}/bin/lsblk", before)
+    assert loop not in text and own in text, text
+    assert loop in s.run("list")
+
+
 @check("a volume in the free space of a GPT disk leaves its partitions alone")
 def _():
     loop = disk(800)
