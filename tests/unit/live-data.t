@@ -661,6 +661,15 @@ def _():
     volume()
     s.run("late", status=0)
     s.state("in-use", IN_USE)
+    s.off()
+    t = System()
+    write(t.root + "/run/kvm-live/data.json", '{"state": "none"}')
+    t.image("var/lib/kvm-live/iso/a.iso", "mine\n")
+    t.run("late", status=0)
+    t.state("found", UNUSABLE, "Choose Storage to use it")
+    assert not t.mounts()
+    t.run("use", status=0)
+    assert t.read("var/lib/kvm-live/iso/a.iso") == "mine\n"
 
 
 @check("wrong words are answered with a sentence")
