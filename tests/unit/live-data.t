@@ -302,6 +302,24 @@ def _():
         s.run("create", target, "--yes", status=ERROR, says="cannot be used")
 
 
+@check("a disk of a storage server is never a target")
+def _():
+    loop, own = disk(800), disk()
+    sh(f"printf 'size=300MiB\\n' | {WORK}/bin/sfdisk -q --label gpt {loop}")
+    before = read(f"{WORK}/bin/lsblk")
+    write(f"{WORK}/bin/lsblk", before.replace("exec ", "").rstrip() +
+          f""" | case " $* " in *,TRAN" ") sed 's|^{loop} .*|&iscsi|' ;; *) cat ;; esac\n""")
+    s = System()
+    try:
+        text = s.run("list")
+        for target in (loop, loop + "p1", "free:" + loop):
+            s.run("create", target, "--yes", status=ERROR, says="storage server")
+    finally:
+        write(f"{WORK}/bin/lsblk", before)
+    assert loop not in text and own in text, text
+    assert loop in s.run("list")
+
+
 @check("a volume in the free space of a GPT disk leaves its partitions alone")
 def _():
     loop = disk(800)
@@ -470,11 +488,38 @@ def _():
     s = System()
     write(s.root + "/run/libvirt/qemu/g1.xml", "")
     s.run("use", status=ERROR, says=("g1", "Shut them down"))
-    os.remove(s.root + "/run/libvirt/qemu/g1.xml")
+    os.rename(s.root + "/run/libvirt/qemu/g1.xml", s.root + "/run/libvirt/qemu/Joe's.xml")
+    s.run("use", status=ERROR, says="these guests run: Joe's. Shut them down")
+    os.remove(s.root + "/run/libvirt/qemu/Joe's.xml")
+    os.mkdir(s.root + "/var/lib/kvm-live/iso")
+    with subprocess.Popen(["flock", s.root + "/var/lib/kvm-live/iso", "cat"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as transfer:
+        transfer.stdin.write(b"x")
+        transfer.stdin.flush()
+        transfer.stdout.read(1)
+        s.run("use", status=ERROR, says="being brought into the ISO library")
+        transfer.stdin.close()
     guest(s, "big", 400 << 10)
     s.run("use", status=UNUSABLE, says="more than it has room for")
     assert not s.mounts() and os.path.getsize(s.root + "/var/lib/libvirt/images/big.qcow2")
     s.state("found", UNUSABLE, loop)
+
+
+@check("what a pool has mounted below the guests is unmounted and not copied; if it is in use, nothing moves")
+def _():
+    volume()
+    s = System()
+    guest(s)
+    at = s.root + "/var/lib/libvirt/nfs one"
+    os.mkdir(at)
+    sh(f"mount -t tmpfs tmpfs '{at}'")
+    write(at + "/disk", "the server's\n")
+    with open(at + "/disk"):
+        s.run("use", status=UNUSABLE, says=("nfs one", "busy", "close the pool"))
+    assert os.path.exists(at + "/disk") and s.state("found", UNUSABLE)
+    s.run("use", status=0)
+    assert s.read("var/lib/libvirt/images/g1.qcow2").startswith("g1g1")
+    assert os.listdir(at) == [] and at.replace(" ", "\\040") not in s.mounts()
 
 
 @check("guests of the same name here and there: neither is touched")
@@ -483,10 +528,12 @@ def _():
     s = System()
     s.boot("in-use")
     write(s.root + "/var/lib/libvirt/images/g1.qcow2", "there\n")
+    write(s.root + "/var/lib/libvirt/images/Joe's.raw", "there\n")
     s.off()
     t = System()
     guest(t)
-    t.run("use", status=UNUSABLE, says=("g1.qcow2", "Delete or rename"))
+    t.image("var/lib/libvirt/images/Joe's.raw", "here\n")
+    t.run("use", status=UNUSABLE, says=("system: Joe's.raw g1.qcow2.", "Delete or rename"))
     assert t.read("var/lib/libvirt/images/g1.qcow2").startswith("g1g1") and not t.mounts()
 
 
@@ -614,6 +661,15 @@ def _():
     volume()
     s.run("late", status=0)
     s.state("in-use", IN_USE)
+    s.off()
+    t = System()
+    write(t.root + "/run/kvm-live/data.json", '{"state": "none"}')
+    t.image("var/lib/kvm-live/iso/a.iso", "mine\n")
+    t.run("late", status=0)
+    t.state("found", UNUSABLE, "Choose Storage to use it")
+    assert not t.mounts()
+    t.run("use", status=0)
+    assert t.read("var/lib/kvm-live/iso/a.iso") == "mine\n"
 
 
 @check("wrong words are answered with a sentence")

@@ -39,7 +39,8 @@ except urllib.error.URLError as e:
     print("curl: (7) Failed to connect", file=sys.stderr)
     sys.exit(7)
 if "-fsIL" in args:
-    print("HTTP/1.1 200\r\nContent-Length: %s\r" % r.headers["Content-Length"])
+    print("HTTP/1.1 200\r\nContent-Length: %s\r\nLast-Modified: %s\r" %
+          (r.headers["Content-Length"], r.headers["Last-Modified"]))
     sys.exit()
 if at and r.status != 206:
     sys.exit(33)
@@ -60,6 +61,7 @@ def check(what):
             shutil.rmtree(LIBRARY, ignore_errors=True)
             os.mkdir(LIBRARY)
             Server.ranges, Server.delay, Server.served = True, 0, []
+            Server.date, Server.head = "Mon, 01 Jan 2024 00:00:00 GMT", True
             return function()
         return menudriver.check(what)(fresh)
     return run
@@ -67,6 +69,7 @@ def check(what):
 
 class Server(http.server.BaseHTTPRequestHandler):
     ranges, delay, served = True, 0, []
+    date, head = None, True
 
     def log_message(self, *_):
         pass
@@ -79,7 +82,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def answer(self, body):
         path = WWW + self.path.split("?")[0]
-        if not os.path.exists(path):
+        if not os.path.exists(path) or not (body or self.head):
             self.send_error(404)
             return
         with open(path, "rb") as f:
@@ -90,6 +93,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             Server.served.append(start)
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Last-Modified", self.date)
         self.end_headers()
         for i in range(start, len(data), 30000) if body else ():
             try:
@@ -171,6 +175,52 @@ def _():
     os.rename(LIBRARY + "/a.iso", LIBRARY + "/a.iso.part")
     iso("get", URL + "/a.iso", SUM)
     assert Server.served == [123456]
+
+
+@check("one image at a time, until the transfer itself has ended")
+def _():
+    Server.delay = 0.4
+    with subprocess.Popen([PROGRAM, "get", URL + "/a.iso"], env=environ(), stdout=subprocess.DEVNULL) as p:
+        while not os.path.exists(LIBRARY + "/a.iso.part"):
+            time.sleep(0.05)
+        iso("get", URL + "/a.iso", status=1, says="is being brought into the library already")
+        assert not p.wait()
+    assert content("a.iso") == DATA
+
+
+def cut(url):
+    """A download that has come to a third."""
+    Server.delay = 0.4
+    with subprocess.Popen([PROGRAM, "get", url], env=environ(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as p:
+        while not os.path.exists(LIBRARY + "/a.iso.part") or os.path.getsize(LIBRARY + "/a.iso.part") < 100000:
+            time.sleep(0.05)
+        p.terminate()
+    Server.delay, Server.served = 0, []
+
+
+@check("a part of another file is not gone on with: another address, a newer build, a longer one")
+def _():
+    os.makedirs(WWW + "/other", exist_ok=True)
+    put(WWW + "/other/a.iso", DATA[::-1])
+    cut(URL + "/a.iso")
+    iso("get", URL + "/other/a.iso")
+    assert content("a.iso") == DATA[::-1] and Server.served == [0] and library() == ["a.iso"]
+    os.remove(LIBRARY + "/a.iso")
+    cut(URL + "/a.iso")
+    Server.date = "Tue, 02 Jan 2024 00:00:00 GMT"
+    iso("get", URL + "/a.iso", SUM)
+    assert Server.served == [0], Server.served
+    os.remove(LIBRARY + "/a.iso")
+    cut(URL + "/a.iso")
+    Server.head = False
+    iso("get", URL + "/a.iso", SUM)
+    assert len(Server.served) == 1 and Server.served[0] > 0, "no answer to HEAD: it does not go on"
+    Server.head = True
+    os.remove(LIBRARY + "/a.iso")
+    put(LIBRARY + "/a.iso.part", DATA + b"x")
+    iso("get", URL + "/a.iso", SUM)
+    assert library() == ["a.iso"]
 
 
 @check("a server that cannot go on in the middle is asked for the whole again")

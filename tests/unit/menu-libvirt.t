@@ -122,6 +122,38 @@ def _():
     assert "file format: qcow2" in info, info
 
 
+def define(name, disks):
+    with open(f"{DIR}/{name}.xml", "w") as f:
+        f.write(f"<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type>hvm</type>"
+                f"</os><devices>{disks}</devices></domain>")
+    sh(f"virsh -q define {DIR}/{name}.xml")
+
+
+@check("a disk below a guest's, or named by pool and volume, is not free; a guest's raw disk has nothing below")
+def _():
+    sh(f"""cd {IMAGES} && qemu-img create -q -f qcow2 base.qcow2 1M && truncate -s 1M named.raw &&
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2 &&
+        qemu-img create -q -f qcow2 -b one.qcow2 -F qcow2 posed.raw""")
+    define("chain", f"""<disk type='file'><driver name='qemu' type='qcow2'/>
+        <source file='{IMAGES}/top.qcow2'/><target dev='vda' bus='virtio'/></disk>
+        <disk type='volume'><driver name='qemu' type='raw'/>
+        <source pool='default' volume='named.raw'/><target dev='vdb' bus='virtio'/></disk>""")
+    define("poser", f"""<disk type='file'><driver name='qemu' type='raw'/>
+        <source file='{IMAGES}/posed.raw'/><target dev='vda' bus='virtio'/></disk>""")
+    m = menu()
+    m.key("d", "1  base.qcow2", "2  named.raw", "3  one.qcow2", "4  posed.raw", "5  top.qcow2")
+    assert re.search(r"posed.raw +raw ", m.text()), m.text()
+    m.key("1", "base.qcow2 belongs to the guest chain")
+    m.key("b", "2  named.raw")
+    m.key("2", "named.raw belongs to the guest chain")
+    m.key("b", "2  named.raw")
+    m.key("b", MAIN)
+    m.choose_guest("poser")
+    m.key("d", IMAGES + "/posed.raw")
+    assert "one.qcow2" not in m.text(), m.text()
+    sh(f"virsh -q undefine chain; virsh -q undefine poser; cd {IMAGES} && rm base.qcow2 named.raw top.qcow2 posed.raw")
+
+
 @check("a guest starts from its disk after its ISO has been removed")
 def _():
     os.rename(ISO, ISO + ".away")
@@ -176,7 +208,7 @@ def _():
     assert sh(f"blkid -o value -s LABEL {seed}") == "cidata\n"
     sh(f"xorriso -osirrox on -indev {seed} -extract / {DIR}/seed 2>/dev/null")
     data = sh(f"cat {DIR}/seed/user-data")
-    want = ("#cloud-config", "hostname: cloud1", "user: admin", "ssh_pwauth: true",
+    want = ("#cloud-config", "hostname: 'cloud1'", "user: 'admin'", "ssh_pwauth: true",
             "  - 'ssh-ed25519 " + "A" * 68 + " it''s me'")
     assert all(w in data.split("\n") for w in want), data
     salt, sum_ = re.search(r"^password: '\$6\$([^$]+)\$(.*)'$", data, re.M).groups()
@@ -191,6 +223,30 @@ def _():
     m.key("d", "Guests")
     m.gone("cloud1")
     assert not os.path.exists(seed) and not os.path.exists(f"{IMAGES}/cloud1.qcow2")
+
+
+@check("a guest from a cloud image that did not start keeps its login as long as it stays")
+def _():
+    made = [f"{IMAGES}/cloud3-seed.iso", f"{IMAGES}/cloud3.qcow2"]
+    for answer in "by":
+        m = menu()
+        to_login(m, "cloud3")
+        m.set_password("a-Good.one")
+        to_cloud_summary(m)
+        os.rename("/run/libvirt/virtlogd-sock", "/run/libvirt/away")	# no guest starts without
+        try:
+            m.key("s", "defined but did not start")
+        finally:
+            os.rename("/run/libvirt/away", "/run/libvirt/virtlogd-sock")
+        m.key("b", "Clean up", "the guest cloud3", made[1])
+        m.key(answer, "Start the guest")
+        assert all(os.path.exists(path) == (answer == "b") for path in made), os.listdir(IMAGES)
+        if answer == "b":
+            m = menu()
+            m.choose_guest("cloud3")
+            m.key("d", "Delete the guest cloud3?", *made)
+            m.key("d", "Guests")
+            m.gone("cloud3")
 
 
 @check("a cloud image that is cut, or whose copy cannot be made, leaves nothing behind")

@@ -806,6 +806,9 @@ def _():
         m.key("b", MAIN)
     m.key("h", "unknown, libvirt does not answer")
     m.key("b", MAIN)
+    m.key("p", "Restart this host")
+    m.key("p", "it is not known whether guests run")
+    m.key("n", "Restart this host")
 
 
 @check("libvirt that hangs strands nobody")

@@ -30,7 +30,9 @@ LIST = {"luks": "yes", "fs": ["ext4", "xfs"], "targets": [
     {"kind": "free", "target": "free:/dev/vdb", "size": 5 << 30, "model": "QEMU HARDDISK",
      "content": "free space, nothing is lost"},
     {"kind": "part", "target": "/dev/vdb2", "size": 10 << 30, "model": "part of /dev/vdb",
-     "content": "ext4 \"KVM-LIVE-DATA\""}]}
+     "content": "ext4 \"KVM-LIVE-DATA\""},
+    {"kind": "disk", "target": "/dev/vdc", "size": 10 << 30, "model": "QEMU HARDDISK",
+     "content": "crypto_LUKS \"KVM-LIVE-DATA\""}]}
 STANDIN = """d=$KVM_LIVE_DATA_ROOT
 if [ "$1" = list ]; then cat $d/list; exit 0; fi
 { echo "$*"; case "$*" in open*|*--luks*) cat ;; esac; } >>$d/calls
@@ -61,9 +63,10 @@ class Live:
             f.write(text)
         os.rename(f"{self.dir}/{name}.new", f"{self.dir}/{name}")
 
-    def state(self, state, message="A sentence.", name="run/kvm-live/data.json", device="/dev/null"):
+    def state(self, state, message="A sentence.", name="run/kvm-live/data.json", device="/dev/null",
+              encrypted="no"):
         self.put(name, json.dumps({"state": state, "device": device, "fs": "ext4",
-                                   "encrypted": "no", "mountpoint": self.dir,
+                                   "encrypted": encrypted, "mountpoint": self.dir,
                                    "message": message}))
 
     def answer(self, text, status=0):
@@ -247,10 +250,28 @@ def _():
     s.answer("Kept on it.")
     m = s.menu()
     m.key("t", "U  Use one")
-    m.key("u", "1  /dev/vdb ", "2  /dev/vdb2 ")
+    m.key("u", "1  /dev/vdb2 ", "2  /dev/vdc ")
     m.gone("free:")
-    m.key("2", "Kept on it.")
+    m.key("1", "Kept on it.")
     assert s.calls() == "use /dev/vdb2\n", s.calls()
+    m.key(ENTER, "U  Use one")
+    m.key("u", "1  /dev/vdb2 ")
+    m.key("2", "Passphrase of the data volume")
+    m.key("good" + ENTER, "Kept on it.")
+    assert s.calls() == "use /dev/vdb2\nopen /dev/vdc\ngood\n", s.calls()
+
+
+@check("an encrypted volume that was found, repaired or made room on is unlocked")
+def _():
+    for state in ("found", "full", "broken"):
+        s = Live()
+        s.state(state, encrypted="yes")
+        s.answer("Kept on it.")
+        m = s.menu()
+        m.key("t", "U  Use the data volume")
+        m.key("u", "Passphrase of the data volume")
+        m.key("good" + ENTER, "Kept on it.")
+        assert s.calls() == "open\ngood\n", s.calls()
 
 
 @check("no disk, a broken list and a missing program are answered")

@@ -95,6 +95,8 @@ static char *quoted(const char *s)
 }
 
 /*
+ * Even a host name is quoted: 007, on and null are no strings to YAML.
+ *
  * The image's own default user gets another name, and so keeps the shell and the
  * groups that the system gives an administrator.
  */
@@ -103,8 +105,8 @@ char *cloud_user_data(const struct login *l, const char *hash)
 	char *password = quoted(hash), *key = quoted(l->key), *text;
 
 	text = xasprintf("#cloud-config\n"
-			 "hostname: %s\n"
-			 "user: %s\n"
+			 "hostname: '%s'\n"
+			 "user: '%s'\n"
 			 "ssh_pwauth: %s\n"
 			 "%s%s%s%s%s%s",
 			 l->host, l->user, *hash ? "true" : "false",

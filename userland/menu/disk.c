@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* disk: volumes of the storage pool: list, create, delete. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "disk.h"
 #include "language.h"
@@ -28,7 +31,9 @@ char *disk_format(virStorageVolPtr vol)
 	virStorageVolInfo info;
 
 	free(xml);
-	if (!virStorageVolGetInfo(vol, &info) && info.type == VIR_STORAGE_VOL_BLOCK) {
+	/* in a raw disk the guest may have written anything, the header of a qcow2 too */
+	if (ends_with(virStorageVolGetName(vol), ".raw") ||
+	    (!virStorageVolGetInfo(vol, &info) && info.type == VIR_STORAGE_VOL_BLOCK)) {
 		free(format);
 		return xstrdup("raw");
 	}
@@ -380,6 +385,20 @@ static void create_screen(virStoragePoolPtr pool)
 	free(path);
 }
 
+/* A device of the host's own: mounted, or part of another. */
+static bool host_has(const char *path)
+{
+	int fd;
+
+	if (strncmp(path, "/dev/", 5))
+		return false;
+	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EBUSY;
+	close(fd);
+	return false;
+}
+
 int disk_add_unused(struct ui_menu *menu, virConnectPtr conn,
 		    virStoragePoolPtr pool, char ***paths)
 {
@@ -392,7 +411,7 @@ int disk_add_unused(struct ui_menu *menu, virConnectPtr conn,
 		char *format = disk_format(vols[i]);
 		char *user = path ? virt_disk_user(conn, path, NULL) : NULL;
 
-		if (path && !user && !ends_with(path, ".iso") &&
+		if (path && !user && !ends_with(path, ".iso") && !host_has(path) &&
 		    (!strncmp(format, "qcow", 4) || !strcmp(format, "raw"))) {
 			char *text = disk_row(vols[i]);
 

@@ -325,7 +325,7 @@ int guests_running(char **names)
 {
 	virConnectPtr conn = virt_quiet();
 	virDomainPtr *doms = NULL;
-	int n = conn ? list_guests(conn, &doms) : -1, running = 0;
+	int n = conn ? list_guests(conn, &doms) : -1, running = n < 0 ? -1 : 0;
 
 	*names = xstrdup("");
 	for (int i = 0; i < n; i++) {

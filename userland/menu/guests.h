@@ -4,7 +4,7 @@
 #define KVM_MENU_GUESTS_H
 
 void guests_screen(void);
-/* How many guests run now; their names, separated by commas, to be freed. */
+/* How many guests run now; their names, separated by commas, to be freed. -1: unknown. */
 int guests_running(char **names);
 
 #endif

@@ -926,7 +926,7 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 {
 	bool new_disk = !s->volume;
 
-	if (s->cloud)
+	if (s->cloud && !job->dom)
 		unlink(g->iso);
 	if (!job->dom && !new_disk)
 		return;
@@ -937,6 +937,8 @@ static void offer_removal(struct start_job *job, const struct sheet *s,
 		return;
 	if (job->dom)
 		virDomainUndefineFlags(job->dom, VIR_DOMAIN_UNDEFINE_NVRAM);
+	if (job->dom && s->cloud)
+		unlink(g->iso);
 	if (new_disk)
 		delete_volume(job->conn, g->disk);
 }

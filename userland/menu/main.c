@@ -143,7 +143,10 @@ static void power(const char *title, const char *verb, const char *yes)
 	int n = guests_running(&names);
 	bool sure;
 
-	if (n)
+	if (n < 0)
+		sure = ui_confirm(title, yes, "libvirt does not answer, so it is not known whether guests run. Those that do are cut off with the host.%s%s",
+				  gap, warning);
+	else if (n)
 		sure = ui_confirm(title, yes, ngettext("%d guest is running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
 						       "%d guests are running: %s.\nThey are shut down or cut off with the host. Better shut them down first, under Guests.%s%s",
 						       n), n, names, gap, warning);

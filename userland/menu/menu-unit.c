@@ -640,10 +640,10 @@ static void test_login(void)
 	   login_key_problem("-----BEGIN OPENSSH PRIVATE KEY-----"), "SSH keys");
 	ok(is(login_host("web_1.x"), "web-1-x") && is(login_host("a..."), "a"),
 	   "a host name comes from the guest's");
-	ok(is(cloud_user_data(&l, "$6$x$y"), "#cloud-config\nhostname: h1\nuser: joe\nssh_pwauth: true\n"
+	ok(is(cloud_user_data(&l, "$6$x$y"), "#cloud-config\nhostname: 'h1'\nuser: 'joe'\nssh_pwauth: true\n"
 	      "password: '$6$x$y'\nchpasswd:\n  expire: false\n"), "user-data with a password");
 	l.key = key;
-	key = xasprintf("#cloud-config\nhostname: h1\nuser: joe\nssh_pwauth: false\n"
+	key = xasprintf("#cloud-config\nhostname: 'h1'\nuser: 'joe'\nssh_pwauth: false\n"
 			"ssh_authorized_keys:\n  - 'ssh-ed25519 %040d me: it''s'\n", 0);
 	ok(is(cloud_user_data(&l, ""), key), "user-data with a key, which cannot break out");
 	free(l.key);

@@ -36,24 +36,6 @@ static void files_free(struct files *f)
 	free(f->paths);
 }
 
-/* The file that the volume lies on top of, or NULL. */
-static char *below(virConnectPtr conn, const char *path)
-{
-	virStorageVolPtr vol = virStorageVolLookupByPath(conn, path);
-	char *xml = vol ? virStorageVolGetXMLDesc(vol, 0) : NULL, *found = NULL;
-	const char *at = xml, *start;
-
-	if (xml && xml_next(&at, "backingStore", &start))
-		found = xml_content(start, at, "path");
-	free(xml);
-	if (vol)
-		virStorageVolFree(vol);
-	return found;
-}
-
-/* A chain of files cannot be longer than this in practice. */
-#define MAX_CHAIN 100
-
 /* Is the device a volume of an LVM pool, as the menu makes them? */
 static bool is_logical(virDomainPtr dom, const char *path)
 {
@@ -72,6 +54,7 @@ static void add_disks(struct files *f, virDomainPtr dom)
 {
 	char *xml = virt_xml(dom), *path;
 	struct dom_disks disks;
+	bool raw;
 
 	dom_disks(xml, &disks);
 	for (int i = 0; i < disks.n; i++) {
@@ -80,10 +63,11 @@ static void add_disks(struct files *f, virDomainPtr dom)
 		if (!d->source || (d->block && !is_logical(dom, d->source)) || (strcmp(d->device, "disk") &&
 					       !ends_with(d->source, "-seed.iso")))
 			continue;
+		raw = !strcmp(d->format, "raw");
 		path = xstrdup(d->source);
-		for (int n = 0; path && n < MAX_CHAIN; n++) {
+		for (int n = 0; path && n < VIRT_MAX_CHAIN; n++) {
 			add(f, path);
-			path = below(virDomainGetConnect(dom), path);
+			path = raw ? NULL : virt_below(virDomainGetConnect(dom), path, &raw);
 		}
 		free(path);
 	}

@@ -34,6 +34,7 @@ struct storage {
 	bool live;		/* the live system, else an installed one */
 	char *state;		/* as kvm-live-data status has it */
 	char *message;
+	bool encrypted;
 	uint64_t size, free;	/* of the file system that guests are on; 0: unknown */
 };
 
@@ -94,7 +95,7 @@ static void check_in_use(struct storage *s, const char *json)
 
 static void storage_read(struct storage *s)
 {
-	char *path = run_path("kvm-live/data.json"), *json;
+	char *path = run_path("kvm-live/data.json"), *json, *encrypted;
 	bool read_only;
 
 	*s = (struct storage){ .live = run_exists("live") };
@@ -107,6 +108,9 @@ static void storage_read(struct storage *s)
 	free(path);
 	s->state = json ? json_string(json_get(json, "state")) : NULL;
 	s->message = json ? json_string(json_get(json, "message")) : NULL;
+	encrypted = json ? json_string(json_get(json, "encrypted")) : NULL;
+	s->encrypted = encrypted && !strcmp(encrypted, "yes");
+	free(encrypted);
 	if (!s->state || !s->message) {
 		if (run_exists("kvm-live-started"))
 			set_state(s, "none", N_("There is no data volume."));
@@ -237,8 +241,22 @@ static void read_choices(struct choices *c, const char *json)
 	}
 }
 
-/* Lets the user choose a place; false: went back, or there is none. */
-static bool choose_target(const char *title, const char *text, const char *with,
+/*
+ * Its own? The content is TYPE "LABEL"...; that of a disk with partitions begins with
+ * the name of the first one.
+ */
+static bool has_label(const struct target *t, const char *label)
+{
+	const char *at = t->content ? strchr(t->content, ' ') : NULL;
+
+	return at && !strncmp(at + 1, label, strlen(label));
+}
+
+/*
+ * Lets the user choose a place, of those with a label or (NULL) of all; false: went back,
+ * or there is none.
+ */
+static bool choose_target(const char *title, const char *text, const char *label,
 			  struct choices *choices, struct target *chosen)
 {
 	struct ui_menu menu = { .title = title, .text = text };
@@ -255,7 +273,7 @@ static bool choose_target(const char *title, const char *text, const char *with,
 	     j = json_after(j)) {
 		targets = xrealloc(targets, (menu.n + 1) * sizeof(*targets));
 		target_read(&targets[menu.n], j);
-		if (with && !strstr(targets[menu.n].content, with))
+		if (label && !has_label(&targets[menu.n], label))
 			target_forget(&targets[menu.n]);
 		else
 			add_target(&menu, &targets[menu.n]);
@@ -358,13 +376,16 @@ static void make_volume(void)
 	ui_menu_clear(&choices.fs);
 }
 
-static void unlock_volume(void)
+/* The device, or NULL for the only one there is. */
+static void unlock(const char *device)
 {
 	char *passphrase = xstrdup("");
 	struct job *job;
 
 	if (ui_password("Unlock", "Passphrase of the data volume. Guests made so far move there.", &passphrase)) {
 		job = job_new(PROGRAM, "open");
+		if (device)
+			job_add(job, device);
 		job->input = xasprintf("%s\n", passphrase);
 		show(job, "Unlock", N_("The data volume is being unlocked. Deriving the key takes some seconds."));
 	}
@@ -372,21 +393,34 @@ static void unlock_volume(void)
 	free(passphrase);
 }
 
+static void unlock_volume(void)
+{
+	unlock(NULL);
+}
+
 static void use_volume(void)
 {
 	show(job_new(PROGRAM, "use"), "Use the data volume", N_("The data volume is being checked, and what is in memory moves there."));
+}
+
+static void use_device(const char *device)
+{
+	struct job *job = job_new(PROGRAM, "use");
+
+	job_add(job, device);
+	show(job, "Use a data volume", N_("The data volume is being checked, and what is in memory moves there."));
 }
 
 static void use_one(void)
 {
 	struct choices choices;
 	struct target target;
-	struct job *job;
 
 	if (choose_target("Use a data volume", "Which one?", "\"KVM-LIVE-DAT", &choices, &target)) {
-		job = job_new(PROGRAM, "use");
-		job_add(job, target.name);
-		show(job, "Use a data volume", N_("The data volume is being checked, and what is in memory moves there."));
+		if (strncmp(target.content, "crypto_LUKS ", strlen("crypto_LUKS ")))
+			use_device(target.name);
+		else
+			unlock(target.name);
 		target_forget(&target);
 	}
 	ui_menu_clear(&choices.fs);
@@ -457,7 +491,8 @@ static bool screen_once(struct ui_menu *menu)
 	ui_menu_clear(menu);
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
 		if (is(&s, actions[i].state)) {
-			run[menu->n] = actions[i].run;
+			run[menu->n] = s.encrypted && actions[i].run == use_volume ?
+				unlock_volume : actions[i].run;
 			ui_menu_add(menu, actions[i].key, "%s", translated(actions[i].text));
 		}
 	run[menu->n] = pools_screen;

@@ -331,20 +331,83 @@ uint64_t virt_pool_free(virStoragePoolPtr pool)
 	return virStoragePoolGetInfo(pool, &info) < 0 ? 0 : info.available;
 }
 
+char *virt_below(virConnectPtr conn, const char *path, bool *raw)
+{
+	virStorageVolPtr vol = virStorageVolLookupByPath(conn, path);
+	char *xml = vol ? virStorageVolGetXMLDesc(vol, 0) : NULL;
+	char *found = NULL, *format = NULL;
+	const char *at = xml, *start;
+
+	if (xml && xml_next(&at, "backingStore", &start)) {
+		found = xml_content(start, at, "path");
+		format = xml_attr(start, at, "format", "type");
+	}
+	*raw = format && !strcmp(format, "raw");
+	free(format);
+	free(xml);
+	if (vol)
+		virStorageVolFree(vol);
+	return found;
+}
+
+static char *volume_path(virConnectPtr conn, const char *pool_name, const char *name)
+{
+	virStoragePoolPtr pool = virStoragePoolLookupByName(conn, pool_name);
+	virStorageVolPtr vol = pool ? virStorageVolLookupByName(pool, name) : NULL;
+	char *path = vol ? virStorageVolGetPath(vol) : NULL;
+
+	if (vol)
+		virStorageVolFree(vol);
+	if (pool)
+		virStoragePoolFree(pool);
+	return path;
+}
+
+/* The path of the disk that is described between start and end, or NULL. */
+static char *source_path(virConnectPtr conn, const char *start, const char *end)
+{
+	char *path = xml_attr(start, end, "source", "file"), *pool, *name;
+
+	if (!path)
+		path = xml_attr(start, end, "source", "dev");
+	if (path)
+		return path;
+	pool = xml_attr(start, end, "source", "pool");
+	name = xml_attr(start, end, "source", "volume");
+	if (pool && name)
+		path = volume_path(conn, pool, name);
+	free(pool);
+	free(name);
+	return path;
+}
+
+/* Is path the disk, or one that it lies on top of? */
+static bool disk_uses(virConnectPtr conn, const char *start, const char *end,
+		      const char *path)
+{
+	char *at = source_path(conn, start, end), *next;
+	char *format = xml_attr(start, end, "driver", "type");
+	bool raw = !format || !strcmp(format, "raw"), uses = false;
+
+	for (int n = 0; at && n < VIRT_MAX_CHAIN; n++) {
+		uses = !strcmp(at, path);
+		next = uses || raw ? NULL : virt_below(conn, at, &raw);
+		free(at);
+		at = next;
+	}
+	free(at);
+	free(format);
+	return uses;
+}
+
 static bool domain_uses(virDomainPtr dom, const char *path)
 {
 	char *xml = virDomainGetXMLDesc(dom, VIR_DOMAIN_XML_INACTIVE);
 	const char *at = xml, *start;
 	bool uses = false;
 
-	while (xml && !uses && xml_next(&at, "disk", &start)) {
-		char *file = xml_attr(start, at, "source", "file");
-
-		if (!file)
-			file = xml_attr(start, at, "source", "dev");
-		uses = file && !strcmp(file, path);
-		free(file);
-	}
+	while (xml && !uses && xml_next(&at, "disk", &start))
+		uses = disk_uses(virDomainGetConnect(dom), start, at, path);
 	free(xml);
 	return uses;
 }

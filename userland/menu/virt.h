@@ -44,7 +44,14 @@ char *virt_pool_type(virStoragePoolPtr pool);
 bool virt_pool_is_lvm(virStoragePoolPtr pool);
 /* Bytes that are free in the pool, 0 when unknown. */
 uint64_t virt_pool_free(virStoragePoolPtr pool);
-/* The name of a guest that has the file in its definition, to be freed. */
+/* A chain of files cannot be longer than this in practice. */
+#define VIRT_MAX_CHAIN 100
+/*
+ * The file that the volume lies on top of, to be freed, or NULL. *raw: nothing is
+ * below that one, whatever a guest may have written to its beginning.
+ */
+char *virt_below(virConnectPtr conn, const char *path, bool *raw);
+/* A guest that has the file as a disk or below one, its name to be freed. */
 char *virt_disk_user(virConnectPtr conn, const char *path, const char *except);
 /* The description that the guest starts with next, to be freed; or NULL. */
 char *virt_xml(virDomainPtr dom);
