@@ -617,7 +617,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu);
 static int run_emulator(struct kvm_vcpu *vcpu)
 {
 	struct emu *e = &vcpu->emu;
-	u64 old_rflags = e->rflags = kvm_ops->get_rflags(vcpu);	/* user space may set it */
+	u64 old_rflags = e->rflags;
 	int r;
 
 	/* After a single-stepped instruction there is more to do at once. */
@@ -647,6 +647,7 @@ static int resume_emulation(struct kvm_vcpu *vcpu)
 	/* User space has put other registers in place: they begin it afresh. */
 	if (io->stale)
 		return 1;
+	e->rflags = kvm_ops->get_rflags(vcpu);	/* a debugger may have come or gone */
 	e->brief = is_wanted(vcpu);
 	if (io->port_count) {
 		emu_supply(e, pio_data(vcpu), io->write ? 0 : io->port_size * io->port_count);

@@ -101,7 +101,6 @@ struct vmx_vcpu {
 	/* The host's state that the vCPU displaces. */
 	bool host_saved;
 	u16 host_ds, host_es;
-	u64 host_debugctl;
 	u64 kernel_gs_base;		/* the guest's */
 
 	u64 user_msr[4];		/* the guest's, in the order of user_msrs */
@@ -1210,6 +1209,7 @@ static void vmx_load_host_fields(struct vmx_vcpu *vmx)
 
 static void vmx_enter(struct kvm_vcpu *vcpu)
 {
+	u64 host_debugctl = get_debugctlmsr();	/* perf changes it at any time */
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	bool failed;
 
@@ -1221,7 +1221,6 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 		vmcs_write(GUEST_RIP, vcpu->regs[REG_RIP]);
 	if (!use_ept)
 		vmcs_write(GUEST_CR3, vcpu->shadow.cr3);
-	vmx->host_debugctl = get_debugctlmsr();	/* perf changes it at any time */
 	vmx_load_host_fields(vmx);
 	user_msrs_load(vmx);
 	if (unlikely(vmx->flush_ept || vmx->flush_vpid))
@@ -1241,8 +1240,8 @@ static void vmx_enter(struct kvm_vcpu *vcpu)
 	vcpu->cr2 = native_read_cr2();
 	if (vmx->sw.flags & SWITCH_SAVE_SPEC)
 		vcpu->spec_ctrl = vmx->sw.guest_spec;
-	if (unlikely(vmx->host_debugctl))
-		update_debugctlmsr(vmx->host_debugctl);
+	if (unlikely(host_debugctl))
+		update_debugctlmsr(host_debugctl);
 	vmx->exit_reason = failed ? VMX_EXIT_REASONS_FAILED_VMENTRY : vmcs_read(VM_EXIT_REASON);
 	if (unlikely(vmx->exit_reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		vmx_cancel_injection(vcpu);
